@@ -1,0 +1,77 @@
+//! Plain statistics, and the list of every figure: what it means, which way is better, what is aimed at.
+
+use crate::settings::Shape;
+
+/// The value below which `percent` of the sorted values lie (nearest rank); 0 for none.
+pub fn percentile(sorted: &[f64], percent: f64) -> f64 {
+    let rank = (percent / 100.0 * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
+}
+
+/// The middle value; the mean of the two middle ones where there are two.
+pub fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => 0.0,
+        odd if odd % 2 == 1 => sorted[middle],
+        _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
+    }
+}
+
+/// One row of the report.
+pub struct Figure {
+    /// As in `Outcome::figures`.
+    pub name: &'static str,
+    pub label: &'static str,
+    pub better: Better,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Better {
+    Lower,
+    Higher,
+    /// Shown without a ratio.
+    Neither,
+}
+
+/// How many times better than the peer Carillon means to be, at least.
+pub fn aim(shape: Shape, figure: &str) -> Option<f64> {
+    match (shape, figure) {
+        (Shape::Offline, "booking_cpu_us") => Some(3.0),
+        (Shape::Online, "booking_cpu_us") => Some(2.5),
+        (Shape::Latency, "receive_p99_us") => Some(2.0),
+        (Shape::Rss, "socket_kib") => Some(1.0 / 1.1),
+        (Shape::Connects, "connect_cpu_us") => Some(5.0),
+        _ => None,
+    }
+}
+
+use Better::{Higher, Lower, Neither};
+
+/// Every figure that a shape gives, in the order of the report.
+pub const FIGURES: [Figure; 18] = [
+    row("booking_cpu_us", "server CPU, µs per booking", Lower),
+    row("bookings_per_s", "durable bookings per second", Higher),
+    row("booking_cpu_with_tail_us", "server CPU with work put off, µs per booking", Lower),
+    row("receive_p50_us", "emit → received, p50, µs", Lower),
+    row("receive_p99_us", "emit → received, p99, µs", Lower),
+    row("answer_p50_us", "emit → durable answer, p50, µs", Lower),
+    row("answer_p99_us", "emit → durable answer, p99, µs", Lower),
+    row("paced_cpu_us", "server CPU at this rate, µs per booking", Lower),
+    row("own_lateness_p99_us", "the load tool's own lateness, p99, µs", Neither),
+    row("socket_kib", "RSS per authenticated facilitator, KiB", Lower),
+    row("anonymous_socket_kib", "RSS per connected socket before that, KiB", Lower),
+    row("base_mib", "RSS before, MiB", Lower),
+    row("full_mib", "RSS with all of them, MiB", Lower),
+    row("peak_mib", "highest RSS on the way, MiB", Lower),
+    row("connect_cpu_us", "server CPU, µs per connect and close", Lower),
+    row("connects_per_s", "connects per second", Higher),
+    row("load_share", "load tool's share of its core", Neither),
+    row("kernel_share", "kernel threads (journal, block I/O), share of a core", Neither),
+];
+
+const fn row(name: &'static str, label: &'static str, better: Better) -> Figure {
+    Figure { name, label, better }
+}

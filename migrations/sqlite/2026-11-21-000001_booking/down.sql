@@ -1,0 +1,4 @@
+DROP TABLE connections;
+DROP TABLE inbox;
+DROP TABLE recipients;
+DROP TABLE notifications;

@@ -1,0 +1,52 @@
+-- What was sent: content, once.
+CREATE TABLE notifications (
+    -- AUTOINCREMENT: a number is never used again, even after its row was erased.
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    uuid            BLOB    NOT NULL,
+    tenant          TEXT    NOT NULL,
+    kind            TEXT    NOT NULL,
+    topic           TEXT    NOT NULL,
+    title           TEXT    NOT NULL,
+    message         TEXT    NOT NULL,
+    data            TEXT    NOT NULL,
+    idempotency_key BLOB,
+    request_digest  BLOB,
+    created_at      BIGINT  NOT NULL
+);
+CREATE UNIQUE INDEX notifications_uuid ON notifications (uuid);
+CREATE UNIQUE INDEX notifications_idempotency_key ON notifications (idempotency_key)
+    WHERE idempotency_key IS NOT NULL;
+
+-- People, and how far their inbox has been filled.
+CREATE TABLE recipients (
+    id            INTEGER PRIMARY KEY,
+    tenant        TEXT    NOT NULL,
+    user_id       TEXT    NOT NULL,
+    last_position BIGINT  NOT NULL
+);
+CREATE UNIQUE INDEX recipients_user ON recipients (tenant, user_id);
+
+-- One notification for one recipient, in the order of commits.
+CREATE TABLE inbox (
+    recipient_id    BIGINT NOT NULL REFERENCES recipients (id),
+    position        BIGINT NOT NULL,
+    notification_id BIGINT NOT NULL REFERENCES notifications (id),
+    sent_at         BIGINT,
+    confirmed_at    BIGINT,
+    confirmed_by    TEXT,
+    read_at         BIGINT,
+    deleted_at      BIGINT,
+    PRIMARY KEY (recipient_id, position)
+) WITHOUT ROWID;
+CREATE INDEX inbox_notification ON inbox (notification_id, recipient_id);
+CREATE INDEX inbox_pending ON inbox (recipient_id, position)
+    WHERE confirmed_at IS NULL AND read_at IS NULL AND deleted_at IS NULL;
+
+-- Who is connected where, since when: the seed's facilitator sessions.
+CREATE TABLE connections (
+    socket_id    TEXT   NOT NULL PRIMARY KEY,
+    node         TEXT   NOT NULL,
+    tenant       TEXT   NOT NULL,
+    user_id      TEXT   NOT NULL,
+    connected_at BIGINT NOT NULL
+) WITHOUT ROWID;

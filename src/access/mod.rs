@@ -1,0 +1,10 @@
+//! Who may do what: tokens become principals here, and nowhere else.
+//!
+//! Promises: the same token means the same on every door; no token is ever logged; comparing a
+//! secret takes the same time whether it is right or wrong.
+
+mod throttle;
+mod token;
+
+pub use throttle::{Throttle, address_key, hold};
+pub use token::{Keyring, KeyringError, Mint, Principal, Settings, TokenError};

@@ -1,0 +1,535 @@
+//! JSON Web Tokens and the back end's static token.
+//!
+//! The algorithm is fixed by configuration, never taken from the token (RFC 8725, section 3.1).
+
+use std::fmt;
+use std::path::Path;
+
+use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::domain::{Recipient, Secret, Tenant, Timestamp, UserId};
+
+/// Longer texts are not looked at.
+const LONGEST_TOKEN: usize = 8 * 1024;
+
+/// Settings of `[auth]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Secret of HS256/384/512 tokens.
+    pub jwt_secret: Secret,
+    /// The secret before the present one: its tokens stay valid while you rotate.
+    pub jwt_secret_previous: Secret,
+    /// `HS256`, `HS384`, `HS512`, `RS256`, `RS384`, `RS512`, `PS256`, `ES256`, `ES384` or `EdDSA`.
+    pub jwt_algorithm: String,
+    /// Public key for the other algorithms: PEM text, or the path of a PEM file.
+    pub jwt_public_key: String,
+    /// Path of a JSON Web Key Set, instead of one public key.
+    pub jwt_jwks_file: String,
+    /// Required `iss`, if set.
+    pub jwt_issuer: String,
+    /// Required `aud`, if set.
+    pub jwt_audience: String,
+    /// Seconds by which clocks may differ.
+    pub jwt_leeway_seconds: u64,
+    /// The booking back end's token; two, separated by a comma, while you rotate.
+    pub backend_token: Secret,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            jwt_secret: Secret::default(),
+            jwt_secret_previous: Secret::default(),
+            jwt_algorithm: "HS256".to_owned(),
+            jwt_public_key: String::new(),
+            jwt_jwks_file: String::new(),
+            jwt_issuer: String::new(),
+            jwt_audience: String::new(),
+            jwt_leeway_seconds: 5,
+            backend_token: Secret::default(),
+        }
+    }
+}
+
+/// Who a token speaks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// Whose user or service it is.
+    pub tenant: Tenant,
+    /// The user (`sub`, else `user_id`); a service may have none.
+    pub user: Option<UserId>,
+    /// The claim `facilitator_id`, which also proves a facilitator.
+    pub facilitator: Option<UserId>,
+    /// Whether it may send notifications to others within its tenant.
+    pub can_send: bool,
+    /// When it ends; the static back-end token does not.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Principal {
+    /// The recipient `claimed` by somebody who shows this token, if the token proves it.
+    pub fn recipient(&self, claimed: &UserId) -> Option<Recipient> {
+        let proves = self.user.as_ref() == Some(claimed) || self.facilitator.as_ref() == Some(claimed);
+        proves.then(|| Recipient { tenant: self.tenant.clone(), user: claimed.clone() })
+    }
+}
+
+/// Why a token is refused. Says nothing that helps to guess a better one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// There is none.
+    #[error("no token was given")]
+    Missing,
+    /// Not a token of ours: malformed, wrongly signed, wrong algorithm, issuer or audience.
+    #[error("the token is malformed, or not signed with this server's key")]
+    Invalid,
+    /// Its time is over.
+    #[error("the token has expired; get a new one and send it again")]
+    Expired,
+    /// Its time has not come.
+    #[error("the token is not valid yet; compare the clocks of the two machines")]
+    Early,
+    /// It names nobody this server can address.
+    #[error("the token names no usable user (`sub`, else `user_id`: 1 to 128 bytes, no control characters)")]
+    Subject,
+    /// It is good, but for somebody else.
+    #[error("the token belongs to somebody else")]
+    SomebodyElse,
+    /// It is good, but does not allow sending.
+    #[error("the token does not allow sending; it needs the scope notifications:send")]
+    NoPermission,
+}
+
+/// Keys that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    /// An unknown or missing algorithm.
+    #[error("auth.jwt_algorithm is `{0}`; use HS256, HS384, HS512, RS256, RS384, RS512, PS256, ES256, ES384 or EdDSA")]
+    Algorithm(String),
+    /// The key does not fit the algorithm.
+    #[error("auth.{setting} cannot be used with {algorithm}: {fault}")]
+    Key {
+        /// Which setting.
+        setting: &'static str,
+        /// The configured algorithm.
+        algorithm: String,
+        /// What the library says of it.
+        fault: String,
+    },
+    /// Nothing to check tokens with.
+    #[error("{0} needs a public key: set auth.jwt_public_key (PEM text or file) or auth.jwt_jwks_file")]
+    NoPublicKey(String),
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    exp: Value,
+    #[serde(default)]
+    sub: Value,
+    #[serde(default)]
+    user_id: Value,
+    #[serde(default)]
+    facilitator_id: Value,
+    #[serde(default)]
+    tenant_id: Value,
+    #[serde(default)]
+    role: Value,
+    #[serde(default)]
+    roles: Value,
+    #[serde(default)]
+    scope: Value,
+    #[serde(default)]
+    scopes: Value,
+}
+
+/// One key, and the id by which a token may ask for it.
+struct Key {
+    id: Option<String>,
+    key: DecodingKey,
+}
+
+/// Every key tokens are checked with.
+pub struct Keyring {
+    keys: Vec<Key>,
+    validation: Validation,
+    backend: Vec<[u8; 32]>,
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyring").field("keys", &self.keys.len()).finish_non_exhaustive()
+    }
+}
+
+impl Keyring {
+    /// Reads the keys that `settings` name.
+    ///
+    /// # Errors
+    /// When the algorithm is unknown or a key does not fit it.
+    pub fn new(settings: &Settings) -> Result<Self, KeyringError> {
+        let algorithm = algorithm(&settings.jwt_algorithm)?;
+        let mut validation = Validation::new(algorithm);
+        validation.leeway = settings.jwt_leeway_seconds;
+        validation.validate_nbf = true;
+        validation.validate_aud = !settings.jwt_audience.is_empty();
+        if validation.validate_aud {
+            validation.set_audience(&[&settings.jwt_audience]);
+            validation.required_spec_claims.insert("aud".to_owned());
+        }
+        if !settings.jwt_issuer.is_empty() {
+            validation.set_issuer(&[&settings.jwt_issuer]);
+            validation.required_spec_claims.insert("iss".to_owned());
+        }
+        let backend = settings
+            .backend_token
+            .expose()
+            .split(',')
+            .map(str::trim)
+            .filter(|token| !token.is_empty())
+            .map(fingerprint)
+            .collect();
+        Ok(Self { keys: keys(settings, algorithm)?, validation, backend })
+    }
+
+    /// The principal of a JWT.
+    ///
+    /// # Errors
+    /// [`TokenError`] says why it is refused.
+    pub fn verify(&self, token: &str) -> Result<Principal, TokenError> {
+        if token.is_empty() {
+            return Err(TokenError::Missing);
+        }
+        if token.len() > LONGEST_TOKEN {
+            return Err(TokenError::Invalid);
+        }
+        let asked = decode_header(token).map_err(|_| TokenError::Invalid)?.kid;
+        let mut refusal = TokenError::Invalid;
+        for key in &self.keys {
+            if key.id.is_some() && asked.is_some() && key.id != asked {
+                continue;
+            }
+            match decode::<Claims>(token, &key.key, &self.validation) {
+                Ok(token) => return principal(&token.claims),
+                Err(fault) => match fault.kind() {
+                    jsonwebtoken::errors::ErrorKind::ExpiredSignature => refusal = TokenError::Expired,
+                    jsonwebtoken::errors::ErrorKind::ImmatureSignature => refusal = TokenError::Early,
+                    _ => {}
+                },
+            }
+        }
+        Err(refusal)
+    }
+
+    /// The principal of a back end: the static token, or a JWT that allows sending.
+    ///
+    /// # Errors
+    /// [`TokenError`] says why it is refused.
+    pub fn verify_sender(&self, token: &str) -> Result<Principal, TokenError> {
+        if token.is_empty() {
+            return Err(TokenError::Missing);
+        }
+        let shown = fingerprint(token);
+        let matches = self.backend.iter().fold(0, |found, known| found | known.ct_eq(&shown).unwrap_u8());
+        if matches == 1 {
+            return Ok(Principal {
+                tenant: Tenant::default(),
+                user: None,
+                facilitator: None,
+                can_send: true,
+                expires_at: None,
+            });
+        }
+        let principal = self.verify(token)?;
+        if principal.can_send { Ok(principal) } else { Err(TokenError::NoPermission) }
+    }
+}
+
+fn fingerprint(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+fn algorithm(name: &str) -> Result<Algorithm, KeyringError> {
+    name.parse().map_err(|_| KeyringError::Algorithm(name.to_owned()))
+}
+
+fn keys(settings: &Settings, algorithm: Algorithm) -> Result<Vec<Key>, KeyringError> {
+    let hmac = matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512);
+    if hmac {
+        return Ok([&settings.jwt_secret, &settings.jwt_secret_previous]
+            .into_iter()
+            .filter(|secret| !secret.is_empty())
+            .map(|secret| Key { id: None, key: DecodingKey::from_secret(secret.expose().as_bytes()) })
+            .collect());
+    }
+    let fault = |setting, fault: &dyn fmt::Display| KeyringError::Key {
+        setting,
+        algorithm: settings.jwt_algorithm.clone(),
+        fault: fault.to_string(),
+    };
+    if !settings.jwt_jwks_file.is_empty() {
+        let setting = "jwt_jwks_file";
+        let text = std::fs::read(&settings.jwt_jwks_file).map_err(|why| fault(setting, &why))?;
+        let set: JwkSet = serde_json::from_slice(&text).map_err(|why| fault(setting, &why))?;
+        return set
+            .keys
+            .iter()
+            .map(|jwk| {
+                let key = DecodingKey::from_jwk(jwk).map_err(|why| fault(setting, &why))?;
+                Ok(Key { id: jwk.common.key_id.clone(), key })
+            })
+            .collect();
+    }
+    if settings.jwt_public_key.is_empty() {
+        return Err(KeyringError::NoPublicKey(settings.jwt_algorithm.clone()));
+    }
+    let setting = "jwt_public_key";
+    let pem = if settings.jwt_public_key.contains("-----BEGIN") {
+        settings.jwt_public_key.clone().into_bytes()
+    } else {
+        std::fs::read(Path::new(&settings.jwt_public_key)).map_err(|why| fault(setting, &why))?
+    };
+    let key = match algorithm {
+        Algorithm::ES256 | Algorithm::ES384 => DecodingKey::from_ec_pem(&pem),
+        Algorithm::EdDSA => DecodingKey::from_ed_pem(&pem),
+        _ => DecodingKey::from_rsa_pem(&pem),
+    };
+    Ok(vec![Key { id: None, key: key.map_err(|why| fault(setting, &why))? }])
+}
+
+/// `2` and `"2"` are the same user; anything but a text or a whole number names nobody.
+fn user(claim: &Value) -> Result<Option<UserId>, TokenError> {
+    let text = match claim {
+        Value::Null => return Ok(None),
+        Value::String(text) => text.clone(),
+        Value::Number(number) if number.is_i64() || number.is_u64() => number.to_string(),
+        _ => return Err(TokenError::Subject),
+    };
+    UserId::new(&text).map(Some).map_err(|_| TokenError::Subject)
+}
+
+/// Words of a claim that may be a list or one text with spaces.
+fn words(claim: &Value) -> Vec<&str> {
+    match claim {
+        Value::String(text) => text.split_whitespace().collect(),
+        Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn principal(claims: &Claims) -> Result<Principal, TokenError> {
+    let tenant = match user(&claims.tenant_id)? {
+        Some(tenant) => Tenant::new(tenant.as_str()).map_err(|_| TokenError::Subject)?,
+        None => Tenant::default(),
+    };
+    let user_id = match user(&claims.sub)? {
+        Some(sub) => Some(sub),
+        None => user(&claims.user_id)?,
+    };
+    let facilitator = user(&claims.facilitator_id)?;
+    let mut scopes = words(&claims.scope);
+    scopes.extend(words(&claims.scopes));
+    let mut roles = words(&claims.roles);
+    roles.extend(words(&claims.role));
+    let can_send = scopes.contains(&"notifications:send")
+        || roles.iter().any(|role| matches!(*role, "service" | "admin"));
+    if user_id.is_none() && facilitator.is_none() && !can_send {
+        return Err(TokenError::Subject);
+    }
+    // The library has checked that `exp` is a time to come.
+    let seconds = claims.exp.as_f64().ok_or(TokenError::Invalid)?;
+    let expires_at = Timestamp::from_micros((seconds * 1e6) as i64);
+    Ok(Principal { tenant, user: user_id, facilitator, can_send, expires_at: Some(expires_at) })
+}
+
+/// A token to be made, by the command line and the demo page.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Mint {
+    /// The user or service.
+    pub sub: String,
+    /// Its tenant, if not the default one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant_id: Option<String>,
+    /// Its roles.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+    /// Its scopes, separated by spaces.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub scope: String,
+    /// Issued at, in seconds since 1970.
+    pub iat: i64,
+    /// Expires at, in seconds since 1970.
+    pub exp: i64,
+    /// Issuer, if one is required.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub iss: String,
+    /// Audience, if one is required.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub aud: String,
+}
+
+impl Mint {
+    /// Signs the token with the shared secret of `settings`.
+    ///
+    /// # Errors
+    /// When tokens are signed by somebody else's private key, or there is no secret.
+    pub fn sign(mut self, settings: &Settings) -> Result<String, KeyringError> {
+        let algorithm = algorithm(&settings.jwt_algorithm)?;
+        let fault = |fault: &dyn fmt::Display| KeyringError::Key {
+            setting: "jwt_secret",
+            algorithm: settings.jwt_algorithm.clone(),
+            fault: fault.to_string(),
+        };
+        if settings.jwt_secret.is_empty() {
+            return Err(fault(&"there is no secret; tokens can only be minted with one"));
+        }
+        self.iss.clone_from(&settings.jwt_issuer);
+        self.aud.clone_from(&settings.jwt_audience);
+        let key = EncodingKey::from_secret(settings.jwt_secret.expose().as_bytes());
+        jsonwebtoken::encode(&Header::new(algorithm), &self, &key).map_err(|why| fault(&why))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use serde_json::json;
+
+    const SECRET: &str = "a-secret-of-at-least-thirty-two-bytes";
+    const LATER: i64 = 4_102_444_800;
+
+    fn settings() -> Settings {
+        Settings {
+            jwt_secret: Secret::new(SECRET),
+            backend_token: Secret::new("old-token-of-the-back-end, new-token-of-the-back-end"),
+            ..Settings::default()
+        }
+    }
+
+    fn ring() -> Keyring {
+        Keyring::new(&settings()).unwrap()
+    }
+
+    fn sign(algorithm: Algorithm, secret: &str, claims: &Value) -> String {
+        let key = EncodingKey::from_secret(secret.as_bytes());
+        jsonwebtoken::encode(&Header::new(algorithm), claims, &key).unwrap()
+    }
+
+    fn verify(claims: &Value) -> Result<Principal, TokenError> {
+        ring().verify(&sign(Algorithm::HS256, SECRET, claims))
+    }
+
+    #[test]
+    fn numbers_and_texts_name_the_same_user() {
+        let text = verify(&json!({"sub": "2", "type": "access", "exp": LATER})).unwrap();
+        let number = verify(&json!({"sub": 2, "exp": LATER})).unwrap();
+        assert_eq!(text.user, number.user);
+        let two = UserId::new("2").unwrap();
+        assert!(text.recipient(&two).is_some());
+        assert!(text.recipient(&UserId::new("3").unwrap()).is_none());
+        let by_claim = verify(&json!({"sub": "u9", "facilitator_id": 2, "exp": LATER})).unwrap();
+        assert!(by_claim.recipient(&two).is_some());
+    }
+
+    #[test]
+    fn odd_claims_are_refused() {
+        for claims in [
+            json!({"sub": "", "exp": LATER}),
+            json!({"sub": ["2"], "exp": LATER}),
+            json!({"sub": {"id": 2}, "exp": LATER}),
+            json!({"sub": true, "exp": LATER}),
+            json!({"sub": 2.5, "exp": LATER}),
+            json!({"sub": "a\u{0}b", "exp": LATER}),
+            json!({"sub": "x".repeat(129), "exp": LATER}),
+            json!({"sub": "2", "tenant_id": "a\nb", "exp": LATER}),
+            json!({"exp": LATER}),
+        ] {
+            assert_eq!(verify(&claims), Err(TokenError::Subject), "{claims}");
+        }
+        for claims in [json!({"sub": "2"}), json!({"sub": "2", "exp": "soon"})] {
+            assert_eq!(verify(&claims), Err(TokenError::Invalid), "{claims}");
+        }
+        assert_eq!(verify(&json!({"sub": "2", "exp": 1})), Err(TokenError::Expired));
+        assert_eq!(
+            verify(&json!({"sub": "2", "exp": LATER, "nbf": LATER - 9})),
+            Err(TokenError::Early)
+        );
+    }
+
+    #[test]
+    fn forged_tokens_are_refused() {
+        let claims = json!({"sub": "2", "exp": LATER});
+        let good = sign(Algorithm::HS256, SECRET, &claims);
+        let (signed, signature) = good.rsplit_once('.').unwrap();
+        let none = "eyJhbGciOiJub25lIn0";
+        let body = signed.split_once('.').unwrap().1;
+        for token in [
+            sign(Algorithm::HS256, "another secret", &claims),
+            sign(Algorithm::HS512, SECRET, &claims),
+            format!("{signed}."),
+            format!("{none}.{body}."),
+            format!("{none}.{body}.{signature}"),
+            format!("{good}x"),
+            "not.a.token".to_owned(),
+            "x".repeat(10_000),
+        ] {
+            assert_eq!(ring().verify(&token), Err(TokenError::Invalid), "{token:.40}");
+        }
+        assert_eq!(ring().verify(""), Err(TokenError::Missing));
+    }
+
+    #[test]
+    fn two_back_end_tokens_are_valid_while_rotating() {
+        for token in ["old-token-of-the-back-end", "new-token-of-the-back-end"] {
+            assert!(ring().verify_sender(token).unwrap().can_send);
+        }
+        assert!(ring().verify_sender("old-token-of-the-back-en").is_err());
+        assert!(ring().verify_sender("old-token-of-the-back-end, new-token-of-the-back-end").is_err());
+    }
+
+    #[test]
+    fn a_sender_needs_the_scope_or_role() {
+        let sender = |claims| ring().verify_sender(&sign(Algorithm::HS256, SECRET, &claims));
+        assert!(sender(json!({"sub": "api", "scope": "a notifications:send", "exp": LATER})).is_ok());
+        assert!(sender(json!({"role": "service", "exp": LATER})).is_ok());
+        assert!(sender(json!({"roles": ["admin"], "exp": LATER})).is_ok());
+        assert_eq!(sender(json!({"sub": "2", "exp": LATER})), Err(TokenError::NoPermission));
+    }
+
+    #[test]
+    fn issuer_and_audience_are_checked_when_set() {
+        let settings = Settings {
+            jwt_issuer: "school".to_owned(),
+            jwt_audience: "carillon".to_owned(),
+            ..settings()
+        };
+        let ring = Keyring::new(&settings).unwrap();
+        let verify = |claims| ring.verify(&sign(Algorithm::HS256, SECRET, &claims));
+        assert!(verify(json!({"sub": "2", "exp": LATER, "iss": "school", "aud": "carillon"})).is_ok());
+        for claims in [
+            json!({"sub": "2", "exp": LATER}),
+            json!({"sub": "2", "exp": LATER, "iss": "school"}),
+            json!({"sub": "2", "exp": LATER, "iss": "other", "aud": "carillon"}),
+            json!({"sub": "2", "exp": LATER, "iss": "school", "aud": "other"}),
+        ] {
+            assert_eq!(verify(claims), Err(TokenError::Invalid));
+        }
+        let minted = Mint { sub: "2".to_owned(), exp: LATER, ..Mint::default() };
+        assert!(ring.verify(&minted.sign(&settings).unwrap()).is_ok());
+    }
+
+    #[test]
+    fn public_keys_are_required_by_their_algorithms() {
+        let settings = Settings { jwt_algorithm: "RS256".to_owned(), ..settings() };
+        assert!(matches!(Keyring::new(&settings), Err(KeyringError::NoPublicKey(_))));
+        let settings = Settings { jwt_algorithm: "none".to_owned(), ..settings };
+        assert!(matches!(Keyring::new(&settings), Err(KeyringError::Algorithm(_))));
+    }
+}

@@ -1,0 +1,190 @@
+//! The composition root: the only file that names every concrete type.
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::access::{Keyring, Mint};
+use crate::config::{Config, Environment};
+use crate::delivery::{Confirmations, Live, Rounds};
+use crate::domain::{Clock, SystemClock};
+use crate::gateway::socketio::{Admission, Booking, Door, Origins};
+use crate::http::{self, Demo, Readiness};
+use crate::listen::{Listener, Proxies, Servant};
+use crate::realtime::Hub;
+use crate::secrets;
+use crate::service::{Inbox, Notify, Session, StatsService};
+use crate::store::Store;
+use crate::telemetry::Metrics;
+
+/// Descriptors kept for the database, the listener and requests without a socket.
+const RESERVE: u64 = 128;
+/// The demo's facilitators.
+const DEMO_FACILITATORS: [(u32, &str); 3] = [(2, "Amara"), (5, "Björn"), (7, "Chen")];
+/// How long the demo's tokens last, in seconds.
+const DEMO_TOKEN: i64 = 12 * 60 * 60;
+
+/// A server that has been put together.
+pub struct App {
+    /// Who is here.
+    pub hub: Arc<Hub>,
+    /// The database.
+    pub store: Arc<Store>,
+    /// Who may come in.
+    pub admission: Arc<Admission>,
+    /// Whether new work is taken.
+    pub readiness: Readiness,
+    /// Ends the listener.
+    pub stop: CancellationToken,
+    /// Everything that serves a client.
+    pub tasks: TaskTracker,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl App {
+    /// Opens the database, binds the port and starts to serve.
+    ///
+    /// # Errors
+    /// When a setting cannot be used, the database cannot be opened or the port is taken.
+    pub async fn start(config: &Config) -> anyhow::Result<Arc<Self>> {
+        let listener = bind(config)?;
+        let address = listener.address()?;
+        let metrics = Arc::new(Metrics::new());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let keyring = Arc::new(Keyring::new(&config.auth)?);
+        let store = Arc::new(Store::open(&config.database, metrics.clone()).await?);
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let hub = Arc::new(Hub::new(metrics.clone()));
+
+        let confirmations =
+            Arc::new(Confirmations::new(Rounds::new(&config.realtime), metrics.clone()));
+        let live =
+            Arc::new(Live::new(hub.clone(), confirmations.clone(), clock.clone(), metrics.clone()));
+        let notify =
+            Arc::new(Notify::new(store.clone(), live, clock.clone(), metrics.clone()));
+        let limit = config.booking.pending_limit;
+        let inbox = Arc::new(Inbox::new(store.clone(), clock.clone(), metrics.clone(), limit));
+        let session = Session::new(
+            hub.clone(),
+            store.clone(),
+            keyring,
+            clock.clone(),
+            metrics.clone(),
+            node(config)?,
+            config.limits.sockets_per_user,
+        );
+
+        let in_flight = config.limits.requests_in_flight;
+        let booking = Booking::new(
+            hub.clone(), session.clone(), inbox, notify, tasks.clone(), &config.booking, in_flight,
+        );
+        let origins = Origins::new(&config.server.allowed_origins);
+        let most = sockets(config);
+        let per_address = config.limits.sockets_per_address;
+        let admission = Admission::new(origins, per_address, most, metrics.clone());
+        let protocol = Arc::new(booking);
+        let door = Door::new(
+            hub.clone(), protocol, metrics.clone(), &config.realtime, &config.limits, admission.clone(),
+        );
+
+        let readiness = Readiness::default();
+        let stats = Arc::new(StatsService::new(hub.clone(), store.clone(), clock.clone()));
+        let development = config.server.environment == Environment::Development;
+        let state = http::State {
+            stats,
+            metrics: metrics.clone(),
+            metrics_token: Arc::new(config.metrics.token.clone()),
+            development,
+            readiness: readiness.clone(),
+            demo: development.then(|| Arc::new(demo(config, clock.clone()))),
+        };
+        let servant = Arc::new(Servant {
+            door,
+            router: http::router(state),
+            proxies: Proxies::new(config.server.proxies()?),
+            bytes_per_second: config.limits.bytes_per_second,
+            tcp_user_timeout: Duration::from_millis(config.realtime.tcp_user_timeout_ms),
+            most: most.saturating_add(usize::try_from(RESERVE / 2).unwrap_or(64)),
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+        });
+
+        let expired = hub.clone();
+        until(&stop, session.expire(move |connection| Booking::expired(&expired, connection)));
+        // Confirmations go on until the very end: what survived its round is confirmed.
+        tokio::spawn(confirmations.run(hub.clone(), store.clone(), clock));
+        tokio::spawn(listener.run(servant));
+        readiness.set(true);
+        Ok(Arc::new(Self { hub, store, admission, readiness, stop, tasks, address }))
+    }
+}
+
+/// Runs `work` until told to stop.
+fn until(stop: &CancellationToken, work: impl Future<Output = ()> + Send + 'static) {
+    let stop = stop.clone();
+    tokio::spawn(async move { stop.run_until_cancelled(work).await });
+}
+
+fn bind(config: &Config) -> anyhow::Result<Listener> {
+    let (host, port) = (config.server.host.as_str(), config.server.port);
+    let addresses = (host, port)
+        .to_socket_addrs()
+        .with_context(|| format!("server.host is `{host}`, which is no address of this machine"))?;
+    let mut fault = None;
+    for address in addresses {
+        match Listener::bind(address) {
+            Ok(listener) => return Ok(listener),
+            Err(why) => fault = Some((address, why)),
+        }
+    }
+    match fault {
+        Some((address, why)) => Err(why).with_context(|| {
+            format!("cannot listen on {address}; if another program does, choose a port by --port or PORT")
+        }),
+        None => anyhow::bail!("server.host is `{host}`, which has no address"),
+    }
+}
+
+fn node(config: &Config) -> anyhow::Result<String> {
+    if config.server.node.is_empty() {
+        let mut made = secrets::random()?;
+        made.truncate(12);
+        return Ok(made);
+    }
+    Ok(config.server.node.clone())
+}
+
+/// How many sockets there may be: as many as set, or as many descriptors as the process may open.
+fn sockets(config: &Config) -> usize {
+    if config.limits.sockets > 0 {
+        return config.limits.sockets;
+    }
+    let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
+    usize::try_from(descriptors.saturating_sub(RESERVE).max(16)).unwrap_or(usize::MAX)
+}
+
+fn demo(config: &Config, clock: Arc<dyn Clock>) -> Demo {
+    let auth = config.auth.clone();
+    Demo::new(move || {
+        let now = clock.now().as_seconds();
+        let facilitators: Vec<_> = DEMO_FACILITATORS
+            .iter()
+            .map(|(id, name)| {
+                let mint = Mint { sub: id.to_string(), iat: now, exp: now + DEMO_TOKEN, ..Mint::default() };
+                json!({ "id": id, "name": name, "token": mint.sign(&auth).unwrap_or_default() })
+            })
+            .collect();
+        let backend = auth.backend_token.expose().split(',').next().unwrap_or_default().trim().to_owned();
+        json!({
+            "facilitators": facilitators,
+            "backend_token": backend,
+            "version": env!("CARGO_PKG_VERSION"),
+        })
+    })
+}

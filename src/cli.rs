@@ -1,0 +1,237 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+
+use crate::access::Mint;
+use crate::app::App;
+use crate::config::{self, Config, Environment, Flags, Loaded};
+use crate::domain::{Clock as _, SystemClock};
+use crate::{lifecycle, secrets, store, telemetry};
+
+/// A self-hosted, Socket.IO-compatible notification server.
+#[derive(Parser)]
+#[command(name = "carillon", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    given: Given,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Settings that every command takes.
+#[derive(Args)]
+struct Given {
+    /// Settings file [default: carillon.toml, if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address to listen on
+    #[arg(long, global = true)]
+    host: Option<String>,
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, global = true)]
+    port: Option<String>,
+    /// sqlite:///relative.db, sqlite:////absolute.db, or a path
+    #[arg(long, global = true, value_name = "URL")]
+    database_url: Option<String>,
+    /// Any other setting, as section.key=value; may be repeated
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the server (this is what happens without a command, too)
+    Serve,
+    /// Mint a JSON Web Token for a user or a service
+    Token(Token),
+    /// Print every setting, with where it came from
+    Config,
+    /// Bring the database up to date, and end
+    Migrate,
+}
+
+#[derive(Args)]
+struct Token {
+    /// The user (a facilitator's id, say) the token is for
+    #[arg(long, required_unless_present = "service", conflicts_with = "service")]
+    user: Option<String>,
+    /// The service the token is for; it may send notifications
+    #[arg(long)]
+    service: Option<String>,
+    /// Its tenant
+    #[arg(long)]
+    tenant: Option<String>,
+    /// A role; may be repeated
+    #[arg(long)]
+    role: Vec<String>,
+    /// A scope; may be repeated
+    #[arg(long)]
+    scope: Vec<String>,
+    /// How long it lasts: 90s, 15m, 12h, 30d
+    #[arg(long, default_value = "12h")]
+    ttl: String,
+}
+
+/// Runs the command line; errors go to standard error, and the code is then 1.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = loaded(cli.given).and_then(|loaded| match cli.command {
+        None | Some(Command::Serve) => serve(loaded),
+        Some(Command::Token(token)) => mint(loaded, token),
+        Some(Command::Config) => print(&loaded),
+        Some(Command::Migrate) => migrate(&loaded.config),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("carillon: {fault:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn loaded(given: Given) -> anyhow::Result<Loaded> {
+    let mut flags: Flags = Vec::new();
+    for pair in given.set {
+        let (key, value) = pair
+            .split_once('=')
+            .with_context(|| format!("--set takes section.key=value, not `{pair}`"))?;
+        flags.push(("--set", key.trim().to_owned(), value.to_owned()));
+    }
+    let named = [
+        ("--host", "server.host", given.host),
+        ("--port", "server.port", given.port),
+        ("--database-url", "database.url", given.database_url),
+    ];
+    for (flag, key, value) in named {
+        if let Some(value) = value {
+            flags.push((flag, key.to_owned(), value));
+        }
+    }
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    config::load(config::named_file(given.config).as_deref(), variables, flags)
+}
+
+fn runtime(threads: usize) -> anyhow::Result<tokio::runtime::Runtime> {
+    let threads = match threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    };
+    let mut builder = match threads {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    if threads > 1 {
+        builder.worker_threads(threads);
+    }
+    builder.enable_all().build().context("the runtime could not be started")
+}
+
+fn serve(loaded: Loaded) -> anyhow::Result<()> {
+    let mut config = loaded.config;
+    telemetry::start_logging(&config.log)?;
+    let made = secrets::ensure(&mut config)?;
+    let runtime = runtime(config.server.threads)?;
+    let server = config.server.clone();
+    runtime.block_on(async {
+        let app = App::start(&config).await?;
+        let address = app.address;
+        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+        if server.environment == Environment::Development {
+            let demo = format!("http://127.0.0.1:{}/", address.port());
+            tracing::info!("the demo is at {demo} for a browser on this machine");
+        }
+        if let Some(file) = made {
+            tracing::info!(
+                file = %file.display(),
+                "secrets for development are kept here; mint a token by `carillon token --user 2`"
+            );
+        }
+        let signal = lifecycle::told_to_stop().await?;
+        tracing::info!(signal, "told to stop");
+        let limit = Duration::from_millis(server.shutdown_timeout_ms);
+        let delay = Duration::from_millis(server.shutdown_delay_ms);
+        lifecycle::stop(app, limit, delay).await;
+        Ok(())
+    })
+    .inspect(|()| runtime.shutdown_timeout(Duration::from_millis(500)))
+}
+
+fn mint(loaded: Loaded, token: Token) -> anyhow::Result<()> {
+    let mut config = loaded.config;
+    secrets::ensure(&mut config)?;
+    let lasts = seconds(&token.ttl)?;
+    let mut scopes = token.scope;
+    if token.service.is_some() && !scopes.iter().any(|scope| scope == "notifications:send") {
+        scopes.push("notifications:send".to_owned());
+    }
+    let iat = SystemClock.now().as_seconds();
+    let mint = Mint {
+        sub: token.user.or(token.service).unwrap_or_default(),
+        tenant_id: token.tenant,
+        roles: token.role,
+        scope: scopes.join(" "),
+        iat,
+        exp: iat.saturating_add(lasts),
+        ..Mint::default()
+    };
+    println!("{}", mint.sign(&config.auth)?);
+    Ok(())
+}
+
+fn seconds(text: &str) -> anyhow::Result<i64> {
+    let wrong = || format!("--ttl is `{text}`; use a number and s, m, h or d, such as 12h");
+    let (number, unit) = match text.strip_suffix(['s', 'm', 'h', 'd']) {
+        Some(number) => (number, &text[number.len()..]),
+        None => (text, "s"),
+    };
+    let number: i64 = number.parse().with_context(wrong)?;
+    let unit = match unit {
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        _ => 1,
+    };
+    number.checked_mul(unit).filter(|seconds| *seconds > 0).with_context(wrong)
+}
+
+fn print(loaded: &Loaded) -> anyhow::Result<()> {
+    let settings = loaded.effective();
+    let width = settings.iter().map(|set| set.key.len() + set.value.len()).max().unwrap_or(0).min(60);
+    for set in settings {
+        let line = format!("{} = {}", set.key, set.value);
+        println!("{line:<width$}  # {}", set.source, width = width + 3);
+    }
+    Ok(())
+}
+
+fn migrate(config: &Config) -> anyhow::Result<()> {
+    let url = config.database.url.parse()?;
+    let applied = runtime(2)?.block_on(store::migrate(&url))?;
+    match applied.as_slice() {
+        [] => println!("The database is up to date."),
+        applied => println!("Applied: {}", applied.join(", ")),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units() {
+        for (text, expected) in [("90s", 90), ("90", 90), ("15m", 900), ("12h", 43_200), ("2d", 172_800)] {
+            assert_eq!(seconds(text).ok(), Some(expected));
+        }
+        for text in ["", "h", "-1h", "0s", "5w", "9223372036854775807d"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+}

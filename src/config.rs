@@ -1,0 +1,383 @@
+//! Settings: defaults < file < environment < flags. Each floor owns its part; this gathers them.
+//!
+//! Every setting is `section.key`. The environment spells it `CARILLON_SECTION_KEY`; the seeds' own
+//! names work too. A key that nobody knows is an error, wherever it stands.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use figment::providers::{Format as _, Serialized, Toml};
+use figment::value::{Dict, Map, Tag, Value};
+use figment::{Error, Figment, Metadata, Profile, Provider};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::domain::Secret;
+use crate::{access, gateway, realtime, store, telemetry};
+
+/// Where a file is looked for when none is named.
+pub const DEFAULT_FILE: &str = "carillon.toml";
+const PREFIX: &str = "CARILLON_";
+
+/// The seeds' names; of several for one setting, the first that is set counts.
+const ALIASES: [(&str, &str); 11] = [
+    ("JWT_SECRET_KEY", "auth.jwt_secret"),
+    ("JWT_SECRET", "auth.jwt_secret"),
+    ("SECRET_KEY", "auth.jwt_secret"),
+    ("JWT_ALGORITHM", "auth.jwt_algorithm"),
+    ("BACKEND_SERVICE_TOKEN", "auth.backend_token"),
+    ("DATABASE_URL", "database.url"),
+    ("DB_CONNECTION", "database.url"),
+    ("HOST", "server.host"),
+    ("PORT", "server.port"),
+    ("WEBSOCKET_PORT", "server.port"),
+    ("FRONTEND_URL", "server.allowed_origins"),
+];
+
+/// What this deployment is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Environment {
+    /// Secrets are made when missing; the demo page is there.
+    #[default]
+    Development,
+    /// Secrets must be set; no demo page.
+    Production,
+}
+
+/// Settings of `[server]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// `development` or `production`.
+    pub environment: Environment,
+    /// Address to listen on.
+    pub host: String,
+    /// Port to listen on; 0 takes a free one.
+    pub port: u16,
+    /// Threads; 0 takes one for each core. With one, everything runs on a single thread, which is
+    /// cheapest for each message.
+    pub threads: usize,
+    /// Browser origins that may connect; `*` allows any, without credentials.
+    #[serde(deserialize_with = "list")]
+    pub allowed_origins: Vec<String>,
+    /// Addresses of proxies whose X-Forwarded-For is believed.
+    #[serde(deserialize_with = "list")]
+    pub trusted_proxies: Vec<String>,
+    /// This process's name among its like; made up when empty.
+    pub node: String,
+    /// How long a graceful stop may take, in milliseconds.
+    pub shutdown_timeout_ms: u64,
+    /// How long readiness fails before connections are closed: time for a load balancer to notice.
+    pub shutdown_delay_ms: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            environment: Environment::Development,
+            host: "0.0.0.0".to_owned(),
+            port: 5002,
+            threads: 0,
+            allowed_origins: vec!["*".to_owned()],
+            trusted_proxies: Vec::new(),
+            node: String::new(),
+            shutdown_timeout_ms: 8_000,
+            shutdown_delay_ms: 0,
+        }
+    }
+}
+
+impl Server {
+    /// The proxies, as addresses.
+    ///
+    /// # Errors
+    /// When one is not an address.
+    pub fn proxies(&self) -> anyhow::Result<Vec<IpAddr>> {
+        self.trusted_proxies
+            .iter()
+            .map(|text| {
+                let address: IpAddr = text.parse().map_err(|_| {
+                    anyhow::anyhow!("server.trusted_proxies: `{text}` is not an IP address")
+                })?;
+                Ok(address.to_canonical())
+            })
+            .collect()
+    }
+}
+
+/// Settings of `[metrics]`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsSettings {
+    /// Who shows it as a bearer token may read `/metrics`. Unset: open in development, closed in
+    /// production.
+    pub token: Secret,
+}
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The process.
+    pub server: Server,
+    /// The database.
+    pub database: store::Settings,
+    /// Tokens.
+    pub auth: access::Settings,
+    /// Sockets.
+    pub realtime: realtime::Settings,
+    /// The booking protocol.
+    pub booking: gateway::BookingSettings,
+    /// Limits.
+    pub limits: gateway::Limits,
+    /// Logs.
+    pub log: telemetry::Settings,
+    /// Metrics.
+    pub metrics: MetricsSettings,
+}
+
+/// `a, b` or `["a", "b"]`.
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Given {
+        Text(String),
+        List(Vec<String>),
+    }
+    Ok(match Given::deserialize(deserializer)? {
+        Given::List(list) => list,
+        Given::Text(text) => {
+            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+        }
+    })
+}
+
+/// A setting, where it came from, and whether it may be shown.
+pub struct Effective {
+    /// `section.key`.
+    pub key: String,
+    /// As TOML; secrets are masked.
+    pub value: String,
+    /// `default`, a file, a variable or a flag.
+    pub source: String,
+}
+
+/// Settings together with where each came from.
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    figment: Figment,
+}
+
+/// One text from outside, named by its source.
+struct Given {
+    source: String,
+    key: String,
+    value: String,
+}
+
+impl Provider for Given {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.source.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, Error> {
+        let default = Figment::from(Serialized::defaults(Config::default())).find_value(&self.key);
+        let Ok(default) = default else {
+            return Err(Error::from(format!(
+                "{} sets `{}`, which is no setting; `carillon config` lists them all",
+                self.source, self.key
+            )));
+        };
+        let wrong = |kind: &str| {
+            Error::from(format!("{} is `{}`, but {} must be {kind}", self.source, self.value, self.key))
+        };
+        let text = self.value.trim();
+        let value = match default {
+            Value::Num(..) => Value::from(text.parse::<i64>().map_err(|_| wrong("a whole number"))?),
+            Value::Bool(..) => Value::from(text.parse::<bool>().map_err(|_| wrong("true or false"))?),
+            _ => Value::from(self.value.clone()),
+        };
+        let (section, key) = self.key.split_once('.').unwrap_or_default();
+        let mut inner = Dict::new();
+        inner.insert(key.to_owned(), value);
+        let mut outer = Dict::new();
+        outer.insert(section.to_owned(), Value::Dict(Tag::Default, inner));
+        Ok(Profile::Default.collect(outer))
+    }
+}
+
+/// Flags of the command line: `section.key` and its value, with the flag's name.
+pub type Flags = Vec<(&'static str, String, String)>;
+
+/// Reads all settings. A `file` that is named must be there; the default one may be missing.
+///
+/// # Errors
+/// When a file or value cannot be read, or a key is unknown; the message says which and where.
+pub fn load(
+    file: Option<&Path>,
+    environment: impl Iterator<Item = (String, String)>,
+    flags: Flags,
+) -> anyhow::Result<Loaded> {
+    let mut figment = Figment::from(Serialized::defaults(Config::default()));
+    if let Some(file) = file {
+        anyhow::ensure!(file.is_file(), "the configuration file {} is not there", file.display());
+        figment = figment.merge(Toml::file_exact(file));
+    } else if Path::new(DEFAULT_FILE).is_file() {
+        figment = figment.merge(Toml::file_exact(DEFAULT_FILE));
+    }
+    for given in from_environment(environment)? {
+        figment = figment.merge(given);
+    }
+    for (flag, key, value) in flags {
+        figment = figment.merge(Given { source: format!("flag {flag}"), key, value });
+    }
+    let config = figment.extract::<Config>().map_err(explain)?;
+    Ok(Loaded { config, figment })
+}
+
+fn explain(error: Error) -> anyhow::Error {
+    let lines: Vec<String> = error.into_iter().map(|error| error.to_string()).collect();
+    anyhow::anyhow!("the settings cannot be used: {}", lines.join("; "))
+}
+
+fn from_environment(variables: impl Iterator<Item = (String, String)>) -> anyhow::Result<Vec<Given>> {
+    let variables: Vec<_> = variables.filter(|(_, value)| !value.is_empty()).collect();
+    let mut given: Vec<Given> = Vec::new();
+    // The last one merged counts, so the first alias comes last.
+    for (name, key) in ALIASES.iter().rev() {
+        for (_, value) in variables.iter().filter(|(variable, _)| variable == name) {
+            let source = format!("variable {name}");
+            given.push(Given { source, key: (*key).to_owned(), value: value.clone() });
+        }
+    }
+    for (name, value) in &variables {
+        let Some(rest) = name.strip_prefix(PREFIX) else { continue };
+        let key = match rest {
+            "ENV" => "server.environment".to_owned(),
+            "CONFIG" => continue,
+            _ => match rest.to_ascii_lowercase().split_once('_') {
+                Some((section, key)) => format!("{section}.{key}"),
+                None => anyhow::bail!(
+                    "the variable {name} is no setting; they are spelled CARILLON_SECTION_KEY (`carillon config` lists them all)"
+                ),
+            },
+        };
+        given.push(Given { source: format!("variable {name}"), key, value: value.clone() });
+    }
+    Ok(given)
+}
+
+impl Loaded {
+    /// Every setting with its value and source.
+    pub fn effective(&self) -> Vec<Effective> {
+        let mut found = Vec::new();
+        let Ok(Value::Dict(_, sections)) = Value::serialize(&self.config) else {
+            return found;
+        };
+        for (section, inner) in sections {
+            let Value::Dict(_, inner) = inner else { continue };
+            for (name, value) in inner {
+                let key = format!("{section}.{name}");
+                let metadata = self.figment.find_metadata(&key);
+                let source = metadata.map_or_else(|| "default".to_owned(), describe);
+                found.push(Effective { value: as_toml(&value), key, source });
+            }
+        }
+        found
+    }
+}
+
+fn describe(metadata: &Metadata) -> String {
+    match metadata.source.as_ref().and_then(figment::Source::file_path) {
+        Some(path) => format!("file {}", path.display()),
+        None if metadata.name.starts_with("variable") || metadata.name.starts_with("flag") => {
+            metadata.name.to_string()
+        }
+        None => "default".to_owned(),
+    }
+}
+
+fn as_toml(value: &Value) -> String {
+    match value {
+        Value::String(_, text) => format!("{text:?}"),
+        Value::Num(_, number) => number
+            .to_i128()
+            .map(|number| number.to_string())
+            .or_else(|| number.to_u128().map(|number| number.to_string()))
+            .unwrap_or_default(),
+        Value::Bool(_, truth) => truth.to_string(),
+        Value::Array(_, items) => {
+            let items: Vec<_> = items.iter().map(as_toml).collect();
+            format!("[{}]", items.join(", "))
+        }
+        _ => String::new(),
+    }
+}
+
+/// The file named by `--config` or `CARILLON_CONFIG`.
+pub fn named_file(flag: Option<PathBuf>) -> Option<PathBuf> {
+    flag.or_else(|| std::env::var_os("CARILLON_CONFIG").map(PathBuf::from))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn variables(pairs: &[(&str, &str)]) -> anyhow::Result<Loaded> {
+        let pairs: Vec<_> =
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        load(None, pairs.into_iter(), Vec::new())
+    }
+
+    fn fault(pairs: &[(&str, &str)]) -> String {
+        variables(pairs).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn the_seeds_names_work_and_ours_go_before_them() {
+        let loaded = variables(&[
+            ("SECRET_KEY", "flask"),
+            ("JWT_SECRET_KEY", "12345678"),
+            ("DATABASE_URL", "sqlite:///n.db"),
+            ("WEBSOCKET_PORT", "6000"),
+            ("CARILLON_SERVER_PORT", "7000"),
+            ("CARILLON_ENV", "production"),
+            ("HOST", ""),
+        ])
+        .unwrap();
+        let config = &loaded.config;
+        assert_eq!(config.auth.jwt_secret.expose(), "12345678");
+        assert_eq!(config.database.url, "sqlite:///n.db");
+        assert_eq!(config.server.port, 7000);
+        assert_eq!(config.server.environment, Environment::Production);
+        assert_eq!(config.server.host, "0.0.0.0", "an empty variable is an unset one");
+        let effective = loaded.effective();
+        let of = |key: &str| effective.iter().find(|setting| setting.key == key).unwrap();
+        assert_eq!(of("server.port").source, "variable CARILLON_SERVER_PORT");
+        assert_eq!(of("auth.jwt_secret").source, "variable JWT_SECRET_KEY");
+        assert_eq!(of("auth.jwt_secret").value, "\"********\"");
+        assert_eq!(of("server.host").source, "default");
+    }
+
+    #[test]
+    fn unknown_and_unreadable_settings_are_errors() {
+        assert!(fault(&[("CARILLON_SERVER_PROT", "1")]).contains("server.prot"));
+        assert!(fault(&[("CARILLON_NONSENSE", "1")]).contains("CARILLON_NONSENSE"));
+        assert!(fault(&[("PORT", "many")]).contains("variable PORT"));
+        assert!(fault(&[("PORT", "70000")]).contains("port"));
+        assert!(fault(&[("CARILLON_ENV", "staging")]).contains("staging"));
+    }
+
+    #[test]
+    fn lists_are_written_with_commas() {
+        let loaded =
+            variables(&[("CARILLON_SERVER_ALLOWED_ORIGINS", "https://a.example, https://b.example")]);
+        assert_eq!(
+            loaded.unwrap().config.server.allowed_origins,
+            ["https://a.example", "https://b.example"]
+        );
+    }
+}

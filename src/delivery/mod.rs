@@ -1,0 +1,10 @@
+//! From stored to confirmed: what is durable is handed to live sockets, and what was handed is
+//! watched until a heartbeat round proves that somebody received it.
+//!
+//! Promise: nothing here says *confirmed* of bytes in a dead socket or a full buffer.
+
+mod confirm;
+mod live;
+
+pub use confirm::{Confirmations, Rounds};
+pub use live::Live;

@@ -1,0 +1,126 @@
+//! What is sent, and how it is told apart.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use super::{Recipient, Timestamp};
+
+/// A notification's number, the same on every door and node; never zero (front ends test its truth).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NotificationId(pub i64);
+
+impl fmt::Display for NotificationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The place of an inbox entry in its recipient's inbox: counted per recipient, in commit order,
+/// from 1. Never shown outside.
+pub type Position = i64;
+
+/// 128 bits of SHA-256 over parts that are kept apart by their lengths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Digest(pub [u8; 16]);
+
+impl Digest {
+    /// Digests `parts`: `["ab", "c"]` and `["a", "bc"]` differ.
+    pub fn of(parts: &[&str]) -> Self {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part.as_bytes());
+        }
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&hash.finalize()[..16]);
+        Self(digest)
+    }
+}
+
+/// How a resend is recognised: the same `key` within the window is the same request, provided that
+/// `request` is the same too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Idempotency {
+    /// Names the request, within its tenant and door.
+    pub key: Digest,
+    /// What was asked for.
+    pub request: Digest,
+}
+
+/// A notification that has been validated and waits to be stored for one recipient.
+#[derive(Clone, Debug)]
+pub struct NewNotification {
+    /// For whom.
+    pub recipient: Recipient,
+    /// The sender's kind of notification: `new_booking`.
+    pub kind: &'static str,
+    /// The sender's category: `bookings`.
+    pub topic: &'static str,
+    /// One line.
+    pub title: String,
+    /// The text shown to the recipient.
+    pub message: String,
+    /// What the sender gave for the client to use: a JSON object.
+    pub data: String,
+    /// How a resend is recognised.
+    pub idempotency: Option<Idempotency>,
+    /// Its second name, time-ordered (RFC 9562, version 7).
+    pub uuid: Uuid,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+}
+
+/// A notification in somebody's inbox.
+#[derive(Clone, Debug)]
+pub struct Notification {
+    /// Its number.
+    pub id: NotificationId,
+    /// The sender's kind of notification.
+    pub kind: String,
+    /// The text shown to the recipient.
+    pub message: String,
+    /// What the sender gave for the client to use: a JSON object.
+    pub data: String,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+}
+
+/// What the database says of a notification that was handed to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// Durable, for the first time.
+    New {
+        /// The notification's number.
+        id: NotificationId,
+        /// The recipient's row.
+        recipient: i64,
+        /// Its place in the recipient's inbox.
+        position: Position,
+    },
+    /// Stored before, by the same request.
+    Duplicate {
+        /// The number it has.
+        id: NotificationId,
+        /// When it was accepted.
+        created_at: Timestamp,
+        /// When a device confirmed it (or it was sent, where that is known), if one did.
+        delivered_at: Option<Timestamp>,
+    },
+    /// The idempotency key was used before for something else; nothing was stored.
+    KeyReused,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_keep_their_parts_apart() {
+        assert_ne!(Digest::of(&["ab", "c"]), Digest::of(&["a", "bc"]));
+        assert_eq!(Digest::of(&["ab", "c"]), Digest::of(&["ab", "c"]));
+    }
+}

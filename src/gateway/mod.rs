@@ -1,0 +1,59 @@
+//! Long-lived doors: each turns its protocol into service calls, and notifications into its protocol.
+
+pub mod socketio;
+
+use serde::{Deserialize, Serialize};
+
+/// Settings of `[limits]`. Per-address limits do not count loopback or trusted proxies.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Bytes of one incoming message or polling request.
+    pub max_message_bytes: usize,
+    /// Binary attachments of one incoming event.
+    pub max_attachments: usize,
+    /// Events a socket may send per second, twice as many at once; faster ones are read later. An
+    /// authenticated back end has no such limit.
+    pub events_per_second: u32,
+    /// Bytes a WebSocket may send per second, four times as many at once. Not for back ends.
+    pub bytes_per_second: u32,
+    /// Requests of one back end that may be under way before it is read no further.
+    pub requests_in_flight: u32,
+    /// Sockets of one address (IPv6: of one /64).
+    pub sockets_per_address: usize,
+    /// Sockets of one person.
+    pub sockets_per_user: usize,
+    /// Sockets in all; 0 takes what the process may open, less a reserve.
+    pub sockets: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_message_bytes: 100_000,
+            max_attachments: 10,
+            events_per_second: 100,
+            bytes_per_second: 65_536,
+            requests_in_flight: 512,
+            sockets_per_address: 200,
+            sockets_per_user: 50,
+            sockets: 0,
+        }
+    }
+}
+
+/// Settings of `[booking]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BookingSettings {
+    /// How long the automatic list of pending notifications waits for the page to ask first.
+    pub pending_delay_ms: u64,
+    /// Notifications in one list; older ones follow when these have been read.
+    pub pending_limit: i64,
+}
+
+impl Default for BookingSettings {
+    fn default() -> Self {
+        Self { pending_delay_ms: 200, pending_limit: 10_000 }
+    }
+}

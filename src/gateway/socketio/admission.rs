@@ -1,0 +1,202 @@
+//! Who may open a socket: origins, and how many from where.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use http::StatusCode;
+
+use crate::access::address_key;
+use crate::telemetry::{Metrics, Refusal};
+
+/// Browser origins that may connect. Clients that are not browsers send no origin and may.
+#[derive(Clone, Debug)]
+pub enum Origins {
+    /// Any; never together with credentials.
+    Any,
+    /// These, as `https://host[:port]`.
+    Listed(Vec<String>),
+}
+
+impl Origins {
+    /// From settings: `*` among them allows any.
+    pub fn new(listed: &[String]) -> Self {
+        if listed.iter().any(|origin| origin == "*") {
+            Self::Any
+        } else {
+            Self::Listed(listed.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase()).collect())
+        }
+    }
+
+    /// Whether `origin` may connect.
+    pub fn allow(&self, origin: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Listed(listed) => listed.iter().any(|known| known.eq_ignore_ascii_case(origin)),
+        }
+    }
+}
+
+/// A refusal, in HTTP's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The status.
+    pub status: StatusCode,
+    /// What happened, and what to do.
+    pub message: &'static str,
+}
+
+/// Counts sockets, and says who may have one more.
+pub struct Admission {
+    origins: Origins,
+    per_address: usize,
+    most: usize,
+    open: AtomicUsize,
+    by_address: Mutex<HashMap<IpAddr, usize>>,
+    closing: AtomicBool,
+    metrics: Arc<Metrics>,
+}
+
+/// The right to one socket; given back when dropped.
+pub struct Permit {
+    admission: Arc<Admission>,
+    /// The address it counts for; `None` for loopback, which is not counted.
+    counted: Option<IpAddr>,
+}
+
+impl Admission {
+    /// At most `most` sockets, and `per_address` from one address.
+    pub fn new(origins: Origins, per_address: usize, most: usize, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self {
+            origins,
+            per_address,
+            most,
+            open: AtomicUsize::new(0),
+            by_address: Mutex::default(),
+            closing: AtomicBool::new(false),
+            metrics,
+        })
+    }
+
+    /// The origins that may connect.
+    pub fn origins(&self) -> &Origins {
+        &self.origins
+    }
+
+    /// Lets nobody in any more.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
+    /// Sockets that are open.
+    pub fn open_sockets(&self) -> usize {
+        self.open.load(Ordering::Acquire)
+    }
+
+    fn refuse(&self, reason: Refusal, status: StatusCode, message: &'static str) -> Refused {
+        self.metrics.refused(reason);
+        Refused { status, message }
+    }
+
+    /// Whether a browser page of `origin` may talk to this server.
+    ///
+    /// # Errors
+    /// With 403 when it may not.
+    pub fn check_origin(&self, origin: Option<&str>) -> Result<(), Refused> {
+        if origin.is_none_or(|origin| self.origins.allow(origin)) {
+            return Ok(());
+        }
+        Err(self.refuse(
+            Refusal::Origin,
+            StatusCode::FORBIDDEN,
+            "This page's origin may not connect. Add it to server.allowed_origins.",
+        ))
+    }
+
+    /// One more socket from `address`.
+    ///
+    /// # Errors
+    /// With 503 when the server is full or stopping, with 429 when the address has too many.
+    pub fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Refused> {
+        if self.closing.load(Ordering::Acquire) {
+            let message = "The server is restarting. Connect again in a moment.";
+            return Err(self.refuse(Refusal::Capacity, StatusCode::SERVICE_UNAVAILABLE, message));
+        }
+        if self.open.fetch_add(1, Ordering::AcqRel) >= self.most {
+            self.open.fetch_sub(1, Ordering::AcqRel);
+            let message = "The server holds as many sockets as it may. Try again later.";
+            return Err(self.refuse(Refusal::Capacity, StatusCode::SERVICE_UNAVAILABLE, message));
+        }
+        let mut permit = Permit { admission: self.clone(), counted: None };
+        let canonical = address.to_canonical();
+        if canonical.is_loopback() {
+            return Ok(permit);
+        }
+        let key = address_key(canonical);
+        let mut by_address = self.by_address.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let open = by_address.entry(key).or_default();
+        if *open >= self.per_address {
+            drop(by_address);
+            let message = "This address holds as many sockets as it may. Close some first.";
+            return Err(self.refuse(Refusal::Address, StatusCode::TOO_MANY_REQUESTS, message));
+        }
+        *open += 1;
+        permit.counted = Some(key);
+        Ok(permit)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.admission.open.fetch_sub(1, Ordering::AcqRel);
+        if let Some(key) = self.counted {
+            let by_address = &self.admission.by_address;
+            let mut by_address = by_address.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if let Some(open) = by_address.get_mut(&key) {
+                *open -= 1;
+                if *open == 0 {
+                    by_address.remove(&key);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admission(per_address: usize, most: usize) -> Arc<Admission> {
+        Admission::new(Origins::new(&["https://a.example/".to_owned()]), per_address, most, Arc::default())
+    }
+
+    #[test]
+    fn addresses_and_all_sockets_are_limited_and_given_back() {
+        let admission = admission(2, 4);
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let permits: Vec<_> = (0..2).map(|_| admission.enter(address)).collect();
+        assert!(permits.iter().all(Result::is_ok));
+        let refused = admission.enter(address).err().map(|refused| refused.status);
+        assert_eq!(refused, Some(StatusCode::TOO_MANY_REQUESTS));
+        assert_eq!(admission.open_sockets(), 2, "a refused socket is not counted");
+        let loopback = IpAddr::from([127, 0, 0, 1]);
+        let local: Vec<_> = (0..2).map(|_| admission.enter(loopback)).collect();
+        assert!(local.iter().all(Result::is_ok), "loopback is not counted by address");
+        let refused = admission.enter(loopback).err().map(|refused| refused.status);
+        assert_eq!(refused, Some(StatusCode::SERVICE_UNAVAILABLE));
+        drop((permits, local));
+        assert_eq!(admission.open_sockets(), 0);
+        assert!(admission.enter(address).is_ok());
+    }
+
+    #[test]
+    fn origins_are_compared_whole() {
+        let admission = admission(1, 1);
+        assert!(admission.check_origin(None).is_ok());
+        assert!(admission.check_origin(Some("https://A.example")).is_ok());
+        for foreign in ["https://a.example.evil", "http://a.example", "null", ""] {
+            assert!(admission.check_origin(Some(foreign)).is_err(), "{foreign}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The door to the engine: everything that is decided before the protocol library sees a request.
+//!
+//! WebSockets that open a session come as upgraded streams ([`Door::websocket`]); polling, and upgrades
+//! from polling, come as HTTP requests ([`Door::request`]).
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, ORIGIN};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tower::Service as _;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use super::admission::{Admission, Origins, Refused};
+use super::engine::{Engine, OnPolling, Peer};
+use super::Protocol;
+use crate::gateway::Limits;
+use crate::realtime::{self, Hub, Line};
+use crate::telemetry::Metrics;
+
+/// Where requests for Socket.IO go.
+pub const PATH: &str = "/socket.io";
+
+/// Where a request comes from.
+#[derive(Clone)]
+pub struct Arrival {
+    /// The client's address, behind trusted proxies.
+    pub address: IpAddr,
+    /// The valve of the TCP connection.
+    pub line: Arc<Line>,
+}
+
+type Lines = Arc<Mutex<HashMap<String, Arc<Line>>>>;
+
+/// The door.
+pub struct Door {
+    engine: Engine,
+    admission: Arc<Admission>,
+    cors: CorsLayer,
+    /// Lines of polling clients, by session id.
+    polling: Lines,
+}
+
+impl Door {
+    /// A door in front of a new engine.
+    pub fn new(
+        hub: Arc<Hub>,
+        protocol: Arc<dyn Protocol>,
+        metrics: Arc<Metrics>,
+        settings: &realtime::Settings,
+        limits: &Limits,
+        admission: Arc<Admission>,
+    ) -> Self {
+        let polling = Lines::default();
+        let lines = polling.clone();
+        let on_polling: OnPolling = Arc::new(move |sid, line| {
+            let mut lines = lines.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            match line {
+                Some(line) => drop(lines.insert(sid.to_owned(), line)),
+                None => drop(lines.remove(sid)),
+            }
+        });
+        let engine = Engine::new(hub, protocol, metrics, settings, limits, on_polling);
+        Self { engine, cors: cors(admission.origins()), admission, polling }
+    }
+
+    /// Who may enter.
+    pub fn admission(&self) -> &Arc<Admission> {
+        &self.admission
+    }
+
+    /// Whether `path` belongs to this door.
+    pub fn owns(path: &str) -> bool {
+        path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Takes over a stream on which the WebSocket handshake is done.
+    ///
+    /// # Errors
+    /// When the engine does not understand `query`.
+    pub fn websocket<S>(&self, stream: S, query: &str, peer: Arc<Peer>) -> Result<(), String>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        // An empty request: whatever it held would be kept for as long as the socket lives.
+        let mut request = Request::builder()
+            .uri(format!("{PATH}/?{query}"))
+            .body(())
+            .map_err(|fault| fault.to_string())?;
+        request.extensions_mut().insert(peer);
+        let mut service = self.engine.service.clone();
+        let accepted = tower::Service::<(S, Request<()>)>::call(&mut service, (stream, request));
+        accepted.into_inner().map_err(|fault| fault.to_string())
+    }
+
+    /// Answers one HTTP request.
+    pub async fn request(&self, request: Request<Incoming>, from: Arrival) -> Response<Body> {
+        let answer = tower::service_fn(async |request| {
+            Ok::<_, Infallible>(self.checked(request, from.clone()).await)
+        });
+        let mut service = tower::Layer::layer(&self.cors, answer);
+        match service.call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    async fn checked(&self, request: Request<Incoming>, from: Arrival) -> Response<Body> {
+        let origin = match request.headers().get(ORIGIN) {
+            None => None,
+            Some(origin) => Some(origin.to_str().unwrap_or("?")),
+        };
+        if let Err(refused) = self.admission.check_origin(origin) {
+            return refusal(&refused);
+        }
+        let query = request.uri().query().unwrap_or_default();
+        match field(query, "sid").map(str::to_owned) {
+            None => self.open(request, from).await,
+            Some(sid) => self.go_on(request, &sid, &from.line).await,
+        }
+    }
+
+    /// A new session: by polling, or by a WebSocket that comes down a connection already in use.
+    async fn open(&self, mut request: Request<Incoming>, from: Arrival) -> Response<Body> {
+        let permit = match self.admission.enter(from.address) {
+            Ok(permit) => permit,
+            Err(refused) => return refusal(&refused),
+        };
+        let query = request.uri().query().unwrap_or_default();
+        let line = if field(query, "transport") == Some("websocket") {
+            from.line.meter();
+            from.line
+        } else {
+            Arc::default()
+        };
+        // The engine keeps the request's head with the session: keep that small.
+        let wanted = [http::header::UPGRADE, http::header::CONNECTION, http::header::SEC_WEBSOCKET_KEY];
+        let kept = wanted.map(|name| (request.headers().get(&name).cloned(), name));
+        let headers = request.headers_mut();
+        headers.clear();
+        for (value, name) in kept {
+            if let Some(value) = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok()) {
+                headers.insert(name, value);
+            }
+        }
+        request.extensions_mut().insert(Peer::new(from.address, line, permit));
+        self.engine(request).await
+    }
+
+    /// A polling client's next request, or its upgrade.
+    async fn go_on(&self, request: Request<Incoming>, sid: &str, tcp: &Arc<Line>) -> Response<Body> {
+        let line = {
+            let lines = self.polling.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            lines.get(sid).cloned()
+        };
+        let Some(line) = line else {
+            return self.engine(request).await;
+        };
+        if line.is_closed() {
+            return closing();
+        }
+        let query = request.uri().query().unwrap_or_default();
+        if field(query, "transport") == Some("websocket") {
+            tcp.meter();
+            line.succeed(tcp);
+            return self.engine(request).await;
+        }
+        if request.method() == Method::POST {
+            // Back-pressure: the body is not read, and the client does not send the next one.
+            line.readable().await;
+            return self.engine(request).await;
+        }
+        tokio::select! {
+            biased;
+            answer = self.engine(request) => answer,
+            () = line.closed() => closing(),
+        }
+    }
+
+    async fn engine(&self, request: Request<Incoming>) -> Response<Body> {
+        let service = self.engine.service.clone();
+        match tower::ServiceExt::<Request<Incoming>>::oneshot(service, request).await {
+            Ok(response) => response.map(Body::new),
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// One field of a query that needs no decoding.
+pub fn field<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix(name).and_then(|rest| rest.strip_prefix('=')))
+}
+
+/// Engine.IO's close packet: a stock client takes it for a lost transport and comes back.
+fn closing() -> Response<Body> {
+    text(StatusCode::OK, "text/plain; charset=UTF-8", Bytes::from_static(b"1"))
+}
+
+fn refusal(refused: &Refused) -> Response<Body> {
+    let body = serde_json::json!({ "code": refused.status.as_u16(), "message": refused.message });
+    text(refused.status, "application/json", body.to_string().into())
+}
+
+fn text(status: StatusCode, kind: &'static str, body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+/// Credentials only for origins that are named.
+fn cors(origins: &Origins) -> CorsLayer {
+    let layer = CorsLayer::new()
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([CONTENT_TYPE, http::header::AUTHORIZATION]);
+    match origins {
+        Origins::Any => layer.allow_origin(tower_http::cors::Any),
+        Origins::Listed(listed) => {
+            let listed: Vec<_> = listed.iter().filter_map(|origin| origin.parse().ok()).collect();
+            layer.allow_origin(AllowOrigin::list(listed)).allow_credentials(true)
+        }
+    }
+}

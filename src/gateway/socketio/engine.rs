@@ -1,0 +1,342 @@
+//! The only file that knows socketioxide.
+//!
+//! Around what the library does (version 0.18):
+//! - Its handlers are async closures, each event a spawned task, so events of one socket may overtake
+//!   each other. Here the handler traits are implemented directly: events are handled in order, on the
+//!   task that read them.
+//! - It sends CONNECT before the connect handler runs. Handlers are registered in the middleware,
+//!   which runs earlier, and events that come too soon wait in a [`Gate`].
+//! - It tells nobody whose send buffer is full in a room emit: rooms are the `Hub`'s, not its own.
+//! - It cannot close the transport of one socket: the [`Line`] does.
+
+use std::convert::Infallible;
+use std::fmt::Display;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use serde_json::value::RawValue;
+use socketioxide::adapter::LocalAdapter;
+use socketioxide::extract::{AckSender, SocketRef};
+use socketioxide::handler::{
+    ConnectHandler, DisconnectHandler, FromMessageParts, MessageHandler, Value,
+};
+use socketioxide::service::SocketIoService;
+use socketioxide::socket::{DisconnectReason, Socket};
+use socketioxide::{ParserConfig, SendError, SocketError, SocketIo, TransportType};
+
+use super::admission::Permit;
+use super::{Ack, Event, Protocol, wire};
+use crate::domain::{Clock, SystemClock};
+use crate::gateway::Limits;
+use crate::realtime::{self, Close, Connection, Hub, Line, Outlet, PushError, Transport};
+use crate::telemetry::{Metrics, Refusal};
+
+/// The service that speaks Engine.IO and Socket.IO over HTTP requests and upgraded streams.
+pub type Service = SocketIoService<Nowhere>;
+
+/// Behind the engine there is nothing: the listener sends other requests elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Nowhere;
+
+impl<Request> tower::Service<Request> for Nowhere {
+    type Response = http::Response<axum::body::Body>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request) -> Self::Future {
+        let mut response = http::Response::default();
+        *response.status_mut() = http::StatusCode::NOT_FOUND;
+        std::future::ready(Ok(response))
+    }
+}
+
+/// Called when a polling client has joined or left: its session id, and its line while it is here.
+pub type OnPolling = Arc<dyn Fn(&str, Option<Arc<Line>>) + Send + Sync>;
+
+/// What is known of a client before it speaks; travels in its first request's extensions.
+pub struct Peer {
+    /// Where it comes from.
+    pub address: IpAddr,
+    /// Its valve.
+    pub line: Arc<Line>,
+    inbound: Mutex<Option<Arc<Inbound>>>,
+    _permit: Permit,
+}
+
+impl Peer {
+    /// A client that was admitted.
+    pub fn new(address: IpAddr, line: Arc<Line>, permit: Permit) -> Arc<Self> {
+        Arc::new(Self { address, line, inbound: Mutex::new(None), _permit: permit })
+    }
+}
+
+struct Shared {
+    hub: Arc<Hub>,
+    protocol: Arc<dyn Protocol>,
+    metrics: Arc<Metrics>,
+    events_per_second: f64,
+    on_polling: OnPolling,
+}
+
+/// The protocol engine.
+pub struct Engine {
+    /// Where requests and streams go.
+    pub service: Service,
+    _io: SocketIo,
+}
+
+impl Engine {
+    /// An engine that registers connections in `hub` and hands their events to `protocol`.
+    pub fn new(
+        hub: Arc<Hub>,
+        protocol: Arc<dyn Protocol>,
+        metrics: Arc<Metrics>,
+        settings: &realtime::Settings,
+        limits: &Limits,
+        on_polling: OnPolling,
+    ) -> Self {
+        let parser = ParserConfig::common()
+            .max_incoming_binaries(limits.max_attachments)
+            .max_incoming_binary_buf_size(limits.max_message_bytes);
+        let (service, io) = SocketIo::builder()
+            .ping_interval(Duration::from_millis(settings.ping_interval_ms))
+            .ping_timeout(Duration::from_millis(settings.ping_timeout_ms))
+            .upgrade_timeout(Duration::from_millis(settings.upgrade_timeout_ms))
+            .connect_timeout(Duration::from_millis(settings.connect_timeout_ms))
+            .max_buffer_size(settings.send_buffer)
+            .max_payload(limits.max_message_bytes as u64)
+            .ws_read_buffer_size(512)
+            .ws_max_message_size(limits.max_message_bytes)
+            .ws_max_frame_size(limits.max_message_bytes)
+            .with_parser(parser)
+            .build_with_inner_svc(Nowhere);
+        let events_per_second = f64::from(limits.events_per_second.max(1));
+        let shared = Shared { hub, protocol, metrics, events_per_second, on_polling };
+        io.ns("/", Namespace(Arc::new(shared)));
+        Self { service, _io: io }
+    }
+}
+
+/// Tells our own handlers apart from the library's closures.
+enum Direct {}
+
+type Joined<'a> = Pin<Box<dyn Future<Output = Result<(), Box<dyn Display + Send>>> + Send + 'a>>;
+
+/// The default namespace.
+#[derive(Clone)]
+struct Namespace(Arc<Shared>);
+
+impl ConnectHandler<LocalAdapter, Direct> for Namespace {
+    /// Runs before CONNECT is answered.
+    fn call_middleware<'a>(&'a self, socket: Arc<Socket>, _: &'a Option<Value>) -> Joined<'a> {
+        Box::pin(async move {
+            let Some(peer) = socket.req_parts().extensions.get::<Arc<Peer>>() else {
+                return Err(Box::new("Connect through the server's own listener") as _);
+            };
+            let inbound = Arc::new(Inbound { shared: self.0.clone(), gate: Mutex::default() });
+            *lock(&peer.inbound) = Some(inbound.clone());
+            socket.on_fallback(Events(inbound.clone()));
+            socket.on_disconnect(Departure(inbound));
+            Ok(())
+        })
+    }
+
+    /// Runs after CONNECT was answered.
+    fn call(&self, socket: Arc<Socket>, _: Option<Value>) {
+        let Some(peer) = socket.req_parts().extensions.get::<Arc<Peer>>().cloned() else {
+            return;
+        };
+        if let Some(inbound) = lock(&peer.inbound).take() {
+            inbound.open(socket, &peer);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// The reading end of one connection.
+struct Inbound {
+    shared: Arc<Shared>,
+    gate: Mutex<Gate>,
+}
+
+/// Events wait until the connection is registered, then pass; and they are counted.
+struct Gate {
+    state: Passage,
+    tokens: f64,
+    refilled: Instant,
+}
+
+enum Passage {
+    /// Not registered yet.
+    Waiting(Vec<(Value, Option<i64>)>),
+    /// Registered; the hub owns the connection, and with it the socket that owns this.
+    Open(Weak<Connection>),
+    /// It has left.
+    Gone,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { state: Passage::Waiting(Vec::new()), tokens: f64::INFINITY, refilled: Instant::now() }
+    }
+}
+
+impl Inbound {
+    fn open(&self, socket: Arc<Socket>, peer: &Arc<Peer>) {
+        let mut gate = lock(&self.gate);
+        let Passage::Waiting(early) = &mut gate.state else {
+            return;
+        };
+        let early = std::mem::take(early);
+        let sid = socket.id.to_string();
+        let outlet = Wire { socket: SocketRef::from(socket.clone()), line: peer.line.clone() };
+        if outlet.transport() == Transport::Polling {
+            (self.shared.on_polling)(&sid, Some(peer.line.clone()));
+        }
+        let connection = Arc::new(Connection::new(
+            self.shared.hub.next_id(),
+            &sid,
+            peer.address,
+            SystemClock.now(),
+            self.shared.protocol.dialect(),
+            Box::new(outlet),
+        ));
+        gate.state = Passage::Open(Arc::downgrade(&connection));
+        self.shared.hub.enter(connection.clone());
+        self.shared.protocol.connected(&connection);
+        for (value, ack) in early {
+            self.handle(&connection, &socket, &value, ack);
+        }
+    }
+
+    /// Counts one event; one that comes too fast is still handled, the next ones are read later.
+    fn count(&self, gate: &mut Gate, connection: &Connection, line: &Line) {
+        let rate = self.shared.events_per_second;
+        let now = Instant::now();
+        let refill = now.duration_since(gate.refilled).as_secs_f64() * rate;
+        gate.refilled = now;
+        gate.tokens = (gate.tokens + refill).min(rate * 2.0) - 1.0;
+        if gate.tokens < 0.0 && !line.is_trusted() {
+            self.shared.metrics.refused(Refusal::Events);
+            connection.outlet().hold(Duration::from_secs_f64(-gate.tokens / rate));
+        }
+    }
+
+    fn handle(&self, connection: &Arc<Connection>, socket: &Arc<Socket>, value: &Value, ack: Option<i64>) {
+        let Some((name, payload)) = value.as_str().and_then(|text| wire::event(text)) else {
+            return;
+        };
+        let ack = match ack {
+            Some(_) => wanted(socket, value, ack),
+            None => Ack::default(),
+        };
+        self.shared.protocol.event(connection, Event { name: &name, payload, ack });
+    }
+}
+
+fn wanted(socket: &Arc<Socket>, value: &Value, ack: Option<i64>) -> Ack {
+    let mut value = value.clone();
+    match AckSender::<LocalAdapter>::from_message_parts(socket, &mut value, &ack) {
+        Ok(sender) => Ack::wanted(move |payload| drop(sender.send(payload))),
+        Err(never) => match never {},
+    }
+}
+
+/// The message handler: every event of the socket.
+struct Events(Arc<Inbound>);
+
+impl MessageHandler<LocalAdapter, Direct> for Events {
+    fn call(&self, socket: Arc<Socket>, value: Value, ack: Option<i64>) {
+        let connection = {
+            let mut gate = lock(&self.0.gate);
+            let connection = match &mut gate.state {
+                Passage::Waiting(early) => {
+                    early.push((value, ack));
+                    return;
+                }
+                Passage::Open(connection) => connection.upgrade(),
+                Passage::Gone => None,
+            };
+            let Some(connection) = connection else { return };
+            if let Some(peer) = socket.req_parts().extensions.get::<Arc<Peer>>() {
+                self.0.count(&mut gate, &connection, &peer.line);
+            }
+            connection
+        };
+        self.0.handle(&connection, &socket, &value, ack);
+    }
+}
+
+/// The disconnect handler.
+struct Departure(Arc<Inbound>);
+
+impl DisconnectHandler<LocalAdapter, Direct> for Departure {
+    fn call_with_defer(&self, socket: Arc<Socket>, why: DisconnectReason, defer: fn(Arc<Socket>)) {
+        let before = std::mem::replace(&mut lock(&self.0.gate).state, Passage::Gone);
+        if let Passage::Open(connection) = before {
+            (self.0.shared.on_polling)(&socket.id.to_string(), None);
+            if let Some(connection) = connection.upgrade() {
+                tracing::debug!(socket.id = %connection.socket_id, reason = %why, "socket closed");
+                self.0.shared.hub.leave(connection.id);
+            }
+        }
+        defer(socket);
+    }
+}
+
+/// The writing end of one connection.
+struct Wire {
+    socket: SocketRef,
+    line: Arc<Line>,
+}
+
+impl Outlet for Wire {
+    fn push(&self, event: &str, payload: &RawValue) -> Result<(), PushError> {
+        match self.socket.emit(event, payload) {
+            Ok(()) => Ok(()),
+            Err(SendError::Socket(SocketError::InternalChannelFull)) => Err(PushError::Full),
+            Err(SendError::Socket(SocketError::Closed)) => Err(PushError::Gone),
+            Err(SendError::Serialize(fault)) => {
+                tracing::error!(%fault, event, "an event could not be encoded");
+                Err(PushError::Gone)
+            }
+        }
+    }
+
+    fn close(&self, how: Close) {
+        match how {
+            Close::AfterFlush => self.line.close(),
+            Close::Now => self.line.cut(),
+        }
+    }
+
+    fn pause(&self, paused: bool) {
+        if paused { self.line.pause() } else { self.line.resume() }
+    }
+
+    fn hold(&self, pause: Duration) {
+        self.line.hold(pause);
+    }
+
+    fn trust(&self) {
+        self.line.trust();
+    }
+
+    fn transport(&self) -> Transport {
+        match self.socket.transport_type() {
+            TransportType::Polling => Transport::Polling,
+            TransportType::Websocket => Transport::Stream,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! `/health`, `/stats` and the probes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Json;
+use axum::extract;
+use axum::http::StatusCode;
+use serde::Serialize;
+
+use super::State;
+use crate::domain::Timestamp;
+
+/// Whether this process takes new work; false from the moment it is told to stop.
+#[derive(Clone, Default)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    /// Sets it.
+    pub fn set(&self, ready: bool) {
+        self.0.store(ready, Ordering::Release);
+    }
+
+    fn get(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// The union of what the seeds' health checks show.
+#[derive(Serialize)]
+pub struct HealthBody {
+    status: &'static str,
+    service: &'static str,
+    version: &'static str,
+    timestamp: Timestamp,
+    online_facilitators: usize,
+    backend_connected: bool,
+    total_connections: usize,
+    active_users: usize,
+    average_duration_seconds: u64,
+    replay_sequence: i64,
+    redis: &'static str,
+    database: &'static str,
+    websocket_connections: usize,
+    services: Services,
+}
+
+#[derive(Serialize)]
+struct Services {
+    websocket: &'static str,
+    database: &'static str,
+}
+
+/// `GET /health`: 503 when the database does not answer.
+pub async fn health(state: extract::State<State>) -> (StatusCode, Json<HealthBody>) {
+    let health = state.stats.health().await;
+    let (status, word) = match health.database {
+        true => (StatusCode::OK, "healthy"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy"),
+    };
+    let census = health.census;
+    let body = HealthBody {
+        status: word,
+        service: "notification_service",
+        version: env!("CARGO_PKG_VERSION"),
+        timestamp: health.at,
+        online_facilitators: census.people,
+        backend_connected: census.senders > 0,
+        total_connections: census.connections,
+        active_users: census.people,
+        average_duration_seconds: census.average_seconds as u64,
+        replay_sequence: health.last_notification,
+        redis: "not configured",
+        database: word,
+        websocket_connections: census.connections,
+        services: Services { websocket: "healthy", database: word },
+    };
+    (status, Json(body))
+}
+
+/// Seed 003's numbers.
+#[derive(Serialize)]
+pub struct StatsBody {
+    online_facilitators: usize,
+    backend_connected: bool,
+    total_notifications: i64,
+    pending_notifications: i64,
+    facilitator_sessions: i64,
+}
+
+/// `GET /stats`.
+pub async fn stats(
+    state: extract::State<State>,
+) -> Result<Json<StatsBody>, (StatusCode, Json<serde_json::Value>)> {
+    let stats = state.stats.stats().await.map_err(|fault| {
+        tracing::error!(%fault, "statistics could not be read");
+        let error = serde_json::json!({
+            "error": "The database does not answer, so nothing can be counted. Try again; see /health."
+        });
+        (StatusCode::SERVICE_UNAVAILABLE, Json(error))
+    })?;
+    Ok(Json(StatsBody {
+        online_facilitators: stats.census.people,
+        backend_connected: stats.census.senders > 0,
+        total_notifications: stats.counts.notifications,
+        pending_notifications: stats.counts.pending,
+        facilitator_sessions: stats.counts.connections,
+    }))
+}
+
+/// One word.
+#[derive(Serialize)]
+pub struct Probe {
+    status: &'static str,
+}
+
+/// `GET /health/live`: the process answers.
+pub async fn live() -> Json<Probe> {
+    Json(Probe { status: "live" })
+}
+
+/// `GET /health/ready`: 503 while it stops, or cannot store.
+pub async fn ready(state: extract::State<State>) -> (StatusCode, Json<Probe>) {
+    if !state.readiness.get() {
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(Probe { status: "stopping" }));
+    }
+    match state.stats.database_answers().await {
+        true => (StatusCode::OK, Json(Probe { status: "ready" })),
+        false => (StatusCode::SERVICE_UNAVAILABLE, Json(Probe { status: "database unreachable" })),
+    }
+}

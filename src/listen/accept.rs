@@ -1,0 +1,252 @@
+//! Accepts connections and sends each to its door.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use super::head::{self, Handshake};
+use super::stream::ClientStream;
+use crate::gateway::socketio::{Arrival, Door, Peer};
+use crate::realtime::Line;
+
+/// Connections the kernel may hold for us between two accepts.
+const BACKLOG: u32 = 4096;
+/// After an accept that failed (no descriptor left, say), others get this long to finish.
+const RESPITE: Duration = Duration::from_millis(100);
+
+/// Proxies whose `X-Forwarded-For` is believed.
+#[derive(Clone, Debug, Default)]
+pub struct Proxies(Vec<IpAddr>);
+
+impl Proxies {
+    /// These addresses.
+    pub fn new(addresses: Vec<IpAddr>) -> Self {
+        Self(addresses)
+    }
+
+    /// Who is behind `peer`: the last address in `forwarded` that is not itself a trusted proxy.
+    pub fn client(&self, peer: IpAddr, forwarded: Option<&str>) -> IpAddr {
+        let peer = peer.to_canonical();
+        if !self.0.contains(&peer) {
+            return peer;
+        }
+        let hops = forwarded.unwrap_or_default().rsplit(',');
+        let mut client = peer;
+        for hop in hops {
+            match hop.trim().parse::<IpAddr>() {
+                Ok(address) => client = address.to_canonical(),
+                Err(_) => break,
+            }
+            if !self.0.contains(&client) {
+                break;
+            }
+        }
+        client
+    }
+}
+
+/// What serves connections.
+pub struct Servant {
+    /// Socket.IO.
+    pub door: Door,
+    /// Everything else.
+    pub router: Router,
+    /// Whose word on client addresses counts.
+    pub proxies: Proxies,
+    /// `limits.bytes_per_second`.
+    pub bytes_per_second: u32,
+    /// `realtime.tcp_user_timeout_ms`.
+    pub tcp_user_timeout: Duration,
+    /// TCP connections at most.
+    pub most: usize,
+    /// Tasks that serve connections.
+    pub tasks: TaskTracker,
+    /// Ends the listener and idle HTTP connections.
+    pub stop: CancellationToken,
+}
+
+/// A bound listener.
+pub struct Listener(TcpListener);
+
+impl Listener {
+    /// Binds `address`.
+    ///
+    /// # Errors
+    /// When the address is taken or not ours.
+    pub fn bind(address: SocketAddr) -> std::io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok(Self(socket.listen(BACKLOG)?))
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    /// Accepts until told to stop.
+    pub async fn run(self, servant: Arc<Servant>) {
+        let open = Arc::new(AtomicUsize::new(0));
+        loop {
+            let accepted = tokio::select! {
+                () = servant.stop.cancelled() => return,
+                accepted = self.0.accept() => accepted,
+            };
+            match accepted {
+                Ok((tcp, peer)) => {
+                    let opened = Opened::new(&open);
+                    if opened.count <= servant.most {
+                        let servant = servant.clone();
+                        let tasks = servant.tasks.clone();
+                        tasks.spawn(async move { servant.serve(tcp, peer.ip(), opened).await });
+                    }
+                }
+                Err(fault) => {
+                    tracing::warn!(%fault, "a connection could not be accepted");
+                    tokio::time::sleep(RESPITE).await;
+                }
+            }
+        }
+    }
+}
+
+/// Counts one open connection until dropped.
+struct Opened {
+    open: Arc<AtomicUsize>,
+    count: usize,
+}
+
+impl Opened {
+    fn new(open: &Arc<AtomicUsize>) -> Self {
+        let count = open.fetch_add(1, Ordering::AcqRel) + 1;
+        Self { open: open.clone(), count }
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Servant {
+    async fn serve(self: Arc<Self>, tcp: TcpStream, peer: IpAddr, opened: Opened) {
+        tcp.set_nodelay(true).ok();
+        socket2::SockRef::from(&tcp).set_tcp_user_timeout(Some(self.tcp_user_timeout)).ok();
+        let line = Arc::<Line>::default();
+        let mut stream = ClientStream::new(tcp, line.clone(), self.bytes_per_second);
+        let read = tokio::select! {
+            () = self.stop.cancelled() => return,
+            read = tokio::time::timeout(head::PATIENCE, head::read(&mut stream)) => read,
+        };
+        match read {
+            Ok(Ok(Some(handshake))) => self.websocket(stream, line, peer, handshake).await,
+            Ok(Ok(None)) => self.http(stream, line, peer, opened).await,
+            Ok(Err(())) | Err(_) => {}
+        }
+    }
+
+    async fn websocket(
+        &self,
+        mut stream: ClientStream,
+        line: Arc<Line>,
+        peer: IpAddr,
+        handshake: Handshake,
+    ) {
+        let address = self.proxies.client(peer, handshake.forwarded.as_deref());
+        let admission = self.door.admission();
+        let entered = admission
+            .check_origin(handshake.origin.as_deref())
+            .and_then(|()| admission.enter(address));
+        let permit = match entered {
+            Ok(permit) => permit,
+            Err(refused) => {
+                head::refuse(&mut stream, &refused).await.ok();
+                return;
+            }
+        };
+        line.meter();
+        if head::agree(&mut stream, &handshake).await.is_ok() {
+            let peer = Peer::new(address, line, permit);
+            if let Err(fault) = self.door.websocket(stream, &handshake.query, peer) {
+                tracing::debug!(fault, "a handshake was not understood");
+            }
+        }
+    }
+
+    async fn http(self: Arc<Self>, stream: ClientStream, line: Arc<Line>, peer: IpAddr, _opened: Opened) {
+        let servant = self.clone();
+        let service = hyper::service::service_fn(move |request| {
+            let (servant, line) = (servant.clone(), line.clone());
+            async move { Ok::<_, Infallible>(servant.answer(request, line, peer).await) }
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(head::PATIENCE)
+            .max_buf_size(64 * 1024)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(fault) = ended {
+            tracing::debug!(%fault, "an HTTP connection ended badly");
+        }
+    }
+
+    async fn answer(&self, mut request: Request<Incoming>, line: Arc<Line>, peer: IpAddr) -> http::Response<Body> {
+        let forwarded = request.headers().get("x-forwarded-for").and_then(|value| value.to_str().ok());
+        let address = self.proxies.client(peer, forwarded);
+        if Door::owns(request.uri().path()) {
+            return self.door.request(request, Arrival { address, line }).await;
+        }
+        request.extensions_mut().insert(crate::http::ClientAddress(address));
+        match self.router.clone().oneshot(request.map(Body::new)).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap_or(IpAddr::from([0, 0, 0, 0]));
+        let proxies = Proxies::new(vec![ip("10.0.0.1"), ip("10.0.0.2")]);
+        for (peer, forwarded, client) in [
+            ("198.51.100.7", Some("1.1.1.1"), "198.51.100.7"),
+            ("10.0.0.1", None, "10.0.0.1"),
+            ("10.0.0.1", Some("203.0.113.5"), "203.0.113.5"),
+            ("10.0.0.1", Some("6.6.6.6, 203.0.113.5"), "203.0.113.5"),
+            ("10.0.0.1", Some("203.0.113.5, 10.0.0.2"), "203.0.113.5"),
+            ("10.0.0.1", Some("nonsense"), "10.0.0.1"),
+            ("::ffff:10.0.0.1", Some("203.0.113.5"), "203.0.113.5"),
+        ] {
+            assert_eq!(proxies.client(ip(peer), forwarded), ip(client), "{peer} {forwarded:?}");
+        }
+    }
+}

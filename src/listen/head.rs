@@ -1,0 +1,167 @@
+//! Reads a request's head, and answers a WebSocket handshake by itself.
+//!
+//! Why not leave it to the HTTP library: its read block stays with the connection for as long as the
+//! socket lives, and is the largest part of what an idle one costs.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tungstenite::handshake::derive_accept_key;
+
+use super::stream::ClientStream;
+use crate::gateway::socketio::{Door, Refused};
+
+/// A longer head is left to the HTTP library, which refuses it.
+const LONGEST_HEAD: usize = 16 * 1024;
+/// A client has this long to send it.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A WebSocket handshake that opens an Engine.IO session.
+pub struct Handshake {
+    /// The query of its address.
+    pub query: String,
+    /// `Sec-WebSocket-Key`.
+    key: String,
+    /// The page it comes from.
+    pub origin: Option<String>,
+    /// `X-Forwarded-For`.
+    pub forwarded: Option<String>,
+}
+
+/// Reads from `stream` until the head is complete. Returns the handshake, if it is one of ours;
+/// otherwise `None`, with everything put back for the HTTP library. `Err` if the client is gone.
+pub async fn read(stream: &mut ClientStream) -> Result<Option<Handshake>, ()> {
+    let mut head = BytesMut::with_capacity(1024);
+    let handshake = loop {
+        match stream.read_buf(&mut head).await {
+            Ok(0) | Err(_) => return Err(()),
+            Ok(_) => {}
+        }
+        match parse(&head) {
+            Parsed::Partial if head.len() < LONGEST_HEAD => {}
+            Parsed::Partial | Parsed::Other => break None,
+            Parsed::Handshake(handshake, length) => {
+                let _ = head.split_to(length);
+                break Some(handshake);
+            }
+        }
+    };
+    stream.unread(if head.is_empty() { Bytes::new() } else { Bytes::copy_from_slice(&head) });
+    Ok(handshake)
+}
+
+enum Parsed {
+    Partial,
+    Other,
+    Handshake(Handshake, usize),
+}
+
+fn parse(head: &[u8]) -> Parsed {
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut request = httparse::Request::new(&mut headers);
+    let length = match request.parse(head) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Parsed::Partial,
+        Err(_) => return Parsed::Other,
+    };
+    let header = |name: &str| {
+        let found = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(found.value).ok().map(str::trim)
+    };
+    let contains = |name: &str, word: &str| {
+        header(name).is_some_and(|value| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(word)))
+    };
+    let (path, query) = request.path.unwrap_or_default().split_once('?').unwrap_or_default();
+    let ours = request.method == Some("GET")
+        && Door::owns(path)
+        && query.split('&').any(|pair| pair == "EIO=4")
+        && query.split('&').any(|pair| pair == "transport=websocket")
+        && !query.split('&').any(|pair| pair.starts_with("sid="))
+        && contains("upgrade", "websocket")
+        && contains("connection", "upgrade")
+        && header("sec-websocket-version") == Some("13")
+        && header("content-length").is_none_or(|length| length == "0")
+        && header("transfer-encoding").is_none();
+    match header("sec-websocket-key") {
+        Some(key) if ours && key.len() == 24 => Parsed::Handshake(
+            Handshake {
+                query: query.to_owned(),
+                key: key.to_owned(),
+                origin: header("origin").map(str::to_owned),
+                forwarded: header("x-forwarded-for").map(str::to_owned),
+            },
+            length,
+        ),
+        _ => Parsed::Other,
+    }
+}
+
+/// Agrees to the WebSocket.
+pub async fn agree(stream: &mut ClientStream, handshake: &Handshake) -> std::io::Result<()> {
+    let accept = derive_accept_key(handshake.key.as_bytes());
+    let response = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    );
+    stream.write_all(response.as_bytes()).await
+}
+
+/// Turns the WebSocket down.
+pub async fn refuse(stream: &mut ClientStream, refused: &Refused) -> std::io::Result<()> {
+    let body =
+        serde_json::json!({ "code": refused.status.as_u16(), "message": refused.message }).to_string();
+    let retry = match refused.status {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => "Retry-After: 5\r\n",
+        _ => "",
+    };
+    let response = format!(
+        "HTTP/1.1 {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{retry}Connection: close\r\n\r\n{body}",
+        refused.status,
+        body.len(),
+    );
+    stream.write_all(response.as_bytes()).await?;
+    stream.shutdown().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: h\r\n\
+        Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\nOrigin: https://a.example\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+    #[test]
+    fn our_handshake_is_recognised_once_it_is_whole() {
+        assert!(matches!(parse(&GOOD.as_bytes()[..40]), Parsed::Partial));
+        let text = format!("{GOOD}early");
+        let Parsed::Handshake(handshake, length) = parse(text.as_bytes()) else {
+            panic!("not recognised");
+        };
+        assert_eq!(length, GOOD.len());
+        assert_eq!(handshake.query, "EIO=4&transport=websocket");
+        assert_eq!(handshake.origin.as_deref(), Some("https://a.example"));
+    }
+
+    #[test]
+    fn everything_else_is_left_to_the_http_library() {
+        for (from, to) in [
+            ("GET", "POST"),
+            ("/socket.io/", "/socket.iox/"),
+            ("EIO=4", "EIO=3"),
+            ("transport=websocket", "transport=websocket&sid=abc"),
+            ("transport=websocket", "transport=polling"),
+            ("Version: 13", "Version: 8"),
+            ("Upgrade: WebSocket", "Upgrade: h2c"),
+            ("dGhlIHNhbXBsZSBub25jZQ==", "short"),
+            ("Host: h", "Content-Length: 5"),
+            ("Host: h", "Transfer-Encoding: chunked"),
+            ("GET", "\u{1}"),
+        ] {
+            let text = GOOD.replacen(from, to, 1);
+            assert!(matches!(parse(text.as_bytes()), Parsed::Other), "{to}");
+        }
+    }
+}

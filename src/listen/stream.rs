@@ -1,0 +1,173 @@
+//! A client's TCP stream behind its valve.
+
+use std::future::Future as _;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf as _, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
+
+use crate::realtime::Line;
+
+/// Counts what comes in: a bucket of bytes that refills.
+#[derive(Clone, Copy, Debug)]
+struct Meter {
+    per_second: f64,
+    left: f64,
+    refilled: Instant,
+}
+
+impl Meter {
+    fn new(bytes_per_second: u32) -> Self {
+        let per_second = f64::from(bytes_per_second.max(1));
+        Self { per_second, left: per_second * 4.0, refilled: Instant::now() }
+    }
+
+    /// Counts `bytes`; returns how long to wait before reading on.
+    fn count(&mut self, bytes: usize, now: Instant) -> Option<Duration> {
+        let refill = now.duration_since(self.refilled).as_secs_f64() * self.per_second;
+        self.refilled = now;
+        self.left = (self.left + refill).min(self.per_second * 4.0) - bytes as f64;
+        (self.left < 0.0).then(|| Duration::from_secs_f64(-self.left / self.per_second))
+    }
+}
+
+/// A TCP stream that can be held and cut from elsewhere.
+pub struct ClientStream {
+    tcp: TcpStream,
+    line: Arc<Line>,
+    /// Bytes read from the stream that are to be read again.
+    head: Bytes,
+    meter: Option<Meter>,
+    bytes_per_second: u32,
+    held: Option<Pin<Box<Sleep>>>,
+}
+
+impl ClientStream {
+    /// Puts `line` in front of `tcp`; metered WebSockets may send `bytes_per_second`.
+    pub fn new(tcp: TcpStream, line: Arc<Line>, bytes_per_second: u32) -> Self {
+        Self { tcp, line, head: Bytes::new(), meter: None, bytes_per_second, held: None }
+    }
+
+    /// Gives `head` to the next readers, before what follows.
+    pub fn unread(&mut self, head: Bytes) {
+        self.head = head;
+    }
+
+    fn poll_held(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if let Some(held) = &mut self.held {
+                if !self.line.is_closed() {
+                    ready!(held.as_mut().poll(context));
+                }
+                self.held = None;
+            }
+            match self.line.held_for() {
+                Some(left) if !self.line.is_closed() => self.held = Some(Box::pin(sleep(left))),
+                _ => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        // Registered before the state is looked at, so that no change is missed.
+        this.line.register_reader(context);
+        ready!(this.line.poll_readable(context));
+        ready!(this.poll_held(context));
+        if this.line.is_closed() {
+            return Poll::Ready(Ok(()));
+        }
+        if this.head.has_remaining() {
+            let bytes = this.head.len().min(buffer.remaining());
+            buffer.put_slice(&this.head.split_to(bytes));
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut this.tcp).poll_read(context, buffer))?;
+        if this.line.is_metered() {
+            let rate = this.bytes_per_second;
+            let meter = this.meter.get_or_insert_with(|| Meter::new(rate));
+            if let Some(pause) = meter.count(buffer.filled().len() - before, Instant::now()) {
+                this.held = Some(Box::pin(sleep(pause)));
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl ClientStream {
+    /// Whether the line was cut while a write was waiting.
+    fn watched<T>(&self, context: &Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if poll.is_pending() {
+            self.line.register_writer(context);
+            if self.line.is_cut() {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
+        }
+        poll
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.line.is_cut() {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let poll = Pin::new(&mut self.tcp).poll_write(context, bytes);
+        self.watched(context, poll)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.line.is_cut() {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let poll = Pin::new(&mut self.tcp).poll_write_vectored(context, slices);
+        self.watched(context, poll)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_meter_lets_a_burst_through_and_then_its_rate() {
+        let start = Instant::now();
+        let mut meter = Meter::new(1_000);
+        assert_eq!(meter.count(4_000, start), None);
+        assert_eq!(meter.count(500, start), Some(Duration::from_millis(500)));
+        assert_eq!(meter.count(400, start + Duration::from_secs(1)), None);
+    }
+}

@@ -1,0 +1,204 @@
+//! One live connection, whatever protocol it speaks.
+
+use std::net::IpAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, Ordering};
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use crate::domain::{Notification, Position, Recipient, Tenant, Timestamp};
+
+/// Tells connections of this process apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// How bytes travel to a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// One long-lived stream.
+    Stream,
+    /// The client asks again and again.
+    Polling,
+}
+
+/// Why something could not be pushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PushError {
+    /// The client does not read fast enough.
+    Full,
+    /// The connection has ended.
+    Gone,
+}
+
+/// How a connection is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Close {
+    /// What was pushed still goes out, then the client is told and comes back by itself.
+    AfterFlush,
+    /// At once: the client does not read.
+    Now,
+}
+
+/// The writing end of a connection, as its door provides it.
+pub trait Outlet: Send + Sync + 'static {
+    /// Hands one event to the client's send buffer; never blocks.
+    ///
+    /// # Errors
+    /// When the buffer is full or the connection has ended; nothing was pushed.
+    fn push(&self, event: &str, payload: &RawValue) -> Result<(), PushError>;
+    /// Closes the transport, so that a stock client comes back by itself.
+    fn close(&self, how: Close);
+    /// Stops (or starts again) to read from the client.
+    fn pause(&self, paused: bool);
+    /// Reads nothing more from the client for this long.
+    fn hold(&self, pause: Duration);
+    /// The client is an authenticated back end: meter it no longer.
+    fn trust(&self);
+    /// How bytes travel now; polling clients may upgrade.
+    fn transport(&self) -> Transport;
+}
+
+/// How a protocol presents a notification.
+pub struct Dialect {
+    /// Tells dialects apart.
+    pub name: &'static str,
+    /// The event it arrives as.
+    pub event: &'static str,
+    /// Its payload.
+    pub encode: fn(&Notification) -> Box<RawValue>,
+}
+
+/// Whom a connection has proved to speak for; both may be true of one socket.
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    /// A back end of this tenant.
+    pub sender: Option<Tenant>,
+    /// This person.
+    pub recipient: Option<Recipient>,
+    /// When the proof ends.
+    pub expires_at: Option<Timestamp>,
+    /// Wrong tokens it has shown.
+    pub failures: u32,
+}
+
+/// Where the list of pending notifications stands on this connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ListState {
+    /// Nobody has authenticated yet.
+    None = 0,
+    /// The automatic list waits a moment for the page to ask first.
+    Scheduled = 1,
+    /// A list was sent or is being made.
+    Listed = 2,
+}
+
+/// One live connection.
+pub struct Connection {
+    /// Its number in this process.
+    pub id: ConnectionId,
+    /// Its name on the wire.
+    pub socket_id: Box<str>,
+    /// Where it comes from.
+    pub address: IpAddr,
+    /// Since when.
+    pub since: Timestamp,
+    dialect: &'static Dialect,
+    outlet: Box<dyn Outlet>,
+    identity: Mutex<Identity>,
+    /// Position of the first notification that was pushed live; 0 before any was.
+    first_live: AtomicI64,
+    list: AtomicU8,
+    in_flight: AtomicU32,
+}
+
+impl Connection {
+    /// A connection that has just been accepted.
+    pub fn new(
+        id: ConnectionId,
+        socket_id: &str,
+        address: IpAddr,
+        since: Timestamp,
+        dialect: &'static Dialect,
+        outlet: Box<dyn Outlet>,
+    ) -> Self {
+        Self {
+            id,
+            socket_id: socket_id.into(),
+            address,
+            since,
+            dialect,
+            outlet,
+            identity: Mutex::default(),
+            first_live: AtomicI64::new(0),
+            list: AtomicU8::new(ListState::None as u8),
+            in_flight: AtomicU32::new(0),
+        }
+    }
+
+    /// Reads or changes whom it speaks for.
+    pub fn identity<T>(&self, with: impl FnOnce(&mut Identity) -> T) -> T {
+        with(&mut self.identity.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    /// How it presents notifications.
+    pub fn dialect(&self) -> &'static Dialect {
+        self.dialect
+    }
+
+    /// Its writing end.
+    pub fn outlet(&self) -> &dyn Outlet {
+        self.outlet.as_ref()
+    }
+
+    /// Notes that `position` was pushed live.
+    pub fn pushed_live(&self, position: Position) {
+        if self.first_live.load(Ordering::Relaxed) == 0 {
+            self.first_live.store(position, Ordering::Release);
+        }
+    }
+
+    /// Everything from this position on was pushed live to this connection.
+    pub fn first_live(&self) -> Position {
+        match self.first_live.load(Ordering::Acquire) {
+            0 => Position::MAX,
+            position => position,
+        }
+    }
+
+    /// Somebody (else) speaks through this connection: what was pushed before was not theirs.
+    pub fn begin_inbox(&self) {
+        self.first_live.store(0, Ordering::Release);
+        self.list.store(ListState::Scheduled as u8, Ordering::Release);
+    }
+
+    /// Claims the next list; `true` if it is the first one.
+    pub fn claim_list(&self) -> bool {
+        self.list.swap(ListState::Listed as u8, Ordering::AcqRel) == ListState::Scheduled as u8
+    }
+
+    /// Claims the automatic list, unless the page asked first.
+    pub fn claim_automatic_list(&self) -> bool {
+        let (scheduled, listed) = (ListState::Scheduled as u8, ListState::Listed as u8);
+        self.list.compare_exchange(scheduled, listed, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Counts one more request under way; at `limit` the client is read no further.
+    pub fn begin_request(&self, limit: u32) {
+        if self.in_flight.fetch_add(1, Ordering::AcqRel) + 1 == limit {
+            self.outlet.pause(true);
+            // Every answer may have been given between those two lines.
+            if self.in_flight.load(Ordering::Acquire) <= limit / 2 {
+                self.outlet.pause(false);
+            }
+        }
+    }
+
+    /// Counts one request answered; at half of `limit` the client is read on.
+    pub fn end_request(&self, limit: u32) {
+        if self.in_flight.fetch_sub(1, Ordering::AcqRel) - 1 == limit / 2 {
+            self.outlet.pause(false);
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The valve on a client's line: it can be held, and it can be cut.
+//!
+//! Whoever moves bytes asks it first. That is how a sender is slowed by back-pressure instead of
+//! errors, and how a connection is closed when the protocol library offers no way to do it.
+
+use std::future::{Future as _, poll_fn};
+use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures_util::task::AtomicWaker;
+use tokio::sync::Notify;
+
+const CLOSED: u8 = 1;
+const CUT: u8 = 2;
+const PAUSED: u8 = 4;
+const TRUSTED: u8 = 8;
+const METERED: u8 = 16;
+
+/// The valve of one client.
+#[derive(Default)]
+pub struct Line {
+    state: AtomicU8,
+    /// Reading is held until this many milliseconds after [`epoch`].
+    held_until: AtomicU64,
+    reader: AtomicWaker,
+    writer: AtomicWaker,
+    changed: Notify,
+    /// The connection that a polling client upgraded to; it is held and cut with this one.
+    successor: OnceLock<Arc<Line>>,
+}
+
+/// Process start, near enough: what `held_until` counts from.
+fn epoch() -> Instant {
+    static EPOCH: OnceLock<Instant> = OnceLock::new();
+    *EPOCH.get_or_init(Instant::now)
+}
+
+fn millis_now() -> u64 {
+    u64::try_from(epoch().elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Line {
+    fn set(&self, flags: u8) {
+        self.state.fetch_or(flags, Ordering::AcqRel);
+        self.wake();
+        if let Some(successor) = self.successor.get() {
+            successor.set(flags);
+        }
+    }
+
+    fn has(&self, flags: u8) -> bool {
+        self.state.load(Ordering::Acquire) & flags != 0
+    }
+
+    fn wake(&self) {
+        self.reader.wake();
+        self.writer.wake();
+        self.changed.notify_waiters();
+    }
+
+    /// Ends reading: what was pushed still goes out, then the client is told and comes back.
+    pub fn close(&self) {
+        self.set(CLOSED);
+    }
+
+    /// Ends both directions at once: for clients that do not read.
+    pub fn cut(&self) {
+        self.set(CLOSED | CUT);
+    }
+
+    /// Holds reading until [`resume`](Self::resume).
+    pub fn pause(&self) {
+        self.set(PAUSED);
+    }
+
+    /// Reads on.
+    pub fn resume(&self) {
+        self.state.fetch_and(!PAUSED, Ordering::AcqRel);
+        self.wake();
+        if let Some(successor) = self.successor.get() {
+            successor.resume();
+        }
+    }
+
+    /// Holds reading for `pause` from now: the client sent faster than it may.
+    pub fn hold(&self, pause: Duration) {
+        let until = millis_now().saturating_add(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
+        self.held_until.fetch_max(until, Ordering::AcqRel);
+        if let Some(successor) = self.successor.get() {
+            successor.hold(pause);
+        }
+    }
+
+    /// Counts what comes in from now on.
+    pub fn meter(&self) {
+        self.set(METERED);
+    }
+
+    /// Whether what comes in is counted.
+    pub fn is_metered(&self) -> bool {
+        self.has(METERED) && !self.has(TRUSTED)
+    }
+
+    /// An authenticated back end: it is not metered.
+    pub fn trust(&self) {
+        self.set(TRUSTED);
+    }
+
+    /// Whether this is an authenticated back end's.
+    pub fn is_trusted(&self) -> bool {
+        self.has(TRUSTED)
+    }
+
+    /// Whether reading has ended.
+    pub fn is_closed(&self) -> bool {
+        self.has(CLOSED)
+    }
+
+    /// Whether both directions have ended.
+    pub fn is_cut(&self) -> bool {
+        self.has(CUT)
+    }
+
+    /// Makes `next` follow this line, as a WebSocket follows the polling client that opened it.
+    pub fn succeed(&self, next: &Arc<Self>) {
+        if self.successor.set(next.clone()).is_ok() {
+            next.set(self.state.load(Ordering::Acquire));
+        }
+    }
+
+    /// How much longer reading is held for speed, if it is.
+    pub fn held_for(&self) -> Option<Duration> {
+        let until = self.held_until.load(Ordering::Acquire);
+        if until == 0 {
+            return None;
+        }
+        let left = until.saturating_sub(millis_now());
+        (left > 0).then(|| Duration::from_millis(left))
+    }
+
+    /// Ready when reading may go on or has ended; not aware of [`held_for`](Self::held_for).
+    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
+        if !self.has(PAUSED) || self.has(CLOSED) {
+            return Poll::Ready(());
+        }
+        self.reader.register(context.waker());
+        if !self.has(PAUSED) || self.has(CLOSED) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Lets [`close`](Self::close) wake a reader that waits for bytes.
+    pub fn register_reader(&self, context: &Context<'_>) {
+        self.reader.register(context.waker());
+    }
+
+    /// Lets [`cut`](Self::cut) wake a writer that waits for the client.
+    pub fn register_writer(&self, context: &Context<'_>) {
+        self.writer.register(context.waker());
+    }
+
+    /// Waits until the line is closed.
+    pub async fn closed(&self) {
+        self.until(|| self.is_closed()).await;
+    }
+
+    /// Waits until reading may go on, or has ended.
+    pub async fn readable(&self) {
+        self.until(|| !self.has(PAUSED) || self.is_closed()).await;
+        while let Some(left) = self.held_for() {
+            tokio::select! {
+                () = tokio::time::sleep(left) => {}
+                () = self.closed() => return,
+            }
+        }
+    }
+
+    async fn until(&self, reached: impl Fn() -> bool) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if reached() {
+                return;
+            }
+            poll_fn(|context| changed.as_mut().poll(context)).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_successor_is_held_and_cut_with_its_line() {
+        let (old, new) = (Line::default(), Arc::new(Line::default()));
+        old.pause();
+        old.succeed(&new);
+        assert!(new.has(PAUSED));
+        old.resume();
+        assert!(!new.has(PAUSED));
+        old.cut();
+        assert!(new.is_cut());
+        new.closed().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_ends_when_the_line_is_closed() {
+        let line = Arc::new(Line::default());
+        line.pause();
+        let waiter = tokio::spawn({
+            let line = line.clone();
+            async move { line.readable().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiter.is_finished());
+        line.close();
+        assert!(waiter.await.is_ok());
+    }
+}

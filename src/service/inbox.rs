@@ -1,0 +1,90 @@
+//! What a recipient has not seen yet, and marking it read.
+
+use std::sync::Arc;
+
+use super::Error;
+use crate::domain::{Clock, Notification, NotificationId, Recipient};
+use crate::realtime::Connection;
+use crate::store::{Store, Write, Written};
+use crate::telemetry::{Metrics, Outcome};
+
+/// Pending notifications, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// Those listed.
+    pub notifications: Vec<Notification>,
+    /// Older ones that did not fit; they come when these have been read.
+    pub remaining: i64,
+}
+
+/// One person's notifications.
+pub struct Inbox {
+    store: Arc<Store>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    limit: i64,
+}
+
+impl Inbox {
+    /// Lists at most `limit` at once.
+    pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, limit: i64) -> Self {
+        Self { store, clock, metrics, limit: limit.max(1) }
+    }
+
+    /// What `recipient` has neither confirmed nor read.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn pending(&self, recipient: &Recipient) -> Result<Listing, Error> {
+        // What this person marked read just before does not come back.
+        self.store.drain().await;
+        let (entries, all) = self.store.pending(recipient, self.limit).await?;
+        let remaining = all - i64::try_from(entries.len()).unwrap_or(all);
+        let notifications = entries.into_iter().map(|(_, notification)| notification).collect();
+        Ok(Listing { notifications, remaining })
+    }
+
+    /// The same, for a connection that has just joined: without what it was already sent live.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn missed(
+        &self,
+        recipient: &Recipient,
+        connection: &Connection,
+    ) -> Result<Listing, Error> {
+        let (mut entries, all) = self.store.pending(recipient, self.limit).await?;
+        let read = i64::try_from(entries.len()).unwrap_or(all);
+        // Whatever the query saw is pushed live, if it ever will be, before this barrier is passed.
+        self.store.drain().await;
+        let first_live = connection.first_live();
+        entries.retain(|(position, _)| *position < first_live);
+        let notifications = entries.into_iter().map(|(_, notification)| notification).collect();
+        Ok(Listing { notifications, remaining: all - read })
+    }
+
+    /// Marks one read; `answer` is called after the commit, with [`Error::NotFound`] if `recipient`
+    /// has no such notification.
+    pub fn mark_read(
+        &self,
+        recipient: Recipient,
+        notification: NotificationId,
+        answer: Box<dyn FnOnce(Result<(), Error>) + Send>,
+    ) {
+        let metrics = self.metrics.clone();
+        let write = Write::Read { recipient, notification, at: self.clock.now() };
+        self.store.submit(
+            write,
+            Box::new(move |written| {
+                answer(match written {
+                    Ok(Written::Read(true)) => {
+                        metrics.notification(Outcome::Read);
+                        Ok(())
+                    }
+                    Ok(_) => Err(Error::NotFound),
+                    Err(fault) => Err(fault.into()),
+                });
+            }),
+        );
+    }
+}

@@ -1,0 +1,34 @@
+//! What a caller may ask. Knows no protocol: doors translate.
+
+mod inbox;
+mod notify;
+mod session;
+mod stats;
+
+use crate::access::TokenError;
+use crate::store::StoreError;
+
+pub use inbox::{Inbox, Listing};
+pub use notify::{Answer, Notify, Receipt, Reached};
+pub use session::Session;
+pub use stats::{Health, Stats, StatsService};
+
+/// Why something was not done. `Display` is what a caller may read; sources stay inside.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The token does not prove what was claimed.
+    #[error("{0}")]
+    Token(#[from] TokenError),
+    /// The person has as many connections as allowed.
+    #[error("this user has {0} connections, which is the limit; close some, or raise limits.sockets_per_user")]
+    TooManySockets(usize),
+    /// There is no such thing, or it is somebody else's: both look the same.
+    #[error("there is no such notification")]
+    NotFound,
+    /// The idempotency key was used for another request.
+    #[error("this idempotency_key was used for a different booking; send a new key with a new booking")]
+    KeyReused,
+    /// The database could not do it.
+    #[error("the notification could not be stored; nothing was lost that had been confirmed. Send it again")]
+    Store(#[from] StoreError),
+}

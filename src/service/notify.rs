@@ -1,0 +1,119 @@
+//! Accepting a notification: durable first, then delivered, then answered.
+
+use std::sync::Arc;
+
+use super::Error;
+use crate::delivery::Live;
+use crate::domain::{Accepted, Clock, NewNotification, NotificationId, Timestamp};
+use crate::store::{Store, Write, Written};
+use crate::telemetry::{Metrics, Outcome};
+
+/// How a resend is recognised for: 24 hours.
+const IDEMPOTENCY_SECONDS: i64 = 24 * 60 * 60;
+
+/// Proof that a notification is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its number.
+    pub id: NotificationId,
+    /// How far it got.
+    pub reached: Reached,
+}
+
+/// How far a notification got before its sender was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// It waits for its recipient to come back; stored at this time.
+    Stored(Timestamp),
+    /// It was handed to a live socket at this time.
+    Sent(Timestamp),
+}
+
+/// Called once, after the commit.
+pub type Answer = Box<dyn FnOnce(Result<Receipt, Error>) + Send>;
+
+/// The way in for every notification.
+pub struct Notify {
+    store: Arc<Store>,
+    live: Arc<Live>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+}
+
+impl Notify {
+    /// Stores in `store`, delivers through `live`.
+    pub fn new(
+        store: Arc<Store>,
+        live: Arc<Live>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { store, live, clock, metrics }
+    }
+
+    /// The time to write on a new notification.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Counts one that was refused before it came this far.
+    pub fn rejected(&self) {
+        self.metrics.notification(Outcome::Rejected);
+    }
+
+    /// Accepts `new`; `answer` is called in commit order, after delivery was tried.
+    pub fn accept(&self, new: NewNotification, answer: Answer) {
+        let new = Arc::new(new);
+        let write = Write::Accept {
+            notification: new.clone(),
+            window_start: new.created_at.plus_seconds(-IDEMPOTENCY_SECONDS),
+        };
+        let (live, metrics) = (self.live.clone(), self.metrics.clone());
+        self.store.submit(
+            write,
+            Box::new(move |written| answer(receipt(&live, &metrics, &new, written))),
+        );
+    }
+}
+
+fn receipt(
+    live: &Live,
+    metrics: &Metrics,
+    new: &NewNotification,
+    written: Result<Written, crate::store::StoreError>,
+) -> Result<Receipt, Error> {
+    let user = &new.recipient.user;
+    match written {
+        Ok(Written::Accepted(Accepted::New { id, recipient, position })) => {
+            let reached = match live.deliver(new, id, recipient, position) {
+                Some(at) => {
+                    tracing::debug!(user.id = %user, notification.id = %id, "Real-time notification sent to facilitator");
+                    Reached::Sent(at)
+                }
+                None => {
+                    tracing::debug!(user.id = %user, notification.id = %id, "Notification stored for offline facilitator");
+                    Reached::Stored(new.created_at)
+                }
+            };
+            Ok(Receipt { id, reached })
+        }
+        Ok(Written::Accepted(Accepted::Duplicate { id, created_at, delivered_at })) => {
+            metrics.notification(Outcome::Duplicate);
+            let reached = live
+                .sent_at(id)
+                .or(delivered_at)
+                .map_or(Reached::Stored(created_at), Reached::Sent);
+            Ok(Receipt { id, reached })
+        }
+        Ok(Written::Accepted(Accepted::KeyReused)) => {
+            metrics.notification(Outcome::Rejected);
+            Err(Error::KeyReused)
+        }
+        Ok(_) => Err(Error::Store(crate::store::StoreError::Closed)),
+        Err(fault) => {
+            tracing::error!(%fault, user.id = %user, "Error handling booking notification");
+            metrics.notification(Outcome::Failed);
+            Err(fault.into())
+        }
+    }
+}

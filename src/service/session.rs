@@ -1,0 +1,229 @@
+//! Connecting: a token becomes a back end or a person on this connection, until it expires.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use super::Error;
+use crate::access::{self, Keyring, Principal, Throttle, TokenError};
+use crate::domain::{Clock, Recipient, Timestamp, UserId};
+use crate::realtime::{Connection, ConnectionId, Hub};
+use crate::store::{Presence, Store, Write};
+use crate::telemetry::{Metrics, Refusal};
+
+/// How often expiry is looked at.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Who is connected, and by what right.
+pub struct Session {
+    hub: Arc<Hub>,
+    store: Arc<Store>,
+    keyring: Arc<Keyring>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    throttle: Throttle,
+    node: String,
+    sockets_per_user: usize,
+    /// Expiry in whole seconds, by connection; an entry leaves with its connection.
+    expiries: Mutex<BTreeSet<(i64, ConnectionId)>>,
+}
+
+impl Session {
+    /// Sessions of this `node`; a person may have `sockets_per_user` connections.
+    pub fn new(
+        hub: Arc<Hub>,
+        store: Arc<Store>,
+        keyring: Arc<Keyring>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+        node: String,
+        sockets_per_user: usize,
+    ) -> Arc<Self> {
+        let session = Arc::new(Self {
+            hub,
+            store,
+            keyring,
+            clock,
+            metrics,
+            throttle: Throttle::default(),
+            node,
+            sockets_per_user,
+            expiries: Mutex::default(),
+        });
+        let ended = Arc::downgrade(&session);
+        session.hub.on_departure(move |connection| {
+            if let Some(session) = ended.upgrade() {
+                session.ended(connection);
+            }
+        });
+        session
+    }
+
+    /// Makes `connection` a back end.
+    ///
+    /// # Errors
+    /// When the token does not allow sending.
+    pub fn connect_sender(&self, connection: &Connection, token: &str) -> Result<(), Error> {
+        let principal = self
+            .keyring
+            .verify_sender(token)
+            .map_err(|refusal| self.refused(connection, refusal))?;
+        connection.outlet().trust();
+        self.expires(connection, principal.expires_at);
+        self.hub.enlist_sender(connection, principal.tenant);
+        tracing::info!(socket.id = %connection.socket_id, "Backend service connected");
+        Ok(())
+    }
+
+    /// Makes `connection` one of `claimed`'s.
+    ///
+    /// # Errors
+    /// When the token does not prove it, or that person has too many connections.
+    pub fn connect_recipient(
+        &self,
+        connection: &Arc<Connection>,
+        claimed: &UserId,
+        token: &str,
+    ) -> Result<Recipient, Error> {
+        let recipient = self
+            .keyring
+            .verify(token)
+            .and_then(|principal| {
+                let recipient = principal.recipient(claimed).ok_or(TokenError::SomebodyElse)?;
+                Ok((recipient, principal.expires_at))
+            })
+            .map_err(|refusal| self.refused(connection, refusal));
+        let (recipient, expires_at) = recipient?;
+        self.hub.join(connection, &recipient, self.sockets_per_user).map_err(|most| {
+            self.metrics.refused(Refusal::User);
+            Error::TooManySockets(most)
+        })?;
+        self.expires(connection, expires_at);
+        self.store.submit(
+            Write::Connected(Presence {
+                socket_id: connection.socket_id.to_string(),
+                node: self.node.clone(),
+                recipient: recipient.clone(),
+                connected_at: self.clock.now(),
+            }),
+            Box::new(|_| ()),
+        );
+        // It may have left while it joined; then nobody else would remove the row.
+        if !self.hub.is_here(connection.id) {
+            self.forget(connection);
+        }
+        tracing::info!(user.id = %claimed, socket.id = %connection.socket_id, "Facilitator connected");
+        Ok(recipient)
+    }
+
+    /// Prolongs what `connection` has proved, by a newer token of the same person or a sender.
+    ///
+    /// # Errors
+    /// When the token proves less than the connection uses.
+    pub fn renew(&self, connection: &Connection, token: &str) -> Result<(), Error> {
+        let (sender, recipient) =
+            connection.identity(|who| (who.sender.clone(), who.recipient.clone()));
+        let renewed = |principal: Principal| {
+            let (still_sends, still_is) = (
+                sender.is_none_or(|tenant| principal.can_send && principal.tenant == tenant),
+                recipient.is_none_or(|old| principal.recipient(&old.user) == Some(old)),
+            );
+            if still_sends && still_is { Ok(principal.expires_at) } else { Err(TokenError::SomebodyElse) }
+        };
+        let expires_at = self
+            .keyring
+            .verify_sender(token)
+            .or_else(|_| self.keyring.verify(token))
+            .and_then(renewed)
+            .map_err(|refusal| self.refused(connection, refusal))?;
+        self.expires(connection, expires_at);
+        Ok(())
+    }
+
+    /// Notes a wrong token, and holds the socket back if there were many.
+    fn refused(&self, connection: &Connection, refusal: TokenError) -> Error {
+        self.metrics.refused(Refusal::Token);
+        let hold = if connection.address.is_loopback() || is_unknown(connection.address) {
+            access::hold(connection.identity(|who| {
+                who.failures = who.failures.saturating_add(1);
+                who.failures
+            }))
+        } else {
+            self.throttle.failed(connection.address, Instant::now())
+        };
+        if !hold.is_zero() {
+            connection.outlet().hold(hold);
+        }
+        tracing::warn!(
+            socket.id = %connection.socket_id,
+            address = %connection.address,
+            held_ms = u64::try_from(hold.as_millis()).unwrap_or(u64::MAX),
+            "Authentication failed: {refusal}"
+        );
+        refusal.into()
+    }
+
+    fn expiries(&self) -> MutexGuard<'_, BTreeSet<(i64, ConnectionId)>> {
+        self.expiries.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn expires(&self, connection: &Connection, at: Option<Timestamp>) {
+        let before = connection.identity(|who| std::mem::replace(&mut who.expires_at, at));
+        let mut expiries = self.expiries();
+        if let Some(before) = before {
+            expiries.remove(&(before.as_seconds(), connection.id));
+        }
+        if let Some(at) = at {
+            expiries.insert((at.as_seconds(), connection.id));
+        }
+    }
+
+    /// A connection has left.
+    fn ended(&self, connection: &Connection) {
+        self.expires(connection, None);
+        if let Some(recipient) = connection.identity(|who| who.recipient.take()) {
+            self.forget(connection);
+            tracing::info!(user.id = %recipient.user, socket.id = %connection.socket_id, "Facilitator disconnected");
+        }
+    }
+
+    fn forget(&self, connection: &Connection) {
+        self.store.submit(Write::Gone(connection.socket_id.to_string()), Box::new(|_| ()));
+    }
+
+    /// Ends what has expired, for as long as it is polled; `tell` informs the client.
+    pub async fn expire(self: Arc<Self>, tell: impl Fn(&Connection)) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            for connection in self.expired(self.clock.now().as_seconds()) {
+                tell(&connection);
+                let was_here = connection.identity(|who| who.recipient.is_some());
+                self.hub.demote(&connection);
+                if was_here {
+                    self.forget(&connection);
+                }
+                tracing::info!(socket.id = %connection.socket_id, "The token of a live socket expired");
+            }
+        }
+    }
+
+    fn expired(&self, now: i64) -> Vec<Arc<Connection>> {
+        let mut expiries = self.expiries();
+        let mut expired = Vec::new();
+        while let Some(&(at, id)) = expiries.first() {
+            if at > now {
+                break;
+            }
+            expiries.pop_first();
+            expired.extend(self.hub.get(id));
+        }
+        expired
+    }
+}
+
+fn is_unknown(address: IpAddr) -> bool {
+    address.is_unspecified()
+}

@@ -1,0 +1,247 @@
+//! One transaction for a whole batch of writes. Compiled twice: blocking for SQLite, async for
+//! PostgreSQL (`wait!` and `body!` stand in each parent).
+
+use std::collections::BTreeMap;
+
+use diesel::prelude::*;
+
+use super::{Connection, RunQueryDsl};
+use crate::domain::{Accepted, Digest, NewNotification, NotificationId, Recipient, Timestamp};
+use crate::store::schema::{connections, inbox, notifications, recipients};
+use crate::store::types::{At, UuidColumn};
+use crate::store::{Presence, Sent, Write, Written};
+
+body! {
+    /// Does all of `batch`, in order; the caller holds the transaction.
+    pub fn apply(connection: &mut Connection, batch: &[Write]) -> QueryResult<Vec<Written>> {
+        let mut written = Vec::with_capacity(batch.len());
+        let mut fresh: BTreeMap<&Recipient, Vec<usize>> = BTreeMap::new();
+        for (index, write) in batch.iter().enumerate() {
+            written.push(match write {
+                Write::Accept { notification, window_start } => {
+                    let accepted = wait!(content(connection, notification, *window_start))?;
+                    if matches!(accepted, Accepted::New { .. }) {
+                        fresh.entry(&notification.recipient).or_default().push(index);
+                    }
+                    Written::Accepted(accepted)
+                }
+                Write::Confirm(entries) => Written::Confirmed(wait!(confirm(connection, entries))?),
+                Write::Read { recipient, notification, at } => {
+                    Written::Read(wait!(read(connection, recipient, *notification, *at))?)
+                }
+                Write::Connected(presence) => wait!(connected(connection, presence))?,
+                Write::Gone(socket_id) => wait!(gone(connection, socket_id))?,
+                Write::Barrier => Written::Done,
+            });
+        }
+        // Recipients in sorted order: two batches on two nodes cannot deadlock.
+        for (recipient, entries) in fresh {
+            let (row, mut position) = wait!(advance(connection, recipient, entries.len()))?;
+            for index in entries {
+                position += 1;
+                if let Written::Accepted(Accepted::New { id, recipient, position: place }) =
+                    &mut written[index]
+                {
+                    (*recipient, *place) = (row, position);
+                    wait!(entry(connection, row, position, *id))?;
+                }
+            }
+        }
+        Ok(written)
+    }
+}
+
+body! {
+    /// Stores the content, unless this request was accepted before.
+    fn content(
+        connection: &mut Connection,
+        new: &NewNotification,
+        window_start: Timestamp,
+    ) -> QueryResult<Accepted> {
+        loop {
+            let id: Option<i64> = wait!(diesel::insert_into(notifications::table)
+                .values((
+                    notifications::uuid.eq(UuidColumn(new.uuid)),
+                    notifications::tenant.eq(new.recipient.tenant.as_str()),
+                    notifications::kind.eq(new.kind),
+                    notifications::topic.eq(new.topic),
+                    notifications::title.eq(&new.title),
+                    notifications::message.eq(&new.message),
+                    notifications::data.eq(&new.data),
+                    notifications::idempotency_key
+                        .eq(new.idempotency.as_ref().map(|same| same.key.0.as_slice())),
+                    notifications::request_digest
+                        .eq(new.idempotency.as_ref().map(|same| same.request.0.as_slice())),
+                    notifications::created_at.eq(At(new.created_at)),
+                ))
+                .on_conflict_do_nothing()
+                .returning(notifications::id)
+                .get_result(connection))
+            .optional()?;
+            if let Some(id) = id {
+                // Row and place follow in `apply`, once per recipient of the batch.
+                return Ok(Accepted::New { id: NotificationId(id), recipient: 0, position: 0 });
+            }
+            let Some(same) = &new.idempotency else {
+                return Err(diesel::result::Error::NotFound);
+            };
+            let (id, request, created_at, delivered_at) =
+                wait!(earlier(connection, &same.key))?;
+            if created_at < window_start {
+                wait!(diesel::update(notifications::table.find(id.0))
+                    .set(notifications::idempotency_key.eq(None::<&[u8]>))
+                    .execute(connection))?;
+                continue;
+            }
+            return Ok(if request.as_deref() == Some(same.request.0.as_slice()) {
+                Accepted::Duplicate { id, created_at, delivered_at }
+            } else {
+                Accepted::KeyReused
+            });
+        }
+    }
+}
+
+type Earlier = (NotificationId, Option<Vec<u8>>, Timestamp, Option<Timestamp>);
+
+body! {
+    fn earlier(connection: &mut Connection, key: &Digest) -> QueryResult<Earlier> {
+        let (id, request, created_at, sent_at, confirmed_at) =
+            wait!(notifications::table
+                .inner_join(inbox::table)
+                .filter(notifications::idempotency_key.eq(key.0.as_slice()))
+                .select((
+                    notifications::id,
+                    notifications::request_digest,
+                    notifications::created_at,
+                    inbox::sent_at,
+                    inbox::confirmed_at,
+                ))
+                .first::<(i64, Option<Vec<u8>>, At, Option<At>, Option<At>)>(connection))?;
+        let delivered_at = sent_at.or(confirmed_at).map(|at| at.0);
+        Ok((NotificationId(id), request, created_at.0, delivered_at))
+    }
+}
+
+body! {
+    /// Reserves `many` places for `recipient`: its row, and the last place taken before.
+    fn advance(
+        connection: &mut Connection,
+        recipient: &Recipient,
+        many: usize,
+    ) -> QueryResult<(i64, i64)> {
+        let many = i64::try_from(many).unwrap_or(i64::MAX);
+        let (row, last): (i64, i64) = wait!(diesel::insert_into(recipients::table)
+            .values((
+                recipients::tenant.eq(recipient.tenant.as_str()),
+                recipients::user_id.eq(recipient.user.as_str()),
+                recipients::last_position.eq(many),
+            ))
+            .on_conflict((recipients::tenant, recipients::user_id))
+            .do_update()
+            .set(recipients::last_position.eq(recipients::last_position + many))
+            .returning((recipients::id, recipients::last_position))
+            .get_result(connection))?;
+        Ok((row, last - many))
+    }
+}
+
+body! {
+    fn entry(
+        connection: &mut Connection,
+        recipient: i64,
+        position: i64,
+        notification: NotificationId,
+    ) -> QueryResult<usize> {
+        wait!(diesel::insert_into(inbox::table)
+            .values((
+                inbox::recipient_id.eq(recipient),
+                inbox::position.eq(position),
+                inbox::notification_id.eq(notification.0),
+            ))
+            .execute(connection))
+    }
+}
+
+body! {
+    fn confirm(connection: &mut Connection, entries: &[Sent]) -> QueryResult<usize> {
+        let mut confirmed = 0;
+        for entry in entries {
+            confirmed += wait!(diesel::update(inbox::table.find((entry.recipient, entry.position)))
+                .filter(inbox::confirmed_at.is_null())
+                .set((
+                    inbox::sent_at.eq(At(entry.sent_at)),
+                    inbox::confirmed_at.eq(At(entry.confirmed_at)),
+                    inbox::confirmed_by.eq("heartbeat"),
+                ))
+                .execute(connection))?;
+        }
+        Ok(confirmed)
+    }
+}
+
+body! {
+    /// Marks it read, and confirmed with it. `false` if `recipient` has no such notification.
+    fn read(
+        connection: &mut Connection,
+        recipient: &Recipient,
+        notification: NotificationId,
+        at: Timestamp,
+    ) -> QueryResult<bool> {
+        let found: Option<(i64, i64, Option<At>, Option<At>)> = wait!(inbox::table
+            .inner_join(recipients::table)
+            .filter(inbox::notification_id.eq(notification.0))
+            .filter(recipients::tenant.eq(recipient.tenant.as_str()))
+            .filter(recipients::user_id.eq(recipient.user.as_str()))
+            .filter(inbox::deleted_at.is_null())
+            .select((
+                inbox::recipient_id,
+                inbox::position,
+                inbox::read_at,
+                inbox::confirmed_at,
+            ))
+            .first(connection))
+        .optional()?;
+        let Some((row, position, read_at, confirmed_at)) = found else {
+            return Ok(false);
+        };
+        let entry = inbox::table.find((row, position));
+        if confirmed_at.is_none() {
+            wait!(diesel::update(entry)
+                .set((inbox::confirmed_at.eq(At(at)), inbox::confirmed_by.eq("read")))
+                .execute(connection))?;
+        }
+        if read_at.is_none() {
+            wait!(diesel::update(entry).set(inbox::read_at.eq(At(at))).execute(connection))?;
+        }
+        Ok(true)
+    }
+}
+
+body! {
+    fn connected(connection: &mut Connection, presence: &Presence) -> QueryResult<Written> {
+        let identity = (
+            connections::tenant.eq(presence.recipient.tenant.as_str()),
+            connections::user_id.eq(presence.recipient.user.as_str()),
+            connections::connected_at.eq(At(presence.connected_at)),
+        );
+        wait!(diesel::insert_into(connections::table)
+            .values((
+                connections::socket_id.eq(&presence.socket_id),
+                connections::node.eq(&presence.node),
+                identity,
+            ))
+            .on_conflict(connections::socket_id)
+            .do_update()
+            .set(identity)
+            .execute(connection))?;
+        Ok(Written::Done)
+    }
+}
+
+body! {
+    fn gone(connection: &mut Connection, socket_id: &str) -> QueryResult<Written> {
+        wait!(diesel::delete(connections::table.find(socket_id)).execute(connection))?;
+        Ok(Written::Done)
+    }
+}

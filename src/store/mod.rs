@@ -1,0 +1,182 @@
+//! The truth: everything that must survive is here, and all SQL.
+//!
+//! Promises: what [`Store::submit`] reports as done is durable (fsync on), in the order it reports
+//! it; reads see every write that was reported. Knows nothing of sockets, tokens or wire formats.
+//!
+//! SQLite and PostgreSQL share one schema ([`schema`]) and one body for each query (`queries.rs`,
+//! compiled once under `sqlite` and once under `postgres`); what is special to one stands in that
+//! one's folder under the same name.
+
+mod migrate;
+mod postgres;
+mod schema;
+mod sqlite;
+mod types;
+mod url;
+mod writer;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Notification, Position, Recipient};
+use crate::telemetry::Metrics;
+
+pub use migrate::migrate;
+pub use url::{DatabaseUrl, UrlError};
+pub use writer::{Done, Presence, Sent, Write, Written};
+
+/// Settings of `[database]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// `sqlite:///relative.db`, `sqlite:////absolute.db`, or a plain path.
+    pub url: String,
+    /// Connections that only read.
+    pub readers: usize,
+    /// Writes that may share one commit.
+    pub commit_batch: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { url: "sqlite:///carillon.db".to_owned(), readers: 2, commit_batch: 512 }
+    }
+}
+
+/// Why the database could not do it. Callers never see the source: it goes to the log.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The address cannot be used.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// The database could not be opened or reached.
+    #[error("cannot reach the database: {0}")]
+    Unreachable(String),
+    /// A migration failed, or the schema is newer than this program.
+    #[error("cannot bring the database up to date: {0}")]
+    Migration(String),
+    /// A query failed.
+    #[error("a query failed: {0}")]
+    Query(#[from] diesel::result::Error),
+    /// The store has been closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// How many there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Notifications ever stored and still held.
+    pub notifications: i64,
+    /// Inbox entries neither confirmed nor read.
+    pub pending: i64,
+    /// Connections recorded: facilitator sessions.
+    pub connections: i64,
+    /// The highest notification number.
+    pub last_notification: i64,
+}
+
+/// Where reads go: one arm a database, the same method behind each.
+#[derive(Clone)]
+enum Readers {
+    Sqlite(sqlite::Pool),
+    Postgres(postgres::Pool),
+}
+
+/// Runs `$query` of `queries.rs` on whichever database this is.
+macro_rules! on {
+    ($readers:expr, $query:ident ( $($argument:expr),* )) => {
+        match $readers {
+            Readers::Sqlite(pool) => {
+                let mut connection = sqlite::checkout(pool).await?;
+                sqlite::queries::$query(&mut connection $(, $argument)*).await
+            }
+            Readers::Postgres(pool) => {
+                let mut connection = postgres::checkout(pool).await?;
+                postgres::queries::$query(&mut connection $(, $argument)*).await
+            }
+        }
+    };
+}
+
+/// The database.
+pub struct Store {
+    readers: Readers,
+    writer: writer::Writer,
+}
+
+impl Store {
+    /// Opens the database of `settings`, brings its schema up to date and starts the writer.
+    /// Must be called inside the runtime on which completions are to run.
+    ///
+    /// # Errors
+    /// When the address is wrong, the database cannot be reached or migrated, or another process
+    /// holds the SQLite file.
+    pub async fn open(settings: &Settings, metrics: Arc<Metrics>) -> Result<Self, StoreError> {
+        let url: DatabaseUrl = settings.url.parse()?;
+        migrate(&url).await?;
+        match url {
+            DatabaseUrl::Sqlite(path) => {
+                let writer = sqlite::start_writer(&path, settings.commit_batch, metrics).await?;
+                let readers = Readers::Sqlite(sqlite::pool(&path, settings.readers)?);
+                Ok(Self { readers, writer })
+            }
+            DatabaseUrl::Postgres(url) => {
+                let writer = postgres::start_writer(&url, settings.commit_batch, metrics).await?;
+                let readers = Readers::Postgres(postgres::pool(&url, settings.readers)?);
+                Ok(Self { readers, writer })
+            }
+        }
+    }
+
+    /// Queues `write`; `done` is called once, after its commit (or failure), in commit order.
+    /// Never blocks: who submits bounds how much of its own is under way.
+    pub fn submit(&self, write: Write, done: Done) {
+        self.writer.submit(write, done);
+    }
+
+    /// Queues `write` and waits for its commit.
+    ///
+    /// # Errors
+    /// What the commit failed with.
+    pub async fn write(&self, write: Write) -> Result<Written, StoreError> {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        self.submit(write, Box::new(move |written| drop(tell.send(written))));
+        told.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// What `recipient` has neither confirmed nor read, newest first, at most `limit`, with each one's
+    /// place, and the number of all of them.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn pending(
+        &self,
+        recipient: &Recipient,
+        limit: i64,
+    ) -> Result<(Vec<(Position, Notification)>, i64), StoreError> {
+        on!(&self.readers, pending(recipient, limit))
+    }
+
+    /// Counts for `/stats`.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn counts(&self) -> Result<Counts, StoreError> {
+        on!(&self.readers, counts())
+    }
+
+    /// Whether the database answers at all.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        on!(&self.readers, ping())
+    }
+
+    /// Waits until every write submitted before has been committed and reported.
+    pub async fn drain(&self) {
+        self.writer.drain().await;
+    }
+}

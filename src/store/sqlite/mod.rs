@@ -1,0 +1,183 @@
+//! SQLite: one file, one writer on a thread of its own, a few connections that only read.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use diesel::connection::{Connection as _, SimpleConnection};
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+use diesel_async::pooled_connection::deadpool::{Object, Pool as Deadpool};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
+use futures_util::FutureExt as _;
+
+use super::writer::{Inlet, Job, Writer, queue};
+use super::{StoreError, Write, Written};
+use crate::store::schema::connections;
+use crate::telemetry::Metrics;
+
+/// A reader.
+pub type ReadConnection = SyncConnectionWrapper<SqliteConnection>;
+/// The readers.
+pub type Pool = Deadpool<ReadConnection>;
+
+#[path = "../queries.rs"]
+mod queries_body;
+
+/// The query bodies, for this database.
+pub mod queries {
+    pub use super::queries_body::{counts, pending, ping};
+}
+
+use ReadConnection as Connection;
+
+mod writing;
+
+/// `busy_timeout` comes first: the statements after it may already have to wait.
+const WRITER_PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
+    PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA wal_autocheckpoint = 4000; \
+    PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;";
+const READER_PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA query_only = ON; \
+    PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;";
+
+fn open(path: &Path, pragmas: &str) -> Result<SqliteConnection, StoreError> {
+    let unreachable = |fault: &dyn std::fmt::Display| {
+        StoreError::Unreachable(format!("{} ({fault})", path.display()))
+    };
+    let file = path.to_string_lossy();
+    let mut connection = SqliteConnection::establish(&file).map_err(|fault| unreachable(&fault))?;
+    connection.batch_execute(pragmas).map_err(|fault| unreachable(&fault))?;
+    Ok(connection)
+}
+
+/// Opens the file for writing, as migrations and the writer do.
+pub fn open_writer(path: &Path) -> Result<SqliteConnection, StoreError> {
+    open(path, WRITER_PRAGMAS)
+}
+
+/// Holds the database for this process: a second server on one file would hand out wrong presence.
+pub struct FileLock {
+    _file: File,
+}
+
+impl FileLock {
+    /// Takes the lock, or says who has it.
+    pub fn take(path: &Path) -> Result<Self, StoreError> {
+        let mut lock = path.as_os_str().to_owned();
+        lock.push(".lock");
+        let lock = PathBuf::from(lock);
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(|fault| {
+                StoreError::Unreachable(format!("cannot make {} ({fault})", folder.display()))
+            })?;
+        }
+        let file = File::create(&lock).map_err(|fault| {
+            StoreError::Unreachable(format!("cannot write {} ({fault})", lock.display()))
+        })?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(_) => Err(StoreError::Unreachable(format!(
+                "another Carillon is using {}; stop it, or give this one a database of its own \
+                 (several nodes share one PostgreSQL, not one SQLite file)",
+                path.display()
+            ))),
+        }
+    }
+}
+
+/// Connections for reading; made when first needed.
+pub fn pool(path: &Path, readers: usize) -> Result<Pool, StoreError> {
+    let path = path.to_owned();
+    let mut config = ManagerConfig::default();
+    config.recycling_method = RecyclingMethod::Fast;
+    config.custom_setup = Box::new(move |_| {
+        let path = path.clone();
+        async move {
+            tokio::task::spawn_blocking(move || open(&path, READER_PRAGMAS))
+                .await
+                .map_err(|fault| fault.to_string())
+                .and_then(|opened| opened.map_err(|fault| fault.to_string()))
+                .map(SyncConnectionWrapper::new)
+                .map_err(ConnectionError::BadConnection)
+        }
+        .boxed()
+    });
+    let manager = AsyncDieselConnectionManager::new_with_config("", config);
+    Deadpool::builder(manager)
+        .max_size(readers.max(1))
+        .build()
+        .map_err(|fault| StoreError::Unreachable(fault.to_string()))
+}
+
+/// A reader from the pool.
+pub async fn checkout(pool: &Pool) -> Result<Object<ReadConnection>, StoreError> {
+    pool.get().await.map_err(|fault| StoreError::Unreachable(fault.to_string()))
+}
+
+/// Starts the writer. Rows of connections that a crash left behind are removed first: this process
+/// holds the file alone, so nobody is connected yet.
+pub async fn start_writer(
+    path: &Path,
+    batch: usize,
+    metrics: Arc<Metrics>,
+) -> Result<Writer, StoreError> {
+    let path = path.to_owned();
+    let (lock, connection) = tokio::task::spawn_blocking(move || {
+        let lock = FileLock::take(&path)?;
+        let mut connection = open_writer(&path)?;
+        diesel::delete(connections::table).execute(&mut connection)?;
+        Ok::<_, StoreError>((lock, connection))
+    })
+    .await
+    .map_err(|fault| StoreError::Unreachable(fault.to_string()))??;
+    let (writer, inlet) = queue(batch, metrics);
+    std::thread::Builder::new()
+        .name("sqlite-writer".to_owned())
+        .spawn(move || write(connection, inlet, lock))
+        .map_err(|fault| StoreError::Unreachable(format!("no thread for the writer: {fault}")))?;
+    Ok(writer)
+}
+
+fn write(mut connection: SqliteConnection, mut inlet: Inlet, _lock: FileLock) {
+    while let Some(batch) = inlet.next_blocking() {
+        let (writes, done): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|Job { write, done }| (write, done)).unzip();
+        let started = Instant::now();
+        let outcomes = commit(&mut connection, &writes);
+        inlet.committed(writes.len(), started);
+        inlet.report(done.into_iter().zip(outcomes).collect());
+    }
+}
+
+/// Commits all of `writes`, or, if that fails, each on its own: one that cannot be stored must not
+/// take the others with it.
+fn commit(
+    connection: &mut SqliteConnection,
+    writes: &[Write],
+) -> Vec<Result<Written, StoreError>> {
+    if writes.iter().all(|write| matches!(write, Write::Barrier)) {
+        return writes.iter().map(|_| Ok(Written::Done)).collect();
+    }
+    let mut together = |writes: &[Write]| {
+        connection.immediate_transaction(|connection| writing::apply(connection, writes))
+    };
+    match together(writes) {
+        Ok(written) => written.into_iter().map(Ok).collect(),
+        Err(fault) if writes.len() == 1 => {
+            tracing::error!(%fault, "a write failed; nothing of it was stored");
+            vec![Err(fault.into())]
+        }
+        Err(fault) => {
+            tracing::error!(%fault, writes = writes.len(), "a batch of writes failed; trying each alone");
+            writes
+                .iter()
+                .map(|write| match together(std::slice::from_ref(write)) {
+                    Ok(mut written) => written.pop().ok_or(StoreError::Closed),
+                    Err(fault) => Err(fault.into()),
+                })
+                .collect()
+        }
+    }
+}

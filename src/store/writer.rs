@@ -1,0 +1,187 @@
+//! Group commit: while one commit is in flight, the next batch gathers. An idle server adds no delay.
+//!
+//! One writer commits batches in order. Completions run in that order too, on one task, so that what
+//! they do for a recipient happens in the order of the recipient's positions.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+
+use super::StoreError;
+use crate::domain::{Accepted, NewNotification, NotificationId, Position, Recipient, Timestamp};
+use crate::telemetry::Metrics;
+
+/// Something to be made durable.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// Keep this notification and its inbox entry. A request with the same idempotency key counts as
+    /// the same one if it was accepted at `window_start` or later.
+    Accept {
+        /// What to keep.
+        notification: Arc<NewNotification>,
+        /// Older requests do not count.
+        window_start: Timestamp,
+    },
+    /// These entries were confirmed.
+    Confirm(Vec<Sent>),
+    /// The recipient has read it.
+    Read {
+        /// Whose inbox.
+        recipient: Recipient,
+        /// Which notification.
+        notification: NotificationId,
+        /// When.
+        at: Timestamp,
+    },
+    /// Somebody is connected.
+    Connected(Presence),
+    /// The socket of this id is connected no longer.
+    Gone(String),
+    /// Nothing: its completion runs after those of all earlier writes.
+    Barrier,
+}
+
+/// An inbox entry that was sent to a socket and confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// The recipient's row.
+    pub recipient: i64,
+    /// The entry's place.
+    pub position: Position,
+    /// When it was handed to the socket.
+    pub sent_at: Timestamp,
+    /// When it counted as confirmed.
+    pub confirmed_at: Timestamp,
+}
+
+/// One live connection of an authenticated person.
+#[derive(Clone, Debug)]
+pub struct Presence {
+    /// The socket's id, unique in the cluster.
+    pub socket_id: String,
+    /// Which process holds it.
+    pub node: String,
+    /// Whose it is.
+    pub recipient: Recipient,
+    /// Since when.
+    pub connected_at: Timestamp,
+}
+
+/// What came of a [`Write`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// Of `Accept`.
+    Accepted(Accepted),
+    /// Of `Confirm`: how many were not confirmed before.
+    Confirmed(usize),
+    /// Of `Read`: whether the recipient has such a notification.
+    Read(bool),
+    /// Of the others.
+    Done,
+}
+
+/// Called once with the outcome, after the commit.
+pub type Done = Box<dyn FnOnce(Result<Written, StoreError>) + Send>;
+
+/// A queued write.
+pub(super) struct Job {
+    pub write: Write,
+    pub done: Done,
+}
+
+type Finished = Vec<(Done, Result<Written, StoreError>)>;
+
+/// The queue in front of the one writer.
+pub(super) struct Writer {
+    jobs: mpsc::UnboundedSender<Job>,
+    metrics: Arc<Metrics>,
+}
+
+/// The writer's end of the queue.
+pub(super) struct Inlet {
+    jobs: mpsc::UnboundedReceiver<Job>,
+    finished: mpsc::UnboundedSender<Finished>,
+    batch: usize,
+    metrics: Arc<Metrics>,
+}
+
+/// A queue whose batches hold at most `batch` writes. Must be called inside the runtime.
+pub(super) fn queue(batch: usize, metrics: Arc<Metrics>) -> (Writer, Inlet) {
+    // Unbounded by type, bounded by its users: a connection stops being read while too much of its
+    // own is under way (`realtime::Line`), and the tasks beside them wait for each write.
+    let (jobs, waiting) = mpsc::unbounded_channel();
+    let (finished, completions) = mpsc::unbounded_channel();
+    tokio::spawn(complete(completions));
+    let inlet = Inlet { jobs: waiting, finished, batch: batch.max(1), metrics: metrics.clone() };
+    (Writer { jobs, metrics }, inlet)
+}
+
+impl Writer {
+    pub fn submit(&self, write: Write, done: Done) {
+        self.metrics.write_queue.inc();
+        if let Err(refused) = self.jobs.send(Job { write, done }) {
+            self.metrics.write_queue.dec();
+            (refused.0.done)(Err(StoreError::Closed));
+        }
+    }
+
+    pub async fn drain(&self) {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        self.submit(Write::Barrier, Box::new(move |_| _ = tell.send(())));
+        told.await.ok();
+    }
+}
+
+impl Inlet {
+    /// The next batch, for a writer that owns its thread; `None` when the store is closed.
+    pub fn next_blocking(&mut self) -> Option<Vec<Job>> {
+        let first = self.jobs.blocking_recv()?;
+        Some(self.gather(first))
+    }
+
+    /// The next batch, for a writer that is a task; `None` when the store is closed.
+    pub async fn next(&mut self) -> Option<Vec<Job>> {
+        let first = self.jobs.recv().await?;
+        Some(self.gather(first))
+    }
+
+    fn gather(&mut self, first: Job) -> Vec<Job> {
+        let mut batch = Vec::with_capacity(self.jobs.len().min(self.batch) + 1);
+        batch.push(first);
+        while batch.len() < self.batch {
+            match self.jobs.try_recv() {
+                Ok(job) => batch.push(job),
+                Err(_) => break,
+            }
+        }
+        batch
+    }
+
+    /// Notes how long the commit took.
+    pub fn committed(&self, writes: usize, since: Instant) {
+        self.metrics.commit_seconds.observe(since.elapsed().as_secs_f64());
+        self.metrics.commit_writes.observe(writes as f64);
+    }
+
+    /// Reports a whole batch.
+    pub fn report(&self, finished: Finished) {
+        self.metrics.write_queue.dec_by(i64::try_from(finished.len()).unwrap_or(0));
+        // Nobody listens only when the runtime is gone, and with it everybody who waits.
+        self.finished.send(finished).ok();
+    }
+}
+
+/// Runs completions in commit order. One that panics is logged and takes nobody with it.
+async fn complete(mut batches: mpsc::UnboundedReceiver<Finished>) {
+    while let Some(batch) = batches.recv().await {
+        for (done, outcome) in batch {
+            if catch_unwind(AssertUnwindSafe(|| done(outcome))).is_err() {
+                tracing::error!("a completion panicked; its write is durable, its caller has no answer");
+            }
+        }
+        // Sockets drain what this batch gave them before the next one comes.
+        tokio::task::yield_now().await;
+    }
+}

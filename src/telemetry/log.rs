@@ -1,0 +1,61 @@
+//! Structured logs on standard output: pretty in a terminal, one JSON object a line otherwise.
+
+use std::io::IsTerminal;
+
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Pretty in a terminal, JSON otherwise.
+    #[default]
+    Auto,
+    /// For people.
+    Pretty,
+    /// For machines.
+    Json,
+}
+
+/// Settings of `[log]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,carillon::store=debug`.
+    /// At `info` you see servers, connections and faults; at `debug` every notification too.
+    pub level: String,
+    /// `auto`, `pretty` or `json`.
+    pub format: LogFormat,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Auto }
+    }
+}
+
+/// Starts logging for the whole process.
+///
+/// # Errors
+/// When the filter cannot be read, or logging was started before.
+pub fn start(settings: &Settings) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&settings.level).map_err(|fault| {
+        anyhow::anyhow!(
+            "log.level is `{}`, which is not a log filter ({fault}); use error, warn, info, debug or trace",
+            settings.level
+        )
+    })?;
+    let json = match settings.format {
+        LogFormat::Auto => !std::io::stdout().is_terminal(),
+        LogFormat::Pretty => false,
+        LogFormat::Json => true,
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stdout);
+    let started = if json {
+        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+    } else {
+        builder.with_target(false).try_init()
+    };
+    started.map_err(|fault| anyhow::anyhow!("logging was started twice: {fault}"))
+}

@@ -1,0 +1,186 @@
+//! Every metric, once: its name, its labels and what it counts.
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text::encode};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// What became of a notification; one that is stored, delivered and confirmed counts in each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Outcome {
+    /// Durable, its recipient was away.
+    Stored,
+    /// Durable, and sent to a live socket at once.
+    Sent,
+    /// A resend, answered as before.
+    Duplicate,
+    /// The socket that got it lived through a heartbeat round.
+    Confirmed,
+    /// Marked read.
+    Read,
+    /// Refused: a field was missing or wrong.
+    Rejected,
+    /// Could not be stored.
+    Failed,
+}
+
+/// Why something was turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Refusal {
+    /// The origin is not on the list.
+    Origin,
+    /// Too many sockets from one address.
+    Address,
+    /// Too many sockets of one user.
+    User,
+    /// The server has as many sockets as it may hold, or is stopping.
+    Capacity,
+    /// A token was wrong.
+    Token,
+    /// A socket sent events faster than it may.
+    Events,
+    /// A socket's send buffer overflowed: it was closed, to be served by replay.
+    SlowReader,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: Outcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabel {
+    reason: Refusal,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeliveryLabel {
+    channel: &'static str,
+    status: &'static str,
+}
+
+/// All metrics of one server.
+pub struct Metrics {
+    registry: Registry,
+    notifications: Family<OutcomeLabel, Counter>,
+    delivered: Family<DeliveryLabel, Counter>,
+    refusals: Family<RefusalLabel, Counter>,
+    /// Live sockets.
+    pub connections: Gauge,
+    /// Seconds from the start of a commit until it was durable.
+    pub commit_seconds: Histogram,
+    /// Writes that shared one commit.
+    pub commit_writes: Histogram,
+    /// Seconds from the acceptance of a notification until it was handed to a live socket.
+    pub delivery_seconds: Histogram,
+    /// Writes that wait for their commit.
+    pub write_queue: Gauge,
+    /// Notifications sent and not yet confirmed.
+    pub unconfirmed: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Registers every metric, at zero.
+    pub fn new() -> Self {
+        let seconds = || Histogram::new(exponential_buckets(0.000_1, 2.0, 18));
+        let mut metrics = Self {
+            registry: Registry::default(),
+            notifications: Family::default(),
+            delivered: Family::default(),
+            refusals: Family::default(),
+            connections: Gauge::default(),
+            commit_seconds: seconds(),
+            commit_writes: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
+            delivery_seconds: seconds(),
+            write_queue: Gauge::default(),
+            unconfirmed: Gauge::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "carillon_notifications",
+            "Notifications by what became of them",
+            self.notifications.clone(),
+        );
+        registry.register(
+            "notifications_delivered",
+            "Notifications by channel and status (the hub's name for it)",
+            self.delivered.clone(),
+        );
+        registry.register(
+            "carillon_refusals",
+            "What was turned away, by reason",
+            self.refusals.clone(),
+        );
+        registry.register("websocket_connections_active", "Live sockets", self.connections.clone());
+        registry.register(
+            "carillon_commit_seconds",
+            "Duration of a database commit",
+            self.commit_seconds.clone(),
+        );
+        registry.register(
+            "carillon_commit_writes",
+            "Writes that shared one commit",
+            self.commit_writes.clone(),
+        );
+        registry.register(
+            "carillon_delivery_seconds",
+            "From acceptance until handed to a live socket",
+            self.delivery_seconds.clone(),
+        );
+        registry.register(
+            "carillon_write_queue",
+            "Writes that wait for their commit",
+            self.write_queue.clone(),
+        );
+        registry.register(
+            "carillon_unconfirmed",
+            "Notifications sent and not yet confirmed",
+            self.unconfirmed.clone(),
+        );
+    }
+
+    /// Counts one notification.
+    pub fn notification(&self, outcome: Outcome) {
+        self.notifications_by(outcome, 1);
+    }
+
+    /// Counts `many` notifications.
+    pub fn notifications_by(&self, outcome: Outcome, many: u64) {
+        self.notifications.get_or_create(&OutcomeLabel { outcome }).inc_by(many);
+        let status = match outcome {
+            Outcome::Sent => "sent",
+            Outcome::Confirmed => "delivered",
+            Outcome::Failed => "failed",
+            _ => return,
+        };
+        let label = DeliveryLabel { channel: "websocket", status };
+        self.delivered.get_or_create(&label).inc_by(many);
+    }
+
+    /// Counts one refusal.
+    pub fn refused(&self, reason: Refusal) {
+        self.refusals.get_or_create(&RefusalLabel { reason }).inc();
+    }
+
+    /// The OpenMetrics text of all of them.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        if encode(&mut text, &self.registry).is_err() {
+            text.push_str("# the metrics could not be written\n# EOF\n");
+        }
+        text
+    }
+}

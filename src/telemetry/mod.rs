@@ -1,0 +1,7 @@
+//! What operators see: logs and metrics. Knows nothing of notifications beyond their counts.
+
+mod log;
+mod metrics;
+
+pub use log::{LogFormat, Settings, start as start_logging};
+pub use metrics::{Metrics, Outcome, Refusal};

@@ -1,0 +1,126 @@
+"""Drives many real python-socketio clients on command: the same lines as agent.mjs, where its words are told.
+
+The synchronous client is used as it comes. It handles every message on a thread of its own, so the order of
+what this agent tells is nearly, but not exactly, the order of arrival.
+"""
+
+import base64
+import itertools
+import json
+import sys
+import threading
+import time
+
+import socketio
+
+sockets = {}
+sequence = itertools.count(1)
+stdout_lock = threading.Lock()
+
+
+def as_text(value):
+    return {"$base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else str(value)
+
+
+def tell(socket, what, **more):
+    with stdout_lock:
+        line = {"seq": next(sequence), "ms": time.monotonic() * 1000, "socket": socket, "what": what, **more}
+        sys.stdout.write(json.dumps(line, default=as_text) + "\n")
+        sys.stdout.flush()
+
+
+def with_bytes(value):
+    if isinstance(value, list):
+        return [with_bytes(v) for v in value]
+    if isinstance(value, dict):
+        if isinstance(value.get("$bytes"), int):
+            return bytes(value["$bytes"])
+        return {k: with_bytes(v) for k, v in value.items()}
+    return value
+
+
+def payload(args):
+    """python-socketio sends a tuple as several arguments and None as none at all."""
+    args = tuple(with_bytes(args))
+    return args[0] if len(args) == 1 else args or None
+
+
+def connect(socket, url, client=None, transports=None, options=None, hello=()):
+    sio = socketio.Client(**(options or {}))
+    sockets[socket] = sio
+
+    @sio.on("connect")
+    def on_connect():
+        tell(socket, "connected", id=sio.get_sid(), transport=sio.transport())
+        for event, *args in hello:
+            sio.emit(event, payload(args))
+
+    @sio.on("disconnect")
+    def on_disconnect(reason):
+        tell(socket, "disconnected", reason=reason)
+
+    @sio.on("connect_error")
+    def on_connect_error(data=None):
+        message = data.get("message") if isinstance(data, dict) else str(data)
+        more = data.get("data") if isinstance(data, dict) else None
+        tell(socket, "connect_error", message=message, data=more)
+
+    @sio.on("*")
+    def on_any(event, *args):
+        tell(socket, "event", event=event, args=args)
+
+    def dial():
+        try:
+            sio.connect(url, transports=transports, wait_timeout=30)
+        except socketio.exceptions.ConnectionError as error:
+            tell(socket, "connect_failed", message=str(error))
+
+    threading.Thread(target=dial, daemon=True).start()
+
+
+def emit(socket, event, args):
+    sockets[socket].emit(event, payload(args))
+
+
+def emit_ack(socket, event, args, call):
+    sockets[socket].emit(event, payload(args), callback=lambda *answer: tell(socket, "ack", call=call, args=answer))
+
+
+def burst(socket, call, booking, count, first=1, acks=False, window=None, event="booking_notification"):
+    sio, room = sockets[socket], threading.Semaphore(window or count)
+    counts = {"answered": 0, "sent": 0}
+    over = threading.Event()
+
+    def answered(*args):
+        with stdout_lock:
+            counts["answered"] += 1
+        tell(socket, "ack", call=call, args=args)
+        room.release()
+        if counts["answered"] == count:
+            over.set()
+
+    def run():
+        try:
+            for number in range(first, first + count):
+                while acks and not room.acquire(timeout=0.05) and sio.connected:
+                    pass
+                sio.emit(event, {**booking, "booking_id": number}, callback=answered if acks else None)
+                counts["sent"] += 1
+            while acks and sio.connected and not over.wait(0.05):
+                pass
+        except socketio.exceptions.SocketIOError:
+            pass  # the socket went away: the burst ends here
+        tell(socket, "burst", call=call, **counts)
+
+    threading.Thread(target=run, daemon=True).start()
+
+
+def disconnect(socket):
+    threading.Thread(target=sockets[socket].disconnect, daemon=True).start()
+
+
+COMMANDS = {"connect": connect, "emit": emit, "emit_ack": emit_ack, "burst": burst, "disconnect": disconnect}
+
+for line in sys.stdin:
+    command = json.loads(line)
+    COMMANDS[command.pop("do")](**command)

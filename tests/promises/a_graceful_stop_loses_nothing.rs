@@ -1,0 +1,90 @@
+//! Asked to stop, the server finishes what it has begun, exits with success within ten seconds, and its clients
+//! come back to the next one by themselves.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::support::{Clients, Kind, PendingList, Server, Socket, backend_hello, booking, eventually};
+
+/// What the server promises, and a little for a busy machine.
+const TIME_TO_STOP: Duration = Duration::from_secs(12);
+
+#[test]
+fn everything_answered_is_there_after_a_stop_under_load() {
+    let mut server = Server::start();
+    let clients = Clients::of(&server);
+    let page = clients.facilitator(2);
+    let backends = [Kind::WEBSOCKET, Kind::POLLING].map(|kind| clients.backend_by(kind));
+    let load = |backend: usize| json!({"booking": booking(0, 2 + backend as u64), "first": 1, "count": 99_999, "acks": true, "window": 64});
+    let bursts = [backends[0].burst(load(0)), backends[1].burst(load(1))];
+    bursts.iter().for_each(|burst| burst.wait_for_answers(100));
+
+    let start = Instant::now();
+    let status = server.stop();
+    assert!(status.success(), "{status}");
+    assert!(start.elapsed() < TIME_TO_STOP, "it took {:?}", start.elapsed());
+    let receipts = bursts.map(|burst| burst.wait());
+    server.restart();
+
+    let mut answered_to_two: Vec<u64> = ids(&receipts[0]);
+    let mut arrived: Vec<u64> = page.heard("new_booking_notification").iter().filter_map(|n| n["booking_id"].as_u64()).collect();
+    arrived.extend(PendingList(page.hear("pending_notifications")).booking_ids());
+    answered_to_two.retain(|id| !arrived.contains(id));
+    assert_eq!(answered_to_two, [] as [u64; 0], "answered and lost");
+    let stored = PendingList(clients.facilitator(3).hear("pending_notifications")).booking_ids();
+    let lost: Vec<u64> = ids(&receipts[1]).into_iter().filter(|id| !stored.contains(id)).collect();
+    assert_eq!(lost, [] as [u64; 0], "answered and lost");
+}
+
+fn ids(answers: &[Value]) -> Vec<u64> {
+    let id = |answer: &Value| answer["booking_id"].as_u64().filter(|_| answer["notification_id"].is_u64());
+    answers.iter().filter_map(id).collect()
+}
+
+#[test]
+fn every_client_comes_back_by_itself() {
+    let mut server = Server::start();
+    let clients = Clients::of(&server);
+    let pages: Vec<Socket> = (1..).zip(Kind::all()).map(|(id, kind)| clients.facilitator_by(kind, id)).collect();
+    let backend = clients.open_with(Kind::PYTHON, &[backend_hello()], json!({}));
+    backend.hear("backend_auth_success");
+
+    assert!(server.stop().success());
+    for page in &pages {
+        page.next_change("disconnected"); // told at once, not found out by a missing heartbeat
+    }
+    server.restart();
+    backend.hear("backend_auth_success");
+    for (id, page) in (1..).zip(&pages) {
+        page.hear("facilitator_auth_success");
+        backend.call("booking_notification", booking(1, id));
+        page.hear("new_booking_notification");
+    }
+    assert_eq!(server.stats()["online_facilitators"], pages.len());
+}
+
+#[test]
+fn readiness_fails_and_newcomers_are_turned_away() {
+    let mut server = Server::start();
+    let clients = Clients::of(&server);
+    let _page = clients.facilitator(2);
+    assert_eq!(server.get("/health/ready").status, 200);
+    let address = server.address;
+    server.signal(Signal::SIGTERM);
+    let turned_away = || std::net::TcpStream::connect(address).is_err();
+    eventually("newcomers are turned away", || turned_away().then_some(()));
+    assert!(server.wait_for_exit().success());
+}
+
+#[test]
+fn an_idle_server_stops_at_once_on_either_signal() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut server = Server::start();
+        let start = Instant::now();
+        server.signal(signal);
+        assert!(server.wait_for_exit().success(), "{signal}");
+        assert!(start.elapsed() < TIME_TO_STOP);
+    }
+}

@@ -1,0 +1,52 @@
+//! Guessing back-end tokens gets slower and slower, and never slows a good token from the same address: a Python
+//! back end checks one second after it connected.
+
+use serde_json::{Value, json};
+
+use crate::support::{BACKEND_TOKEN, Clients, Kind, Raw, Server};
+
+#[test]
+fn many_guesses_do_not_slow_a_good_token() {
+    let server = Server::start();
+    let clients = Clients::of(&server);
+    let guessers: Vec<_> = (0..10).map(|_| clients.stranger()).collect();
+    for guess in 0..200 {
+        guessers[guess % 10].emit("backend_connect", json!({"token": format!("guess {guess}")}));
+    }
+    guessers.iter().for_each(|guesser| drop(guesser.hear("auth_error")));
+    // Good ones come in over every transport while most guesses still wait to be looked at.
+    for kind in Kind::all() {
+        clients.backend_by(kind);
+    }
+    let answered: usize = guessers.iter().map(|guesser| guesser.heard("auth_error").len()).sum();
+    assert!(answered < 200, "two hundred guesses were answered before nine good tokens");
+}
+
+#[test]
+fn failures_count_for_an_address_whatever_socket_they_come_by() {
+    let server = Server::with(&[("server.trusted_proxies", "127.0.0.1")]);
+    let from = |address: &str| {
+        let mut raw = Raw::dial_with(server.address, &[("X-Forwarded-For", address)]).expect("a socket");
+        raw.say("40");
+        raw.wait_for("40");
+        raw
+    };
+    let guess = |raw: &mut Raw| raw.emit("backend_connect", &json!({"token": "a guess"}));
+    for _ in 0..12 {
+        let mut raw = from("203.0.113.9");
+        guess(&mut raw);
+        raw.wait_for(r#"42["auth_error""#);
+    }
+    // The thirteenth guesses twice at once: its second guess is held back, long enough that a good token on
+    // another socket of the same address, tried later, is in before it.
+    let mut guesser = from("203.0.113.9");
+    guess(&mut guesser);
+    guess(&mut guesser);
+    guesser.wait_for(r#"42["auth_error""#);
+    let mut good = from("203.0.113.9");
+    good.emit("backend_connect", &json!({"token": BACKEND_TOKEN}));
+    assert_eq!(good.hear_event("backend_auth_success"), json!({"status": "authenticated"}));
+    assert!(guesser.is_silent(), "the second guess was answered as fast as a good token");
+    good.emit("booking_notification", &crate::support::booking(1, 2));
+    assert_ne!(good.hear_event("notification_stored")["notification_id"], Value::Null);
+}

@@ -1,0 +1,72 @@
+//! `/metrics` is Prometheus text for who has the token, and counts what happened.
+
+use std::collections::HashMap;
+
+use serde_json::json;
+
+use crate::support::{Clients, METRICS_TOKEN, Server, booking, eventually, get_with};
+
+/// Every sample: `name{labels}` → value, lower-cased.
+fn samples(server: &Server) -> HashMap<String, f64> {
+    let bearer = format!("Bearer {METRICS_TOKEN}");
+    let reply = get_with(server.address, "/metrics", &[("Authorization", &bearer)]);
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let lines = reply.body.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    lines
+        .map(|line| {
+            let (name, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("no sample: {line}"));
+            assert!(name.starts_with(|c: char| c.is_ascii_lowercase()), "an odd name: {line}");
+            (name.to_lowercase(), value.parse().unwrap_or_else(|_| panic!("no number: {line}")))
+        })
+        .collect()
+}
+
+#[test]
+fn strangers_read_no_metrics() {
+    let server = Server::start();
+    assert_eq!(server.get("/metrics").status, 401);
+    for header in ["Bearer wrong", "Bearer ", "Basic Og=="] {
+        assert_eq!(get_with(server.address, "/metrics", &[("Authorization", header)]).status, 401, "{header}");
+    }
+}
+
+#[test]
+fn notifications_are_counted_by_outcome() {
+    let server = Server::start();
+    let clients = Clients::of(&server);
+    let backend = clients.backend();
+    let page = clients.facilitator(2);
+    backend.call("booking_notification", booking(1, 2));
+    for number in [2, 3] {
+        backend.call("booking_notification", booking(number, 3));
+    }
+    backend.call("booking_notification", booking(3, 3)); // a resend
+    backend.call("booking_notification", json!({})); // an error
+    let id = page.hear("new_booking_notification")["notification_id"].clone();
+    page.call("mark_notification_read", json!({"facilitator_id": 2, "notification_id": id}));
+
+    let expected = [("sent", 1.0), ("stored", 2.0), ("duplicate", 1.0), ("rejected", 1.0), ("read", 1.0)];
+    for (outcome, count) in expected {
+        let name = format!("carillon_notifications_total{{outcome=\"{outcome}\"}}");
+        eventually(&format!("{name} {count}"), || (samples(&server).get(&name) == Some(&count)).then_some(()));
+    }
+    let now = samples(&server);
+    assert_eq!(now.get("websocket_connections_active"), Some(&2.0));
+    assert_eq!(now.get("carillon_delivery_seconds_count"), Some(&1.0));
+    assert!(now.get("carillon_commit_seconds_count").is_some_and(|commits| *commits >= 3.0), "{now:?}");
+    assert!(now.contains_key("carillon_write_queue"), "{now:?}");
+    page.disconnect();
+    let left = || samples(&server).get("websocket_connections_active").filter(|open| **open == 1.0).copied();
+    eventually("the page is no longer counted", left);
+}
+
+#[test]
+fn refusals_are_counted() {
+    let server = Server::start();
+    let clients = Clients::of(&server);
+    let stranger = clients.stranger();
+    stranger.emit("backend_connect", json!({"token": "wrong"}));
+    stranger.hear("auth_error");
+    let name = "carillon_refusals_total{reason=\"token\"}";
+    eventually(name, || (samples(&server).get(name) == Some(&1.0)).then_some(()));
+}

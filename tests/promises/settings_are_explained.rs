@@ -1,0 +1,92 @@
+//! `carillon config` prints what is in force and where it comes from; a setting nobody knows is an error; the names
+//! and addresses of the old service work.
+
+use std::path::Path;
+use std::process::Output;
+
+use crate::support::{BACKEND_TOKEN, JWT_SECRET, run_command, run_command_in};
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// The line of `carillon config` that tells this setting.
+fn line_of(output: &Output, setting: &str) -> String {
+    assert!(output.status.success(), "{}", said(output));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = text.lines().find(|line| line.contains(setting));
+    line.unwrap_or_else(|| panic!("{setting} is not told:\n{text}")).to_owned()
+}
+
+#[test]
+fn every_value_is_told_with_its_source() {
+    let output = run_command(&["config"], &[("CARILLON_REALTIME_PING_INTERVAL_MS", "12345"), ("PORT", "7777")]);
+    let ping = line_of(&output, "ping_interval_ms");
+    assert!(ping.contains("12345") && ping.contains("CARILLON_REALTIME_PING_INTERVAL_MS"), "{ping}");
+    let timeout = line_of(&output, "ping_timeout_ms");
+    assert!(timeout.contains("20000") && timeout.contains("default"), "{timeout}");
+    assert!(said(&output).contains("7777"), "{}", said(&output));
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    let output = run_command(&["config"], &[("JWT_SECRET_KEY", JWT_SECRET), ("BACKEND_SERVICE_TOKEN", BACKEND_TOKEN)]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(!said(&output).contains(JWT_SECRET) && !said(&output).contains(BACKEND_TOKEN), "{}", said(&output));
+}
+
+#[test]
+fn the_old_services_names_work() {
+    for name in ["SECRET_KEY", "JWT_SECRET", "JWT_SECRET_KEY"] {
+        let output = run_command(&["config"], &[(name, JWT_SECRET)]);
+        assert!(line_of(&output, "jwt_secret").contains(name), "{}", said(&output));
+    }
+    for name in ["WEBSOCKET_PORT", "PORT"] {
+        assert!(said(&run_command(&["config"], &[(name, "7777")])).contains("7777"), "{name}");
+    }
+    for name in ["DATABASE_URL", "DB_CONNECTION"] {
+        assert!(said(&run_command(&["config"], &[(name, "sqlite:///old.db")])).contains("old.db"), "{name}");
+    }
+}
+
+#[test]
+fn unknown_settings_and_odd_values_are_errors() {
+    let odd = [
+        ("CARILLON_REALTIME_PING_INTERVALL_MS", "1000"),
+        ("CARILLON_NO_SUCH_THING", "1"),
+        ("CARILLON_REALTIME_PING_INTERVAL_MS", "soon"),
+        ("PORT", "99999"),
+    ];
+    for (name, value) in odd {
+        for command in [["config"].as_slice(), &["serve", "--host", "127.0.0.1"]] {
+            let output = run_command(command, &[(name, value)]);
+            assert!(!output.status.success(), "{name}={value} was taken by {command:?}");
+            let key = name.trim_start_matches("CARILLON_").to_lowercase();
+            let words = said(&output).to_lowercase().replace('.', "_");
+            assert!(words.contains(&key), "{name} is not named: {words}");
+            assert!(!words.contains("panicked"), "{words}");
+        }
+    }
+}
+
+#[test]
+fn database_addresses_are_read_as_before() {
+    let home = tempfile::tempdir().expect("a folder");
+    let elsewhere = tempfile::tempdir().expect("another folder");
+    let absolute = elsewhere.path().join("absolute.db");
+    let plain = elsewhere.path().join("plain.db");
+    let spellings = [
+        ("sqlite:///relative.db".to_owned(), home.path().join("relative.db")),
+        (format!("sqlite:///{}", absolute.display()), absolute),
+        ("plain-relative.db".to_owned(), home.path().join("plain-relative.db")),
+        (plain.display().to_string(), plain),
+    ];
+    for (url, file) in spellings {
+        let output = run_command_in(home.path(), &["migrate"], &[("DATABASE_URL", &url)]);
+        assert!(output.status.success(), "{url}: {}", said(&output));
+        assert!(Path::new(&file).is_file(), "{url} did not make {}", file.display());
+    }
+    let output = run_command_in(home.path(), &["migrate"], &[("DATABASE_URL", "mysql://somewhere/else")]);
+    assert!(!output.status.success(), "an unknown kind of database was taken");
+    assert!(!said(&output).contains("panicked"), "{}", said(&output));
+}

@@ -1,0 +1,213 @@
+//! The real binary, on a port and a database of its own.
+
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{BACKEND_TOKEN, JWT_SECRET, METRICS_TOKEN, PATIENCE, Reply, eventually, get};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_carillon");
+
+/// A running `carillon serve`; killed when dropped.
+pub struct Server {
+    child: Child,
+    pub address: SocketAddr,
+    settings: Vec<(String, String)>,
+    log: Arc<Mutex<Vec<String>>>,
+    home: TempDir,
+}
+
+impl Server {
+    pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// Settings are named as in the configuration file: `realtime.ping_interval_ms`.
+    pub fn with(settings: &[(&str, &str)]) -> Self {
+        let settings: Vec<_> = settings.iter().map(|(name, value)| (variable(name), (*value).to_owned())).collect();
+        let home = tempfile::tempdir().expect("a place for the database");
+        let address = SocketAddr::from(([127, 0, 0, 1], quiet_port()));
+        let log = Arc::default();
+        let child = launch(address, home.path(), &settings, &log);
+        let mut server = Self { child, address, settings, log, home };
+        server.wait_until_listening(1);
+        server
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn get(&self, path: &str) -> Reply {
+        get(self.address, path)
+    }
+
+    pub fn stats(&self) -> Value {
+        self.get("/stats").json()
+    }
+
+    /// Waits until `/stats` shows this under this name.
+    pub fn wait_for_stat(&self, name: &str, value: impl Into<Value>) {
+        let value = value.into();
+        let hope = format!("{name} = {value} in /stats");
+        eventually(&hope, || {
+            let seen = self.stats();
+            (seen[name] == value).then_some(())
+        });
+    }
+
+    /// The log so far, line by line.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().expect("the log").clone()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id() as i32), signal).expect("the server to take a signal");
+    }
+
+    /// Takes the server away at once, as a power cut would.
+    pub fn kill(&mut self) {
+        self.signal(Signal::SIGKILL);
+        self.child.wait().expect("the server to be gone");
+    }
+
+    /// Asks the server to stop, and waits until it has.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::SIGTERM);
+        self.wait_for_exit()
+    }
+
+    pub fn wait_for_exit(&mut self) -> ExitStatus {
+        eventually("the server stops", || self.child.try_wait().expect("a child"))
+    }
+
+    /// Starts again on the same port and database.
+    pub fn restart(&mut self) {
+        let before = self.times_listening();
+        self.child = launch(self.address, self.home.path(), &self.settings, &self.log);
+        self.wait_until_listening(before + 1);
+    }
+
+    fn wait_until_listening(&mut self, times: usize) {
+        eventually("the server listens", || {
+            let gone = self.child.try_wait().expect("a child");
+            assert!(gone.is_none(), "the server went away at once:\n{}", self.log().join("\n"));
+            (self.times_listening() >= times).then_some(())
+        });
+    }
+
+    fn times_listening(&self) -> usize {
+        let listening = |line: &&String| {
+            serde_json::from_str::<Value>(line).is_ok_and(|line| line["message"] == "listening")
+        };
+        self.log.lock().expect("the log").iter().filter(listening).count()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            println!("the server's last words:\n{}", log[log.len().saturating_sub(40)..].join("\n"));
+        }
+    }
+}
+
+fn launch(
+    address: SocketAddr,
+    home: &Path,
+    settings: &[(String, String)],
+    log: &Arc<Mutex<Vec<String>>>,
+) -> Child {
+    let database = home.join("carillon.db");
+    let mut child = command(home)
+        .args(["serve", "--host", "127.0.0.1", "--port", &address.port().to_string()])
+        .arg("--database-url")
+        .arg(database)
+        .envs(settings.iter().map(|(name, value)| (name, value)))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the server to start");
+    let stdout = child.stdout.take().expect("its output");
+    let stderr = child.stderr.take().expect("its errors");
+    for pipe in [Box::new(stdout) as Box<dyn std::io::Read + Send>, Box::new(stderr)] {
+        let log = Arc::clone(log);
+        std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                log.lock().expect("the log").push(line);
+            }
+        });
+    }
+    child
+}
+
+/// The binary with the secrets of the tests and nothing else from this environment.
+fn command(home: &Path) -> Command {
+    let mut command = Command::new(BINARY);
+    command
+        .env_clear()
+        .current_dir(home)
+        .env("CARILLON_ENV", "production")
+        .env("JWT_SECRET_KEY", JWT_SECRET)
+        .env("BACKEND_SERVICE_TOKEN", BACKEND_TOKEN)
+        .env("CARILLON_METRICS_TOKEN", METRICS_TOKEN)
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs the binary to its end with only these variables set.
+pub fn run_command(args: &[&str], variables: &[(&str, &str)]) -> Output {
+    let home = tempfile::tempdir().expect("a folder");
+    run_command_in(home.path(), args, variables)
+}
+
+/// The same, in a folder of the caller's.
+pub fn run_command_in(home: &Path, args: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut child = Command::new(BINARY)
+        .env_clear()
+        .current_dir(home)
+        .args(args)
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary to run");
+    let deadline = Instant::now() + PATIENCE;
+    while child.try_wait().expect("a child").is_none() {
+        if Instant::now() > deadline {
+            child.kill().expect("it to be gone");
+            panic!("`carillon {}` does not end", args.join(" "));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.wait_with_output().expect("its output")
+}
+
+fn variable(setting: &str) -> String {
+    format!("CARILLON_{}", setting.replace('.', "_").to_uppercase())
+}
+
+/// A free port below those that outgoing connections take, so that nobody sits on it when the server restarts.
+fn quiet_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = (std::process::id() % 100) as u16 * 200;
+    loop {
+        let port = 11_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
