@@ -43,12 +43,31 @@ impl Digest {
 
 /// How a resend is recognised: the same `key` within the window is the same request, provided that
 /// `request` is the same too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Idempotency {
-    /// Names the request, within its tenant and door.
-    pub key: Digest,
+    /// Names the request, within its tenant and door. Its parts are written in full, not digested, so
+    /// that keys of one sender's successive requests lie side by side in the index.
+    pub key: Vec<u8>,
     /// What was asked for.
     pub request: Digest,
+}
+
+impl Idempotency {
+    /// A request that its sender gave a `key`.
+    pub fn keyed(door: &str, tenant: &str, key: &str, request: Digest) -> Self {
+        Self { key: joined(&[b"k", door.as_bytes(), tenant.as_bytes(), key.as_bytes()]), request }
+    }
+
+    /// A request that is the same when its content is; `subject` is what it is about.
+    pub fn by_content(door: &str, tenant: &str, subject: &str, request: Digest) -> Self {
+        let parts = [b"c", door.as_bytes(), tenant.as_bytes(), subject.as_bytes(), &request.0];
+        Self { key: joined(&parts), request }
+    }
+}
+
+/// `parts`, kept apart by a byte that none but the last may contain.
+fn joined(parts: &[&[u8]]) -> Vec<u8> {
+    parts.join(&0_u8)
 }
 
 /// A notification that has been validated and waits to be stored for one recipient.

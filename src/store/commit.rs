@@ -1,25 +1,26 @@
 //! One transaction for a whole batch of writes. Compiled twice: blocking for SQLite, async for
-//! PostgreSQL (`wait!` and `body!` stand in each parent).
+//! PostgreSQL (`wait!`, `body!` and what is special to each database stand in the parents).
 
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
 
-use super::{Connection, RunQueryDsl};
-use crate::domain::{Accepted, Digest, NewNotification, NotificationId, Recipient, Timestamp};
+use super::{Connection, Ids, RunQueryDsl, advance, insert};
+use crate::domain::{Accepted, NewNotification, NotificationId, Recipient, Timestamp};
 use crate::store::schema::{connections, inbox, notifications, recipients};
-use crate::store::types::{At, UuidColumn};
+use crate::store::types::At;
 use crate::store::{Presence, Sent, Write, Written};
 
 body! {
     /// Does all of `batch`, in order; the caller holds the transaction.
     pub fn apply(connection: &mut Connection, batch: &[Write]) -> QueryResult<Vec<Written>> {
         let mut written = Vec::with_capacity(batch.len());
+        let mut ids = wait!(Ids::begin(connection))?;
         let mut fresh: BTreeMap<&Recipient, Vec<usize>> = BTreeMap::new();
         for (index, write) in batch.iter().enumerate() {
             written.push(match write {
                 Write::Accept { notification, window_start } => {
-                    let accepted = wait!(content(connection, notification, *window_start))?;
+                    let accepted = wait!(content(connection, &mut ids, notification, *window_start))?;
                     if matches!(accepted, Accepted::New { .. }) {
                         fresh.entry(&notification.recipient).or_default().push(index);
                     }
@@ -55,29 +56,12 @@ body! {
     /// Stores the content, unless this request was accepted before.
     fn content(
         connection: &mut Connection,
+        ids: &mut Ids,
         new: &NewNotification,
         window_start: Timestamp,
     ) -> QueryResult<Accepted> {
         loop {
-            let id: Option<i64> = wait!(diesel::insert_into(notifications::table)
-                .values((
-                    notifications::uuid.eq(UuidColumn(new.uuid)),
-                    notifications::tenant.eq(new.recipient.tenant.as_str()),
-                    notifications::kind.eq(new.kind),
-                    notifications::topic.eq(new.topic),
-                    notifications::title.eq(&new.title),
-                    notifications::message.eq(&new.message),
-                    notifications::data.eq(&new.data),
-                    notifications::idempotency_key
-                        .eq(new.idempotency.as_ref().map(|same| same.key.0.as_slice())),
-                    notifications::request_digest
-                        .eq(new.idempotency.as_ref().map(|same| same.request.0.as_slice())),
-                    notifications::created_at.eq(At(new.created_at)),
-                ))
-                .on_conflict_do_nothing()
-                .returning(notifications::id)
-                .get_result(connection))
-            .optional()?;
+            let id: Option<i64> = wait!(insert(connection, ids, new))?;
             if let Some(id) = id {
                 // Row and place follow in `apply`, once per recipient of the batch.
                 return Ok(Accepted::New { id: NotificationId(id), recipient: 0, position: 0 });
@@ -105,11 +89,11 @@ body! {
 type Earlier = (NotificationId, Option<Vec<u8>>, Timestamp, Option<Timestamp>);
 
 body! {
-    fn earlier(connection: &mut Connection, key: &Digest) -> QueryResult<Earlier> {
+    fn earlier(connection: &mut Connection, key: &[u8]) -> QueryResult<Earlier> {
         let (id, request, created_at, sent_at, confirmed_at) =
             wait!(notifications::table
                 .inner_join(inbox::table)
-                .filter(notifications::idempotency_key.eq(key.0.as_slice()))
+                .filter(notifications::idempotency_key.eq(key))
                 .select((
                     notifications::id,
                     notifications::request_digest,
@@ -120,29 +104,6 @@ body! {
                 .first::<(i64, Option<Vec<u8>>, At, Option<At>, Option<At>)>(connection))?;
         let delivered_at = sent_at.or(confirmed_at).map(|at| at.0);
         Ok((NotificationId(id), request, created_at.0, delivered_at))
-    }
-}
-
-body! {
-    /// Reserves `many` places for `recipient`: its row, and the last place taken before.
-    fn advance(
-        connection: &mut Connection,
-        recipient: &Recipient,
-        many: usize,
-    ) -> QueryResult<(i64, i64)> {
-        let many = i64::try_from(many).unwrap_or(i64::MAX);
-        let (row, last): (i64, i64) = wait!(diesel::insert_into(recipients::table)
-            .values((
-                recipients::tenant.eq(recipient.tenant.as_str()),
-                recipients::user_id.eq(recipient.user.as_str()),
-                recipients::last_position.eq(many),
-            ))
-            .on_conflict((recipients::tenant, recipients::user_id))
-            .do_update()
-            .set(recipients::last_position.eq(recipients::last_position + many))
-            .returning((recipients::id, recipients::last_position))
-            .get_result(connection))?;
-        Ok((row, last - many))
     }
 }
 

@@ -10,7 +10,8 @@ const AT_ONCE: usize = 20_000;
 
 fn all_answered(server: &Server, clients: &Clients, kind: Kind, count: usize) {
     let backend = clients.backend_by(kind);
-    let answers = backend.burst(json!({"booking": booking(0, 2), "first": 1, "count": count, "acks": true})).wait();
+    let answers =
+        backend.burst(json!({"booking": booking(0, 2), "first": 1, "count": count, "acks": true})).wait();
     assert_eq!(answers.len(), count, "{kind:?}");
     let ids: BTreeSet<u64> = answers.iter().filter_map(|a| a["notification_id"].as_u64()).collect();
     assert_eq!(ids.len(), count, "{kind:?}: each has its own receipt");
@@ -44,7 +45,8 @@ fn a_flood_from_one_back_end_does_not_shut_out_another() {
     let server = Server::start();
     let clients = Clients::of(&server);
     let flooder = clients.backend();
-    let flood = flooder.burst(json!({"booking": booking(0, 2), "first": 1, "count": AT_ONCE, "acks": true}));
+    let flood =
+        flooder.burst(json!({"booking": booking(0, 2), "first": 1, "count": AT_ONCE / 2, "acks": true}));
     flood.wait_for_answers(1);
     let page = clients.facilitator(3);
     let other = clients.backend();
@@ -52,5 +54,5 @@ fn a_flood_from_one_back_end_does_not_shut_out_another() {
         other.call("booking_notification", booking(number, 3));
         page.hear("new_booking_notification");
     }
-    assert_eq!(flood.wait().len(), AT_ONCE);
+    assert_eq!(flood.wait().len(), AT_ONCE / 2);
 }

@@ -14,14 +14,20 @@ fn who_stays_hears_it_once() {
     ]);
     let clients = Clients::of(&server);
     let backend = clients.backend();
-    let pages: Vec<_> = (1..).zip(Kind::all()).map(|(id, kind)| (id, clients.facilitator_by(kind, id))).collect();
+    let pages: Vec<_> =
+        (1..).zip(Kind::all()).map(|(id, kind)| (id, clients.facilitator_by(kind, id))).collect();
     for (id, page) in &pages {
         backend.call("booking_notification", booking(1, *id));
         page.hear("new_booking_notification");
     }
     server.wait_for_stat("pending_notifications", 0); // with no word from the pages: they know nothing of this
     for (id, page) in &pages {
-        assert_eq!(page.call("get_pending_notifications", json!({"facilitator_id": id}))["count"], 0, "{}", page.name);
+        assert_eq!(
+            page.call("get_pending_notifications", json!({"facilitator_id": id}))["count"],
+            0,
+            "{}",
+            page.name
+        );
         assert_eq!(page.changes("disconnected"), 0, "{} stayed", page.name);
         page.disconnect();
         let returned = clients.facilitator(*id);

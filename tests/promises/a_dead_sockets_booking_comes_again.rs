@@ -3,7 +3,9 @@
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::support::{Agent, Clients, Connect, Kind, PendingList, Server, Socket, booking, facilitator_hello};
+use crate::support::{
+    Agent, Clients, Connect, Kind, PendingList, Server, Socket, booking, facilitator_hello,
+};
 
 /// A heartbeat round of a few seconds.
 const SHORT: [(&str, &str); 4] = [
@@ -18,7 +20,10 @@ const ROUTES: [Kind; 3] = [Kind::WEBSOCKET, Kind::POLLING, Kind::USUAL];
 /// A page in a process of its own, which can be frozen or killed.
 fn page_of(agent: &std::sync::Arc<Agent>, server: &Server, kind: Kind, id: u64) -> Socket {
     let hello = vec![facilitator_hello(id)];
-    let page = Socket::open(agent, &Connect { name: "page".into(), url: server.url(), kind, hello, options: json!({}) });
+    let page = Socket::open(
+        agent,
+        &Connect { name: "page".into(), url: server.url(), kind, hello, options: json!({}) },
+    );
     page.hear("facilitator_auth_success");
     page
 }
@@ -62,7 +67,9 @@ fn a_frozen_page_is_noticed_and_hears_it_again() {
         // The frozen one wakes up, comes back by itself, and hears them too.
         agent.signal(Signal::SIGCONT);
         assert_eq!(PendingList(page.hear("pending_notifications")).booking_ids(), [3, 2, 1], "{kind:?}");
-        for notification in page.heard("pending_notifications")[0]["notifications"].as_array().expect("a list") {
+        for notification in
+            page.heard("pending_notifications")[0]["notifications"].as_array().expect("a list")
+        {
             let read = json!({"facilitator_id": id, "notification_id": notification["notification_id"]});
             page.call("mark_notification_read", read);
         }

@@ -29,7 +29,8 @@ fn everything_answered_is_there_after_a_stop_under_load() {
     server.restart();
 
     let mut answered_to_two: Vec<u64> = ids(&receipts[0]);
-    let mut arrived: Vec<u64> = page.heard("new_booking_notification").iter().filter_map(|n| n["booking_id"].as_u64()).collect();
+    let mut arrived: Vec<u64> =
+        page.heard("new_booking_notification").iter().filter_map(|n| n["booking_id"].as_u64()).collect();
     arrived.extend(PendingList(page.hear("pending_notifications")).booking_ids());
     answered_to_two.retain(|id| !arrived.contains(id));
     assert_eq!(answered_to_two, [] as [u64; 0], "answered and lost");
@@ -47,7 +48,8 @@ fn ids(answers: &[Value]) -> Vec<u64> {
 fn every_client_comes_back_by_itself() {
     let mut server = Server::start();
     let clients = Clients::of(&server);
-    let pages: Vec<Socket> = (1..).zip(Kind::all()).map(|(id, kind)| clients.facilitator_by(kind, id)).collect();
+    let pages: Vec<Socket> =
+        (1..).zip(Kind::all()).map(|(id, kind)| clients.facilitator_by(kind, id)).collect();
     let backend = clients.open_with(Kind::PYTHON, &[backend_hello()], json!({}));
     backend.hear("backend_auth_success");
 
@@ -66,11 +68,25 @@ fn every_client_comes_back_by_itself() {
 }
 
 #[test]
-fn readiness_fails_and_newcomers_are_turned_away() {
+fn readiness_fails_first_while_everybody_is_still_served() {
+    let mut server = Server::with(&[("server.shutdown_delay_ms", "2000")]);
+    let clients = Clients::of(&server);
+    let page = clients.facilitator(2);
+    let backend = clients.backend();
+    assert_eq!(server.get("/health/ready").status, 200);
+    server.signal(Signal::SIGTERM);
+    eventually("readiness fails", || (server.get("/health/ready").status == 503).then_some(()));
+    assert_eq!(server.get("/health/live").status, 200);
+    backend.call("booking_notification", booking(1, 2));
+    page.hear("new_booking_notification");
+    assert!(server.wait_for_exit().success());
+}
+
+#[test]
+fn newcomers_are_turned_away() {
     let mut server = Server::start();
     let clients = Clients::of(&server);
     let _page = clients.facilitator(2);
-    assert_eq!(server.get("/health/ready").status, 200);
     let address = server.address;
     server.signal(Signal::SIGTERM);
     let turned_away = || std::net::TcpStream::connect(address).is_err();

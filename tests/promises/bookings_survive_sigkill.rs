@@ -43,15 +43,22 @@ fn nothing_answered_is_lost_over_many_kills() {
     page.hear("facilitator_auth_success");
 
     let absent = PendingList(clients.facilitator(ABSENT).hear("pending_notifications")).booking_ids();
-    assert!(absent.is_sorted_by(|newer, older| newer > older), "newest first, in the order of sending, each once");
+    assert!(
+        absent.is_sorted_by(|newer, older| newer > older),
+        "newest first, in the order of sending, each once"
+    );
     let mut seen: BTreeSet<u64> = booking_ids(&page.heard("new_booking_notification")).into_iter().collect();
     let returned = clients.facilitator(PRESENT);
     let present = PendingList(returned.hear("pending_notifications")).booking_ids();
-    assert!(present.is_sorted_by(|newer, older| newer > older), "newest first, in the order of sending, each once");
+    assert!(
+        present.is_sorted_by(|newer, older| newer > older),
+        "newest first, in the order of sending, each once"
+    );
     seen.extend(&present);
 
     for (to, answer) in &receipts {
-        let booking_id = answer["booking_id"].as_u64().unwrap_or_else(|| panic!("an error under load: {answer}"));
+        let booking_id =
+            answer["booking_id"].as_u64().unwrap_or_else(|| panic!("an error under load: {answer}"));
         let arrived = if *to == ABSENT { absent.contains(&booking_id) } else { seen.contains(&booking_id) };
         assert!(arrived, "{booking_id} to {to} was answered and is lost: {answer}");
     }

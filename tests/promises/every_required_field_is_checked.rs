@@ -60,7 +60,9 @@ fn every_field_of_the_wrong_form_is_named() {
     let wrong = |field: &str| match field {
         "user" | "session" => vec![json!("text"), json!([]), json!(1), json!(true)],
         "booking_id" | "facilitator_id" | "user.id" | "session.id" => vec![json!([]), json!({}), json!(true)],
-        "session.start_time" => vec![json!([]), json!({}), json!(true), json!("tomorrow"), json!("2024-13-45T09:00:00")],
+        "session.start_time" => {
+            vec![json!([]), json!({}), json!(true), json!("tomorrow"), json!("2024-13-45T09:00:00")]
+        }
         _ => vec![json!([]), json!({}), json!(true), json!(1)],
     };
     for field in REQUIRED {

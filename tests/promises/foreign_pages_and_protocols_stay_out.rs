@@ -23,7 +23,11 @@ fn only_listed_origins_connect() {
         assert_eq!(Raw::dial_with(server.address, &header).err(), Some(403), "{origin}");
         let reply = get_with(server.address, POLLING, &header);
         assert_eq!(reply.status, 403, "{origin}");
-        assert!(!reply.headers.to_ascii_lowercase().contains("access-control-allow-origin"), "{}", reply.headers);
+        assert!(
+            !reply.headers.to_ascii_lowercase().contains("access-control-allow-origin"),
+            "{}",
+            reply.headers
+        );
     }
     let header = [("Origin", OURS)];
     assert!(Raw::dial_with(server.address, &header).is_ok());
@@ -51,7 +55,11 @@ fn any_origin_is_welcome_by_default_but_never_with_credentials() {
 #[test]
 fn an_older_protocol_is_told_so_at_once() {
     let server = Server::start();
-    for path in ["/socket.io/?EIO=3&transport=polling", "/socket.io/?EIO=3&transport=websocket", "/socket.io/?transport=polling"] {
+    for path in [
+        "/socket.io/?EIO=3&transport=polling",
+        "/socket.io/?EIO=3&transport=websocket",
+        "/socket.io/?transport=polling",
+    ] {
         assert_eq!(server.get(path).status, 400, "{path}");
     }
     for path in ["/socket.io/?EIO=4&transport=flash", "/socket.io/?EIO=4&transport=polling&sid=nobody"] {

@@ -14,7 +14,7 @@ fn refused(clients: &Clients, why: &str, id: &Value, token: Value) {
     let page = clients.stranger();
     page.emit("facilitator_connect", json!({"facilitator_id": id, "token": token}));
     let refusal = page.hear("auth_error");
-    assert_eq!(refusal, json!({"error": "Invalid token"}), "{why}");
+    assert_eq!(refusal["error"], "Invalid token", "{why}");
     assert!(page.heard("facilitator_auth_success").is_empty(), "{why}");
 }
 
@@ -91,8 +91,8 @@ fn odd_facilitator_ids_are_refused_even_with_a_token_to_match() {
     }
     let page = clients.stranger();
     page.emit("facilitator_connect", json!({"token": user_token(2)}));
-    assert_eq!(page.hear("auth_error"), json!({"error": "Facilitator ID required"}));
+    assert_eq!(page.hear("auth_error")["error"], "Facilitator ID required");
     page.emit("facilitator_connect", json!({"facilitator_id": null, "token": user_token(2)}));
-    assert_eq!(page.hear("auth_error"), json!({"error": "Facilitator ID required"}));
+    assert_eq!(page.hear("auth_error")["error"], "Facilitator ID required");
     assert_eq!(server.stats()["online_facilitators"], 0);
 }

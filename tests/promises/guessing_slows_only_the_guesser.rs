@@ -1,7 +1,7 @@
 //! Guessing back-end tokens gets slower and slower, and never slows a good token from the same address: a Python
 //! back end checks one second after it connected.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::{BACKEND_TOKEN, Clients, Kind, Raw, Server};
 
@@ -37,16 +37,14 @@ fn failures_count_for_an_address_whatever_socket_they_come_by() {
         guess(&mut raw);
         raw.wait_for(r#"42["auth_error""#);
     }
-    // The thirteenth guesses twice at once: its second guess is held back, long enough that a good token on
-    // another socket of the same address, tried later, is in before it.
+    // The thirteenth's second guess is held back, long enough that a good token on another socket of the same
+    // address, tried later, is in before it.
     let mut guesser = from("203.0.113.9");
     guess(&mut guesser);
-    guess(&mut guesser);
     guesser.wait_for(r#"42["auth_error""#);
+    guess(&mut guesser);
     let mut good = from("203.0.113.9");
     good.emit("backend_connect", &json!({"token": BACKEND_TOKEN}));
     assert_eq!(good.hear_event("backend_auth_success"), json!({"status": "authenticated"}));
-    assert!(guesser.is_silent(), "the second guess was answered as fast as a good token");
-    good.emit("booking_notification", &crate::support::booking(1, 2));
-    assert_ne!(good.hear_event("notification_stored")["notification_id"], Value::Null);
+    assert_eq!(guesser.heard(), [] as [String; 0], "the second guess was answered as fast as a good token");
 }

@@ -9,7 +9,11 @@ fn health_has_the_seeds_fields() {
     let server = Server::start();
     let health = server.get("/health");
     assert_eq!(health.status, 200);
-    assert!(health.headers.to_ascii_lowercase().contains("content-type: application/json"), "{}", health.headers);
+    assert!(
+        health.headers.to_ascii_lowercase().contains("content-type: application/json"),
+        "{}",
+        health.headers
+    );
     let health = health.json();
     assert_eq!(health["status"], "healthy");
     assert_eq!(health["service"], "notification_service");

@@ -26,7 +26,11 @@ fn strangers_read_no_metrics() {
     let server = Server::start();
     assert_eq!(server.get("/metrics").status, 401);
     for header in ["Bearer wrong", "Bearer ", "Basic Og=="] {
-        assert_eq!(get_with(server.address, "/metrics", &[("Authorization", header)]).status, 401, "{header}");
+        assert_eq!(
+            get_with(server.address, "/metrics", &[("Authorization", header)]).status,
+            401,
+            "{header}"
+        );
     }
 }
 
@@ -48,7 +52,9 @@ fn notifications_are_counted_by_outcome() {
     let expected = [("sent", 1.0), ("stored", 2.0), ("duplicate", 1.0), ("rejected", 1.0), ("read", 1.0)];
     for (outcome, count) in expected {
         let name = format!("carillon_notifications_total{{outcome=\"{outcome}\"}}");
-        eventually(&format!("{name} {count}"), || (samples(&server).get(&name) == Some(&count)).then_some(()));
+        eventually(&format!("{name} {count}"), || {
+            (samples(&server).get(&name) == Some(&count)).then_some(())
+        });
     }
     let now = samples(&server);
     assert_eq!(now.get("websocket_connections_active"), Some(&2.0));

@@ -74,7 +74,8 @@ fn anothers_notification_answers_as_an_unknown_one() {
     let three = clients.facilitator(3);
     let mut answers: Vec<Value> = Vec::new();
     for notification_id in [id, json!(987_654_321), json!(0), json!(-1)] {
-        three.emit("mark_notification_read", json!({"facilitator_id": 3, "notification_id": notification_id}));
+        three
+            .emit("mark_notification_read", json!({"facilitator_id": 3, "notification_id": notification_id}));
         let mut answer = three.hear("error");
         answer.as_object_mut().expect("an object").remove("notification_id");
         answers.push(answer);

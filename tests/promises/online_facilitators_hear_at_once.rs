@@ -33,7 +33,12 @@ fn every_client_over_every_transport_can_be_a_back_end() {
     for (id, backend) in (1..).zip(&backends) {
         let answer = backend.call("booking_notification", booking(id, 2));
         assert_eq!(answer["booking_id"], id, "{}", backend.name);
-        assert_eq!(backend.hear("notification_delivered"), answer, "{}: event and callback agree", backend.name);
+        assert_eq!(
+            backend.hear("notification_delivered"),
+            answer,
+            "{}: event and callback agree",
+            backend.name
+        );
         assert_eq!(facilitator.hear("new_booking_notification")["booking_id"], id, "{}", backend.name);
     }
     // One leaves; the others go on, and the service still counts as connected.
@@ -72,7 +77,10 @@ fn all_tabs_hear_the_same_notification_in_the_seeds_words() {
     );
     // Once per tab, and nothing for anybody else.
     for socket in tabs.iter().chain([&other]) {
-        socket.emit("get_pending_notifications", json!({"facilitator_id": if socket.name == other.name { 3 } else { 2 }}));
+        socket.emit(
+            "get_pending_notifications",
+            json!({"facilitator_id": if socket.name == other.name { 3 } else { 2 }}),
+        );
         socket.hear("pending_notifications");
     }
     assert!(tabs.iter().all(|tab| tab.heard("new_booking_notification").len() == 1));

@@ -35,10 +35,12 @@ fn a_wrong_token_opens_nothing() {
     let reader = service_token("notifications:read");
     let expired = sign(&json!({"sub": "s", "scope": "notifications:send", "exp": in_seconds(-3600)}));
     let tokens = [nearly, &longer, &user, &reader, &expired, "", "backend-service-token-here"];
-    for token in tokens.map(Value::from).into_iter().chain([Value::Null, json!(1), json!([BACKEND_TOKEN]), json!({})]) {
+    for token in
+        tokens.map(Value::from).into_iter().chain([Value::Null, json!(1), json!([BACKEND_TOKEN]), json!({})])
+    {
         let socket = clients.stranger();
         socket.emit("backend_connect", json!({"token": token}));
-        assert_eq!(socket.hear("auth_error"), json!({"error": "Invalid token"}), "{token}");
+        assert_eq!(socket.hear("auth_error")["error"], "Invalid token", "{token}");
         socket.emit("booking_notification", booking(1, 2));
         assert_eq!(socket.hear("error")["error"], "Unauthorized", "{token}");
     }
@@ -67,7 +69,7 @@ fn a_refused_socket_may_try_again() {
     for kind in Kind::all() {
         let socket = clients.stranger_by(kind);
         socket.emit("backend_connect", json!({"token": "wrong"}));
-        assert_eq!(socket.hear("auth_error"), json!({"error": "Invalid token"}), "{kind:?}");
+        assert_eq!(socket.hear("auth_error")["error"], "Invalid token", "{kind:?}");
         socket.emit("backend_connect", json!({"token": BACKEND_TOKEN}));
         socket.hear("backend_auth_success");
         assert!(socket.call("booking_notification", booking(1, 2))["notification_id"].is_u64(), "{kind:?}");

@@ -8,7 +8,8 @@ const SERVE: [&str; 5] = ["serve", "--host", "127.0.0.1", "--port", "0"];
 /// What the server says as it refuses to start.
 fn refusal(variables: &[(&str, &str)]) -> String {
     let output = run_command(&SERVE, variables);
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(!output.status.success(), "it started and stopped with success: {said}");
     assert!(!said.contains("panicked"), "{said}");
     said

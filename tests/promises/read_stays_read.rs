@@ -9,7 +9,8 @@ fn a_read_notification_does_not_come_back() {
     let mut server = Server::start();
     let clients = Clients::of(&server);
     let backend = clients.backend();
-    let ids = [1, 2, 3].map(|b| backend.call("booking_notification", booking(b, 2))["notification_id"].clone());
+    let ids =
+        [1, 2, 3].map(|b| backend.call("booking_notification", booking(b, 2))["notification_id"].clone());
 
     let page = clients.facilitator(2);
     page.hear("pending_notifications");
@@ -38,8 +39,15 @@ fn every_client_can_mark_live_and_stored_ones() {
         backend.call("booking_notification", booking(2, id));
         let live = page.hear("new_booking_notification")["notification_id"].clone();
         for notification_id in [&stored, &live, &live] {
-            page.emit("mark_notification_read", json!({"facilitator_id": id, "notification_id": notification_id}));
-            assert_eq!(page.hear("notification_marked_read"), json!({"notification_id": notification_id}), "{kind:?}");
+            page.emit(
+                "mark_notification_read",
+                json!({"facilitator_id": id, "notification_id": notification_id}),
+            );
+            assert_eq!(
+                page.hear("notification_marked_read"),
+                json!({"notification_id": notification_id}),
+                "{kind:?}"
+            );
         }
         page.emit("get_pending_notifications", json!({"facilitator_id": id}));
         assert_eq!(page.hear("pending_notifications")["count"], 0, "{kind:?}");

@@ -4,7 +4,9 @@
 use std::path::Path;
 use std::process::Output;
 
-use crate::support::{BACKEND_TOKEN, JWT_SECRET, run_command, run_command_in};
+use serde_json::json;
+
+use crate::support::{BACKEND_TOKEN, Clients, JWT_SECRET, Server, run_command, run_command_in};
 
 fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
@@ -20,7 +22,8 @@ fn line_of(output: &Output, setting: &str) -> String {
 
 #[test]
 fn every_value_is_told_with_its_source() {
-    let output = run_command(&["config"], &[("CARILLON_REALTIME_PING_INTERVAL_MS", "12345"), ("PORT", "7777")]);
+    let output =
+        run_command(&["config"], &[("CARILLON_REALTIME_PING_INTERVAL_MS", "12345"), ("PORT", "7777")]);
     let ping = line_of(&output, "ping_interval_ms");
     assert!(ping.contains("12345") && ping.contains("CARILLON_REALTIME_PING_INTERVAL_MS"), "{ping}");
     let timeout = line_of(&output, "ping_timeout_ms");
@@ -30,9 +33,14 @@ fn every_value_is_told_with_its_source() {
 
 #[test]
 fn secrets_are_not_printed() {
-    let output = run_command(&["config"], &[("JWT_SECRET_KEY", JWT_SECRET), ("BACKEND_SERVICE_TOKEN", BACKEND_TOKEN)]);
+    let output =
+        run_command(&["config"], &[("JWT_SECRET_KEY", JWT_SECRET), ("BACKEND_SERVICE_TOKEN", BACKEND_TOKEN)]);
     assert!(output.status.success(), "{}", said(&output));
-    assert!(!said(&output).contains(JWT_SECRET) && !said(&output).contains(BACKEND_TOKEN), "{}", said(&output));
+    assert!(
+        !said(&output).contains(JWT_SECRET) && !said(&output).contains(BACKEND_TOKEN),
+        "{}",
+        said(&output)
+    );
 }
 
 #[test]
@@ -67,6 +75,26 @@ fn unknown_settings_and_odd_values_are_errors() {
             assert!(!words.contains("panicked"), "{words}");
         }
     }
+}
+
+#[test]
+fn a_minted_token_is_good() {
+    let server = Server::start();
+    let mint = |args: &[&str]| {
+        let output = run_command(args, &[("JWT_SECRET_KEY", JWT_SECRET)]);
+        assert!(output.status.success(), "{}", said(&output));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    let clients = Clients::of(&server);
+    let page = clients.stranger();
+    page.emit("facilitator_connect", json!({"facilitator_id": 2, "token": mint(&["token", "--user", "2"])}));
+    page.hear("facilitator_auth_success");
+    let backend = clients.stranger();
+    backend.emit("backend_connect", json!({"token": mint(&["token", "--service", "bookings"])}));
+    backend.hear("backend_auth_success");
+    let pretender = clients.stranger();
+    pretender.emit("backend_connect", json!({"token": mint(&["token", "--user", "2"])}));
+    assert_eq!(pretender.hear("auth_error")["error"], "Invalid token");
 }
 
 #[test]

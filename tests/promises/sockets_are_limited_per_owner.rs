@@ -26,11 +26,14 @@ fn one_person_has_so_many_sockets() {
 
 #[test]
 fn one_address_has_so_many_sockets() {
-    let server = Server::with(&[("limits.sockets_per_address", "3"), ("server.trusted_proxies", "127.0.0.1")]);
+    let server =
+        Server::with(&[("limits.sockets_per_address", "3"), ("server.trusted_proxies", "127.0.0.1")]);
     let mut held: Vec<Raw> = (0..3).map(|_| from(&server, "203.0.113.9").expect("a socket")).collect();
     assert_eq!(from(&server, "203.0.113.9").err(), Some(429));
     // What the client itself wrote before the proxy does not make it another address.
-    for spoofed in ["198.51.100.1, 203.0.113.9", "203.0.113.9, 127.0.0.1", "::ffff:203.0.113.9", "203.0.113.9:4711"] {
+    for spoofed in
+        ["198.51.100.1, 203.0.113.9", "203.0.113.9, 127.0.0.1", "::ffff:203.0.113.9", "203.0.113.9:4711"]
+    {
         assert_eq!(from(&server, spoofed).err(), Some(429), "{spoofed}");
     }
     let polling = "/socket.io/?EIO=4&transport=polling";
@@ -44,8 +47,12 @@ fn one_address_has_so_many_sockets() {
 
 #[test]
 fn one_ipv6_network_counts_as_one_address() {
-    let server = Server::with(&[("limits.sockets_per_address", "2"), ("server.trusted_proxies", "127.0.0.1")]);
-    let _held = [from(&server, "2001:db8:1:2::1").expect("a socket"), from(&server, "2001:db8:1:2:ffff::7").expect("a socket")];
+    let server =
+        Server::with(&[("limits.sockets_per_address", "2"), ("server.trusted_proxies", "127.0.0.1")]);
+    let _held = [
+        from(&server, "2001:db8:1:2::1").expect("a socket"),
+        from(&server, "2001:db8:1:2:ffff::7").expect("a socket"),
+    ];
     assert_eq!(from(&server, "2001:db8:1:2:3:4:5:6").err(), Some(429));
     from(&server, "2001:db8:1:3::1").expect("another network is not concerned");
 }

@@ -47,6 +47,7 @@ fn run() -> Result<()> {
         "every back end needs a place in the window"
     );
     fs::create_dir_all(&settings.dir)?;
+    server::sweep(&settings.dir)?;
     machine::prepare(&settings)?;
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

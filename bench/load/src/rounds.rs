@@ -88,13 +88,7 @@ async fn play_shape(shape: Shape, settings: &Settings) -> Result<Series> {
         }
         let mut outcomes = BTreeMap::new();
         for kind in kinds {
-            if settings.attach.is_none() && shape != Shape::Rss {
-                await_quiet(Duration::from_secs(settings.patience));
-            }
-            let server = Server::start(kind, settings)?;
-            let outcome = shapes::run(shape, settings, &server).await.with_context(|| kind.title())?;
-            report_progress(shape, attempt, kind, &outcome);
-            outcomes.insert(kind, outcome);
+            outcomes.insert(kind, measure(shape, attempt + 1, kind, settings).await?);
         }
         let round = Round { quiet: outcomes.values().all(|outcome| outcome.quiet), outcomes };
         if round.quiet { quiet.push(round) } else { disturbed.push(round) }
@@ -105,6 +99,23 @@ async fn play_shape(shape: Shape, settings: &Settings) -> Result<Series> {
         return Ok(Series { shape, rounds: quiet, disturbed: 0 });
     }
     Ok(Series { shape, rounds: quiet, disturbed: left_out })
+}
+
+/// Measures one server, once more if the machine was busy.
+async fn measure(shape: Shape, round: usize, kind: Kind, settings: &Settings) -> Result<Outcome> {
+    let mut tries = if settings.attach.is_some() { 1 } else { 2 };
+    loop {
+        if settings.attach.is_none() && shape != Shape::Rss {
+            await_quiet(Duration::from_secs(settings.patience));
+        }
+        let server = Server::start(kind, settings)?;
+        let outcome = shapes::run(shape, settings, &server).await.with_context(|| kind.title())?;
+        report_progress(shape, round, kind, &outcome);
+        tries -= 1;
+        if outcome.quiet || tries == 0 {
+            return Ok(outcome);
+        }
+    }
 }
 
 /// Waits until the machine has nothing else to do for a second, but no longer than `limit`.
@@ -119,12 +130,11 @@ fn await_quiet(limit: Duration) {
     }
 }
 
-fn report_progress(shape: Shape, attempt: usize, kind: Kind, outcome: &Outcome) {
+fn report_progress(shape: Shape, round: usize, kind: Kind, outcome: &Outcome) {
     let figures: Vec<String> = outcome.figures.iter().map(|(name, value)| format!("{name} {value:.1}")).collect();
     let usage = &outcome.usage;
     eprintln!(
-        "{shape} round {}: {}: {} | server {:.0} %, load tool {:.0} %, kernel threads {:.0} %, others {:.0} %, stolen {:.0} %{}",
-        attempt + 1,
+        "{shape} round {round}: {}: {} | server {:.0} %, load tool {:.0} %, kernel threads {:.0} %, others {:.0} %, stolen {:.0} %{}",
         kind.title(),
         figures.join(", "),
         usage.server_share * 100.0,

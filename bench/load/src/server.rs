@@ -84,6 +84,18 @@ impl Drop for Server {
     }
 }
 
+/// Removes what a killed run left behind; a directory's name starts with the pid of its load tool.
+pub fn sweep(dir: &Path) -> Result<()> {
+    for entry in fs::read_dir(dir)?.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name.split_once('-').and_then(|(pid, _)| pid.parse::<u32>().ok());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// `setpriv` lets the server die with us and `taskset` holds all its threads on one core; both become the server
 /// itself, so the child's pid is the server's.
 fn command(kind: Kind, settings: &Settings, dir: &Path) -> Result<Command> {

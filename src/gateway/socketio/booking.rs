@@ -159,10 +159,11 @@ impl Booking {
 
     fn notification(&self, tenant: Tenant, booking: wire::Booking<'_>) -> NewNotification {
         let request = Digest::of(&[&booking.data, booking.facilitator.as_str()]);
-        let (tenant_name, facilitator) = (tenant.as_str(), booking.facilitator.as_str());
-        let key = match &booking.idempotency_key {
-            Some(key) => Digest::of(&["booking", "key", tenant_name, key]),
-            None => Digest::of(&["booking", "payload", tenant_name, facilitator, &booking.data]),
+        let idempotency = match &booking.idempotency_key {
+            Some(key) => Idempotency::keyed("booking", tenant.as_str(), key, request),
+            None => {
+                Idempotency::by_content("booking", tenant.as_str(), booking.booking_id.get(), request)
+            }
         };
         NewNotification {
             recipient: Recipient { tenant, user: booking.facilitator },
@@ -171,7 +172,7 @@ impl Booking {
             title: booking.title,
             message: booking.message,
             data: booking.data,
-            idempotency: Some(Idempotency { key, request }),
+            idempotency: Some(idempotency),
             uuid: Uuid::now_v7(),
             created_at: self.notify.now(),
         }

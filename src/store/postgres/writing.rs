@@ -11,9 +11,65 @@ macro_rules! body {
     };
 }
 
+use diesel::prelude::{ExpressionMethods, OptionalExtension, QueryResult};
 use diesel_async::AsyncPgConnection as Connection;
 use diesel_async::RunQueryDsl;
+
+use crate::domain::{NewNotification, Recipient};
+use crate::store::schema::{notifications, recipients};
+use crate::store::types::{At, UuidColumn};
 
 #[path = "../commit.rs"]
 mod commit;
 pub use commit::apply;
+
+/// Numbers for new notifications: the database gives them.
+struct Ids;
+
+impl Ids {
+    async fn begin(_: &mut Connection) -> QueryResult<Self> {
+        Ok(Self)
+    }
+}
+
+/// Stores the content; `None` if its idempotency key is taken.
+async fn insert(connection: &mut Connection, _: &mut Ids, new: &NewNotification) -> QueryResult<Option<i64>> {
+    diesel::insert_into(notifications::table)
+        .values((
+            notifications::uuid.eq(UuidColumn(new.uuid)),
+            notifications::tenant.eq(new.recipient.tenant.as_str()),
+            notifications::kind.eq(new.kind),
+            notifications::topic.eq(new.topic),
+            notifications::title.eq(&new.title),
+            notifications::message.eq(&new.message),
+            notifications::data.eq(&new.data),
+            notifications::idempotency_key.eq(new.idempotency.as_ref().map(|same| same.key.as_slice())),
+            notifications::request_digest
+                .eq(new.idempotency.as_ref().map(|same| same.request.0.as_slice())),
+            notifications::created_at.eq(At(new.created_at)),
+        ))
+        .on_conflict_do_nothing()
+        .returning(notifications::id)
+        .get_result(connection)
+        .await
+        .optional()
+}
+
+/// Reserves `many` places for `recipient`: its row, and the last place taken before. The row stays
+/// locked until the commit, so places are given in commit order.
+async fn advance(connection: &mut Connection, recipient: &Recipient, many: usize) -> QueryResult<(i64, i64)> {
+    let many = i64::try_from(many).unwrap_or(i64::MAX);
+    let (row, last): (i64, i64) = diesel::insert_into(recipients::table)
+        .values((
+            recipients::tenant.eq(recipient.tenant.as_str()),
+            recipients::user_id.eq(recipient.user.as_str()),
+            recipients::last_position.eq(many),
+        ))
+        .on_conflict((recipients::tenant, recipients::user_id))
+        .do_update()
+        .set(recipients::last_position.eq(recipients::last_position + many))
+        .returning((recipients::id, recipients::last_position))
+        .get_result(connection)
+        .await?;
+    Ok((row, last - many))
+}

@@ -57,7 +57,9 @@ impl Agent {
         let story = Arc::new(Story::default());
         let stdout = BufReader::new(child.stdout.take().expect("its output"));
         let listener = Arc::clone(&story);
-        std::thread::spawn(move || stdout.lines().map_while(Result::ok).for_each(|line| listener.take(&line)));
+        std::thread::spawn(move || {
+            stdout.lines().map_while(Result::ok).for_each(|line| listener.take(&line))
+        });
         let orders = Mutex::new(child.stdin.take().expect("its input"));
         Arc::new(Self { child: Mutex::new(child), orders, story, calls: AtomicU64::new(1) })
     }

@@ -38,7 +38,8 @@ impl Raw {
             stream.read_exact(&mut byte).expect("an answer to the handshake");
             head.push(byte[0]);
         }
-        let status = String::from_utf8_lossy(&head).split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+        let status =
+            String::from_utf8_lossy(&head).split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
         if status != 101 {
             return Err(status);
         }
@@ -122,13 +123,19 @@ impl Raw {
         serde_json::from_str::<Value>(&message[2..]).expect("an event")[1].clone()
     }
 
-    /// Whether nothing at all has come since the last word.
-    pub fn is_silent(&mut self) -> bool {
-        self.stream.set_nonblocking(true).expect("a socket");
-        let silent = self.unread.is_empty()
-            && matches!(self.stream.peek(&mut [0]), Err(e) if e.kind() == ErrorKind::WouldBlock);
-        self.stream.set_nonblocking(false).expect("a socket");
-        silent
+    /// What has come by now, pings aside.
+    pub fn heard(&mut self) -> Vec<String> {
+        let mut arrived = Vec::new();
+        self.stream.set_read_timeout(Some(Duration::from_millis(1))).expect("a socket");
+        while matches!(self.stream.peek(&mut [0]), Ok(1..)) || !self.unread.is_empty() {
+            match self.next_frame() {
+                Some((1, body)) if body != b"2" => arrived.push(String::from_utf8_lossy(&body).into_owned()),
+                Some(_) => {}
+                None => break,
+            }
+        }
+        self.stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        arrived
     }
 
     /// Whether the server ends the connection before patience does; what it says meanwhile is dropped.

@@ -33,7 +33,8 @@ impl Server {
 
     /// Settings are named as in the configuration file: `realtime.ping_interval_ms`.
     pub fn with(settings: &[(&str, &str)]) -> Self {
-        let settings: Vec<_> = settings.iter().map(|(name, value)| (variable(name), (*value).to_owned())).collect();
+        let settings: Vec<_> =
+            settings.iter().map(|(name, value)| (variable(name), (*value).to_owned())).collect();
         let home = tempfile::tempdir().expect("a place for the database");
         let address = SocketAddr::from(([127, 0, 0, 1], quiet_port()));
         let log = Arc::default();

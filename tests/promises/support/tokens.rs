@@ -30,5 +30,6 @@ pub fn sign(claims: &Value) -> String {
 }
 
 pub fn sign_with(claims: &Value, secret: &str, algorithm: Algorithm) -> String {
-    encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret.as_bytes())).expect("claims to sign")
+    encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret.as_bytes()))
+        .expect("claims to sign")
 }

@@ -1,0 +1,67 @@
+# `make` tells what there is.
+#
+# `run` needs Rust and a C compiler. `test` installs what else it needs; see tests/install.sh.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+# Recipes in their order, whatever -j says: cargo uses all cores by itself.
+.NOTPARALLEL:
+.PHONY: help run test check fmt lint doc clients bench dist clean
+
+# What is built lands here; both are respected when they are set outside.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+LOAD_TARGET := bench/load/target
+
+define need
+@command -v $(1) >/dev/null 2>&1 || { echo "make: $(1) is needed: $(2)" >&2; exit 1; }
+endef
+
+help: ## This list
+	@echo "Carillon, a self-hosted notification server. What make can do:"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make run ARGS='--port 6002' passes options to the server, make bench ARGS=--help to the load tool."
+
+run: ## Build and start the server, with its demo page
+	$(call need,cargo,Rust 1.95 or newer)
+	$(call need,cc,a C compiler such as Debian's package gcc with libc6-dev)
+	@echo "Building (a few minutes the first time). The log then says where the demo page is."
+	@cargo run --release --locked -- serve $(ARGS)
+
+test: clients lint doc ## Everything CI runs: format, lints, documentation, all tests
+	cargo test --locked --no-fail-fast --lib --bins --tests
+
+check: clients ## The inner loop: format, lints, tests
+	cargo fmt --check
+	cargo clippy --locked --all-targets --quiet -- -D warnings
+	cargo test --locked --quiet --lib --bins --tests
+
+fmt: ## Format all Rust code
+	cargo fmt
+	cargo fmt --manifest-path bench/load/Cargo.toml
+
+lint: ## Format and lints, of the server and of the load tool
+	cargo fmt --check
+	cargo fmt --check --manifest-path bench/load/Cargo.toml
+	cargo clippy --locked --all-targets -- -D warnings
+	CARGO_TARGET_DIR=$(LOAD_TARGET) cargo clippy --locked --manifest-path bench/load/Cargo.toml -- -D warnings
+
+doc: ## The documentation of the code; a broken link is an error
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+clients: ## Install what the tests need and is missing
+	@tests/install.sh
+
+bench: ## Measure against Node, and write docs/PERFORMANCE.md (about 20 minutes)
+	bench/run.sh $(ARGS)
+
+dist: ## Build what is shipped; tell its size and what it links
+	cargo build --profile dist --locked
+	@ls -lh $(TARGET)/dist/carillon | awk '{ print $$5, $$9 }'
+	@ldd $(TARGET)/dist/carillon
+
+clean: ## Remove what was built or installed here; databases stay
+	cargo clean
+	rm -rf $(LOAD_TARGET) bench/peer/node_modules tests/clients/node_modules tests/clients/.venv

@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# Installs what the tests need and is not there: a browser and Python's venv from Debian, the Socket.IO clients from
+# npm and PyPI, into tests/clients. What is there stays as it is. Run again, it costs a second and asks no network.
+set -euo pipefail
+cd "$(dirname "$0")/clients"
+
+venv=.venv
+browsers=(chromium chromium-browser google-chrome-stable google-chrome)
+
+say() { echo "tests: $*"; }
+fail() {
+  echo "tests: $*" >&2
+  exit 1
+}
+have() { command -v "$1" >/dev/null 2>&1; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif have sudo; then
+    sudo "$@"
+  else
+    fail "root or sudo is needed for: $*"
+  fi
+}
+
+updated=no
+debian() {
+  have apt-get || fail "please install: $* (this is not Debian, so it cannot be done from here)"
+  say "installing $*"
+  if [ "$updated" = no ]; then
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq </dev/null
+    updated=yes
+  fi
+  as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -qq --yes --no-install-recommends --no-upgrade "$@" </dev/null
+}
+
+# ---- the tools that everybody brings ----------------------------------------------------------
+
+have cargo || fail "Rust 1.95 or newer is needed"
+have cc || fail "a C compiler is needed: apt-get install gcc libc6-dev"
+have node && have npm || fail "Node 18 or newer is needed, with npm"
+for component in rustfmt clippy; do
+  if ! cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1; then
+    have rustup || fail "cargo's $component is needed"
+    say "adding $component"
+    rustup component add "$component"
+  fi
+done
+
+# ---- a browser ---------------------------------------------------------------------------------
+
+has_browser() {
+  local browser
+  [ -x "${CHROMIUM:-}" ] && return
+  for browser in "${browsers[@]}"; do have "$browser" && return; done
+  return 1
+}
+has_browser || debian chromium fonts-liberation
+has_browser || fail "no Chromium was found; name one by the variable CHROMIUM"
+
+# ---- npm ---------------------------------------------------------------------------------------
+
+npm_is_current() {
+  [ -f node_modules/.package-lock.json ] && ! [ package-lock.json -nt node_modules/.package-lock.json ] &&
+    node --input-type=module -e 'await import("socket.io-client"); await import("playwright-core")' 2>/dev/null
+}
+if ! npm_is_current; then
+  say "installing the npm clients"
+  npm ci --no-audit --no-fund --loglevel=error </dev/null
+  touch node_modules/.package-lock.json
+  npm_is_current || fail "the npm clients do not load"
+fi
+
+# ---- PyPI --------------------------------------------------------------------------------------
+
+# Whether everything in requirements.txt is there in just that version.
+python_is_current() {
+  "$venv/bin/python" - requirements.txt 2>/dev/null <<'PYTHON'
+import re
+import sys
+from importlib.metadata import version
+
+for line in open(sys.argv[1]):
+    wanted = re.match(r"([\w.-]+)(?:\[.*\])?==(\S+)", line)
+    if wanted and version(wanted[1]) != wanted[2]:
+        sys.exit(1)
+PYTHON
+}
+
+# Debian's python3 comes without venv; another Python may stand before it in PATH.
+make_venv() {
+  local python
+  for python in python3 /usr/bin/python3; do
+    have "$python" && "$python" -m venv --clear "$venv" >/dev/null 2>&1 && "$venv/bin/python" -m pip --version >/dev/null 2>&1 && return
+  done
+  rm -rf "$venv"
+  return 1
+}
+
+if ! python_is_current; then
+  say "installing the Python client"
+  if ! make_venv; then
+    debian python3 python3-venv
+    make_venv || fail "python3 -m venv makes no usable environment in tests/clients/$venv"
+  fi
+  PIP_USER=0 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+    --requirement requirements.txt </dev/null
+  python_is_current || fail "the Python client does not load"
+fi
