@@ -49,7 +49,7 @@ lint: ## Format and lints, of the server and of the load tool
 	CARGO_TARGET_DIR=$(LOAD_TARGET) cargo clippy --locked --manifest-path bench/load/Cargo.toml -- -D warnings
 
 doc: ## The documentation of the code; a broken link is an error
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --locked --no-deps --document-private-items
 
 clients: ## Install what the tests need and is missing
 	@tests/install.sh

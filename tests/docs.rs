@@ -125,7 +125,7 @@ fn documents_lead_somewhere() {
 }
 
 #[test]
-fn every_promise_stands_in_the_security_table_or_needs_not() {
+fn the_security_table_names_its_proofs() {
     let security = read("docs/SECURITY.md");
     let proofs: BTreeSet<_> =
         security.split('`').filter(|named| named.starts_with("tests/promises/")).collect();

@@ -55,16 +55,21 @@ fn a_page_that_asks_at_once_gets_one_list_not_two() {
     let server = Server::with(&[("booking.pending_delay_ms", "400")]);
     let clients = Clients::of(&server);
     let backend = clients.backend();
-    for (id, kind) in (1..).zip(Kind::all()) {
-        backend.call("booking_notification", booking(5, id));
-        let page = clients.facilitator_by(kind, id);
-        page.emit("get_pending_notifications", json!({"facilitator_id": id}));
-        assert_eq!(PendingList(page.hear("pending_notifications")).booking_ids(), [5]);
-
-        // A second page of another facilitator comes later and gets its automatic list: the first one's is due no more.
-        backend.call("booking_notification", booking(6, 100 + id));
-        clients.facilitator_by(kind, 100 + id).hear("pending_notifications");
-        assert_eq!(page.heard("pending_notifications").len(), 1, "{kind:?}");
+    let pages: Vec<_> = (1..)
+        .zip(Kind::all())
+        .map(|(id, kind)| {
+            backend.call("booking_notification", booking(5, id));
+            let page = clients.facilitator_by(kind, id);
+            page.emit("get_pending_notifications", json!({"facilitator_id": id}));
+            assert_eq!(PendingList(page.hear("pending_notifications")).booking_ids(), [5], "{kind:?}");
+            page
+        })
+        .collect();
+    // Somebody comes later and gets an automatic list: those of the pages are due no more.
+    backend.call("booking_notification", booking(6, 100));
+    clients.facilitator(100).hear("pending_notifications");
+    for page in pages {
+        assert_eq!(page.heard("pending_notifications").len(), 1, "{}", page.name);
     }
 }
 

@@ -51,7 +51,7 @@ pub fn aim(shape: Shape, figure: &str) -> Option<f64> {
 use Better::{Higher, Lower, Neither};
 
 /// Every figure that a shape gives, in the order of the report.
-pub const FIGURES: [Figure; 18] = [
+pub const FIGURES: [Figure; 19] = [
     row("booking_cpu_us", "server CPU, µs per booking", Lower),
     row("bookings_per_s", "durable bookings per second", Higher),
     row("booking_cpu_with_tail_us", "server CPU with work put off, µs per booking", Lower),
@@ -68,6 +68,7 @@ pub const FIGURES: [Figure; 18] = [
     row("peak_mib", "highest RSS on the way, MiB", Lower),
     row("connect_cpu_us", "server CPU, µs per connect and close", Lower),
     row("connects_per_s", "connects per second", Higher),
+    row("fixed_work_ms", "the machine's speed: a fixed calculation, ms", Neither),
     row("load_share", "load tool's share of its core", Neither),
     row("kernel_share", "kernel threads (journal, block I/O), share of a core", Neither),
 ];

@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
+use sha2::{Digest, Sha256};
 
 use crate::figures::percentile;
 use crate::settings::{Kind, Settings};
@@ -26,6 +27,18 @@ pub fn prepare(settings: &Settings) -> Result<()> {
         anyhow::ensure!(most >= needed, "{needed} open files are needed, the limit is {most} (ulimit -Hn)");
     }
     Ok(())
+}
+
+/// How long a fixed calculation takes now, in ms: the best of five. A rented machine's speed can change by half within
+/// minutes without a trace in `/proc/stat`; this shows it.
+pub fn fixed_work_ms() -> f64 {
+    let data = vec![7_u8; 1 << 20];
+    let once = || {
+        let start = Instant::now();
+        std::hint::black_box(Sha256::digest(std::hint::black_box(&data)));
+        start.elapsed().as_secs_f64() * 1e3
+    };
+    (0..5).map(|_| once()).fold(f64::INFINITY, f64::min)
 }
 
 /// Lines for the report: what, and its value.

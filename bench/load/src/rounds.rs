@@ -9,10 +9,16 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::figures::median;
+use crate::machine::fixed_work_ms;
 use crate::procfs::Sample;
 use crate::server::Server;
 use crate::settings::{Kind, Settings, Shape};
 use crate::shapes::{self, Outcome};
+
+/// The figure that says how fast the machine was just then.
+const FIXED_WORK: &str = "fixed_work_ms";
+/// By how much it may differ between the servers of a round.
+const SPEED_DRIFT: f64 = 0.15;
 
 /// All servers, once, in one shape.
 #[derive(Debug, Serialize)]
@@ -90,7 +96,10 @@ async fn play_shape(shape: Shape, settings: &Settings) -> Result<Series> {
         for kind in kinds {
             outcomes.insert(kind, measure(shape, attempt + 1, kind, settings).await?);
         }
-        let round = Round { quiet: outcomes.values().all(|outcome| outcome.quiet), outcomes };
+        let left_alone = outcomes.values().all(|outcome| outcome.quiet);
+        // Memory does not depend on the machine's speed.
+        let quiet_round = left_alone && (shape == Shape::Rss || steady(&outcomes));
+        let round = Round { quiet: quiet_round, outcomes };
         if round.quiet { quiet.push(round) } else { disturbed.push(round) }
     }
     let left_out = disturbed.len();
@@ -101,6 +110,15 @@ async fn play_shape(shape: Shape, settings: &Settings) -> Result<Series> {
     Ok(Series { shape, rounds: quiet, disturbed: left_out })
 }
 
+/// Whether the machine was about as fast for every server of a round.
+fn steady(outcomes: &BTreeMap<Kind, Outcome>) -> bool {
+    let times = || {
+        let figures = outcomes.values().flat_map(|outcome| &outcome.figures);
+        figures.filter(|(name, _)| *name == FIXED_WORK).map(|(_, time)| *time)
+    };
+    times().fold(0.0, f64::max) <= times().fold(f64::INFINITY, f64::min) * (1.0 + SPEED_DRIFT)
+}
+
 /// Measures one server, once more if the machine was busy.
 async fn measure(shape: Shape, round: usize, kind: Kind, settings: &Settings) -> Result<Outcome> {
     let mut tries = if settings.attach.is_some() { 1 } else { 2 };
@@ -109,7 +127,9 @@ async fn measure(shape: Shape, round: usize, kind: Kind, settings: &Settings) ->
             await_quiet(Duration::from_secs(settings.patience));
         }
         let server = Server::start(kind, settings)?;
-        let outcome = shapes::run(shape, settings, &server).await.with_context(|| kind.title())?;
+        let before = fixed_work_ms();
+        let mut outcome = shapes::run(shape, settings, &server).await.with_context(|| kind.title())?;
+        outcome.figures.push((FIXED_WORK, f64::midpoint(before, fixed_work_ms())));
         report_progress(shape, round, kind, &outcome);
         tries -= 1;
         if outcome.quiet || tries == 0 {
