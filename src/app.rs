@@ -62,12 +62,9 @@ impl App {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let hub = Arc::new(Hub::new(metrics.clone()));
 
-        let confirmations =
-            Arc::new(Confirmations::new(Rounds::new(&config.realtime), metrics.clone()));
-        let live =
-            Arc::new(Live::new(hub.clone(), confirmations.clone(), clock.clone(), metrics.clone()));
-        let notify =
-            Arc::new(Notify::new(store.clone(), live, clock.clone(), metrics.clone()));
+        let confirmations = Arc::new(Confirmations::new(Rounds::new(&config.realtime), metrics.clone()));
+        let live = Arc::new(Live::new(hub.clone(), confirmations.clone(), clock.clone(), metrics.clone()));
+        let notify = Arc::new(Notify::new(store.clone(), live, clock.clone(), metrics.clone()));
         let limit = config.booking.pending_limit;
         let inbox = Arc::new(Inbox::new(store.clone(), clock.clone(), metrics.clone(), limit));
         let session = Session::new(
@@ -82,7 +79,13 @@ impl App {
 
         let in_flight = config.limits.requests_in_flight;
         let booking = Booking::new(
-            hub.clone(), session.clone(), inbox, notify, tasks.clone(), &config.booking, in_flight,
+            hub.clone(),
+            session.clone(),
+            inbox,
+            notify,
+            tasks.clone(),
+            &config.booking,
+            in_flight,
         );
         let origins = Origins::new(&config.server.allowed_origins);
         let most = sockets(config);
@@ -90,7 +93,12 @@ impl App {
         let admission = Admission::new(origins, per_address, most, metrics.clone());
         let protocol = Arc::new(booking);
         let door = Door::new(
-            hub.clone(), protocol, metrics.clone(), &config.realtime, &config.limits, admission.clone(),
+            hub.clone(),
+            protocol,
+            metrics.clone(),
+            &config.realtime,
+            &config.limits,
+            admission.clone(),
         );
 
         let readiness = Readiness::default();

@@ -98,9 +98,8 @@ pub fn run() -> ExitCode {
 fn loaded(given: Given) -> anyhow::Result<Loaded> {
     let mut flags: Flags = Vec::new();
     for pair in given.set {
-        let (key, value) = pair
-            .split_once('=')
-            .with_context(|| format!("--set takes section.key=value, not `{pair}`"))?;
+        let (key, value) =
+            pair.split_once('=').with_context(|| format!("--set takes section.key=value, not `{pair}`"))?;
         flags.push(("--set", key.trim().to_owned(), value.to_owned()));
     }
     let named = [
@@ -139,28 +138,29 @@ fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let made = secrets::ensure(&mut config)?;
     let runtime = runtime(config.server.threads)?;
     let server = config.server.clone();
-    runtime.block_on(async {
-        let app = App::start(&config).await?;
-        let address = app.address;
-        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
-        if server.environment == Environment::Development {
-            let demo = format!("http://127.0.0.1:{}/", address.port());
-            tracing::info!("the demo is at {demo} for a browser on this machine");
-        }
-        if let Some(file) = made {
-            tracing::info!(
-                file = %file.display(),
-                "secrets for development are kept here; mint a token by `carillon token --user 2`"
-            );
-        }
-        let signal = lifecycle::told_to_stop().await?;
-        tracing::info!(signal, "told to stop");
-        let limit = Duration::from_millis(server.shutdown_timeout_ms);
-        let delay = Duration::from_millis(server.shutdown_delay_ms);
-        lifecycle::stop(app, limit, delay).await;
-        Ok(())
-    })
-    .inspect(|()| runtime.shutdown_timeout(Duration::from_millis(500)))
+    runtime
+        .block_on(async {
+            let app = App::start(&config).await?;
+            let address = app.address;
+            tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+            if server.environment == Environment::Development {
+                let demo = format!("http://127.0.0.1:{}/", address.port());
+                tracing::info!("the demo is at {demo} for a browser on this machine");
+            }
+            if let Some(file) = made {
+                tracing::info!(
+                    file = %file.display(),
+                    "secrets for development are kept here; mint a token by `carillon token --user 2`"
+                );
+            }
+            let signal = lifecycle::told_to_stop().await?;
+            tracing::info!(signal, "told to stop");
+            let limit = Duration::from_millis(server.shutdown_timeout_ms);
+            let delay = Duration::from_millis(server.shutdown_delay_ms);
+            lifecycle::stop(app, limit, delay).await;
+            Ok(())
+        })
+        .inspect(|()| runtime.shutdown_timeout(Duration::from_millis(500)))
 }
 
 fn mint(loaded: Loaded, token: Token) -> anyhow::Result<()> {

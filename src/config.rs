@@ -96,9 +96,9 @@ impl Server {
         self.trusted_proxies
             .iter()
             .map(|text| {
-                let address: IpAddr = text.parse().map_err(|_| {
-                    anyhow::anyhow!("server.trusted_proxies: `{text}` is not an IP address")
-                })?;
+                let address: IpAddr = text
+                    .parse()
+                    .map_err(|_| anyhow::anyhow!("server.trusted_proxies: `{text}` is not an IP address"))?;
                 Ok(address.to_canonical())
             })
             .collect()
@@ -375,9 +375,6 @@ mod tests {
     fn lists_are_written_with_commas() {
         let loaded =
             variables(&[("CARILLON_SERVER_ALLOWED_ORIGINS", "https://a.example, https://b.example")]);
-        assert_eq!(
-            loaded.unwrap().config.server.allowed_origins,
-            ["https://a.example", "https://b.example"]
-        );
+        assert_eq!(loaded.unwrap().config.server.allowed_origins, ["https://a.example", "https://b.example"]);
     }
 }

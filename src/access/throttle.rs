@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 const FREE: u32 = 5;
 /// The first hold; it doubles with each failure.
 const FIRST_HOLD: Duration = Duration::from_millis(250);
-/// The longest hold.
-const LONGEST_HOLD: Duration = Duration::from_secs(30);
+/// The longest hold: a held socket answers no ping, and must not die of it.
+const LONGEST_HOLD: Duration = Duration::from_secs(10);
 /// A failure is forgotten after this long.
 const MEMORY: Duration = Duration::from_secs(60);
 /// Addresses remembered; beyond them the forgotten are swept out.
@@ -52,9 +52,7 @@ impl Throttle {
         if failures.len() >= ADDRESSES {
             return LONGEST_HOLD;
         }
-        let seen = failures
-            .entry(address_key(address))
-            .or_insert(Failures { count: 0, last: now });
+        let seen = failures.entry(address_key(address)).or_insert(Failures { count: 0, last: now });
         if now.duration_since(seen.last) >= MEMORY {
             seen.count = 0;
         }

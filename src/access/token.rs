@@ -110,7 +110,9 @@ pub enum TokenError {
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
     /// An unknown or missing algorithm.
-    #[error("auth.jwt_algorithm is `{0}`; use HS256, HS384, HS512, RS256, RS384, RS512, PS256, ES256, ES384 or EdDSA")]
+    #[error(
+        "auth.jwt_algorithm is `{0}`; use HS256, HS384, HS512, RS256, RS384, RS512, PS256, ES256, ES384 or EdDSA"
+    )]
     Algorithm(String),
     /// The key does not fit the algorithm.
     #[error("auth.{setting} cannot be used with {algorithm}: {fault}")]
@@ -215,7 +217,13 @@ impl Keyring {
                 continue;
             }
             match decode::<Claims>(token, &key.key, &self.validation) {
-                Ok(token) => return principal(&token.claims),
+                Ok(token) => {
+                    let mut principal = principal(&token.claims)?;
+                    // A live socket ends when a new one would be refused, not before.
+                    let leeway = i64::try_from(self.validation.leeway).unwrap_or(0);
+                    principal.expires_at = principal.expires_at.map(|at| at.plus_seconds(leeway));
+                    return Ok(principal);
+                }
                 Err(fault) => match fault.kind() {
                     jsonwebtoken::errors::ErrorKind::ExpiredSignature => refusal = TokenError::Expired,
                     jsonwebtoken::errors::ErrorKind::ImmatureSignature => refusal = TokenError::Early,
@@ -457,10 +465,7 @@ mod tests {
             assert_eq!(verify(&claims), Err(TokenError::Invalid), "{claims}");
         }
         assert_eq!(verify(&json!({"sub": "2", "exp": 1})), Err(TokenError::Expired));
-        assert_eq!(
-            verify(&json!({"sub": "2", "exp": LATER, "nbf": LATER - 9})),
-            Err(TokenError::Early)
-        );
+        assert_eq!(verify(&json!({"sub": "2", "exp": LATER, "nbf": LATER - 9})), Err(TokenError::Early));
     }
 
     #[test]
@@ -505,11 +510,8 @@ mod tests {
 
     #[test]
     fn issuer_and_audience_are_checked_when_set() {
-        let settings = Settings {
-            jwt_issuer: "school".to_owned(),
-            jwt_audience: "carillon".to_owned(),
-            ..settings()
-        };
+        let settings =
+            Settings { jwt_issuer: "school".to_owned(), jwt_audience: "carillon".to_owned(), ..settings() };
         let ring = Keyring::new(&settings).unwrap();
         let verify = |claims| ring.verify(&sign(Algorithm::HS256, SECRET, &claims));
         assert!(verify(json!({"sub": "2", "exp": LATER, "iss": "school", "aud": "carillon"})).is_ok());

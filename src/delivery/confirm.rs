@@ -174,11 +174,7 @@ mod tests {
         }
     }
 
-    static DIALECT: Dialect = Dialect {
-        name: "test",
-        event: "test",
-        encode: |_| RawValue::NULL.to_owned(),
-    };
+    static DIALECT: Dialect = Dialect { name: "test", event: "test", encode: |_| RawValue::NULL.to_owned() };
 
     fn connection(id: u64, transport: Transport) -> Connection {
         let address = [127, 0, 0, 1].into();

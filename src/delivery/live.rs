@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use super::Confirmations;
-use crate::domain::{
-    Clock, NewNotification, Notification, NotificationId, Position, Timestamp,
-};
+use crate::domain::{Clock, NewNotification, Notification, NotificationId, Position, Timestamp};
 use crate::realtime::Hub;
 use crate::telemetry::{Metrics, Outcome};
 

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Bytes of one incoming message or polling request.
+    /// Bytes of one incoming message.
     pub max_message_bytes: usize,
+    /// Bytes of one polling request: clients put everything that waits into one.
+    pub max_request_bytes: usize,
     /// Binary attachments of one incoming event.
     pub max_attachments: usize,
     /// Events a socket may send per second, twice as many at once; faster ones are read later. An
@@ -31,6 +33,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_message_bytes: 100_000,
+            max_request_bytes: 1_000_000,
             max_attachments: 10,
             events_per_second: 100,
             bytes_per_second: 65_536,

@@ -51,15 +51,16 @@ pub fn router(state: State) -> Router {
         .route("/stats", get(health::stats))
         .route("/metrics", get(metrics::metrics));
     if state.demo.is_some() {
-        router = router
-            .route("/", get(demo::page))
-            .route("/demo/{file}", get(demo::file));
+        router = router.route("/", get(demo::page)).route("/demo/{file}", get(demo::file));
     }
     router.fallback(missing).with_state(state).layer(from_fn(protective_headers))
 }
 
 async fn missing() -> (StatusCode, &'static str) {
-    (StatusCode::NOT_FOUND, "There is nothing here. Socket.IO clients connect to /socket.io/; see also /health and /stats.\n")
+    (
+        StatusCode::NOT_FOUND,
+        "There is nothing here. Socket.IO clients connect to /socket.io/; see also /health and /stats.\n",
+    )
 }
 
 async fn protective_headers(request: Request, next: Next) -> Response {

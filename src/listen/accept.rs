@@ -45,9 +45,9 @@ impl Proxies {
         let hops = forwarded.unwrap_or_default().rsplit(',');
         let mut client = peer;
         for hop in hops {
-            match hop.trim().parse::<IpAddr>() {
-                Ok(address) => client = address.to_canonical(),
-                Err(_) => break,
+            match address(hop.trim()) {
+                Some(address) => client = address.to_canonical(),
+                None => break,
             }
             if !self.0.contains(&client) {
                 break;
@@ -55,6 +55,11 @@ impl Proxies {
         }
         client
     }
+}
+
+/// `192.0.2.1`, `2001:db8::1`, or either with a port, as some proxies write it.
+fn address(hop: &str) -> Option<IpAddr> {
+    hop.parse().or_else(|_| hop.parse::<SocketAddr>().map(|address| address.ip())).ok()
 }
 
 /// What serves connections.
@@ -150,7 +155,7 @@ impl Servant {
         tcp.set_nodelay(true).ok();
         socket2::SockRef::from(&tcp).set_tcp_user_timeout(Some(self.tcp_user_timeout)).ok();
         let line = Arc::<Line>::default();
-        let mut stream = ClientStream::new(tcp, line.clone(), self.bytes_per_second);
+        let mut stream = ClientStream::new(tcp, line.clone(), self.bytes_per_second, self.tcp_user_timeout);
         let read = tokio::select! {
             () = self.stop.cancelled() => return,
             read = tokio::time::timeout(head::PATIENCE, head::read(&mut stream)) => read,
@@ -162,18 +167,11 @@ impl Servant {
         }
     }
 
-    async fn websocket(
-        &self,
-        mut stream: ClientStream,
-        line: Arc<Line>,
-        peer: IpAddr,
-        handshake: Handshake,
-    ) {
+    async fn websocket(&self, mut stream: ClientStream, line: Arc<Line>, peer: IpAddr, handshake: Handshake) {
         let address = self.proxies.client(peer, handshake.forwarded.as_deref());
         let admission = self.door.admission();
-        let entered = admission
-            .check_origin(handshake.origin.as_deref())
-            .and_then(|()| admission.enter(address));
+        let entered =
+            admission.check_origin(handshake.origin.as_deref()).and_then(|()| admission.enter(address));
         let permit = match entered {
             Ok(permit) => permit,
             Err(refused) => {
@@ -215,7 +213,12 @@ impl Servant {
         }
     }
 
-    async fn answer(&self, mut request: Request<Incoming>, line: Arc<Line>, peer: IpAddr) -> http::Response<Body> {
+    async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        line: Arc<Line>,
+        peer: IpAddr,
+    ) -> http::Response<Body> {
         let forwarded = request.headers().get("x-forwarded-for").and_then(|value| value.to_str().ok());
         let address = self.proxies.client(peer, forwarded);
         if Door::owns(request.uri().path()) {
@@ -244,6 +247,8 @@ mod tests {
             ("10.0.0.1", Some("6.6.6.6, 203.0.113.5"), "203.0.113.5"),
             ("10.0.0.1", Some("203.0.113.5, 10.0.0.2"), "203.0.113.5"),
             ("10.0.0.1", Some("nonsense"), "10.0.0.1"),
+            ("10.0.0.1", Some("203.0.113.5:4711"), "203.0.113.5"),
+            ("10.0.0.1", Some("[2001:db8::1]:4711"), "2001:db8::1"),
             ("::ffff:10.0.0.1", Some("203.0.113.5"), "203.0.113.5"),
         ] {
             assert_eq!(proxies.client(ip(peer), forwarded), ip(client), "{peer} {forwarded:?}");

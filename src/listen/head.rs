@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tungstenite::handshake::derive_accept_key;
 
@@ -110,12 +109,8 @@ pub async fn agree(stream: &mut ClientStream, handshake: &Handshake) -> std::io:
 
 /// Turns the WebSocket down.
 pub async fn refuse(stream: &mut ClientStream, refused: &Refused) -> std::io::Result<()> {
-    let body =
-        serde_json::json!({ "code": refused.status.as_u16(), "message": refused.message }).to_string();
-    let retry = match refused.status {
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => "Retry-After: 5\r\n",
-        _ => "",
-    };
+    let body = serde_json::json!({ "code": refused.status.as_u16(), "message": refused.message }).to_string();
+    let retry = if refused.is_temporary() { "Retry-After: 5\r\n" } else { "" };
     let response = format!(
         "HTTP/1.1 {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{retry}Connection: close\r\n\r\n{body}",
         refused.status,

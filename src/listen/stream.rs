@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-use crate::realtime::Line;
+use crate::realtime::{Gate, Line};
 
 /// Counts what comes in: a bucket of bytes that refills.
 #[derive(Clone, Copy, Debug)]
@@ -40,38 +40,28 @@ impl Meter {
 /// A TCP stream that can be held and cut from elsewhere.
 pub struct ClientStream {
     tcp: TcpStream,
-    line: Arc<Line>,
+    gate: Gate,
     /// Bytes read from the stream that are to be read again.
     head: Bytes,
     meter: Option<Meter>,
     bytes_per_second: u32,
-    held: Option<Pin<Box<Sleep>>>,
+    /// A write that has waited for this long means that the client does not read. The kernel's own
+    /// timeout does not fire while the client still sends.
+    patience: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl ClientStream {
-    /// Puts `line` in front of `tcp`; metered WebSockets may send `bytes_per_second`.
-    pub fn new(tcp: TcpStream, line: Arc<Line>, bytes_per_second: u32) -> Self {
-        Self { tcp, line, head: Bytes::new(), meter: None, bytes_per_second, held: None }
+    /// Puts `line` in front of `tcp`. Metered WebSockets may send `bytes_per_second`; a client that
+    /// reads nothing for as long as `patience` is cut.
+    pub fn new(tcp: TcpStream, line: Arc<Line>, bytes_per_second: u32, patience: Duration) -> Self {
+        let gate = Gate::new(line);
+        Self { tcp, gate, head: Bytes::new(), meter: None, bytes_per_second, patience, stalled: None }
     }
 
     /// Gives `head` to the next readers, before what follows.
     pub fn unread(&mut self, head: Bytes) {
         self.head = head;
-    }
-
-    fn poll_held(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        loop {
-            if let Some(held) = &mut self.held {
-                if !self.line.is_closed() {
-                    ready!(held.as_mut().poll(context));
-                }
-                self.held = None;
-            }
-            match self.line.held_for() {
-                Some(left) if !self.line.is_closed() => self.held = Some(Box::pin(sleep(left))),
-                _ => return Poll::Ready(()),
-            }
-        }
     }
 }
 
@@ -83,10 +73,9 @@ impl AsyncRead for ClientStream {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         // Registered before the state is looked at, so that no change is missed.
-        this.line.register_reader(context);
-        ready!(this.line.poll_readable(context));
-        ready!(this.poll_held(context));
-        if this.line.is_closed() {
+        this.gate.line().register_reader(context);
+        ready!(this.gate.poll(context));
+        if this.gate.line().is_closed() {
             return Poll::Ready(Ok(()));
         }
         if this.head.has_remaining() {
@@ -96,11 +85,11 @@ impl AsyncRead for ClientStream {
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut this.tcp).poll_read(context, buffer))?;
-        if this.line.is_metered() {
+        if this.gate.line().is_metered() {
             let rate = this.bytes_per_second;
             let meter = this.meter.get_or_insert_with(|| Meter::new(rate));
             if let Some(pause) = meter.count(buffer.filled().len() - before, Instant::now()) {
-                this.held = Some(Box::pin(sleep(pause)));
+                this.gate.wait(pause);
             }
         }
         Poll::Ready(Ok(()))
@@ -108,15 +97,23 @@ impl AsyncRead for ClientStream {
 }
 
 impl ClientStream {
-    /// Whether the line was cut while a write was waiting.
-    fn watched<T>(&self, context: &Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if poll.is_pending() {
-            self.line.register_writer(context);
-            if self.line.is_cut() {
-                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-            }
+    /// Ends a write that waits, when the line is cut or the client has not read for too long.
+    fn watched<T>(&mut self, context: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if poll.is_ready() {
+            self.stalled = None;
+            return poll;
         }
-        poll
+        let line = self.gate.line();
+        line.register_writer(context);
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.patience)));
+        if line.is_cut() {
+            Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+        } else if stalled.as_mut().poll(context).is_ready() {
+            line.cut();
+            Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        } else {
+            Poll::Pending
+        }
     }
 }
 
@@ -126,7 +123,7 @@ impl AsyncWrite for ClientStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.line.is_cut() {
+        if self.gate.line().is_cut() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let poll = Pin::new(&mut self.tcp).poll_write(context, bytes);
@@ -138,7 +135,7 @@ impl AsyncWrite for ClientStream {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.line.is_cut() {
+        if self.gate.line().is_cut() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let poll = Pin::new(&mut self.tcp).poll_write_vectored(context, slices);

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -111,6 +111,8 @@ pub struct Connection {
     first_live: AtomicI64,
     list: AtomicU8,
     in_flight: AtomicU32,
+    expelled: AtomicBool,
+    lists: tokio::sync::Mutex<()>,
 }
 
 impl Connection {
@@ -134,7 +136,24 @@ impl Connection {
             first_live: AtomicI64::new(0),
             list: AtomicU8::new(ListState::None as u8),
             in_flight: AtomicU32::new(0),
+            expelled: AtomicBool::new(false),
+            lists: tokio::sync::Mutex::new(()),
         }
+    }
+
+    /// Whoever makes a list for this connection holds this: one at a time.
+    pub fn lists(&self) -> &tokio::sync::Mutex<()> {
+        &self.lists
+    }
+
+    /// Marks it as one that does not read; `true` the first time.
+    pub fn expel(&self) -> bool {
+        !self.expelled.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether it was marked so.
+    pub fn is_expelled(&self) -> bool {
+        self.expelled.load(Ordering::Acquire)
     }
 
     /// Reads or changes whom it speaks for.

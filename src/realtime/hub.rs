@@ -45,12 +45,7 @@ pub struct Hub {
 impl Hub {
     /// An empty registry.
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self {
-            registry: Mutex::default(),
-            next: AtomicU64::new(1),
-            departure: OnceLock::new(),
-            metrics,
-        }
+        Self { registry: Mutex::default(), next: AtomicU64::new(1), departure: OnceLock::new(), metrics }
     }
 
     /// Sets what happens, once, when a connection leaves.
@@ -83,8 +78,7 @@ impl Hub {
                 return;
             };
             registry.since_sum -= i128::from(connection.since.as_micros());
-            let (sender, recipient) =
-                connection.identity(|who| (who.sender.take(), who.recipient.clone()));
+            let (sender, recipient) = connection.identity(|who| (who.sender.take(), who.recipient.clone()));
             registry.senders -= usize::from(sender.is_some());
             if let Some(recipient) = recipient {
                 remove(&mut registry.people, &recipient, id);
@@ -113,21 +107,28 @@ impl Hub {
     }
 
     /// Lets `connection` hear what is for `recipient`, unless that person has `most` connections.
+    /// `welcome` is pushed before anything live can be. `true` if it did not hear that before.
     ///
     /// # Errors
     /// The limit, when it is reached.
-    pub fn join(&self, connection: &Arc<Connection>, recipient: &Recipient, most: usize) -> Result<(), usize> {
+    pub fn join(
+        &self,
+        connection: &Arc<Connection>,
+        recipient: &Recipient,
+        most: usize,
+        welcome: (&str, &RawValue),
+    ) -> Result<bool, usize> {
         let mut registry = self.registry();
-        if !registry.connections.contains_key(&connection.id) {
-            return Ok(());
-        }
         let before = connection.identity(|who| who.recipient.clone());
-        if before.as_ref() == Some(recipient) {
-            return Ok(());
-        }
+        let is_new = before.as_ref() != Some(recipient);
         let here = registry.people.get(recipient).map_or(0, Vec::len);
-        if here >= most {
+        if is_new && here >= most {
             return Err(most);
+        }
+        // Whether it took this shows at the next push: to expel it would need the lock held here.
+        connection.outlet().push(welcome.0, welcome.1).ok();
+        if !is_new || !registry.connections.contains_key(&connection.id) {
+            return Ok(false);
         }
         if let Some(before) = before {
             remove(&mut registry.people, &before, connection.id);
@@ -139,7 +140,7 @@ impl Hub {
         person.push(connection.clone());
         connection.identity(|who| who.recipient = Some(recipient.clone()));
         connection.begin_inbox();
-        Ok(())
+        Ok(true)
     }
 
     /// Marks `connection` as a back end of `tenant`.
@@ -197,6 +198,9 @@ impl Hub {
 
     /// Pushes one event; a connection that cannot take it is closed and leaves.
     pub fn push(&self, connection: &Connection, event: &str, payload: &RawValue) -> bool {
+        if connection.is_expelled() {
+            return false;
+        }
         match connection.outlet().push(event, payload) {
             Ok(()) => true,
             Err(PushError::Gone) => false,
@@ -208,7 +212,10 @@ impl Hub {
     }
 
     /// Closes a connection that does not read.
-    pub fn expel(&self, connection: &Connection) {
+    fn expel(&self, connection: &Connection) {
+        if !connection.expel() {
+            return;
+        }
         tracing::info!(
             socket.id = %connection.socket_id,
             "the client reads too slowly: closed, to be served when it comes back"
@@ -227,11 +234,7 @@ impl Hub {
             connections,
             people: registry.people.len(),
             senders: registry.senders,
-            average_seconds: if connections == 0 {
-                0.0
-            } else {
-                ages as f64 / connections as f64 / 1e6
-            },
+            average_seconds: if connections == 0 { 0.0 } else { ages as f64 / connections as f64 / 1e6 },
         }
     }
 }

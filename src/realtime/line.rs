@@ -4,19 +4,22 @@
 //! errors, and how a connection is closed when the protocol library offers no way to do it.
 
 use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
+use tokio::time::{Sleep, sleep};
 
 const CLOSED: u8 = 1;
 const CUT: u8 = 2;
 const PAUSED: u8 = 4;
 const TRUSTED: u8 = 8;
 const METERED: u8 = 16;
+const BACKLOGGED: u8 = 32;
 
 /// The valve of one client.
 #[derive(Default)]
@@ -24,6 +27,8 @@ pub struct Line {
     state: AtomicU8,
     /// Reading is held until this many milliseconds after [`epoch`].
     held_until: AtomicU64,
+    /// Packets that a polling client has not fetched yet.
+    unfetched: AtomicU32,
     reader: AtomicWaker,
     writer: AtomicWaker,
     changed: Notify,
@@ -77,11 +82,35 @@ impl Line {
 
     /// Reads on.
     pub fn resume(&self) {
-        self.state.fetch_and(!PAUSED, Ordering::AcqRel);
+        self.clear(PAUSED);
+    }
+
+    fn clear(&self, flags: u8) {
+        self.state.fetch_and(!flags, Ordering::AcqRel);
         self.wake();
         if let Some(successor) = self.successor.get() {
-            successor.resume();
+            successor.clear(flags);
         }
+    }
+
+    /// One more packet waits for the client to fetch it; from `most` on it is read no further, because
+    /// it would only get more answers.
+    pub fn waiting(&self, most: u32) {
+        if self.unfetched.fetch_add(1, Ordering::AcqRel) + 1 == most {
+            self.set(BACKLOGGED);
+        }
+    }
+
+    /// The client has fetched everything that waited.
+    pub fn fetched(&self) {
+        self.unfetched.store(0, Ordering::Release);
+        if self.has(BACKLOGGED) {
+            self.clear(BACKLOGGED);
+        }
+    }
+
+    fn is_held(&self) -> bool {
+        self.has(PAUSED | BACKLOGGED) && !self.has(CLOSED)
     }
 
     /// Holds reading for `pause` from now: the client sent faster than it may.
@@ -142,11 +171,13 @@ impl Line {
 
     /// Ready when reading may go on or has ended; not aware of [`held_for`](Self::held_for).
     pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
-        if !self.has(PAUSED) || self.has(CLOSED) {
-            return Poll::Ready(());
+        if self.is_held() {
+            self.reader.register(context.waker());
+            if self.is_held() {
+                return Poll::Pending;
+            }
         }
-        self.reader.register(context.waker());
-        if !self.has(PAUSED) || self.has(CLOSED) { Poll::Ready(()) } else { Poll::Pending }
+        Poll::Ready(())
     }
 
     /// Lets [`close`](Self::close) wake a reader that waits for bytes.
@@ -164,17 +195,6 @@ impl Line {
         self.until(|| self.is_closed()).await;
     }
 
-    /// Waits until reading may go on, or has ended.
-    pub async fn readable(&self) {
-        self.until(|| !self.has(PAUSED) || self.is_closed()).await;
-        while let Some(left) = self.held_for() {
-            tokio::select! {
-                () = tokio::time::sleep(left) => {}
-                () = self.closed() => return,
-            }
-        }
-    }
-
     async fn until(&self, reached: impl Fn() -> bool) {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
@@ -183,6 +203,46 @@ impl Line {
                 return;
             }
             poll_fn(|context| changed.as_mut().poll(context)).await;
+        }
+    }
+}
+
+/// Asks a line before reading; also waits while it is held for speed.
+pub struct Gate {
+    line: Arc<Line>,
+    held: Option<Pin<Box<Sleep>>>,
+}
+
+impl Gate {
+    /// In front of whoever reads from this `line`'s client.
+    pub fn new(line: Arc<Line>) -> Self {
+        Self { line, held: None }
+    }
+
+    /// The line.
+    pub fn line(&self) -> &Arc<Line> {
+        &self.line
+    }
+
+    /// Waits `pause` before the next read.
+    pub fn wait(&mut self, pause: Duration) {
+        self.held = Some(Box::pin(sleep(pause)));
+    }
+
+    /// Ready when reading may go on, or has ended.
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        ready!(self.line.poll_readable(context));
+        loop {
+            if let Some(held) = &mut self.held {
+                if !self.line.is_closed() {
+                    ready!(held.as_mut().poll(context));
+                }
+                self.held = None;
+            }
+            match self.line.held_for() {
+                Some(left) if !self.line.is_closed() => self.wait(left),
+                _ => return Poll::Ready(()),
+            }
         }
     }
 }
@@ -204,17 +264,25 @@ mod tests {
         new.closed().await;
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn waiting_ends_when_the_line_is_closed() {
+    #[tokio::test]
+    async fn a_client_that_fetches_nothing_is_read_no_further() {
         let line = Arc::new(Line::default());
+        line.waiting(2);
+        assert!(!line.is_held());
+        line.waiting(2);
+        assert!(line.is_held());
+        line.resume();
+        assert!(line.is_held(), "requests in flight are another matter");
+        line.fetched();
+        assert!(!line.is_held());
         line.pause();
         let waiter = tokio::spawn({
             let line = line.clone();
-            async move { line.readable().await }
+            async move { poll_fn(|context| line.poll_readable(context)).await }
         });
         tokio::task::yield_now().await;
         assert!(!waiter.is_finished());
         line.close();
-        assert!(waiter.await.is_ok());
+        assert!(waiter.await.is_ok(), "waiting ends when the line is closed");
     }
 }

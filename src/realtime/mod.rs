@@ -12,7 +12,7 @@ pub use connection::{
     Close, Connection, ConnectionId, Dialect, Identity, ListState, Outlet, PushError, Transport,
 };
 pub use hub::{Census, Hub};
-pub use line::Line;
+pub use line::{Gate, Line};
 
 use serde::{Deserialize, Serialize};
 

@@ -48,11 +48,7 @@ impl Inbox {
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn missed(
-        &self,
-        recipient: &Recipient,
-        connection: &Connection,
-    ) -> Result<Listing, Error> {
+    pub async fn missed(&self, recipient: &Recipient, connection: &Connection) -> Result<Listing, Error> {
         let (mut entries, all) = self.store.pending(recipient, self.limit).await?;
         let read = i64::try_from(entries.len()).unwrap_or(all);
         // Whatever the query saw is pushed live, if it ever will be, before this barrier is passed.

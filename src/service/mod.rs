@@ -9,7 +9,7 @@ use crate::access::TokenError;
 use crate::store::StoreError;
 
 pub use inbox::{Inbox, Listing};
-pub use notify::{Answer, Notify, Receipt, Reached};
+pub use notify::{Answer, Notify, Reached, Receipt};
 pub use session::Session;
 pub use stats::{Health, Stats, StatsService};
 
@@ -20,7 +20,9 @@ pub enum Error {
     #[error("{0}")]
     Token(#[from] TokenError),
     /// The person has as many connections as allowed.
-    #[error("this user has {0} connections, which is the limit; close some, or raise limits.sockets_per_user")]
+    #[error(
+        "this user has {0} connections, which is the limit; close some, or raise limits.sockets_per_user"
+    )]
     TooManySockets(usize),
     /// There is no such thing, or it is somebody else's: both look the same.
     #[error("there is no such notification")]

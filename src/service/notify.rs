@@ -42,12 +42,7 @@ pub struct Notify {
 
 impl Notify {
     /// Stores in `store`, delivers through `live`.
-    pub fn new(
-        store: Arc<Store>,
-        live: Arc<Live>,
-        clock: Arc<dyn Clock>,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    pub fn new(store: Arc<Store>, live: Arc<Live>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
         Self { store, live, clock, metrics }
     }
 
@@ -69,10 +64,7 @@ impl Notify {
             window_start: new.created_at.plus_seconds(-IDEMPOTENCY_SECONDS),
         };
         let (live, metrics) = (self.live.clone(), self.metrics.clone());
-        self.store.submit(
-            write,
-            Box::new(move |written| answer(receipt(&live, &metrics, &new, written))),
-        );
+        self.store.submit(write, Box::new(move |written| answer(receipt(&live, &metrics, &new, written))));
     }
 }
 
@@ -99,10 +91,8 @@ fn receipt(
         }
         Ok(Written::Accepted(Accepted::Duplicate { id, created_at, delivered_at })) => {
             metrics.notification(Outcome::Duplicate);
-            let reached = live
-                .sent_at(id)
-                .or(delivered_at)
-                .map_or(Reached::Stored(created_at), Reached::Sent);
+            let reached =
+                live.sent_at(id).or(delivered_at).map_or(Reached::Stored(created_at), Reached::Sent);
             Ok(Receipt { id, reached })
         }
         Ok(Written::Accepted(Accepted::KeyReused)) => {

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use serde_json::value::RawValue;
+
 use super::Error;
 use crate::access::{self, Keyring, Principal, Throttle, TokenError};
 use crate::domain::{Clock, Recipient, Timestamp, UserId};
@@ -65,10 +67,8 @@ impl Session {
     /// # Errors
     /// When the token does not allow sending.
     pub fn connect_sender(&self, connection: &Connection, token: &str) -> Result<(), Error> {
-        let principal = self
-            .keyring
-            .verify_sender(token)
-            .map_err(|refusal| self.refused(connection, refusal))?;
+        let principal =
+            self.keyring.verify_sender(token).map_err(|refusal| self.refused(connection, refusal))?;
         connection.outlet().trust();
         self.expires(connection, principal.expires_at);
         self.hub.enlist_sender(connection, principal.tenant);
@@ -76,7 +76,7 @@ impl Session {
         Ok(())
     }
 
-    /// Makes `connection` one of `claimed`'s.
+    /// Makes `connection` one of `claimed`'s; `welcome` (event and payload) is the first it hears as such.
     ///
     /// # Errors
     /// When the token does not prove it, or that person has too many connections.
@@ -85,6 +85,7 @@ impl Session {
         connection: &Arc<Connection>,
         claimed: &UserId,
         token: &str,
+        welcome: (&str, &RawValue),
     ) -> Result<Recipient, Error> {
         let recipient = self
             .keyring
@@ -95,11 +96,15 @@ impl Session {
             })
             .map_err(|refusal| self.refused(connection, refusal));
         let (recipient, expires_at) = recipient?;
-        self.hub.join(connection, &recipient, self.sockets_per_user).map_err(|most| {
+        let joined = self.hub.join(connection, &recipient, self.sockets_per_user, welcome);
+        let is_new = joined.map_err(|most| {
             self.metrics.refused(Refusal::User);
             Error::TooManySockets(most)
         })?;
         self.expires(connection, expires_at);
+        if !is_new {
+            return Ok(recipient);
+        }
         self.store.submit(
             Write::Connected(Presence {
                 socket_id: connection.socket_id.to_string(),
@@ -122,8 +127,7 @@ impl Session {
     /// # Errors
     /// When the token proves less than the connection uses.
     pub fn renew(&self, connection: &Connection, token: &str) -> Result<(), Error> {
-        let (sender, recipient) =
-            connection.identity(|who| (who.sender.clone(), who.recipient.clone()));
+        let (sender, recipient) = connection.identity(|who| (who.sender.clone(), who.recipient.clone()));
         let renewed = |principal: Principal| {
             let (still_sends, still_is) = (
                 sender.is_none_or(|tenant| principal.can_send && principal.tenant == tenant),
@@ -144,7 +148,12 @@ impl Session {
     /// Notes a wrong token, and holds the socket back if there were many.
     fn refused(&self, connection: &Connection, refusal: TokenError) -> Error {
         self.metrics.refused(Refusal::Token);
-        let hold = if connection.address.is_loopback() || is_unknown(connection.address) {
+        // A token that is ours, but too old or somebody else's, is no guess: behind one address there may
+        // be many honest pages.
+        let is_guess = matches!(refusal, TokenError::Invalid | TokenError::Missing);
+        let hold = if !is_guess {
+            Duration::ZERO
+        } else if connection.address.is_loopback() || is_unknown(connection.address) {
             access::hold(connection.identity(|who| {
                 who.failures = who.failures.saturating_add(1);
                 who.failures

@@ -5,22 +5,27 @@ use std::collections::BTreeMap;
 
 use diesel::prelude::*;
 
-use super::{Connection, Ids, RunQueryDsl, advance, insert};
+use super::{Connection, Memory, RunQueryDsl, advance, insert};
 use crate::domain::{Accepted, NewNotification, NotificationId, Recipient, Timestamp};
 use crate::store::schema::{connections, inbox, notifications, recipients};
 use crate::store::types::At;
 use crate::store::{Presence, Sent, Write, Written};
 
 body! {
-    /// Does all of `batch`, in order; the caller holds the transaction.
-    pub fn apply(connection: &mut Connection, batch: &[Write]) -> QueryResult<Vec<Written>> {
+    /// Does all of `batch`, in order; the caller holds the transaction. No query here ends in `first`:
+    /// the limit it adds keeps diesel from caching the prepared statement.
+    pub fn apply(
+        connection: &mut Connection,
+        memory: &mut Memory,
+        batch: &[Write],
+    ) -> QueryResult<Vec<Written>> {
         let mut written = Vec::with_capacity(batch.len());
-        let mut ids = wait!(Ids::begin(connection))?;
+        wait!(memory.begin(connection))?;
         let mut fresh: BTreeMap<&Recipient, Vec<usize>> = BTreeMap::new();
         for (index, write) in batch.iter().enumerate() {
             written.push(match write {
                 Write::Accept { notification, window_start } => {
-                    let accepted = wait!(content(connection, &mut ids, notification, *window_start))?;
+                    let accepted = wait!(content(connection, memory, notification, *window_start))?;
                     if matches!(accepted, Accepted::New { .. }) {
                         fresh.entry(&notification.recipient).or_default().push(index);
                     }
@@ -37,7 +42,7 @@ body! {
         }
         // Recipients in sorted order: two batches on two nodes cannot deadlock.
         for (recipient, entries) in fresh {
-            let (row, mut position) = wait!(advance(connection, recipient, entries.len()))?;
+            let (row, mut position) = wait!(advance(connection, memory, recipient, entries.len()))?;
             for index in entries {
                 position += 1;
                 if let Written::Accepted(Accepted::New { id, recipient, position: place }) =
@@ -56,12 +61,12 @@ body! {
     /// Stores the content, unless this request was accepted before.
     fn content(
         connection: &mut Connection,
-        ids: &mut Ids,
+        memory: &mut Memory,
         new: &NewNotification,
         window_start: Timestamp,
     ) -> QueryResult<Accepted> {
         loop {
-            let id: Option<i64> = wait!(insert(connection, ids, new))?;
+            let id: Option<i64> = wait!(insert(connection, memory, new))?;
             if let Some(id) = id {
                 // Row and place follow in `apply`, once per recipient of the batch.
                 return Ok(Accepted::New { id: NotificationId(id), recipient: 0, position: 0 });
@@ -101,7 +106,7 @@ body! {
                     inbox::sent_at,
                     inbox::confirmed_at,
                 ))
-                .first::<(i64, Option<Vec<u8>>, At, Option<At>, Option<At>)>(connection))?;
+                .get_result::<(i64, Option<Vec<u8>>, At, Option<At>, Option<At>)>(connection))?;
         let delivered_at = sent_at.or(confirmed_at).map(|at| at.0);
         Ok((NotificationId(id), request, created_at.0, delivered_at))
     }
@@ -161,7 +166,7 @@ body! {
                 inbox::read_at,
                 inbox::confirmed_at,
             ))
-            .first(connection))
+            .get_result(connection))
         .optional()?;
         let Some((row, position, read_at, confirmed_at)) = found else {
             return Ok(false);

@@ -31,9 +31,7 @@ pub async fn migrate(url: &DatabaseUrl) -> Result<Vec<String>, StoreError> {
 }
 
 fn run(connection: &mut diesel::SqliteConnection) -> Result<Vec<String>, StoreError> {
-    let failed = |fault: Box<dyn std::error::Error + Send + Sync>| {
-        StoreError::Migration(fault.to_string())
-    };
+    let failed = |fault: Box<dyn std::error::Error + Send + Sync>| StoreError::Migration(fault.to_string());
     let known: Vec<String> = MigrationSource::<diesel::sqlite::Sqlite>::migrations(&SQLITE)
         .map_err(failed)?
         .iter()

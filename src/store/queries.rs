@@ -47,7 +47,7 @@ pub async fn pending(
     if all == limit {
         all = inbox::table
             .filter(inbox::recipient_id.eq(row))
-                .filter(inbox::confirmed_at.is_null())
+            .filter(inbox::confirmed_at.is_null())
             .filter(inbox::read_at.is_null())
             .filter(inbox::deleted_at.is_null())
             .count()
@@ -85,8 +85,6 @@ pub async fn counts(connection: &mut Connection) -> Result<Counts, StoreError> {
 
 /// See [`crate::store::Store::ping`].
 pub async fn ping(connection: &mut Connection) -> Result<(), StoreError> {
-    diesel::select(diesel::dsl::sql::<diesel::sql_types::Integer>("1"))
-        .execute(connection)
-        .await?;
+    diesel::select(diesel::dsl::sql::<diesel::sql_types::Integer>("1")).execute(connection).await?;
     Ok(())
 }

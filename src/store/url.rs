@@ -94,9 +94,6 @@ mod tests {
             assert_eq!(url.parse::<DatabaseUrl>(), Err(UrlError::NoFile), "{url}");
         }
         assert!(matches!("sqlite://n.db".parse::<DatabaseUrl>(), Err(UrlError::TwoSlashes(_))));
-        assert_eq!(
-            "mysql://db/n".parse::<DatabaseUrl>(),
-            Err(UrlError::Scheme("mysql".to_owned()))
-        );
+        assert_eq!("mysql://db/n".parse::<DatabaseUrl>(), Err(UrlError::Scheme("mysql".to_owned())));
     }
 }

@@ -119,11 +119,7 @@ impl Metrics {
             "Notifications by channel and status (the hub's name for it)",
             self.delivered.clone(),
         );
-        registry.register(
-            "carillon_refusals",
-            "What was turned away, by reason",
-            self.refusals.clone(),
-        );
+        registry.register("carillon_refusals", "What was turned away, by reason", self.refusals.clone());
         registry.register("websocket_connections_active", "Live sockets", self.connections.clone());
         registry.register(
             "carillon_commit_seconds",

@@ -12,7 +12,6 @@ CREATE TABLE notifications (
     request_digest  BYTEA,
     created_at      TIMESTAMPTZ NOT NULL
 );
-CREATE UNIQUE INDEX notifications_uuid ON notifications (uuid);
 CREATE UNIQUE INDEX notifications_idempotency_key ON notifications (idempotency_key)
     WHERE idempotency_key IS NOT NULL;
 

@@ -13,7 +13,6 @@ CREATE TABLE notifications (
     request_digest  BLOB,
     created_at      BIGINT  NOT NULL
 );
-CREATE UNIQUE INDEX notifications_uuid ON notifications (uuid);
 CREATE UNIQUE INDEX notifications_idempotency_key ON notifications (idempotency_key)
     WHERE idempotency_key IS NOT NULL;
 

@@ -25,7 +25,9 @@ impl Origins {
         if listed.iter().any(|origin| origin == "*") {
             Self::Any
         } else {
-            Self::Listed(listed.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase()).collect())
+            Self::Listed(
+                listed.iter().map(|origin| origin.trim_end_matches('/').to_ascii_lowercase()).collect(),
+            )
         }
     }
 
@@ -45,6 +47,13 @@ pub struct Refused {
     pub status: StatusCode,
     /// What happened, and what to do.
     pub message: &'static str,
+}
+
+impl Refused {
+    /// Whether trying later may help.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+    }
 }
 
 /// Counts sockets, and says who may have one more.

@@ -14,8 +14,10 @@ use crate::gateway::BookingSettings;
 use crate::realtime::{Connection, Dialect, Hub};
 use crate::service::{Error, Inbox, Listing, Notify, Reached, Receipt, Session};
 
-static DIALECT: Dialect =
-    Dialect { name: "booking", event: "new_booking_notification", encode: wire::live };
+/// How fast one connection may take lists: 1 MB per second.
+const LIST_BYTES_PER_MICRO: u64 = 1;
+
+static DIALECT: Dialect = Dialect { name: "booking", event: "new_booking_notification", encode: wire::live };
 
 /// The protocol's rules.
 pub struct Booking {
@@ -103,11 +105,12 @@ impl Booking {
             }
             Err(fault) => return self.refuse(connection, ack, "auth_error", &fault),
         };
-        match self.session.connect_recipient(connection, &claimed, &token) {
+        let answer = wire::Authenticated { status: "authenticated", facilitator_id: Some(written) };
+        let answer = wire::raw(&answer);
+        let welcome = ("facilitator_auth_success", &*answer);
+        match self.session.connect_recipient(connection, &claimed, &token, welcome) {
             Ok(recipient) => {
-                let answer =
-                    wire::Authenticated { status: "authenticated", facilitator_id: Some(written) };
-                Self::answer(&self.hub, connection, ack, "facilitator_auth_success", &answer);
+                ack.send(&answer);
                 self.schedule_list(connection, recipient);
             }
             Err(error) => self.auth_error(connection, ack, &error),
@@ -139,13 +142,11 @@ impl Booking {
             Err((fault, booking_id)) => {
                 self.notify.rejected();
                 let error = fault.error();
-                let failure =
-                    wire::Failure { booking_id, ..wire::Failure::new(&error, fault.detail()) };
+                let failure = wire::Failure { booking_id, ..wire::Failure::new(&error, fault.detail()) };
                 return Self::answer(&self.hub, connection, ack, "notification_error", &failure);
             }
         };
-        let (booking_id, facilitator_id) =
-            (booking.booking_id.to_owned(), booking.facilitator_id.to_owned());
+        let (booking_id, facilitator_id) = (booking.booking_id.to_owned(), booking.facilitator_id.to_owned());
         let (hub, connection, in_flight) = (self.hub.clone(), connection.clone(), self.in_flight);
         connection.begin_request(in_flight);
         self.notify.accept(
@@ -161,9 +162,7 @@ impl Booking {
         let request = Digest::of(&[&booking.data, booking.facilitator.as_str()]);
         let idempotency = match &booking.idempotency_key {
             Some(key) => Idempotency::keyed("booking", tenant.as_str(), key, request),
-            None => {
-                Idempotency::by_content("booking", tenant.as_str(), booking.booking_id.get(), request)
-            }
+            None => Idempotency::by_content("booking", tenant.as_str(), booking.booking_id.get(), request),
         };
         NewNotification {
             recipient: Recipient { tenant, user: booking.facilitator },
@@ -207,10 +206,8 @@ impl Booking {
                     _ => "Notification not stored",
                 };
                 let detail = error.to_string();
-                let failure = wire::Failure {
-                    booking_id: Some(booking_id),
-                    ..wire::Failure::new(word, &detail)
-                };
+                let failure =
+                    wire::Failure { booking_id: Some(booking_id), ..wire::Failure::new(word, &detail) };
                 Self::answer(hub, connection, ack, "notification_error", &failure);
             }
         }
@@ -233,7 +230,8 @@ impl Booking {
                 None
             }
             _ => {
-                let detail = "Connect as this facilitator first: facilitator_connect {facilitator_id, token}.";
+                let detail =
+                    "Connect as this facilitator first: facilitator_connect {facilitator_id, token}.";
                 self.unauthorized(connection, ack, detail);
                 None
             }
@@ -250,9 +248,10 @@ impl Booking {
             if !connection.claim_automatic_list() {
                 return;
             }
+            let _turn = connection.lists().lock().await;
             match inbox.missed(&recipient, &connection).await {
                 Ok(listing) if listing.notifications.is_empty() => {}
-                Ok(listing) => Self::list(&hub, &connection, Ack::default(), &listing),
+                Ok(listing) => Self::list(&hub, &connection, Ack::default(), &listing).await,
                 Err(fault) => Self::not_listed(&hub, &connection, Ack::default(), &fault),
             }
         });
@@ -266,23 +265,31 @@ impl Booking {
         let (connection, in_flight) = (connection.clone(), self.in_flight);
         connection.begin_request(in_flight);
         self.tasks.spawn(async move {
+            let turn = connection.lists().lock().await;
             let listing = match first {
                 true => inbox.missed(&recipient, &connection).await,
                 false => inbox.pending(&recipient).await,
             };
             match listing {
-                Ok(listing) => Self::list(&hub, &connection, ack, &listing),
+                Ok(listing) => Self::list(&hub, &connection, ack, &listing).await,
                 Err(fault) => Self::not_listed(&hub, &connection, ack, &fault),
             }
+            drop(turn);
             connection.end_request(in_flight);
         });
     }
 
-    fn list(hub: &Hub, connection: &Connection, ack: Ack, listing: &Listing) {
+    /// Sends a list, and holds the connection's turn for as long as a client with an ordinary line
+    /// needs to read it: who asks faster than they read does not fill our memory.
+    async fn list(hub: &Hub, connection: &Connection, ack: Ack, listing: &Listing) {
         let notifications: Vec<_> = listing.notifications.iter().map(wire::listed).collect();
         let count = notifications.len();
         let pending = wire::Pending { notifications, count, remaining: listing.remaining };
-        Self::answer(hub, connection, ack, "pending_notifications", &pending);
+        let payload = wire::raw(&pending);
+        drop(pending);
+        hub.push(connection, "pending_notifications", &payload);
+        ack.send(&payload);
+        tokio::time::sleep(Duration::from_micros(payload.get().len() as u64 / LIST_BYTES_PER_MICRO)).await;
     }
 
     fn not_listed(hub: &Hub, connection: &Connection, ack: Ack, fault: &Error) {
@@ -312,10 +319,8 @@ impl Booking {
                             _ => "Notification not marked read",
                         };
                         let detail = error.to_string();
-                        let failure = wire::Failure {
-                            notification_id: Some(id),
-                            ..wire::Failure::new(word, &detail)
-                        };
+                        let failure =
+                            wire::Failure { notification_id: Some(id), ..wire::Failure::new(word, &detail) };
                         Self::answer(&hub, &connection, ack, "error", &failure);
                     }
                 }

@@ -3,23 +3,23 @@
 //! WebSockets that open a session come as upgraded streams ([`Door::websocket`]); polling, and upgrades
 //! from polling, come as HTTP requests ([`Door::request`]).
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, ORIGIN};
+use http::header::{CONTENT_TYPE, ORIGIN, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower::Service as _;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::Protocol;
 use super::admission::{Admission, Origins, Refused};
 use super::engine::{Engine, OnPolling, Peer};
-use super::Protocol;
+use super::polling::{GatedBody, Poller, Pollers};
 use crate::gateway::Limits;
 use crate::realtime::{self, Hub, Line};
 use crate::telemetry::Metrics;
@@ -36,15 +36,12 @@ pub struct Arrival {
     pub line: Arc<Line>,
 }
 
-type Lines = Arc<Mutex<HashMap<String, Arc<Line>>>>;
-
 /// The door.
 pub struct Door {
     engine: Engine,
     admission: Arc<Admission>,
     cors: CorsLayer,
-    /// Lines of polling clients, by session id.
-    polling: Lines,
+    pollers: Pollers,
 }
 
 impl Door {
@@ -57,17 +54,14 @@ impl Door {
         limits: &Limits,
         admission: Arc<Admission>,
     ) -> Self {
-        let polling = Lines::default();
-        let lines = polling.clone();
-        let on_polling: OnPolling = Arc::new(move |sid, line| {
-            let mut lines = lines.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            match line {
-                Some(line) => drop(lines.insert(sid.to_owned(), line)),
-                None => drop(lines.remove(sid)),
-            }
+        let pollers = Pollers::default();
+        let known = pollers.clone();
+        let on_polling: OnPolling = Arc::new(move |sid, line| match line {
+            Some(line) => known.joined(sid, line),
+            None => known.left(sid),
         });
         let engine = Engine::new(hub, protocol, metrics, settings, limits, on_polling);
-        Self { engine, cors: cors(admission.origins()), admission, polling }
+        Self { engine, cors: cors(admission.origins()), admission, pollers }
     }
 
     /// Who may enter.
@@ -89,10 +83,8 @@ impl Door {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         // An empty request: whatever it held would be kept for as long as the socket lives.
-        let mut request = Request::builder()
-            .uri(format!("{PATH}/?{query}"))
-            .body(())
-            .map_err(|fault| fault.to_string())?;
+        let mut request =
+            Request::builder().uri(format!("{PATH}/?{query}")).body(()).map_err(|fault| fault.to_string())?;
         request.extensions_mut().insert(peer);
         let mut service = self.engine.service.clone();
         let accepted = tower::Service::<(S, Request<()>)>::call(&mut service, (stream, request));
@@ -101,9 +93,8 @@ impl Door {
 
     /// Answers one HTTP request.
     pub async fn request(&self, request: Request<Incoming>, from: Arrival) -> Response<Body> {
-        let answer = tower::service_fn(async |request| {
-            Ok::<_, Infallible>(self.checked(request, from.clone()).await)
-        });
+        let answer =
+            tower::service_fn(async |request| Ok::<_, Infallible>(self.checked(request, from.clone()).await));
         let mut service = tower::Layer::layer(&self.cors, answer);
         match service.call(request).await {
             Ok(response) => response,
@@ -155,58 +146,81 @@ impl Door {
 
     /// A polling client's next request, or its upgrade.
     async fn go_on(&self, request: Request<Incoming>, sid: &str, tcp: &Arc<Line>) -> Response<Body> {
-        let line = {
-            let lines = self.polling.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            lines.get(sid).cloned()
-        };
-        let Some(line) = line else {
+        let Some(poller) = self.pollers.get(sid) else {
             return self.engine(request).await;
         };
-        if line.is_closed() {
+        if poller.line.is_closed() {
             return closing();
         }
         let query = request.uri().query().unwrap_or_default();
         if field(query, "transport") == Some("websocket") {
+            poller.upgrade().await;
             tcp.meter();
-            line.succeed(tcp);
+            poller.line.succeed(tcp);
             return self.engine(request).await;
         }
         if request.method() == Method::POST {
-            // Back-pressure: the body is not read, and the client does not send the next one.
-            line.readable().await;
-            return self.engine(request).await;
+            // Back-pressure: the body is read no further, and the client does not send the next one.
+            let line = poller.line.clone();
+            return self.engine(request.map(|body| GatedBody::new(body, line))).await;
+        }
+        if let Some(packets) = poller.leftover() {
+            return packets_answer(packets);
         }
         tokio::select! {
             biased;
-            answer = self.engine(request) => answer,
-            () = line.closed() => closing(),
+            answer = self.engine(request) => fetched(&poller, answer).await,
+            () = poller.line.closed() => closing(),
         }
     }
 
-    async fn engine(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn engine<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + std::fmt::Debug + 'static,
+        B::Error: std::fmt::Debug,
+    {
         let service = self.engine.service.clone();
-        match tower::ServiceExt::<Request<Incoming>>::oneshot(service, request).await {
+        match tower::ServiceExt::<Request<B>>::oneshot(service, request).await {
             Ok(response) => response.map(Body::new),
             Err(never) => match never {},
         }
     }
 }
 
-/// One field of a query that needs no decoding.
-pub fn field<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix(name).and_then(|rest| rest.strip_prefix('=')))
+/// What the engine answered to a poll, in parts that every client can decode.
+async fn fetched(poller: &Poller, answer: Response<Body>) -> Response<Body> {
+    if answer.status() != StatusCode::OK {
+        return answer;
+    }
+    match http_body_util::BodyExt::collect(answer.into_body()).await {
+        Ok(body) => packets_answer(poller.answer(body.to_bytes())),
+        Err(_) => closing(),
+    }
 }
 
-/// Engine.IO's close packet: a stock client takes it for a lost transport and comes back.
+fn packets_answer(packets: Bytes) -> Response<Body> {
+    text(StatusCode::OK, "text/plain; charset=UTF-8", packets)
+}
+
+/// One field of a query that needs no decoding.
+pub fn field<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    query.split('&').find_map(|pair| pair.strip_prefix(name).and_then(|rest| rest.strip_prefix('=')))
+}
+
+/// Ends a polling session so that its client comes back by itself. Not by Engine.IO's close packet:
+/// python-engineio takes that for a farewell.
 fn closing() -> Response<Body> {
-    text(StatusCode::OK, "text/plain; charset=UTF-8", Bytes::from_static(b"1"))
+    let message = "The session has ended. Connect again.";
+    refusal(&Refused { status: StatusCode::SERVICE_UNAVAILABLE, message })
 }
 
 fn refusal(refused: &Refused) -> Response<Body> {
     let body = serde_json::json!({ "code": refused.status.as_u16(), "message": refused.message });
-    text(refused.status, "application/json", body.to_string().into())
+    let mut response = text(refused.status, "application/json", body.to_string().into());
+    if refused.is_temporary() {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    response
 }
 
 fn text(status: StatusCode, kind: &'static str, body: Bytes) -> Response<Body> {

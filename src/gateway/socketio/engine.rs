@@ -21,9 +21,7 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::{AckSender, SocketRef};
-use socketioxide::handler::{
-    ConnectHandler, DisconnectHandler, FromMessageParts, MessageHandler, Value,
-};
+use socketioxide::handler::{ConnectHandler, DisconnectHandler, FromMessageParts, MessageHandler, Value};
 use socketioxide::service::SocketIoService;
 use socketioxide::socket::{DisconnectReason, Socket};
 use socketioxide::{ParserConfig, SendError, SocketError, SocketIo, TransportType};
@@ -83,6 +81,8 @@ struct Shared {
     protocol: Arc<dyn Protocol>,
     metrics: Arc<Metrics>,
     events_per_second: f64,
+    max_message_bytes: usize,
+    backlog: u32,
     on_polling: OnPolling,
 }
 
@@ -112,14 +112,22 @@ impl Engine {
             .upgrade_timeout(Duration::from_millis(settings.upgrade_timeout_ms))
             .connect_timeout(Duration::from_millis(settings.connect_timeout_ms))
             .max_buffer_size(settings.send_buffer)
-            .max_payload(limits.max_message_bytes as u64)
+            .max_payload(limits.max_request_bytes as u64)
             .ws_read_buffer_size(512)
             .ws_max_message_size(limits.max_message_bytes)
             .ws_max_frame_size(limits.max_message_bytes)
             .with_parser(parser)
             .build_with_inner_svc(Nowhere);
         let events_per_second = f64::from(limits.events_per_second.max(1));
-        let shared = Shared { hub, protocol, metrics, events_per_second, on_polling };
+        let shared = Shared {
+            hub,
+            protocol,
+            metrics,
+            events_per_second,
+            max_message_bytes: limits.max_message_bytes,
+            backlog: u32::try_from(settings.send_buffer / 4).unwrap_or(u32::MAX).max(1),
+            on_polling,
+        };
         io.ns("/", Namespace(Arc::new(shared)));
         Self { service, _io: io }
     }
@@ -200,7 +208,8 @@ impl Inbound {
         };
         let early = std::mem::take(early);
         let sid = socket.id.to_string();
-        let outlet = Wire { socket: SocketRef::from(socket.clone()), line: peer.line.clone() };
+        let (line, backlog) = (peer.line.clone(), self.shared.backlog);
+        let outlet = Wire { socket: SocketRef::from(socket.clone()), line, backlog };
         if outlet.transport() == Transport::Polling {
             (self.shared.on_polling)(&sid, Some(peer.line.clone()));
         }
@@ -270,6 +279,11 @@ impl MessageHandler<LocalAdapter, Direct> for Events {
             };
             let Some(connection) = connection else { return };
             if let Some(peer) = socket.req_parts().extensions.get::<Arc<Peer>>() {
+                // WebSocket messages have met this limit before; polling requests may hold many.
+                if value.as_str().is_some_and(|text| text.len() > self.0.shared.max_message_bytes) {
+                    peer.line.cut();
+                    return;
+                }
                 self.0.count(&mut gate, &connection, &peer.line);
             }
             connection
@@ -299,12 +313,19 @@ impl DisconnectHandler<LocalAdapter, Direct> for Departure {
 struct Wire {
     socket: SocketRef,
     line: Arc<Line>,
+    /// So many packets may wait for a polling client before it is read no further.
+    backlog: u32,
 }
 
 impl Outlet for Wire {
     fn push(&self, event: &str, payload: &RawValue) -> Result<(), PushError> {
         match self.socket.emit(event, payload) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                if self.transport() == Transport::Polling {
+                    self.line.waiting(self.backlog);
+                }
+                Ok(())
+            }
             Err(SendError::Socket(SocketError::InternalChannelFull)) => Err(PushError::Full),
             Err(SendError::Socket(SocketError::Closed)) => Err(PushError::Gone),
             Err(SendError::Serialize(fault)) => {

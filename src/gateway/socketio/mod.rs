@@ -6,6 +6,7 @@ mod admission;
 mod booking;
 mod door;
 mod engine;
+mod polling;
 mod wire;
 
 use std::sync::Arc;

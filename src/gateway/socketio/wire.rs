@@ -256,8 +256,8 @@ fn checked<'a>(given: &BookingIn<'a>) -> Result<Booking<'a>, Fault> {
     let facilitator_id = required(given.facilitator_id, "facilitator_id")?;
     key(booking_id, "booking_id")?;
     let facilitator = user_id(facilitator_id, "facilitator_id")?;
-    let person: UserIn<'_> =
-        object(Some(user)).map_err(|_| Fault::Invalid("user", "It must be an object with id, name and email."))?;
+    let person: UserIn<'_> = object(Some(user))
+        .map_err(|_| Fault::Invalid("user", "It must be an object with id, name and email."))?;
     key(required(person.id, "user.id")?, "user.id")?;
     let name = text(required(person.name, "user.name")?, "user.name")?;
     text(required(person.email, "user.email")?, "user.email")?;
@@ -269,9 +269,9 @@ fn checked<'a>(given: &BookingIn<'a>) -> Result<Booking<'a>, Fault> {
     let idempotency_key = match given.idempotency_key {
         None => None,
         Some(raw) => Some(
-            scalar::<String>(raw).filter(|key| (1..=LONGEST_KEY).contains(&key.len())).ok_or(
-                Fault::Invalid("idempotency_key", "It must be a string of 1 to 255 bytes."),
-            )?,
+            scalar::<String>(raw)
+                .filter(|key| (1..=LONGEST_KEY).contains(&key.len()))
+                .ok_or(Fault::Invalid("idempotency_key", "It must be a string of 1 to 255 bytes."))?,
         ),
     };
     Ok(Booking {
@@ -500,8 +500,16 @@ mod tests {
     #[test]
     fn every_required_field_is_named_when_it_is_missing_or_null() {
         for path in [
-            "booking_id", "user", "session", "facilitator_id", "user.id", "user.name", "user.email",
-            "session.id", "session.title", "session.start_time",
+            "booking_id",
+            "user",
+            "session",
+            "facilitator_id",
+            "user.id",
+            "user.name",
+            "user.email",
+            "session.id",
+            "session.title",
+            "session.start_time",
         ] {
             let pointer = format!("/{}", path.replace('.', "/"));
             let mut nulled = good();
@@ -518,13 +526,25 @@ mod tests {
     #[test]
     fn fields_of_the_wrong_kind_are_named() {
         for (path, value) in [
-            ("booking_id", json!({})), ("booking_id", json!(true)), ("booking_id", json!("x".repeat(300))),
-            ("facilitator_id", json!([2])), ("facilitator_id", json!(2.5)), ("facilitator_id", json!("")),
-            ("facilitator_id", json!("a\u{7}")), ("facilitator_id", json!("x".repeat(200))),
-            ("user", json!("Jane")), ("user", json!(["Jane"])), ("user.id", json!([])),
-            ("user.name", json!(5)), ("user.name", json!("a\u{0}")), ("user.email", json!({})),
-            ("session", json!(1)), ("session.id", json!(false)), ("session.title", json!([])),
-            ("session.start_time", json!(1705309200)), ("session.start_time", json!("tomorrow")),
+            ("booking_id", json!({})),
+            ("booking_id", json!(true)),
+            ("booking_id", json!("x".repeat(300))),
+            ("facilitator_id", json!([2])),
+            ("facilitator_id", json!(2.5)),
+            ("facilitator_id", json!("")),
+            ("facilitator_id", json!("a\u{7}")),
+            ("facilitator_id", json!("x".repeat(200))),
+            ("user", json!("Jane")),
+            ("user", json!(["Jane"])),
+            ("user.id", json!([])),
+            ("user.name", json!(5)),
+            ("user.name", json!("a\u{0}")),
+            ("user.email", json!({})),
+            ("session", json!(1)),
+            ("session.id", json!(false)),
+            ("session.title", json!([])),
+            ("session.start_time", json!(1705309200)),
+            ("session.start_time", json!("tomorrow")),
             ("session.start_time", json!("99999-01-01T00:00:00")),
         ] {
             let mut wrong = good();
@@ -544,8 +564,13 @@ mod tests {
     fn a_notification_looks_as_the_seed_says() {
         let (_, message, data) = check(&good()).unwrap();
         let created_at = Timestamp::from_micros(1_705_246_200_000_000);
-        let notification =
-            Notification { id: NotificationId(456), kind: "new_booking".to_owned(), message, data, created_at };
+        let notification = Notification {
+            id: NotificationId(456),
+            kind: "new_booking".to_owned(),
+            message,
+            data,
+            created_at,
+        };
         let live: Value = serde_json::from_str(live(&notification).get()).unwrap();
         assert_eq!(live["type"], "new_booking");
         assert_eq!(live["booking_id"], 123);

@@ -43,11 +43,7 @@ pub async fn checkout(pool: &Pool) -> Result<Object<AsyncPgConnection>, StoreErr
 }
 
 /// Starts the writer.
-pub async fn start_writer(
-    url: &str,
-    batch: usize,
-    metrics: Arc<Metrics>,
-) -> Result<Writer, StoreError> {
+pub async fn start_writer(url: &str, batch: usize, metrics: Arc<Metrics>) -> Result<Writer, StoreError> {
     let connection = AsyncPgConnection::establish(url)
         .await
         .map_err(|fault| StoreError::Unreachable(fault.to_string()))?;
@@ -68,10 +64,7 @@ async fn write(mut connection: AsyncPgConnection, mut inlet: Inlet) {
 }
 
 /// Commits all of `writes`, or, if that fails, each on its own.
-async fn commit(
-    connection: &mut AsyncPgConnection,
-    writes: &[Write],
-) -> Vec<Result<Written, StoreError>> {
+async fn commit(connection: &mut AsyncPgConnection, writes: &[Write]) -> Vec<Result<Written, StoreError>> {
     match together(connection, writes).await {
         Ok(written) => written.into_iter().map(Ok).collect(),
         Err(fault) => {
@@ -93,6 +86,6 @@ async fn together(
     writes: &[Write],
 ) -> Result<Vec<Written>, diesel::result::Error> {
     connection
-        .transaction(async |connection| writing::apply(connection, writes).await)
+        .transaction(async |connection| writing::apply(connection, &mut writing::Memory, writes).await)
         .await
 }

@@ -23,17 +23,22 @@ use crate::store::types::{At, UuidColumn};
 mod commit;
 pub use commit::apply;
 
-/// Numbers for new notifications: the database gives them.
-struct Ids;
+/// What the writer knows without asking: nothing, since other nodes write too.
+#[derive(Default)]
+pub struct Memory;
 
-impl Ids {
-    async fn begin(_: &mut Connection) -> QueryResult<Self> {
-        Ok(Self)
+impl Memory {
+    async fn begin(&mut self, _: &mut Connection) -> QueryResult<()> {
+        Ok(())
     }
 }
 
 /// Stores the content; `None` if its idempotency key is taken.
-async fn insert(connection: &mut Connection, _: &mut Ids, new: &NewNotification) -> QueryResult<Option<i64>> {
+async fn insert(
+    connection: &mut Connection,
+    _: &mut Memory,
+    new: &NewNotification,
+) -> QueryResult<Option<i64>> {
     diesel::insert_into(notifications::table)
         .values((
             notifications::uuid.eq(UuidColumn(new.uuid)),
@@ -44,8 +49,7 @@ async fn insert(connection: &mut Connection, _: &mut Ids, new: &NewNotification)
             notifications::message.eq(&new.message),
             notifications::data.eq(&new.data),
             notifications::idempotency_key.eq(new.idempotency.as_ref().map(|same| same.key.as_slice())),
-            notifications::request_digest
-                .eq(new.idempotency.as_ref().map(|same| same.request.0.as_slice())),
+            notifications::request_digest.eq(new.idempotency.as_ref().map(|same| same.request.0.as_slice())),
             notifications::created_at.eq(At(new.created_at)),
         ))
         .on_conflict_do_nothing()
@@ -57,7 +61,12 @@ async fn insert(connection: &mut Connection, _: &mut Ids, new: &NewNotification)
 
 /// Reserves `many` places for `recipient`: its row, and the last place taken before. The row stays
 /// locked until the commit, so places are given in commit order.
-async fn advance(connection: &mut Connection, recipient: &Recipient, many: usize) -> QueryResult<(i64, i64)> {
+async fn advance(
+    connection: &mut Connection,
+    _: &mut Memory,
+    recipient: &Recipient,
+    many: usize,
+) -> QueryResult<(i64, i64)> {
     let many = i64::try_from(many).unwrap_or(i64::MAX);
     let (row, last): (i64, i64) = diesel::insert_into(recipients::table)
         .values((

@@ -43,9 +43,8 @@ const READER_PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA query_only = ON
     PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;";
 
 fn open(path: &Path, pragmas: &str) -> Result<SqliteConnection, StoreError> {
-    let unreachable = |fault: &dyn std::fmt::Display| {
-        StoreError::Unreachable(format!("{} ({fault})", path.display()))
-    };
+    let unreachable =
+        |fault: &dyn std::fmt::Display| StoreError::Unreachable(format!("{} ({fault})", path.display()));
     let file = path.to_string_lossy();
     let mut connection = SqliteConnection::establish(&file).map_err(|fault| unreachable(&fault))?;
     connection.batch_execute(pragmas).map_err(|fault| unreachable(&fault))?;
@@ -73,9 +72,8 @@ impl FileLock {
                 StoreError::Unreachable(format!("cannot make {} ({fault})", folder.display()))
             })?;
         }
-        let file = File::create(&lock).map_err(|fault| {
-            StoreError::Unreachable(format!("cannot write {} ({fault})", lock.display()))
-        })?;
+        let file = File::create(&lock)
+            .map_err(|fault| StoreError::Unreachable(format!("cannot write {} ({fault})", lock.display())))?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(_) => Err(StoreError::Unreachable(format!(
@@ -118,11 +116,7 @@ pub async fn checkout(pool: &Pool) -> Result<Object<ReadConnection>, StoreError>
 
 /// Starts the writer. Rows of connections that a crash left behind are removed first: this process
 /// holds the file alone, so nobody is connected yet.
-pub async fn start_writer(
-    path: &Path,
-    batch: usize,
-    metrics: Arc<Metrics>,
-) -> Result<Writer, StoreError> {
+pub async fn start_writer(path: &Path, batch: usize, metrics: Arc<Metrics>) -> Result<Writer, StoreError> {
     let path = path.to_owned();
     let (lock, connection) = tokio::task::spawn_blocking(move || {
         let lock = FileLock::take(&path)?;
@@ -141,11 +135,12 @@ pub async fn start_writer(
 }
 
 fn write(mut connection: SqliteConnection, mut inlet: Inlet, _lock: FileLock) {
+    let mut memory = writing::Memory::default();
     while let Some(batch) = inlet.next_blocking() {
         let (writes, done): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|Job { write, done }| (write, done)).unzip();
         let started = Instant::now();
-        let outcomes = commit(&mut connection, &writes);
+        let outcomes = commit(&mut connection, &mut memory, &writes);
         inlet.committed(writes.len(), started);
         inlet.report(done.into_iter().zip(outcomes).collect());
     }
@@ -155,13 +150,19 @@ fn write(mut connection: SqliteConnection, mut inlet: Inlet, _lock: FileLock) {
 /// take the others with it.
 fn commit(
     connection: &mut SqliteConnection,
+    memory: &mut writing::Memory,
     writes: &[Write],
 ) -> Vec<Result<Written, StoreError>> {
     if writes.iter().all(|write| matches!(write, Write::Barrier)) {
         return writes.iter().map(|_| Ok(Written::Done)).collect();
     }
     let mut together = |writes: &[Write]| {
-        connection.immediate_transaction(|connection| writing::apply(connection, writes))
+        let outcome =
+            connection.immediate_transaction(|connection| writing::apply(connection, memory, writes));
+        if outcome.is_err() {
+            *memory = writing::Memory::default();
+        }
+        outcome
     };
     match together(writes) {
         Ok(written) => written.into_iter().map(Ok).collect(),

@@ -11,6 +11,8 @@ macro_rules! body {
     };
 }
 
+use std::collections::HashMap;
+
 use diesel::RunQueryDsl;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Connection;
@@ -31,27 +33,40 @@ diesel::table! {
     }
 }
 
-/// Numbers for new notifications. This process writes alone, so it can count; asking each row for its
-/// number (`RETURNING`) costs more than storing it.
-struct Ids {
-    last: i64,
+/// Recipients remembered at most; beyond them it starts anew.
+const REMEMBERED: usize = 100_000;
+
+/// What the writer knows without asking: this process writes alone, so nobody else changes it. Forgotten
+/// when a transaction fails. Asking each row for its number (`RETURNING`) costs more than storing it.
+#[derive(Default)]
+pub struct Memory {
+    last_notification: Option<i64>,
+    /// A recipient's row, and the last place taken in its inbox.
+    recipients: HashMap<Recipient, (i64, i64)>,
 }
 
-impl Ids {
-    fn begin(connection: &mut Connection) -> QueryResult<Self> {
-        let last = sqlite_sequence::table
-            .filter(sqlite_sequence::name.eq("notifications"))
-            .select(sqlite_sequence::seq)
-            .first(connection)
-            .optional()?;
-        Ok(Self { last: last.unwrap_or(0) })
+impl Memory {
+    fn begin(&mut self, connection: &mut Connection) -> QueryResult<()> {
+        if self.last_notification.is_none() {
+            let last: Option<i64> = sqlite_sequence::table
+                .filter(sqlite_sequence::name.eq("notifications"))
+                .select(sqlite_sequence::seq)
+                .get_result(connection)
+                .optional()?;
+            self.last_notification = Some(last.unwrap_or(0));
+        }
+        Ok(())
     }
 }
 
 /// Stores the content; `None` if its idempotency key is taken.
-fn insert(connection: &mut Connection, ids: &mut Ids, new: &NewNotification) -> QueryResult<Option<i64>> {
-    let id = ids.last + 1;
-    let stored = diesel::insert_into(notifications::table)
+fn insert(
+    connection: &mut Connection,
+    memory: &mut Memory,
+    new: &NewNotification,
+) -> QueryResult<Option<i64>> {
+    let id = memory.last_notification.unwrap_or(0) + 1;
+    let stored = diesel::insert_or_ignore_into(notifications::table)
         .values((
             notifications::id.eq(id),
             notifications::uuid.eq(UuidColumn(new.uuid)),
@@ -62,42 +77,57 @@ fn insert(connection: &mut Connection, ids: &mut Ids, new: &NewNotification) -> 
             notifications::message.eq(&new.message),
             notifications::data.eq(&new.data),
             notifications::idempotency_key.eq(new.idempotency.as_ref().map(|same| same.key.as_slice())),
-            notifications::request_digest
-                .eq(new.idempotency.as_ref().map(|same| same.request.0.as_slice())),
+            notifications::request_digest.eq(new.idempotency.as_ref().map(|same| same.request.0.as_slice())),
             notifications::created_at.eq(At(new.created_at)),
         ))
-        .on_conflict_do_nothing()
         .execute(connection)?;
     if stored == 0 {
         return Ok(None);
     }
-    ids.last = id;
+    memory.last_notification = Some(id);
     Ok(Some(id))
 }
 
-/// Reserves `many` places for `recipient`: its row, and the last place taken before. In three plain
-/// statements: an upsert is prepared anew each time, which costs more.
-fn advance(connection: &mut Connection, recipient: &Recipient, many: usize) -> QueryResult<(i64, i64)> {
+/// Reserves `many` places for `recipient`: its row, and the last place taken before. Not one upsert:
+/// diesel prepares that anew each time, which costs more than all of this.
+fn advance(
+    connection: &mut Connection,
+    memory: &mut Memory,
+    recipient: &Recipient,
+    many: usize,
+) -> QueryResult<(i64, i64)> {
     let many = i64::try_from(many).unwrap_or(i64::MAX);
-    let known: Option<(i64, i64)> = recipients::table
-        .filter(recipients::tenant.eq(recipient.tenant.as_str()))
-        .filter(recipients::user_id.eq(recipient.user.as_str()))
-        .select((recipients::id, recipients::last_position))
-        .first(connection)
-        .optional()?;
-    if let Some((row, last)) = known {
-        diesel::update(recipients::table.find(row))
-            .set(recipients::last_position.eq(last + many))
-            .execute(connection)?;
-        return Ok((row, last));
+    if memory.recipients.len() >= REMEMBERED {
+        memory.recipients.clear();
     }
-    let row = diesel::insert_into(recipients::table)
-        .values((
-            recipients::tenant.eq(recipient.tenant.as_str()),
-            recipients::user_id.eq(recipient.user.as_str()),
-            recipients::last_position.eq(many),
-        ))
-        .returning(recipients::id)
-        .get_result(connection)?;
-    Ok((row, 0))
+    let known = match memory.recipients.get(recipient) {
+        Some(known) => Some(*known),
+        None => recipients::table
+            .filter(recipients::tenant.eq(recipient.tenant.as_str()))
+            .filter(recipients::user_id.eq(recipient.user.as_str()))
+            .select((recipients::id, recipients::last_position))
+            .get_result(connection)
+            .optional()?,
+    };
+    let (row, last) = match known {
+        Some((row, last)) => {
+            diesel::update(recipients::table.find(row))
+                .set(recipients::last_position.eq(last + many))
+                .execute(connection)?;
+            (row, last)
+        }
+        None => {
+            let row = diesel::insert_into(recipients::table)
+                .values((
+                    recipients::tenant.eq(recipient.tenant.as_str()),
+                    recipients::user_id.eq(recipient.user.as_str()),
+                    recipients::last_position.eq(many),
+                ))
+                .returning(recipients::id)
+                .get_result(connection)?;
+            (row, 0)
+        }
+    };
+    memory.recipients.insert(recipient.clone(), (row, last + many));
+    Ok((row, last))
 }

@@ -1,0 +1,221 @@
+//! What polling clients need besides the engine: back-pressure within a request, answers that every
+//! client can decode, and a way to be sent back.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use hyper::body::Incoming;
+use tokio::sync::Notify;
+use tokio::time::{Sleep, sleep};
+
+use crate::realtime::{Gate, Line};
+
+/// Packets in one answer: python-engineio refuses more.
+const MOST_PACKETS: usize = 16;
+/// What separates them (Engine.IO 4).
+const SEPARATOR: u8 = 0x1e;
+/// A body is handed on in pieces of this many bytes, so that it can be held in between.
+const PIECE: usize = 4 * 1024;
+/// A client that sends nothing of the body it announced for this long is given up.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Polling clients, by session id.
+#[derive(Clone, Default)]
+pub struct Pollers(Arc<Mutex<HashMap<String, Arc<Poller>>>>);
+
+impl Pollers {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Poller>>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// A client has joined by polling.
+    pub fn joined(&self, sid: &str, line: Arc<Line>) {
+        let poller = Poller { line, rest: Mutex::default(), drained: Notify::new() };
+        self.lock().insert(sid.to_owned(), Arc::new(poller));
+    }
+
+    /// It has left.
+    pub fn left(&self, sid: &str) {
+        self.lock().remove(sid);
+    }
+
+    /// The client of this session.
+    pub fn get(&self, sid: &str) -> Option<Arc<Poller>> {
+        self.lock().get(sid).cloned()
+    }
+}
+
+#[derive(Default)]
+struct Rest {
+    /// Encoded packets that the next answers carry.
+    packets: Bytes,
+    /// It becomes a WebSocket: it will not poll for long, so nothing may be kept back.
+    upgrading: bool,
+}
+
+/// One polling client.
+pub struct Poller {
+    /// Its valve.
+    pub line: Arc<Line>,
+    rest: Mutex<Rest>,
+    drained: Notify,
+}
+
+impl Poller {
+    fn rest(&self) -> MutexGuard<'_, Rest> {
+        self.rest.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The next answer, if an earlier one left something over.
+    pub fn leftover(&self) -> Option<Bytes> {
+        let mut rest = self.rest();
+        if rest.packets.is_empty() {
+            return None;
+        }
+        let packets = std::mem::take(&mut rest.packets);
+        Some(self.cut(&mut rest, packets))
+    }
+
+    /// What of `packets` is answered now; the rest is kept for the next request.
+    pub fn answer(&self, packets: Bytes) -> Bytes {
+        self.cut(&mut self.rest(), packets)
+    }
+
+    fn cut(&self, rest: &mut Rest, packets: Bytes) -> Bytes {
+        let mut separators =
+            packets.iter().enumerate().filter(|(_, byte)| **byte == SEPARATOR).map(|(at, _)| at);
+        let now = match separators.nth(MOST_PACKETS - 1) {
+            Some(end) if !rest.upgrading => {
+                rest.packets = packets.slice(end + 1..);
+                packets.slice(..end)
+            }
+            _ => packets,
+        };
+        if rest.packets.is_empty() {
+            self.line.fetched();
+            self.drained.notify_waiters();
+        }
+        now
+    }
+
+    /// The client begins to upgrade: waits until it has fetched what was kept back.
+    pub async fn upgrade(&self) {
+        loop {
+            let mut drained = std::pin::pin!(self.drained.notified());
+            drained.as_mut().enable();
+            {
+                let mut rest = self.rest();
+                rest.upgrading = true;
+                if rest.packets.is_empty() {
+                    return;
+                }
+            }
+            tokio::select! {
+                () = drained => {}
+                () = self.line.closed() => return,
+            }
+        }
+    }
+}
+
+/// The body of a polling request, behind the client's valve.
+pub struct GatedBody {
+    inner: Incoming,
+    gate: Gate,
+    /// Read, and not yet handed on.
+    piece: Bytes,
+    idle: Option<Pin<Box<Sleep>>>,
+}
+
+impl GatedBody {
+    /// Puts `line` in front of `inner`.
+    pub fn new(inner: Incoming, line: Arc<Line>) -> Self {
+        Self { inner, gate: Gate::new(line), piece: Bytes::new(), idle: None }
+    }
+}
+
+impl fmt::Debug for GatedBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GatedBody")
+    }
+}
+
+impl Body for GatedBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let this = &mut *self;
+        ready!(this.gate.poll(context));
+        if this.gate.line().is_closed() {
+            return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
+        }
+        if this.piece.is_empty() {
+            match Pin::new(&mut this.inner).poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => this.piece = data,
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                Poll::Ready(Some(Err(fault))) => return Poll::Ready(Some(Err(io::Error::other(fault)))),
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => {
+                    let idle = this.idle.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
+                    ready!(idle.as_mut().poll(context));
+                    return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
+                }
+            }
+            this.idle = None;
+        }
+        let piece = this.piece.split_to(this.piece.len().min(PIECE));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn poller() -> Poller {
+        Poller { line: Arc::default(), rest: Mutex::default(), drained: Notify::new() }
+    }
+
+    fn packets(from: usize, to: usize) -> Bytes {
+        (from..to).map(|number| format!("4{number}")).collect::<Vec<_>>().join("\u{1e}").into()
+    }
+
+    #[test]
+    fn long_answers_come_in_parts_and_in_order() {
+        let poller = poller();
+        assert_eq!(poller.answer(packets(0, 16)), packets(0, 16));
+        assert_eq!(poller.leftover(), None);
+        assert_eq!(poller.answer(packets(0, 40)), packets(0, 16));
+        assert_eq!(poller.leftover(), Some(packets(16, 32)));
+        assert_eq!(poller.leftover(), Some(packets(32, 40)));
+        assert_eq!(poller.leftover(), None);
+    }
+
+    #[tokio::test]
+    async fn an_upgrade_waits_for_what_was_kept_back() {
+        let poller = Arc::new(poller());
+        poller.answer(packets(0, 60));
+        let upgrade = tokio::spawn({
+            let poller = poller.clone();
+            async move { poller.upgrade().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!upgrade.is_finished());
+        assert_eq!(poller.leftover(), Some(packets(16, 60)), "all of it at once");
+        assert!(upgrade.await.is_ok());
+        assert_eq!(poller.answer(packets(0, 20)), packets(0, 20));
+    }
+}
