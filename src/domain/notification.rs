@@ -19,8 +19,8 @@ impl fmt::Display for NotificationId {
     }
 }
 
-/// The place of an inbox entry in its recipient's inbox: counted per recipient, in commit order,
-/// from 1. Never shown outside.
+/// The place of an inbox entry in its recipient's inbox: ascending in the order of commits, not
+/// necessarily without gaps. Never shown outside.
 pub type Position = i64;
 
 /// 128 bits of SHA-256 over parts that are kept apart by their lengths.

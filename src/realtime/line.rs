@@ -96,15 +96,16 @@ impl Line {
     /// One more packet waits for the client to fetch it; from `most` on it is read no further, because
     /// it would only get more answers.
     pub fn waiting(&self, most: u32) {
-        if self.unfetched.fetch_add(1, Ordering::AcqRel) + 1 == most {
+        if self.unfetched.fetch_add(1, Ordering::AcqRel) + 1 >= most {
             self.set(BACKLOGGED);
         }
     }
 
-    /// The client has fetched everything that waited.
-    pub fn fetched(&self) {
-        self.unfetched.store(0, Ordering::Release);
-        if self.has(BACKLOGGED) {
+    /// The client has fetched `packets` (some of which were never counted: pings, for one).
+    pub fn fetched(&self, packets: u32, most: u32) {
+        let left = |unfetched: u32| Some(unfetched.saturating_sub(packets));
+        let before = self.unfetched.fetch_update(Ordering::AcqRel, Ordering::Acquire, left);
+        if before.unwrap_or_else(|same| same).saturating_sub(packets) < most && self.has(BACKLOGGED) {
             self.clear(BACKLOGGED);
         }
     }
@@ -273,7 +274,7 @@ mod tests {
         assert!(line.is_held());
         line.resume();
         assert!(line.is_held(), "requests in flight are another matter");
-        line.fetched();
+        line.fetched(1, 2);
         assert!(!line.is_held());
         line.pause();
         let waiter = tokio::spawn({

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use diesel::prelude::*;
 
-use super::{Connection, Memory, RunQueryDsl, advance, insert};
+use super::{Connection, Memory, RunQueryDsl, insert, next_position, place, reserve};
 use crate::domain::{Accepted, NewNotification, NotificationId, Recipient, Timestamp};
-use crate::store::schema::{connections, inbox, notifications, recipients};
+use crate::store::schema::{connections, inbox, notifications};
 use crate::store::types::At;
 use crate::store::{Presence, Sent, Write, Written};
 
@@ -42,14 +42,12 @@ body! {
         }
         // Recipients in sorted order: two batches on two nodes cannot deadlock.
         for (recipient, entries) in fresh {
-            let (row, mut position) = wait!(advance(connection, memory, recipient, entries.len()))?;
+            let (row, mut last) = wait!(reserve(connection, memory, recipient, entries.len()))?;
             for index in entries {
-                position += 1;
-                if let Written::Accepted(Accepted::New { id, recipient, position: place }) =
-                    &mut written[index]
-                {
-                    (*recipient, *place) = (row, position);
-                    wait!(entry(connection, row, position, *id))?;
+                if let Written::Accepted(Accepted::New { id, recipient, position }) = &mut written[index] {
+                    *recipient = row;
+                    *position = next_position(&mut last, *id);
+                    wait!(entry(connection, row, *position, *id))?;
                 }
             }
         }
@@ -75,7 +73,7 @@ body! {
                 return Err(diesel::result::Error::NotFound);
             };
             let (id, request, created_at, delivered_at) =
-                wait!(earlier(connection, &same.key))?;
+                wait!(earlier(connection, &same.key, &new.recipient))?;
             if created_at < window_start {
                 wait!(diesel::update(notifications::table.find(id.0))
                     .set(notifications::idempotency_key.eq(None::<&[u8]>))
@@ -94,21 +92,23 @@ body! {
 type Earlier = (NotificationId, Option<Vec<u8>>, Timestamp, Option<Timestamp>);
 
 body! {
-    fn earlier(connection: &mut Connection, key: &[u8]) -> QueryResult<Earlier> {
-        let (id, request, created_at, sent_at, confirmed_at) =
+    /// What was accepted under this key, and when it was delivered to `recipient`, if it was.
+    fn earlier(connection: &mut Connection, key: &[u8], recipient: &Recipient) -> QueryResult<Earlier> {
+        let (id, request, created_at) =
             wait!(notifications::table
-                .inner_join(inbox::table)
                 .filter(notifications::idempotency_key.eq(key))
-                .select((
-                    notifications::id,
-                    notifications::request_digest,
-                    notifications::created_at,
-                    inbox::sent_at,
-                    inbox::confirmed_at,
-                ))
-                .get_result::<(i64, Option<Vec<u8>>, At, Option<At>, Option<At>)>(connection))?;
-        let delivered_at = sent_at.or(confirmed_at).map(|at| at.0);
-        Ok((NotificationId(id), request, created_at.0, delivered_at))
+                .select((notifications::id, notifications::request_digest, notifications::created_at))
+                .get_result::<(i64, Option<Vec<u8>>, At)>(connection))?;
+        let id = NotificationId(id);
+        let mut delivered_at = None;
+        if let Some((row, position)) = wait!(place(connection, recipient, id))? {
+            let (sent_at, confirmed_at) = wait!(inbox::table
+                .find((row, position))
+                .select((inbox::sent_at, inbox::confirmed_at))
+                .get_result::<(Option<At>, Option<At>)>(connection))?;
+            delivered_at = sent_at.or(confirmed_at).map(|at| at.0);
+        }
+        Ok((id, request, created_at.0, delivered_at))
     }
 }
 
@@ -154,23 +154,13 @@ body! {
         notification: NotificationId,
         at: Timestamp,
     ) -> QueryResult<bool> {
-        let found: Option<(i64, i64, Option<At>, Option<At>)> = wait!(inbox::table
-            .inner_join(recipients::table)
-            .filter(inbox::notification_id.eq(notification.0))
-            .filter(recipients::tenant.eq(recipient.tenant.as_str()))
-            .filter(recipients::user_id.eq(recipient.user.as_str()))
-            .filter(inbox::deleted_at.is_null())
-            .select((
-                inbox::recipient_id,
-                inbox::position,
-                inbox::read_at,
-                inbox::confirmed_at,
-            ))
-            .get_result(connection))
-        .optional()?;
-        let Some((row, position, read_at, confirmed_at)) = found else {
+        let Some((row, position)) = wait!(place(connection, recipient, notification))? else {
             return Ok(false);
         };
+        let (read_at, confirmed_at) = wait!(inbox::table
+            .find((row, position))
+            .select((inbox::read_at, inbox::confirmed_at))
+            .get_result::<(Option<At>, Option<At>)>(connection))?;
         let entry = inbox::table.find((row, position));
         if confirmed_at.is_none() {
             wait!(diesel::update(entry)

@@ -16,12 +16,14 @@ CREATE TABLE notifications (
 CREATE UNIQUE INDEX notifications_idempotency_key ON notifications (idempotency_key)
     WHERE idempotency_key IS NOT NULL;
 
--- People, and how far their inbox has been filled.
+-- People.
 CREATE TABLE recipients (
     id            INTEGER PRIMARY KEY,
     tenant        TEXT    NOT NULL,
     user_id       TEXT    NOT NULL,
-    last_position BIGINT  NOT NULL
+    -- Not used here: one writer gives out notification numbers in the order of commits, so an entry's
+    -- position is its notification's number. (PostgreSQL counts here.)
+    last_position BIGINT  NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX recipients_user ON recipients (tenant, user_id);
 
@@ -37,7 +39,6 @@ CREATE TABLE inbox (
     deleted_at      BIGINT,
     PRIMARY KEY (recipient_id, position)
 ) WITHOUT ROWID;
-CREATE INDEX inbox_notification ON inbox (notification_id, recipient_id);
 CREATE INDEX inbox_pending ON inbox (recipient_id, position)
     WHERE confirmed_at IS NULL AND read_at IS NULL AND deleted_at IS NULL;
 

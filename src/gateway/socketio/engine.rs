@@ -86,6 +86,11 @@ struct Shared {
     on_polling: OnPolling,
 }
 
+/// So many packets may wait for a polling client before it is read no further.
+pub fn backlog(settings: &realtime::Settings) -> u32 {
+    u32::try_from(settings.send_buffer / 4).unwrap_or(u32::MAX).max(1)
+}
+
 /// The protocol engine.
 pub struct Engine {
     /// Where requests and streams go.
@@ -125,7 +130,7 @@ impl Engine {
             metrics,
             events_per_second,
             max_message_bytes: limits.max_message_bytes,
-            backlog: u32::try_from(settings.send_buffer / 4).unwrap_or(u32::MAX).max(1),
+            backlog: backlog(settings),
             on_polling,
         };
         io.ns("/", Namespace(Arc::new(shared)));
@@ -247,18 +252,26 @@ impl Inbound {
             return;
         };
         let ack = match ack {
-            Some(_) => wanted(socket, value, ack),
+            Some(_) => self.wanted(socket, value, ack),
             None => Ack::default(),
         };
         self.shared.protocol.event(connection, Event { name: &name, payload, ack });
     }
-}
 
-fn wanted(socket: &Arc<Socket>, value: &Value, ack: Option<i64>) -> Ack {
-    let mut value = value.clone();
-    match AckSender::<LocalAdapter>::from_message_parts(socket, &mut value, &ack) {
-        Ok(sender) => Ack::wanted(move |payload| drop(sender.send(payload))),
-        Err(never) => match never {},
+    fn wanted(&self, socket: &Arc<Socket>, value: &Value, ack: Option<i64>) -> Ack {
+        let backlog = self.shared.backlog;
+        let polling = socket.transport_type() == TransportType::Polling;
+        let peer = socket.req_parts().extensions.get::<Arc<Peer>>().filter(|_| polling).cloned();
+        match AckSender::<LocalAdapter>::from_message_parts(socket, &mut value.clone(), &ack) {
+            Ok(sender) => Ack::wanted(move |payload| {
+                if sender.send(payload).is_ok()
+                    && let Some(peer) = peer
+                {
+                    peer.line.waiting(backlog);
+                }
+            }),
+            Err(never) => match never {},
+        }
     }
 }
 

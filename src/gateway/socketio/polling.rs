@@ -21,23 +21,30 @@ use crate::realtime::{Gate, Line};
 const MOST_PACKETS: usize = 16;
 /// What separates them (Engine.IO 4).
 const SEPARATOR: u8 = 0x1e;
-/// A body is handed on in pieces of this many bytes, so that it can be held in between.
-const PIECE: usize = 4 * 1024;
 /// A client that sends nothing of the body it announced for this long is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Polling clients, by session id.
-#[derive(Clone, Default)]
-pub struct Pollers(Arc<Mutex<HashMap<String, Arc<Poller>>>>);
+#[derive(Clone)]
+pub struct Pollers {
+    clients: Arc<Mutex<HashMap<String, Arc<Poller>>>>,
+    backlog: u32,
+}
 
 impl Pollers {
+    /// Clients that have fetched less than `backlog` packets short of everything are read on.
+    pub fn new(backlog: u32) -> Self {
+        Self { clients: Arc::default(), backlog }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Poller>>> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.clients.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// A client has joined by polling.
     pub fn joined(&self, sid: &str, line: Arc<Line>) {
-        let poller = Poller { line, rest: Mutex::default(), drained: Notify::new() };
+        let (rest, drained) = (Mutex::default(), Notify::new());
+        let poller = Poller { line, backlog: self.backlog, rest, drained };
         self.lock().insert(sid.to_owned(), Arc::new(poller));
     }
 
@@ -64,6 +71,7 @@ struct Rest {
 pub struct Poller {
     /// Its valve.
     pub line: Arc<Line>,
+    backlog: u32,
     rest: Mutex<Rest>,
     drained: Notify,
 }
@@ -98,8 +106,9 @@ impl Poller {
             }
             _ => packets,
         };
+        let packets = now.iter().filter(|byte| **byte == SEPARATOR).count() + 1;
+        self.line.fetched(u32::try_from(packets).unwrap_or(u32::MAX), self.backlog);
         if rest.packets.is_empty() {
-            self.line.fetched();
             self.drained.notify_waiters();
         }
         now
@@ -176,7 +185,10 @@ impl Body for GatedBody {
             }
             this.idle = None;
         }
-        let piece = this.piece.split_to(this.piece.len().min(PIECE));
+        // One packet at a time: the engine takes a piece for each packet it handles, so that it can be
+        // held in between.
+        let end = this.piece.iter().position(|byte| *byte == SEPARATOR);
+        let piece = this.piece.split_to(end.map_or(this.piece.len(), |end| end + 1));
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 }
@@ -186,7 +198,7 @@ mod tests {
     use super::*;
 
     fn poller() -> Poller {
-        Poller { line: Arc::default(), rest: Mutex::default(), drained: Notify::new() }
+        Poller { line: Arc::default(), backlog: 8, rest: Mutex::default(), drained: Notify::new() }
     }
 
     fn packets(from: usize, to: usize) -> Bytes {

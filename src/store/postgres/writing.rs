@@ -11,12 +11,12 @@ macro_rules! body {
     };
 }
 
-use diesel::prelude::{ExpressionMethods, OptionalExtension, QueryResult};
+use diesel::prelude::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult};
 use diesel_async::AsyncPgConnection as Connection;
 use diesel_async::RunQueryDsl;
 
-use crate::domain::{NewNotification, Recipient};
-use crate::store::schema::{notifications, recipients};
+use crate::domain::{NewNotification, NotificationId, Recipient};
+use crate::store::schema::{inbox, notifications, recipients};
 use crate::store::types::{At, UuidColumn};
 
 #[path = "../commit.rs"]
@@ -61,7 +61,7 @@ async fn insert(
 
 /// Reserves `many` places for `recipient`: its row, and the last place taken before. The row stays
 /// locked until the commit, so places are given in commit order.
-async fn advance(
+async fn reserve(
     connection: &mut Connection,
     _: &mut Memory,
     recipient: &Recipient,
@@ -81,4 +81,28 @@ async fn advance(
         .get_result(connection)
         .await?;
     Ok((row, last - many))
+}
+
+/// Sequences commit out of order, so places are counted per recipient, in its locked row.
+const fn next_position(last: &mut i64, _: NotificationId) -> i64 {
+    *last += 1;
+    *last
+}
+
+/// Where `recipient` has `notification`, if it does.
+async fn place(
+    connection: &mut Connection,
+    recipient: &Recipient,
+    notification: NotificationId,
+) -> QueryResult<Option<(i64, i64)>> {
+    inbox::table
+        .inner_join(recipients::table)
+        .filter(inbox::notification_id.eq(notification.0))
+        .filter(recipients::tenant.eq(recipient.tenant.as_str()))
+        .filter(recipients::user_id.eq(recipient.user.as_str()))
+        .filter(inbox::deleted_at.is_null())
+        .select((inbox::recipient_id, inbox::position))
+        .get_result(connection)
+        .await
+        .optional()
 }

@@ -17,8 +17,8 @@ use diesel::RunQueryDsl;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Connection;
 
-use crate::domain::{NewNotification, Recipient};
-use crate::store::schema::{notifications, recipients};
+use crate::domain::{NewNotification, NotificationId, Recipient};
+use crate::store::schema::{inbox, notifications, recipients};
 use crate::store::types::{At, UuidColumn};
 
 #[path = "../commit.rs"]
@@ -41,8 +41,7 @@ const REMEMBERED: usize = 100_000;
 #[derive(Default)]
 pub struct Memory {
     last_notification: Option<i64>,
-    /// A recipient's row, and the last place taken in its inbox.
-    recipients: HashMap<Recipient, (i64, i64)>,
+    recipients: HashMap<Recipient, i64>,
 }
 
 impl Memory {
@@ -88,46 +87,61 @@ fn insert(
     Ok(Some(id))
 }
 
-/// Reserves `many` places for `recipient`: its row, and the last place taken before. Not one upsert:
-/// diesel prepares that anew each time, which costs more than all of this.
-fn advance(
+/// The row of `recipient`, made when it is new.
+fn reserve(
     connection: &mut Connection,
     memory: &mut Memory,
     recipient: &Recipient,
-    many: usize,
+    _: usize,
 ) -> QueryResult<(i64, i64)> {
-    let many = i64::try_from(many).unwrap_or(i64::MAX);
+    if let Some(row) = memory.recipients.get(recipient) {
+        return Ok((*row, 0));
+    }
+    let row = match row(connection, recipient)? {
+        Some(row) => row,
+        None => diesel::insert_into(recipients::table)
+            .values((
+                recipients::tenant.eq(recipient.tenant.as_str()),
+                recipients::user_id.eq(recipient.user.as_str()),
+            ))
+            .returning(recipients::id)
+            .get_result(connection)?,
+    };
     if memory.recipients.len() >= REMEMBERED {
         memory.recipients.clear();
     }
-    let known = match memory.recipients.get(recipient) {
-        Some(known) => Some(*known),
-        None => recipients::table
-            .filter(recipients::tenant.eq(recipient.tenant.as_str()))
-            .filter(recipients::user_id.eq(recipient.user.as_str()))
-            .select((recipients::id, recipients::last_position))
-            .get_result(connection)
-            .optional()?,
+    memory.recipients.insert(recipient.clone(), row);
+    Ok((row, 0))
+}
+
+fn row(connection: &mut Connection, recipient: &Recipient) -> QueryResult<Option<i64>> {
+    recipients::table
+        .filter(recipients::tenant.eq(recipient.tenant.as_str()))
+        .filter(recipients::user_id.eq(recipient.user.as_str()))
+        .select(recipients::id)
+        .get_result(connection)
+        .optional()
+}
+
+/// One writer gives out numbers in the order of commits: they are positions, too. Counting per recipient
+/// would cost one more write for each notification.
+const fn next_position(_: &mut i64, id: NotificationId) -> i64 {
+    id.0
+}
+
+/// Where `recipient` has `notification`, if it does.
+fn place(
+    connection: &mut Connection,
+    recipient: &Recipient,
+    notification: NotificationId,
+) -> QueryResult<Option<(i64, i64)>> {
+    let Some(row) = row(connection, recipient)? else {
+        return Ok(None);
     };
-    let (row, last) = match known {
-        Some((row, last)) => {
-            diesel::update(recipients::table.find(row))
-                .set(recipients::last_position.eq(last + many))
-                .execute(connection)?;
-            (row, last)
-        }
-        None => {
-            let row = diesel::insert_into(recipients::table)
-                .values((
-                    recipients::tenant.eq(recipient.tenant.as_str()),
-                    recipients::user_id.eq(recipient.user.as_str()),
-                    recipients::last_position.eq(many),
-                ))
-                .returning(recipients::id)
-                .get_result(connection)?;
-            (row, 0)
-        }
-    };
-    memory.recipients.insert(recipient.clone(), (row, last + many));
-    Ok((row, last))
+    inbox::table
+        .find((row, notification.0))
+        .filter(inbox::deleted_at.is_null())
+        .select((inbox::recipient_id, inbox::position))
+        .get_result(connection)
+        .optional()
 }
