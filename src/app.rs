@@ -119,6 +119,8 @@ impl App {
             bytes_per_second: config.limits.bytes_per_second,
             tcp_user_timeout: Duration::from_millis(config.realtime.tcp_user_timeout_ms),
             most: most.saturating_add(usize::try_from(RESERVE / 2).unwrap_or(64)),
+            // A polling client has two at once.
+            most_per_address: per_address.saturating_mul(2),
             tasks: tasks.clone(),
             stop: stop.clone(),
         });

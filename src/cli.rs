@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::io::{Read as _, Write as _};
+use std::net::{TcpStream, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -53,6 +55,8 @@ enum Command {
     Config,
     /// Bring the database up to date, and end
     Migrate,
+    /// Ask the server on this machine whether it is ready; for container health checks
+    Health,
 }
 
 #[derive(Args)]
@@ -85,6 +89,7 @@ pub fn run() -> ExitCode {
         Some(Command::Token(token)) => mint(loaded, token),
         Some(Command::Config) => print(&loaded),
         Some(Command::Migrate) => migrate(&loaded.config),
+        Some(Command::Health) => health(&loaded.config),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -218,6 +223,26 @@ fn migrate(config: &Config) -> anyhow::Result<()> {
         [] => println!("The database is up to date."),
         applied => println!("Applied: {}", applied.join(", ")),
     }
+    Ok(())
+}
+
+fn health(config: &Config) -> anyhow::Result<()> {
+    const PATIENCE: Duration = Duration::from_secs(3);
+    let host = match config.server.host.as_str() {
+        "0.0.0.0" => "127.0.0.1",
+        "::" => "::1",
+        host => host,
+    };
+    let address = (host, config.server.port).to_socket_addrs()?.next().context("no address")?;
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)
+        .with_context(|| format!("nothing listens on {address}"))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.take(4096).read_to_string(&mut answer).context("the server does not answer")?;
+    let ready = answer.starts_with("HTTP/1.1 200");
+    anyhow::ensure!(ready, "not ready: {}", answer.lines().last().unwrap_or_default());
+    println!("ready");
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::App;
-use crate::realtime::Close;
+use crate::realtime::{Close, Transport};
 
 /// How often it is looked whether everybody has gone.
 const LOOK: Duration = Duration::from_millis(20);
@@ -46,8 +46,13 @@ pub async fn stop(app: Arc<App>, limit: Duration, delay: Duration) {
         connection.outlet().close(Close::AfterFlush);
     }
     drop(here);
+    // Polling sessions have no stream to end: their clients hear it at their next request.
     let patient = Instant::now() + left(deadline) / 2;
-    while app.admission.open_sockets() > 0 && Instant::now() < patient {
+    let streams = |app: &App| {
+        let here = app.hub.everybody();
+        here.iter().any(|connection| connection.outlet().transport() == Transport::Stream)
+    };
+    while streams(&app) && Instant::now() < patient {
         tokio::time::sleep(LOOK).await;
     }
     for connection in app.hub.everybody() {

@@ -134,10 +134,10 @@ function settle(batch) {
     }
     return;
   }
-  for (const { booking, answer, notification, id, online } of batch) {
+  for (const { booking, answer, notification, id, online, resend } of batch) {
     const { booking_id, facilitator_id } = booking;
     if (online) {
-      io.to(roomOf(facilitator_id)).emit("new_booking_notification", { ...notification, notification_id: id });
+      if (!resend) io.to(roomOf(facilitator_id)).emit("new_booking_notification", { ...notification, notification_id: id });
       answer("notification_delivered", { booking_id, facilitator_id, delivered_at: now, notification_id: id });
     } else {
       answer("notification_stored", { booking_id, facilitator_id, stored_at: now, notification_id: id });

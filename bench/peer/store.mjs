@@ -1,6 +1,7 @@
 // The peer's database: the seed's two tables in one SQLite file, every statement prepared once. `insert` returns
 // only after its transaction is on the disk.
 
+import { createHash } from "node:crypto";
 import Database from "better-sqlite3";
 
 const schema = `
@@ -14,8 +15,10 @@ const schema = `
     session_start_time TEXT NOT NULL,
     message_data TEXT NOT NULL,
     created_at TEXT NOT NULL,
-    delivered INTEGER NOT NULL DEFAULT 0
+    delivered INTEGER NOT NULL DEFAULT 0,
+    request_digest BLOB
   );
+  CREATE UNIQUE INDEX IF NOT EXISTS requests ON stored_notification (request_digest);
   CREATE INDEX IF NOT EXISTS pending_by_facilitator ON stored_notification (facilitator_id, delivered);
   CREATE TABLE IF NOT EXISTS facilitator_session (
     id INTEGER PRIMARY KEY,
@@ -33,9 +36,11 @@ export function openStore(file) {
   db.exec(schema);
   db.exec("DELETE FROM facilitator_session");
 
-  const insertOne = db.prepare(`INSERT INTO stored_notification
+  const insertOne = db.prepare(`INSERT OR IGNORE INTO stored_notification
     (facilitator_id, booking_id, user_name, user_email, session_title, session_start_time, message_data,
-     created_at, delivered) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+     created_at, delivered, request_digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+  const earlier = db.prepare("SELECT id, created_at, delivered FROM stored_notification WHERE request_digest = ?");
+  const forget = db.prepare("UPDATE stored_notification SET request_digest = NULL WHERE id = ?");
   const pending = db.prepare(`SELECT id, message_data, created_at FROM stored_notification
     WHERE facilitator_id = ? AND delivered = 0 ORDER BY id DESC`);
   const markRead = db.prepare("UPDATE stored_notification SET delivered = 1 WHERE id = ? AND facilitator_id = ?");
@@ -49,6 +54,8 @@ export function openStore(file) {
 
   function insertEntry(entry, now) {
     const { facilitator_id, booking_id, user, session } = entry.booking;
+    // A resend within 24 hours is answered as before and not stored twice.
+    const digest = createHash("sha256").update(JSON.stringify(entry.booking)).digest().subarray(0, 16);
     const written = insertOne.run(
       facilitator_id,
       booking_id,
@@ -59,8 +66,19 @@ export function openStore(file) {
       JSON.stringify(entry.notification),
       now,
       entry.online ? 1 : 0,
+      digest,
     );
-    entry.id = written.lastInsertRowid;
+    if (written.changes === 1) {
+      entry.id = written.lastInsertRowid;
+      return;
+    }
+    const before = earlier.get(digest);
+    if (Date.now() - Date.parse(before.created_at) > 24 * 60 * 60 * 1000) {
+      forget.run(before.id);
+      insertEntry(entry, now);
+      return;
+    }
+    Object.assign(entry, { id: before.id, resend: true, online: before.delivered === 1 });
   }
   const insertMany = db.transaction((batch, now) => {
     for (const entry of batch) insertEntry(entry, now);

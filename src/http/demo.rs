@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::{self, Path};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
 use super::{ClientAddress, State};
@@ -33,13 +33,16 @@ impl Demo {
     }
 }
 
-/// `GET /`. The tokens are for a browser on this machine only.
+/// `GET /`. The tokens are for a browser on this machine only, and for this machine's own name: a foreign
+/// name that resolves to loopback (DNS rebinding) gets none.
 pub async fn page(
     state: extract::State<State>,
     address: Option<extract::Extension<ClientAddress>>,
+    headers: HeaderMap,
 ) -> Response {
     let version = env!("CARGO_PKG_VERSION");
-    let local = address.is_some_and(|address| address.0.0.is_loopback());
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let local = address.is_some_and(|address| address.0.0.is_loopback()) && names_loopback(host);
     let html = match &state.demo {
         Some(demo) if local => {
             // `<` could end the script element that carries it.
@@ -60,6 +63,15 @@ pub async fn page(
     }
 }
 
+fn names_loopback(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
 /// `GET /demo/{file}`.
 pub async fn file(Path(file): Path<String>) -> Response {
     let script = "text/javascript; charset=utf-8";
@@ -71,4 +83,19 @@ pub async fn file(Path(file): Path<String>) -> Response {
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
     ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names_loopback;
+
+    #[test]
+    fn only_this_machines_own_names_count() {
+        for host in ["localhost", "LocalHost:5002", "127.0.0.1:5002", "127.0.0.2", "[::1]:5002", "[::1]"] {
+            assert!(names_loopback(host), "{host}");
+        }
+        for host in ["", "evil.example:5002", "localhost.evil.example", "192.0.2.1:5002", "127.0.0.1.evil"] {
+            assert!(!names_loopback(host), "{host}");
+        }
+    }
 }

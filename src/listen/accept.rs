@@ -1,9 +1,10 @@
 //! Accepts connections and sends each to its door.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use axum::Router;
@@ -18,6 +19,7 @@ use tower::ServiceExt as _;
 
 use super::head::{self, Handshake};
 use super::stream::ClientStream;
+use crate::access::address_key;
 use crate::gateway::socketio::{Arrival, Door, Peer};
 use crate::realtime::Line;
 
@@ -74,8 +76,10 @@ pub struct Servant {
     pub bytes_per_second: u32,
     /// `realtime.tcp_user_timeout_ms`.
     pub tcp_user_timeout: Duration,
-    /// TCP connections at most.
+    /// TCP connections at most: HTTP requests and handshakes; sockets are counted by the door.
     pub most: usize,
+    /// Of one address; loopback and trusted proxies are not counted.
+    pub most_per_address: usize,
     /// Tasks that serve connections.
     pub tasks: TaskTracker,
     /// Ends the listener and idle HTTP connections.
@@ -107,7 +111,7 @@ impl Listener {
 
     /// Accepts until told to stop.
     pub async fn run(self, servant: Arc<Servant>) {
-        let open = Arc::new(AtomicUsize::new(0));
+        let open = Arc::<Open>::default();
         loop {
             let accepted = tokio::select! {
                 () = servant.stop.cancelled() => return,
@@ -115,8 +119,7 @@ impl Listener {
             };
             match accepted {
                 Ok((tcp, peer)) => {
-                    let opened = Opened::new(&open);
-                    if opened.count <= servant.most {
+                    if let Some(opened) = Open::one_more(&open, &servant, peer.ip()) {
                         let servant = servant.clone();
                         let tasks = servant.tasks.clone();
                         tasks.spawn(async move { servant.serve(tcp, peer.ip(), opened).await });
@@ -131,22 +134,55 @@ impl Listener {
     }
 }
 
-/// Counts one open connection until dropped.
-struct Opened {
-    open: Arc<AtomicUsize>,
-    count: usize,
+/// Open connections, by address.
+#[derive(Default)]
+struct Open {
+    by_address: Mutex<HashMap<IpAddr, usize>>,
+    all: AtomicUsize,
 }
 
-impl Opened {
-    fn new(open: &Arc<AtomicUsize>) -> Self {
-        let count = open.fetch_add(1, Ordering::AcqRel) + 1;
-        Self { open: open.clone(), count }
+/// One open connection, until dropped.
+struct Opened {
+    open: Arc<Open>,
+    counted: Option<IpAddr>,
+}
+
+impl Open {
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.by_address.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Counts one more of `peer`, unless there are too many.
+    fn one_more(open: &Arc<Self>, servant: &Servant, peer: IpAddr) -> Option<Opened> {
+        let peer = peer.to_canonical();
+        let exempt = peer.is_loopback() || servant.proxies.0.contains(&peer);
+        let counted = (!exempt).then(|| address_key(peer));
+        if let Some(key) = counted {
+            let mut by_address = open.lock();
+            let count = by_address.entry(key).or_default();
+            if *count >= servant.most_per_address {
+                return None;
+            }
+            *count += 1;
+        }
+        let before = open.all.fetch_add(1, Ordering::AcqRel);
+        let opened = Opened { open: open.clone(), counted };
+        (before < servant.most).then_some(opened)
     }
 }
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        self.open.fetch_sub(1, Ordering::AcqRel);
+        self.open.all.fetch_sub(1, Ordering::AcqRel);
+        if let Some(key) = self.counted {
+            let mut by_address = self.open.lock();
+            if let Some(count) = by_address.get_mut(&key) {
+                *count -= 1;
+                if *count == 0 {
+                    by_address.remove(&key);
+                }
+            }
+        }
     }
 }
 
@@ -181,7 +217,8 @@ impl Servant {
         };
         line.meter();
         if head::agree(&mut stream, &handshake).await.is_ok() {
-            let peer = Peer::new(address, line, permit);
+            stream.keep(permit);
+            let peer = Peer::new(address, line, None);
             if let Err(fault) = self.door.websocket(stream, &handshake.query, peer) {
                 tracing::debug!(fault, "a handshake was not understood");
             }

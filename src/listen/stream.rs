@@ -2,6 +2,7 @@
 
 use std::future::Future as _;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -10,9 +11,14 @@ use std::time::{Duration, Instant};
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::coop::poll_proceed;
 use tokio::time::{Sleep, sleep};
 
+use crate::gateway::socketio::Permit;
 use crate::realtime::{Gate, Line};
+
+/// Read at once from a back end.
+const BLOCK: usize = 8 * 1024;
 
 /// Counts what comes in: a bucket of bytes that refills.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +55,8 @@ pub struct ClientStream {
     /// timeout does not fire while the client still sends.
     patience: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
+    /// The right to a socket, given back when the stream ends.
+    permit: Option<Permit>,
 }
 
 impl ClientStream {
@@ -56,7 +64,21 @@ impl ClientStream {
     /// reads nothing for as long as `patience` is cut.
     pub fn new(tcp: TcpStream, line: Arc<Line>, bytes_per_second: u32, patience: Duration) -> Self {
         let gate = Gate::new(line);
-        Self { tcp, gate, head: Bytes::new(), meter: None, bytes_per_second, patience, stalled: None }
+        Self {
+            tcp,
+            gate,
+            head: Bytes::new(),
+            meter: None,
+            bytes_per_second,
+            patience,
+            stalled: None,
+            permit: None,
+        }
+    }
+
+    /// Keeps `permit` for as long as the stream lives.
+    pub fn keep(&mut self, permit: Permit) {
+        self.permit = Some(permit);
     }
 
     /// Gives `head` to the next readers, before what follows.
@@ -79,8 +101,21 @@ impl AsyncRead for ClientStream {
             return Poll::Ready(Ok(()));
         }
         if this.head.has_remaining() {
+            // Others on this thread get their turn, as they would at a read from the network.
+            ready!(poll_proceed(context)).made_progress();
             let bytes = this.head.len().min(buffer.remaining());
             buffer.put_slice(&this.head.split_to(bytes));
+            return Poll::Ready(Ok(()));
+        }
+        if this.gate.line().is_trusted() {
+            // A back end sends many events at once: one system call for all of them, where the protocol
+            // library's small buffer (right for a million idle pages) would make many.
+            let mut block = [MaybeUninit::<u8>::uninit(); BLOCK];
+            let mut read = ReadBuf::uninit(&mut block);
+            ready!(Pin::new(&mut this.tcp).poll_read(context, &mut read))?;
+            let bytes = read.filled().len().min(buffer.remaining());
+            buffer.put_slice(&read.filled()[..bytes]);
+            this.head = Bytes::copy_from_slice(&read.filled()[bytes..]);
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
@@ -98,10 +133,14 @@ impl AsyncRead for ClientStream {
 
 impl ClientStream {
     /// Ends a write that waits, when the line is cut or the client has not read for too long.
-    fn watched<T>(&mut self, context: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if poll.is_ready() {
+    fn watched(
+        &mut self,
+        context: &mut Context<'_>,
+        poll: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(written) = poll {
             self.stalled = None;
-            return poll;
+            return Poll::Ready(written.inspect(|bytes| self.gate.line().sent(*bytes)));
         }
         let line = self.gate.line();
         line.register_writer(context);

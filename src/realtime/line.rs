@@ -5,8 +5,8 @@
 
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -21,19 +21,24 @@ const TRUSTED: u8 = 8;
 const METERED: u8 = 16;
 const BACKLOGGED: u8 = 32;
 
+/// With more unsent bytes than this, a back end is not read.
+const BACKLOG: usize = 256 * 1024;
+
 /// The valve of one client.
 #[derive(Default)]
 pub struct Line {
     state: AtomicU8,
     /// Reading is held until this many milliseconds after [`epoch`].
     held_until: AtomicU64,
-    /// Packets that a polling client has not fetched yet.
-    unfetched: AtomicU32,
+    /// Bytes that were pushed and not sent yet, roughly.
+    unsent: AtomicUsize,
     reader: AtomicWaker,
     writer: AtomicWaker,
     changed: Notify,
     /// The connection that a polling client upgraded to; it is held and cut with this one.
     successor: OnceLock<Arc<Line>>,
+    /// The polling client's line, which counts what this one sends.
+    predecessor: OnceLock<Weak<Line>>,
 }
 
 /// Process start, near enough: what `held_until` counts from.
@@ -93,25 +98,33 @@ impl Line {
         }
     }
 
-    /// One more packet waits for the client to fetch it; from `most` on it is read no further, because
-    /// it would only get more answers.
-    pub fn waiting(&self, most: u32) {
-        if self.unfetched.fetch_add(1, Ordering::AcqRel) + 1 >= most {
+    /// `bytes` more wait to be sent; returns how many do. A back end with many unread answers is read no
+    /// further: it would only get more.
+    pub fn queued(&self, bytes: usize) -> usize {
+        let unsent = self.unsent.fetch_add(bytes, Ordering::AcqRel) + bytes;
+        if unsent > BACKLOG {
             self.set(BACKLOGGED);
         }
+        unsent
     }
 
-    /// The client has fetched `packets` (some of which were never counted: pings, for one).
-    pub fn fetched(&self, packets: u32, most: u32) {
-        let left = |unfetched: u32| Some(unfetched.saturating_sub(packets));
-        let before = self.unfetched.fetch_update(Ordering::AcqRel, Ordering::Acquire, left);
-        if before.unwrap_or_else(|same| same).saturating_sub(packets) < most && self.has(BACKLOGGED) {
+    /// `bytes` were sent, framing included.
+    pub fn sent(&self, bytes: usize) {
+        if let Some(predecessor) = self.predecessor.get().and_then(Weak::upgrade) {
+            return predecessor.sent(bytes);
+        }
+        let left = |unsent: usize| Some(unsent.saturating_sub(bytes));
+        let before = self.unsent.fetch_update(Ordering::AcqRel, Ordering::Acquire, left);
+        let unsent = before.unwrap_or_else(|same| same).saturating_sub(bytes);
+        if unsent < BACKLOG / 2 && self.has(BACKLOGGED) {
             self.clear(BACKLOGGED);
         }
     }
 
     fn is_held(&self) -> bool {
-        self.has(PAUSED | BACKLOGGED) && !self.has(CLOSED)
+        let state = self.state.load(Ordering::Acquire);
+        let backlogged = state & (BACKLOGGED | TRUSTED) == BACKLOGGED | TRUSTED;
+        (state & PAUSED != 0 || backlogged) && state & CLOSED == 0
     }
 
     /// Holds reading for `pause` from now: the client sent faster than it may.
@@ -154,9 +167,10 @@ impl Line {
     }
 
     /// Makes `next` follow this line, as a WebSocket follows the polling client that opened it.
-    pub fn succeed(&self, next: &Arc<Self>) {
+    pub fn succeed(self: &Arc<Self>, next: &Arc<Self>) {
         if self.successor.set(next.clone()).is_ok() {
             next.set(self.state.load(Ordering::Acquire));
+            next.predecessor.set(Arc::downgrade(self)).ok();
         }
     }
 
@@ -254,7 +268,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_successor_is_held_and_cut_with_its_line() {
-        let (old, new) = (Line::default(), Arc::new(Line::default()));
+        let (old, new) = (Arc::new(Line::default()), Arc::new(Line::default()));
         old.pause();
         old.succeed(&new);
         assert!(new.has(PAUSED));
@@ -266,15 +280,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_fetches_nothing_is_read_no_further() {
+    async fn a_back_end_that_reads_no_answers_is_read_no_further() {
         let line = Arc::new(Line::default());
-        line.waiting(2);
-        assert!(!line.is_held());
-        line.waiting(2);
+        line.queued(BACKLOG + 1);
+        assert!(!line.is_held(), "a page may be slow");
+        line.trust();
         assert!(line.is_held());
         line.resume();
         assert!(line.is_held(), "requests in flight are another matter");
-        line.fetched(1, 2);
+        line.sent(BACKLOG);
         assert!(!line.is_held());
         line.pause();
         let waiter = tokio::spawn({

@@ -45,7 +45,7 @@ impl Default for Settings {
             confirm_margin_ms: 1_000,
             send_buffer: 4_096,
             upgrade_timeout_ms: 10_000,
-            connect_timeout_ms: 45_000,
+            connect_timeout_ms: 20_000,
         }
     }
 }

@@ -35,17 +35,24 @@ impl Default for Settings {
     }
 }
 
+/// Why logging did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The level is no filter.
+    #[error("log.level is `{0}`, which is not a log filter ({1}); use error, warn, info, debug or trace")]
+    Level(String, tracing_subscriber::filter::ParseError),
+    /// It was started before.
+    #[error("logging was started twice: {0}")]
+    Twice(Box<dyn std::error::Error + Send + Sync>),
+}
+
 /// Starts logging for the whole process.
 ///
 /// # Errors
 /// When the filter cannot be read, or logging was started before.
-pub fn start(settings: &Settings) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&settings.level).map_err(|fault| {
-        anyhow::anyhow!(
-            "log.level is `{}`, which is not a log filter ({fault}); use error, warn, info, debug or trace",
-            settings.level
-        )
-    })?;
+pub fn start(settings: &Settings) -> Result<(), LogError> {
+    let filter = EnvFilter::try_new(&settings.level)
+        .map_err(|fault| LogError::Level(settings.level.clone(), fault))?;
     let json = match settings.format {
         LogFormat::Auto => !std::io::stdout().is_terminal(),
         LogFormat::Pretty => false,
@@ -57,5 +64,5 @@ pub fn start(settings: &Settings) -> anyhow::Result<()> {
     } else {
         builder.with_target(false).try_init()
     };
-    started.map_err(|fault| anyhow::anyhow!("logging was started twice: {fault}"))
+    started.map_err(LogError::Twice)
 }

@@ -1,6 +1,8 @@
 //! Every metric, once: its name, its labels and what it counts.
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text::encode};
+use std::fmt;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text::encode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -8,7 +10,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 /// What became of a notification; one that is stored, delivered and confirmed counts in each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// Durable, its recipient was away.
     Stored,
@@ -27,7 +29,7 @@ pub enum Outcome {
 }
 
 /// Why something was turned away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
     /// The origin is not on the list.
     Origin,
@@ -43,6 +45,46 @@ pub enum Refusal {
     Events,
     /// A socket's send buffer overflowed: it was closed, to be served by replay.
     SlowReader,
+}
+
+impl Outcome {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::Sent => "sent",
+            Self::Duplicate => "duplicate",
+            Self::Confirmed => "confirmed",
+            Self::Read => "read",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl Refusal {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Origin => "origin",
+            Self::Address => "address",
+            Self::User => "user",
+            Self::Capacity => "capacity",
+            Self::Token => "token",
+            Self::Events => "events",
+            Self::SlowReader => "slow_reader",
+        }
+    }
+}
+
+impl EncodeLabelValue for Outcome {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        EncodeLabelValue::encode(&self.word(), encoder)
+    }
+}
+
+impl EncodeLabelValue for Refusal {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        EncodeLabelValue::encode(&self.word(), encoder)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -3,5 +3,5 @@
 mod log;
 mod metrics;
 
-pub use log::{LogFormat, Settings, start as start_logging};
+pub use log::{LogError, LogFormat, Settings, start as start_logging};
 pub use metrics::{Metrics, Outcome, Refusal};

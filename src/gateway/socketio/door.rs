@@ -18,7 +18,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::Protocol;
 use super::admission::{Admission, Origins, Refused};
-use super::engine::{Engine, OnPolling, Peer, backlog};
+use super::engine::{Engine, OnPolling, Peer};
 use super::polling::{GatedBody, Poller, Pollers};
 use crate::gateway::Limits;
 use crate::realtime::{self, Hub, Line};
@@ -54,7 +54,7 @@ impl Door {
         limits: &Limits,
         admission: Arc<Admission>,
     ) -> Self {
-        let pollers = Pollers::new(backlog(settings));
+        let pollers = Pollers::default();
         let known = pollers.clone();
         let on_polling: OnPolling = Arc::new(move |sid, line| match line {
             Some(line) => known.joined(sid, line),
@@ -140,7 +140,7 @@ impl Door {
                 headers.insert(name, value);
             }
         }
-        request.extensions_mut().insert(Peer::new(from.address, line, permit));
+        request.extensions_mut().insert(Peer::new(from.address, line, Some(permit)));
         self.engine(request).await
     }
 

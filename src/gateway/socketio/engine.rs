@@ -36,6 +36,11 @@ use crate::telemetry::{Metrics, Refusal};
 /// The service that speaks Engine.IO and Socket.IO over HTTP requests and upgraded streams.
 pub type Service = SocketIoService<Nowhere>;
 
+/// What a packet has around its event and payload, roughly, in bytes.
+const FRAMING: usize = 12;
+/// A client that leaves this many bytes unread is closed.
+const MOST_UNSENT: usize = 16 * 1024 * 1024;
+
 /// Behind the engine there is nothing: the listener sends other requests elsewhere.
 #[derive(Clone, Copy, Debug)]
 pub struct Nowhere;
@@ -66,12 +71,12 @@ pub struct Peer {
     /// Its valve.
     pub line: Arc<Line>,
     inbound: Mutex<Option<Arc<Inbound>>>,
-    _permit: Permit,
+    _permit: Option<Permit>,
 }
 
 impl Peer {
-    /// A client that was admitted.
-    pub fn new(address: IpAddr, line: Arc<Line>, permit: Permit) -> Arc<Self> {
+    /// A client that was admitted; `permit` if nothing shorter-lived can hold it.
+    pub fn new(address: IpAddr, line: Arc<Line>, permit: Option<Permit>) -> Arc<Self> {
         Arc::new(Self { address, line, inbound: Mutex::new(None), _permit: permit })
     }
 }
@@ -82,13 +87,7 @@ struct Shared {
     metrics: Arc<Metrics>,
     events_per_second: f64,
     max_message_bytes: usize,
-    backlog: u32,
     on_polling: OnPolling,
-}
-
-/// So many packets may wait for a polling client before it is read no further.
-pub fn backlog(settings: &realtime::Settings) -> u32 {
-    u32::try_from(settings.send_buffer / 4).unwrap_or(u32::MAX).max(1)
 }
 
 /// The protocol engine.
@@ -130,7 +129,6 @@ impl Engine {
             metrics,
             events_per_second,
             max_message_bytes: limits.max_message_bytes,
-            backlog: backlog(settings),
             on_polling,
         };
         io.ns("/", Namespace(Arc::new(shared)));
@@ -213,8 +211,7 @@ impl Inbound {
         };
         let early = std::mem::take(early);
         let sid = socket.id.to_string();
-        let (line, backlog) = (peer.line.clone(), self.shared.backlog);
-        let outlet = Wire { socket: SocketRef::from(socket.clone()), line, backlog };
+        let outlet = Wire { socket: SocketRef::from(socket.clone()), line: peer.line.clone() };
         if outlet.transport() == Transport::Polling {
             (self.shared.on_polling)(&sid, Some(peer.line.clone()));
         }
@@ -252,22 +249,20 @@ impl Inbound {
             return;
         };
         let ack = match ack {
-            Some(_) => self.wanted(socket, value, ack),
+            Some(_) => Self::wanted(socket, value, ack),
             None => Ack::default(),
         };
         self.shared.protocol.event(connection, Event { name: &name, payload, ack });
     }
 
-    fn wanted(&self, socket: &Arc<Socket>, value: &Value, ack: Option<i64>) -> Ack {
-        let backlog = self.shared.backlog;
-        let polling = socket.transport_type() == TransportType::Polling;
-        let peer = socket.req_parts().extensions.get::<Arc<Peer>>().filter(|_| polling).cloned();
+    fn wanted(socket: &Arc<Socket>, value: &Value, ack: Option<i64>) -> Ack {
+        let peer = socket.req_parts().extensions.get::<Arc<Peer>>().cloned();
         match AckSender::<LocalAdapter>::from_message_parts(socket, &mut value.clone(), &ack) {
             Ok(sender) => Ack::wanted(move |payload| {
                 if sender.send(payload).is_ok()
                     && let Some(peer) = peer
                 {
-                    peer.line.waiting(backlog);
+                    peer.line.queued(payload.get().len() + FRAMING);
                 }
             }),
             Err(never) => match never {},
@@ -326,18 +321,14 @@ impl DisconnectHandler<LocalAdapter, Direct> for Departure {
 struct Wire {
     socket: SocketRef,
     line: Arc<Line>,
-    /// So many packets may wait for a polling client before it is read no further.
-    backlog: u32,
 }
 
 impl Outlet for Wire {
     fn push(&self, event: &str, payload: &RawValue) -> Result<(), PushError> {
         match self.socket.emit(event, payload) {
             Ok(()) => {
-                if self.transport() == Transport::Polling {
-                    self.line.waiting(self.backlog);
-                }
-                Ok(())
+                let unsent = self.line.queued(event.len() + payload.get().len() + FRAMING);
+                if unsent > MOST_UNSENT { Err(PushError::Full) } else { Ok(()) }
             }
             Err(SendError::Socket(SocketError::InternalChannelFull)) => Err(PushError::Full),
             Err(SendError::Socket(SocketError::Closed)) => Err(PushError::Gone),

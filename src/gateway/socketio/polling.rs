@@ -25,26 +25,18 @@ const SEPARATOR: u8 = 0x1e;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Polling clients, by session id.
-#[derive(Clone)]
-pub struct Pollers {
-    clients: Arc<Mutex<HashMap<String, Arc<Poller>>>>,
-    backlog: u32,
-}
+#[derive(Clone, Default)]
+pub struct Pollers(Arc<Mutex<HashMap<String, Arc<Poller>>>>);
 
 impl Pollers {
-    /// Clients that have fetched less than `backlog` packets short of everything are read on.
-    pub fn new(backlog: u32) -> Self {
-        Self { clients: Arc::default(), backlog }
-    }
-
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Poller>>> {
-        self.clients.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// A client has joined by polling.
     pub fn joined(&self, sid: &str, line: Arc<Line>) {
         let (rest, drained) = (Mutex::default(), Notify::new());
-        let poller = Poller { line, backlog: self.backlog, rest, drained };
+        let poller = Poller { line, rest, drained };
         self.lock().insert(sid.to_owned(), Arc::new(poller));
     }
 
@@ -71,7 +63,6 @@ struct Rest {
 pub struct Poller {
     /// Its valve.
     pub line: Arc<Line>,
-    backlog: u32,
     rest: Mutex<Rest>,
     drained: Notify,
 }
@@ -106,8 +97,7 @@ impl Poller {
             }
             _ => packets,
         };
-        let packets = now.iter().filter(|byte| **byte == SEPARATOR).count() + 1;
-        self.line.fetched(u32::try_from(packets).unwrap_or(u32::MAX), self.backlog);
+        self.line.sent(now.len());
         if rest.packets.is_empty() {
             self.drained.notify_waiters();
         }
@@ -198,7 +188,7 @@ mod tests {
     use super::*;
 
     fn poller() -> Poller {
-        Poller { line: Arc::default(), backlog: 8, rest: Mutex::default(), drained: Notify::new() }
+        Poller { line: Arc::default(), rest: Mutex::default(), drained: Notify::new() }
     }
 
     fn packets(from: usize, to: usize) -> Bytes {

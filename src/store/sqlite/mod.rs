@@ -1,6 +1,7 @@
 //! SQLite: one file, one writer on a thread of its own, a few connections that only read.
 
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -51,8 +52,11 @@ fn open(path: &Path, pragmas: &str) -> Result<SqliteConnection, StoreError> {
     Ok(connection)
 }
 
-/// Opens the file for writing, as migrations and the writer do.
+/// Opens the file for writing, as migrations and the writer do. A new one is its owner's alone: it holds
+/// names and addresses. (SQLite gives its companions the same permissions.)
 pub fn open_writer(path: &Path) -> Result<SqliteConnection, StoreError> {
+    let created = File::options().append(true).create(true).mode(0o600).open(path);
+    created.map_err(|fault| StoreError::Unreachable(format!("{} ({fault})", path.display())))?;
     open(path, WRITER_PRAGMAS)
 }
 
@@ -77,8 +81,7 @@ impl FileLock {
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(_) => Err(StoreError::Unreachable(format!(
-                "another Carillon is using {}; stop it, or give this one a database of its own \
-                 (several nodes share one PostgreSQL, not one SQLite file)",
+                "another Carillon is using {}; stop it, or give this one a database of its own",
                 path.display()
             ))),
         }
