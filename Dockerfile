@@ -3,6 +3,7 @@ WORKDIR /carillon
 
 # Dependencies first: this layer is built again only when they change. The manifest names a test, so there must be one.
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 RUN mkdir -p src tests/promises \
     && touch src/lib.rs tests/promises/main.rs \
     && echo 'fn main() {}' > src/main.rs \

@@ -99,6 +99,7 @@ impl App {
             &config.realtime,
             &config.limits,
             admission.clone(),
+            clock.clone(),
         );
 
         let readiness = Readiness::default();

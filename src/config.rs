@@ -233,7 +233,29 @@ pub fn load(
         figment = figment.merge(Given { source: format!("flag {flag}"), key, value });
     }
     let config = figment.extract::<Config>().map_err(explain)?;
+    usable(&config)?;
     Ok(Loaded { config, figment })
+}
+
+/// Refuses values that are numbers, but none to work with.
+fn usable(config: &Config) -> anyhow::Result<()> {
+    let (realtime, limits) = (&config.realtime, &config.limits);
+    let least = [
+        ("realtime.ping_interval_ms", realtime.ping_interval_ms, 50),
+        ("realtime.ping_timeout_ms", realtime.ping_timeout_ms, 50),
+        ("realtime.tcp_user_timeout_ms", realtime.tcp_user_timeout_ms, 50),
+        ("realtime.connect_timeout_ms", realtime.connect_timeout_ms, 50),
+        ("realtime.upgrade_timeout_ms", realtime.upgrade_timeout_ms, 50),
+        ("realtime.send_buffer", realtime.send_buffer as u64, 16),
+        ("limits.max_message_bytes", limits.max_message_bytes as u64, 1_024),
+        ("limits.max_request_bytes", limits.max_request_bytes as u64, 1_024),
+        ("limits.events_per_second", limits.events_per_second.into(), 1),
+        ("limits.bytes_per_second", limits.bytes_per_second.into(), 1_024),
+    ];
+    for (key, value, least) in least {
+        anyhow::ensure!(value >= least, "{key} is {value}; it must be at least {least}");
+    }
+    Ok(())
 }
 
 fn explain(error: Error) -> anyhow::Error {

@@ -37,22 +37,24 @@ pub async fn stop(app: Arc<App>, limit: Duration, delay: Duration) {
     let here = app.hub.everybody();
     tracing::info!(connections = here.len(), "stopping: clients are sent back");
     for connection in &here {
-        connection.outlet().pause(true);
+        connection.outlet().hold(limit);
     }
     tokio::time::timeout(left(deadline), app.store.drain()).await.ok();
 
+    let here = app.hub.everybody();
     // A closed transport, not a namespace: stock clients come back from it by themselves.
     for connection in &here {
         connection.outlet().close(Close::AfterFlush);
     }
     drop(here);
-    // Polling sessions have no stream to end: their clients hear it at their next request.
+    // Polling sessions have no stream to end: they fetch what was answered, then hear it.
     let patient = Instant::now() + left(deadline) / 2;
-    let streams = |app: &App| {
+    let unfinished = |app: &App| {
         let here = app.hub.everybody();
-        here.iter().any(|connection| connection.outlet().transport() == Transport::Stream)
+        let outlets = here.iter().map(|connection| connection.outlet());
+        outlets.into_iter().any(|outlet| outlet.transport() == Transport::Stream || outlet.unsent() > 0)
     };
-    while streams(&app) && Instant::now() < patient {
+    while unfinished(&app) && Instant::now() < patient {
         tokio::time::sleep(LOOK).await;
     }
     for connection in app.hub.everybody() {

@@ -131,18 +131,24 @@ fn read_or_make(path: &Path) -> anyhow::Result<Made> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
+    // Written whole, then named: a crash in between leaves no half of it.
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    let keep = || format!("cannot keep the secrets in {}", path.display());
     let mut file = std::fs::OpenOptions::new()
         .write(true)
-        .create_new(true)
+        .create(true)
+        .truncate(true)
         .mode(0o600)
-        .open(path)
-        .with_context(|| format!("cannot keep the secrets in {}", path.display()))?;
+        .open(&draft)
+        .with_context(keep)?;
     let text = format!(
         "# Made at the first start, for development. Production takes its own from the environment.\n{}",
         toml::to_string(&made)?
     );
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
+    std::fs::rename(&draft, path).with_context(keep)?;
     Ok(made)
 }
 

@@ -133,6 +133,8 @@ pub enum KeyringError {
 struct Claims {
     exp: Value,
     #[serde(default)]
+    r#type: Value,
+    #[serde(default)]
     sub: Value,
     #[serde(default)]
     user_id: Value,
@@ -284,14 +286,14 @@ fn keys(settings: &Settings, algorithm: Algorithm) -> Result<Vec<Key>, KeyringEr
         let setting = "jwt_jwks_file";
         let text = std::fs::read(&settings.jwt_jwks_file).map_err(|why| fault(setting, &why))?;
         let set: JwkSet = serde_json::from_slice(&text).map_err(|why| fault(setting, &why))?;
-        return set
-            .keys
-            .iter()
-            .map(|jwk| {
-                let key = DecodingKey::from_jwk(jwk).map_err(|why| fault(setting, &why))?;
-                Ok(Key { id: jwk.common.key_id.clone(), key })
-            })
-            .collect();
+        let usable = set.keys.iter().filter_map(|jwk| {
+            let id = jwk.common.key_id.clone();
+            DecodingKey::from_jwk(jwk)
+                .inspect_err(|why| tracing::warn!(%why, id, "a key of auth.jwt_jwks_file is passed over"))
+                .ok()
+                .map(|key| Key { id, key })
+        });
+        return Ok(usable.collect());
     }
     if settings.jwt_public_key.is_empty() {
         return Err(KeyringError::NoPublicKey(settings.jwt_algorithm.clone()));
@@ -331,6 +333,10 @@ fn words(claim: &Value) -> Vec<&str> {
 }
 
 fn principal(claims: &Claims) -> Result<Principal, TokenError> {
+    // flask-jwt-extended signs both kinds with one key; a refresh token only buys access tokens.
+    if claims.r#type == "refresh" {
+        return Err(TokenError::Invalid);
+    }
     let tenant = match user(&claims.tenant_id)? {
         Some(tenant) => Tenant::new(tenant.as_str()).map_err(|_| TokenError::Subject)?,
         None => Tenant::default(),
@@ -461,7 +467,11 @@ mod tests {
         ] {
             assert_eq!(verify(&claims), Err(TokenError::Subject), "{claims}");
         }
-        for claims in [json!({"sub": "2"}), json!({"sub": "2", "exp": "soon"})] {
+        for claims in [
+            json!({"sub": "2"}),
+            json!({"sub": "2", "exp": "soon"}),
+            json!({"sub": "2", "type": "refresh", "exp": LATER}),
+        ] {
             assert_eq!(verify(&claims), Err(TokenError::Invalid), "{claims}");
         }
         assert_eq!(verify(&json!({"sub": "2", "exp": 1})), Err(TokenError::Expired));

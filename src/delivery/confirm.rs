@@ -19,6 +19,9 @@ const MOST: usize = 1_000_000;
 const TOGETHER: usize = 512;
 /// How often the watch is looked at.
 const TICK: Duration = Duration::from_millis(250);
+/// At most this much counts as lived between two looks. A process that was stopped for a minute has not
+/// seen a heartbeat round: its sockets must live through one after it goes on.
+const LONGEST_STEP: Duration = Duration::from_secs(1);
 
 /// How long a socket must live after a push.
 #[derive(Clone, Copy, Debug)]
@@ -37,12 +40,14 @@ impl Rounds {
             + Duration::from_millis(settings.ping_timeout_ms)
             + Duration::from_millis(settings.tcp_user_timeout_ms)
             + Duration::from_millis(settings.confirm_margin_ms);
-        Self { stream, polling: stream + interval }
+        let skipped = interval.max(Duration::from_millis(settings.upgrade_timeout_ms));
+        Self { stream, polling: stream + skipped }
     }
 }
 
 struct Watched {
-    due: Instant,
+    /// In time lived (see [`Watch::lived`]).
+    due: Duration,
     connection: ConnectionId,
     notification: NotificationId,
     entry: Sent,
@@ -51,6 +56,9 @@ struct Watched {
 /// Each queue holds entries of one round, so it is sorted by when they are due.
 #[derive(Default)]
 struct Watch {
+    /// How long this process has been running while it watched.
+    lived: Duration,
+    looked: Option<Instant>,
     stream: VecDeque<Watched>,
     polling: VecDeque<Watched>,
     sent: HashMap<NotificationId, Timestamp>,
@@ -84,13 +92,13 @@ impl Confirmations {
     ) {
         let polling = connection.outlet().transport() == Transport::Polling;
         let round = if polling { self.rounds.polling } else { self.rounds.stream };
+        let mut watch = self.lock();
         let watched = Watched {
-            due: Instant::now() + round,
+            due: watch.lived + TICK + round,
             connection: connection.id,
             notification,
             entry: Sent { recipient, position, sent_at, confirmed_at: sent_at },
         };
-        let mut watch = self.lock();
         if watch.stream.len() + watch.polling.len() >= MOST {
             return;
         }
@@ -104,7 +112,7 @@ impl Confirmations {
         self.lock().sent.get(&notification).copied()
     }
 
-    /// Takes out what is due at `now`: the entries whose connection `is_here` still.
+    /// Takes out what is due at `now`: the entries whose connection `is_here` still. Called every tick.
     fn due(
         &self,
         now: Instant,
@@ -112,11 +120,13 @@ impl Confirmations {
         is_here: impl Fn(ConnectionId) -> bool,
     ) -> Vec<Sent> {
         let mut watch = self.lock();
+        let since = watch.looked.replace(now).map_or(Duration::ZERO, |looked| now.duration_since(looked));
+        watch.lived += since.min(LONGEST_STEP);
         let mut due = Vec::new();
         let mut ended = 0;
-        let Watch { stream, polling, sent } = &mut *watch;
+        let Watch { lived, stream, polling, sent, .. } = &mut *watch;
         for queue in [stream, polling] {
-            while queue.front().is_some_and(|first| first.due <= now) {
+            while queue.front().is_some_and(|first| first.due <= *lived) {
                 let Some(watched) = queue.pop_front() else { break };
                 ended += 1;
                 sent.remove(&watched.notification);
@@ -168,7 +178,10 @@ mod tests {
         fn close(&self, _: Close) {}
         fn pause(&self, _: bool) {}
         fn hold(&self, _: Duration) {}
-        fn trust(&self) {}
+        fn trust(&self, _: bool) {}
+        fn unsent(&self) -> usize {
+            0
+        }
         fn transport(&self) -> Transport {
             self.0
         }
@@ -193,25 +206,42 @@ mod tests {
         Confirmations::new(Rounds::new(&settings), Arc::default())
     }
 
+    /// Looks every quarter of a second, up to `until` milliseconds.
+    fn look(confirmations: &Confirmations, from: Instant, until: u64, dead: u64) -> Vec<Sent> {
+        let ticks = (0..=until).step_by(250);
+        let here = |id| id != ConnectionId(dead);
+        let later = Timestamp::from_micros(9);
+        ticks.flat_map(|ms| confirmations.due(from + Duration::from_millis(ms), later, here)).collect()
+    }
+
     #[test]
     fn only_what_outlived_a_round_is_confirmed() {
         let confirmations = confirmations();
-        let (sent, later) = (Timestamp::from_micros(5), Timestamp::from_micros(9));
+        let sent = Timestamp::from_micros(5);
         let start = Instant::now();
         confirmations.watch(&connection(1, Transport::Stream), NotificationId(1), 7, 1, sent);
         confirmations.watch(&connection(2, Transport::Stream), NotificationId(2), 8, 1, sent);
         confirmations.watch(&connection(3, Transport::Polling), NotificationId(3), 9, 1, sent);
-        let early = start + Duration::from_millis(3_400);
-        assert!(confirmations.due(early, later, |_| true).is_empty());
+        assert!(look(&confirmations, start, 3_500, 2).is_empty());
         assert_eq!(confirmations.sent_at(NotificationId(1)), Some(sent));
 
-        let round = start + Duration::from_millis(3_900);
-        let confirmed = confirmations.due(round, later, |id| id != ConnectionId(2));
-        let entry = Sent { recipient: 7, position: 1, sent_at: sent, confirmed_at: later };
+        let confirmed = look(&confirmations, start + Duration::from_millis(3_500), 1_000, 2);
+        let entry =
+            Sent { recipient: 7, position: 1, sent_at: sent, confirmed_at: Timestamp::from_micros(9) };
         assert_eq!(confirmed, [entry], "the second socket died, the third is polling");
         assert_eq!(confirmations.sent_at(NotificationId(2)), None);
+        assert_eq!(look(&confirmations, start + Duration::from_millis(4_500), 12_000, 2).len(), 1);
+    }
 
-        let longer = start + Duration::from_millis(4_900);
-        assert_eq!(confirmations.due(longer, later, |_| true).len(), 1);
+    #[test]
+    fn a_process_that_was_stopped_has_lived_through_nothing() {
+        let confirmations = confirmations();
+        let start = Instant::now();
+        let sent = Timestamp::from_micros(5);
+        confirmations.watch(&connection(1, Transport::Stream), NotificationId(1), 7, 1, sent);
+        assert!(look(&confirmations, start, 1_000, 0).is_empty());
+        let woken = start + Duration::from_secs(61);
+        assert!(look(&confirmations, woken, 1_000, 0).is_empty());
+        assert_eq!(look(&confirmations, woken + Duration::from_secs(1), 2_000, 0).len(), 1);
     }
 }

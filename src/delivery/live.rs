@@ -35,6 +35,10 @@ impl Live {
         row: i64,
         position: Position,
     ) -> Option<Timestamp> {
+        if !self.hub.is_online(&new.recipient) {
+            self.metrics.notification(Outcome::Stored);
+            return None;
+        }
         let notification = Notification {
             id,
             kind: new.kind.to_owned(),

@@ -42,7 +42,10 @@ pub async fn page(
 ) -> Response {
     let version = env!("CARGO_PKG_VERSION");
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let local = address.is_some_and(|address| address.0.0.is_loopback()) && names_loopback(host);
+    let local = address.is_some_and(|address| address.0.0.is_loopback())
+        && names_loopback(host)
+        && !headers.contains_key("x-forwarded-for")
+        && !headers.contains_key(header::FORWARDED);
     let html = match &state.demo {
         Some(demo) if local => {
             // `<` could end the script element that carries it.

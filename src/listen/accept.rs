@@ -38,7 +38,8 @@ impl Proxies {
         Self(addresses)
     }
 
-    /// Who is behind `peer`: the last address in `forwarded` that is not itself a trusted proxy.
+    /// Who is behind `peer`: the last address in `forwarded` that is not itself a trusted proxy. Nobody
+    /// arrives from loopback through a proxy: who says so counts as the proxy.
     pub fn client(&self, peer: IpAddr, forwarded: Option<&str>) -> IpAddr {
         let peer = peer.to_canonical();
         if !self.0.contains(&peer) {
@@ -48,8 +49,9 @@ impl Proxies {
         let mut client = peer;
         for hop in hops {
             match address(hop.trim()) {
-                Some(address) => client = address.to_canonical(),
-                None => break,
+                Some(address) if !address.to_canonical().is_loopback() => client = address.to_canonical(),
+                Some(address) if self.0.contains(&address.to_canonical()) => client = address.to_canonical(),
+                _ => break,
             }
             if !self.0.contains(&client) {
                 break;
@@ -76,7 +78,7 @@ pub struct Servant {
     pub bytes_per_second: u32,
     /// `realtime.tcp_user_timeout_ms`.
     pub tcp_user_timeout: Duration,
-    /// TCP connections at most: HTTP requests and handshakes; sockets are counted by the door.
+    /// TCP connections at most.
     pub most: usize,
     /// Of one address; loopback and trusted proxies are not counted.
     pub most_per_address: usize,
@@ -142,7 +144,7 @@ struct Open {
 }
 
 /// One open connection, until dropped.
-struct Opened {
+pub struct Opened {
     open: Arc<Open>,
     counted: Option<IpAddr>,
 }
@@ -191,14 +193,15 @@ impl Servant {
         tcp.set_nodelay(true).ok();
         socket2::SockRef::from(&tcp).set_tcp_user_timeout(Some(self.tcp_user_timeout)).ok();
         let line = Arc::<Line>::default();
-        let mut stream = ClientStream::new(tcp, line.clone(), self.bytes_per_second, self.tcp_user_timeout);
+        let mut stream =
+            ClientStream::new(tcp, line.clone(), self.bytes_per_second, self.tcp_user_timeout, opened);
         let read = tokio::select! {
             () = self.stop.cancelled() => return,
             read = tokio::time::timeout(head::PATIENCE, head::read(&mut stream)) => read,
         };
         match read {
             Ok(Ok(Some(handshake))) => self.websocket(stream, line, peer, handshake).await,
-            Ok(Ok(None)) => self.http(stream, line, peer, opened).await,
+            Ok(Ok(None)) => self.http(stream, line, peer).await,
             Ok(Err(())) | Err(_) => {}
         }
     }
@@ -225,7 +228,7 @@ impl Servant {
         }
     }
 
-    async fn http(self: Arc<Self>, stream: ClientStream, line: Arc<Line>, peer: IpAddr, _opened: Opened) {
+    async fn http(self: Arc<Self>, stream: ClientStream, line: Arc<Line>, peer: IpAddr) {
         let servant = self.clone();
         let service = hyper::service::service_fn(move |request| {
             let (servant, line) = (servant.clone(), line.clone());
@@ -256,8 +259,10 @@ impl Servant {
         line: Arc<Line>,
         peer: IpAddr,
     ) -> http::Response<Body> {
-        let forwarded = request.headers().get("x-forwarded-for").and_then(|value| value.to_str().ok());
-        let address = self.proxies.client(peer, forwarded);
+        // Each proxy may have added a line of its own.
+        let lines: Vec<_> = request.headers().get_all("x-forwarded-for").iter().collect();
+        let lines: Vec<_> = lines.into_iter().filter_map(|line| line.to_str().ok()).collect();
+        let address = self.proxies.client(peer, Some(&lines.join(",")));
         if Door::owns(request.uri().path()) {
             return self.door.request(request, Arrival { address, line }).await;
         }
@@ -284,6 +289,8 @@ mod tests {
             ("10.0.0.1", Some("6.6.6.6, 203.0.113.5"), "203.0.113.5"),
             ("10.0.0.1", Some("203.0.113.5, 10.0.0.2"), "203.0.113.5"),
             ("10.0.0.1", Some("nonsense"), "10.0.0.1"),
+            ("10.0.0.1", Some("127.0.0.1"), "10.0.0.1"),
+            ("10.0.0.1", Some("127.0.0.1,203.0.113.5"), "203.0.113.5"),
             ("10.0.0.1", Some("203.0.113.5:4711"), "203.0.113.5"),
             ("10.0.0.1", Some("[2001:db8::1]:4711"), "2001:db8::1"),
             ("::ffff:10.0.0.1", Some("203.0.113.5"), "203.0.113.5"),

@@ -89,12 +89,19 @@ fn parse(head: &[u8]) -> Parsed {
                 query: query.to_owned(),
                 key: key.to_owned(),
                 origin: header("origin").map(str::to_owned),
-                forwarded: header("x-forwarded-for").map(str::to_owned),
+                forwarded: forwarded(request.headers),
             },
             length,
         ),
         _ => Parsed::Other,
     }
+}
+
+/// All lines of `X-Forwarded-For`, in their order.
+fn forwarded(headers: &[httparse::Header<'_>]) -> Option<String> {
+    let lines = headers.iter().filter(|header| header.name.eq_ignore_ascii_case("x-forwarded-for"));
+    let lines: Vec<_> = lines.filter_map(|line| std::str::from_utf8(line.value).ok()).collect();
+    (!lines.is_empty()).then(|| lines.join(","))
 }
 
 /// Agrees to the WebSocket.

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::task::coop::poll_proceed;
 use tokio::time::{Sleep, sleep};
 
+use super::accept::Opened;
 use crate::gateway::socketio::Permit;
 use crate::realtime::{Gate, Line};
 
@@ -57,12 +58,20 @@ pub struct ClientStream {
     stalled: Option<Pin<Box<Sleep>>>,
     /// The right to a socket, given back when the stream ends.
     permit: Option<Permit>,
+    /// Counts this connection among all.
+    _opened: Opened,
 }
 
 impl ClientStream {
     /// Puts `line` in front of `tcp`. Metered WebSockets may send `bytes_per_second`; a client that
     /// reads nothing for as long as `patience` is cut.
-    pub fn new(tcp: TcpStream, line: Arc<Line>, bytes_per_second: u32, patience: Duration) -> Self {
+    pub fn new(
+        tcp: TcpStream,
+        line: Arc<Line>,
+        bytes_per_second: u32,
+        patience: Duration,
+        opened: Opened,
+    ) -> Self {
         let gate = Gate::new(line);
         Self {
             tcp,
@@ -73,6 +82,7 @@ impl ClientStream {
             patience,
             stalled: None,
             permit: None,
+            _opened: opened,
         }
     }
 

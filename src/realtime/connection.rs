@@ -53,8 +53,10 @@ pub trait Outlet: Send + Sync + 'static {
     fn pause(&self, paused: bool);
     /// Reads nothing more from the client for this long.
     fn hold(&self, pause: Duration);
-    /// The client is an authenticated back end: meter it no longer.
-    fn trust(&self);
+    /// The client is an authenticated back end: meter it no longer. (Or it is one no longer.)
+    fn trust(&self, trusted: bool);
+    /// Bytes that were pushed and not sent yet, roughly.
+    fn unsent(&self) -> usize;
     /// How bytes travel now; polling clients may upgrade.
     fn transport(&self) -> Transport;
 }

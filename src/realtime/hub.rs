@@ -156,6 +156,7 @@ impl Hub {
     pub fn demote(&self, connection: &Connection) {
         let mut registry = self.registry();
         let before = connection.identity(std::mem::take);
+        connection.outlet().trust(false);
         registry.senders -= usize::from(before.sender.is_some());
         if let Some(recipient) = before.recipient {
             remove(&mut registry.people, &recipient, connection.id);
@@ -182,10 +183,18 @@ impl Hub {
                 encoded.push((dialect.name, (dialect.encode)(notification)));
                 encoded.len() - 1
             });
+            if connection.identity(|who| who.recipient.as_ref() != Some(recipient)) {
+                return false;
+            }
             connection.pushed_live(position);
             self.push(connection, dialect.event, &encoded[index].1)
         });
         here
+    }
+
+    /// Whether `recipient` has a connection here.
+    pub fn is_online(&self, recipient: &Recipient) -> bool {
+        self.registry().people.contains_key(recipient)
     }
 
     /// Pushes an event to all of `recipient`'s connections.

@@ -108,6 +108,11 @@ impl Line {
         unsent
     }
 
+    /// How many bytes wait to be sent, roughly.
+    pub fn unsent(&self) -> usize {
+        self.unsent.load(Ordering::Acquire)
+    }
+
     /// `bytes` were sent, framing included.
     pub fn sent(&self, bytes: usize) {
         if let Some(predecessor) = self.predecessor.get().and_then(Weak::upgrade) {
@@ -149,6 +154,11 @@ impl Line {
     /// An authenticated back end: it is not metered.
     pub fn trust(&self) {
         self.set(TRUSTED);
+    }
+
+    /// It is one no longer.
+    pub fn distrust(&self) {
+        self.clear(TRUSTED);
     }
 
     /// Whether this is an authenticated back end's.

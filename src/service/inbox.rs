@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use super::Error;
-use crate::domain::{Clock, Notification, NotificationId, Recipient};
+use crate::domain::{Clock, Notification, NotificationId, Position, Recipient};
 use crate::realtime::Connection;
 use crate::store::{Store, Write, Written};
 use crate::telemetry::{Metrics, Outcome};
+
+/// Bytes of text in one list; older notifications follow when these have been read.
+const LARGEST_LIST: usize = 32 * 1024 * 1024;
 
 /// Pending notifications, newest first.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +18,21 @@ pub struct Listing {
     pub notifications: Vec<Notification>,
     /// Older ones that did not fit; they come when these have been read.
     pub remaining: i64,
+}
+
+/// As many of `entries` as fit into one list, of `all` there are.
+fn listing(entries: Vec<(Position, Notification)>, all: i64) -> Listing {
+    let mut left = LARGEST_LIST;
+    let fits = |notification: &Notification| {
+        let size = notification.data.len() + notification.message.len();
+        let fits = size <= left;
+        left = left.saturating_sub(size);
+        fits
+    };
+    let notifications: Vec<_> =
+        entries.into_iter().map(|(_, notification)| notification).take_while(fits).collect();
+    let remaining = all - i64::try_from(notifications.len()).unwrap_or(all);
+    Listing { notifications, remaining }
 }
 
 /// One person's notifications.
@@ -39,9 +57,7 @@ impl Inbox {
         // What this person marked read just before does not come back.
         self.store.drain().await;
         let (entries, all) = self.store.pending(recipient, self.limit).await?;
-        let remaining = all - i64::try_from(entries.len()).unwrap_or(all);
-        let notifications = entries.into_iter().map(|(_, notification)| notification).collect();
-        Ok(Listing { notifications, remaining })
+        Ok(listing(entries, all))
     }
 
     /// The same, for a connection that has just joined: without what it was already sent live.
@@ -50,13 +66,13 @@ impl Inbox {
     /// When the database cannot answer.
     pub async fn missed(&self, recipient: &Recipient, connection: &Connection) -> Result<Listing, Error> {
         let (mut entries, all) = self.store.pending(recipient, self.limit).await?;
-        let read = i64::try_from(entries.len()).unwrap_or(all);
+        let read = entries.len();
         // Whatever the query saw is pushed live, if it ever will be, before this barrier is passed.
         self.store.drain().await;
         let first_live = connection.first_live();
         entries.retain(|(position, _)| *position < first_live);
-        let notifications = entries.into_iter().map(|(_, notification)| notification).collect();
-        Ok(Listing { notifications, remaining: all - read })
+        let live = i64::try_from(read - entries.len()).unwrap_or(0);
+        Ok(listing(entries, all - live))
     }
 
     /// Marks one read; `answer` is called after the commit, with [`Error::NotFound`] if `recipient`

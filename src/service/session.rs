@@ -69,9 +69,9 @@ impl Session {
     pub fn connect_sender(&self, connection: &Connection, token: &str) -> Result<(), Error> {
         let principal =
             self.keyring.verify_sender(token).map_err(|refusal| self.refused(connection, refusal))?;
-        connection.outlet().trust();
-        self.expires(connection, principal.expires_at);
+        connection.outlet().trust(true);
         self.hub.enlist_sender(connection, principal.tenant);
+        self.expires_with(connection, principal.expires_at);
         tracing::info!(socket.id = %connection.socket_id, "Backend service connected");
         Ok(())
     }
@@ -101,7 +101,7 @@ impl Session {
             self.metrics.refused(Refusal::User);
             Error::TooManySockets(most)
         })?;
-        self.expires(connection, expires_at);
+        self.expires_with(connection, expires_at);
         if !is_new {
             return Ok(recipient);
         }
@@ -166,7 +166,6 @@ impl Session {
         }
         tracing::warn!(
             socket.id = %connection.socket_id,
-            address = %connection.address,
             held_ms = u64::try_from(hold.as_millis()).unwrap_or(u64::MAX),
             "Authentication failed: {refusal}"
         );
@@ -175,6 +174,21 @@ impl Session {
 
     fn expiries(&self) -> MutexGuard<'_, BTreeSet<(i64, ConnectionId)>> {
         self.expiries.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// One proof more: the connection ends with the first of its proofs to end.
+    fn expires_with(&self, connection: &Connection, at: Option<Timestamp>) {
+        // A proof that replaces the only one there was prolongs it.
+        let both = connection.identity(|who| who.sender.is_some() && who.recipient.is_some());
+        let other = connection.identity(|who| who.expires_at).filter(|_| both);
+        let first = match (other, at) {
+            (Some(other), Some(at)) => Some(other.min(at)),
+            (one, other) => one.or(other),
+        };
+        self.expires(connection, first);
+        if !self.hub.is_here(connection.id) {
+            self.expires(connection, None);
+        }
     }
 
     fn expires(&self, connection: &Connection, at: Option<Timestamp>) {
@@ -207,7 +221,14 @@ impl Session {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            for connection in self.expired(self.clock.now().as_seconds()) {
+            let now = self.clock.now();
+            for connection in self.expired(now.as_seconds()) {
+                // It may have been renewed since.
+                if connection
+                    .identity(|who| who.expires_at.is_none_or(|at| at.as_seconds() > now.as_seconds()))
+                {
+                    continue;
+                }
                 tell(&connection);
                 let was_here = connection.identity(|who| who.recipient.is_some());
                 self.hub.demote(&connection);

@@ -78,7 +78,7 @@ impl StatsService {
     pub async fn health(&self) -> Health {
         let database = self.database_answers().await;
         let last_notification = match database {
-            true => self.stats().await.map_or(0, |stats| stats.counts.last_notification),
+            true => self.store.last_notification().await.unwrap_or(0),
             false => 0,
         };
         let at = self.clock.now();

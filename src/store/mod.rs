@@ -59,6 +59,9 @@ pub enum StoreError {
     /// A query failed.
     #[error("a query failed: {0}")]
     Query(#[from] diesel::result::Error),
+    /// A commit failed, and everything in it.
+    #[error("the commit failed: {0}")]
+    Commit(String),
     /// The store has been closed.
     #[error("the store is closed")]
     Closed,
@@ -73,8 +76,6 @@ pub struct Counts {
     pub pending: i64,
     /// Connections recorded: facilitator sessions.
     pub connections: i64,
-    /// The highest notification number.
-    pub last_notification: i64,
 }
 
 /// Where reads go: one arm a database, the same method behind each.
@@ -167,11 +168,22 @@ impl Store {
         on!(&self.readers, counts())
     }
 
-    /// Whether the database answers at all.
+    /// The highest notification number.
     ///
     /// # Errors
-    /// When it does not.
+    /// When the database cannot answer.
+    pub async fn last_notification(&self) -> Result<i64, StoreError> {
+        on!(&self.readers, last_notification())
+    }
+
+    /// Whether the database can be read, and the last commit went well.
+    ///
+    /// # Errors
+    /// When it cannot, or did not.
     pub async fn ping(&self) -> Result<(), StoreError> {
+        if !self.writer.is_well() {
+            return Err(StoreError::Unreachable("the last commit failed".to_owned()));
+        }
         on!(&self.readers, ping())
     }
 

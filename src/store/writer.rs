@@ -5,6 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use tokio::sync::mpsc;
@@ -97,6 +98,7 @@ type Finished = Vec<(Done, Result<Written, StoreError>)>;
 pub(super) struct Writer {
     jobs: mpsc::UnboundedSender<Job>,
     metrics: Arc<Metrics>,
+    well: Arc<AtomicBool>,
 }
 
 /// The writer's end of the queue.
@@ -105,6 +107,7 @@ pub(super) struct Inlet {
     finished: mpsc::UnboundedSender<Finished>,
     batch: usize,
     metrics: Arc<Metrics>,
+    well: Arc<AtomicBool>,
 }
 
 /// A queue whose batches hold at most `batch` writes. Must be called inside the runtime.
@@ -114,8 +117,10 @@ pub(super) fn queue(batch: usize, metrics: Arc<Metrics>) -> (Writer, Inlet) {
     let (jobs, waiting) = mpsc::unbounded_channel();
     let (finished, completions) = mpsc::unbounded_channel();
     tokio::spawn(complete(completions));
-    let inlet = Inlet { jobs: waiting, finished, batch: batch.max(1), metrics: metrics.clone() };
-    (Writer { jobs, metrics }, inlet)
+    let well = Arc::new(AtomicBool::new(true));
+    let (batch, noted, shared) = (batch.max(1), metrics.clone(), well.clone());
+    let inlet = Inlet { jobs: waiting, finished, batch, metrics: noted, well: shared };
+    (Writer { jobs, metrics, well }, inlet)
 }
 
 impl Writer {
@@ -125,6 +130,11 @@ impl Writer {
             self.metrics.write_queue.dec();
             (refused.0.done)(Err(StoreError::Closed));
         }
+    }
+
+    /// Whether the last commit went well (true before the first one).
+    pub fn is_well(&self) -> bool {
+        self.well.load(Ordering::Acquire) && !self.jobs.is_closed()
     }
 
     pub async fn drain(&self) {
@@ -168,6 +178,7 @@ impl Inlet {
     /// Reports a whole batch.
     pub fn report(&self, finished: Finished) {
         self.metrics.write_queue.dec_by(i64::try_from(finished.len()).unwrap_or(0));
+        self.well.store(finished.iter().any(|(_, outcome)| outcome.is_ok()), Ordering::Release);
         // Nobody listens only when the runtime is gone, and with it everybody who waits.
         self.finished.send(finished).ok();
     }

@@ -245,13 +245,13 @@ impl Booking {
         self.tasks.spawn(async move {
             tokio::time::sleep(delay).await;
             let Some(connection) = connection.upgrade() else { return };
-            if !connection.claim_automatic_list() {
+            let _turn = connection.lists().lock().await;
+            if !Self::is_theirs(&hub, &connection, &recipient) || !connection.claim_automatic_list() {
                 return;
             }
-            let _turn = connection.lists().lock().await;
             match inbox.missed(&recipient, &connection).await {
                 Ok(listing) if listing.notifications.is_empty() => {}
-                Ok(listing) => Self::list(&hub, &connection, Ack::default(), &listing).await,
+                Ok(listing) => Self::list(&hub, &connection, Ack::default(), listing).await,
                 Err(fault) => Self::not_listed(&hub, &connection, Ack::default(), &fault),
             }
         });
@@ -266,12 +266,15 @@ impl Booking {
         connection.begin_request(in_flight);
         self.tasks.spawn(async move {
             let turn = connection.lists().lock().await;
+            if !Self::is_theirs(&hub, &connection, &recipient) {
+                return connection.end_request(in_flight);
+            }
             let listing = match first {
                 true => inbox.missed(&recipient, &connection).await,
                 false => inbox.pending(&recipient).await,
             };
             match listing {
-                Ok(listing) => Self::list(&hub, &connection, ack, &listing).await,
+                Ok(listing) => Self::list(&hub, &connection, ack, listing).await,
                 Err(fault) => Self::not_listed(&hub, &connection, ack, &fault),
             }
             drop(turn);
@@ -281,15 +284,25 @@ impl Booking {
 
     /// Sends a list, and holds the connection's turn for as long as a client with an ordinary line
     /// needs to read it: who asks faster than they read does not fill our memory.
-    async fn list(hub: &Hub, connection: &Connection, ack: Ack, listing: &Listing) {
+    async fn list(hub: &Hub, connection: &Connection, ack: Ack, listing: Listing) {
         let notifications: Vec<_> = listing.notifications.iter().map(wire::listed).collect();
         let count = notifications.len();
         let pending = wire::Pending { notifications, count, remaining: listing.remaining };
+        drop(listing.notifications);
         let payload = wire::raw(&pending);
         drop(pending);
-        hub.push(connection, "pending_notifications", &payload);
+        let took = hub.push(connection, "pending_notifications", &payload);
         ack.send(&payload);
-        tokio::time::sleep(Duration::from_micros(payload.get().len() as u64 / LIST_BYTES_PER_MICRO)).await;
+        let bytes = payload.get().len() as u64;
+        drop(payload);
+        if took {
+            tokio::time::sleep(Duration::from_micros(bytes / LIST_BYTES_PER_MICRO)).await;
+        }
+    }
+
+    /// Whether `connection` is here and still `recipient`'s: much may happen while a list waits its turn.
+    fn is_theirs(hub: &Hub, connection: &Connection, recipient: &Recipient) -> bool {
+        hub.is_here(connection.id) && connection.identity(|who| who.recipient.as_ref() == Some(recipient))
     }
 
     fn not_listed(hub: &Hub, connection: &Connection, ack: Ack, fault: &Error) {

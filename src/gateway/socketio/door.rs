@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -18,14 +19,18 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::Protocol;
 use super::admission::{Admission, Origins, Refused};
-use super::engine::{Engine, OnPolling, Peer};
+use super::engine::{Engine, Peer};
 use super::polling::{GatedBody, Poller, Pollers};
+use crate::domain::Clock;
 use crate::gateway::Limits;
 use crate::realtime::{self, Hub, Line};
 use crate::telemetry::Metrics;
 
 /// Where requests for Socket.IO go.
 pub const PATH: &str = "/socket.io";
+
+/// A poll that comes after its session was closed waits this long for what is left to say.
+const LAST_WORD: Duration = Duration::from_millis(50);
 
 /// Where a request comes from.
 #[derive(Clone)]
@@ -53,14 +58,10 @@ impl Door {
         settings: &realtime::Settings,
         limits: &Limits,
         admission: Arc<Admission>,
+        clock: Arc<dyn Clock>,
     ) -> Self {
         let pollers = Pollers::default();
-        let known = pollers.clone();
-        let on_polling: OnPolling = Arc::new(move |sid, line| match line {
-            Some(line) => known.joined(sid, line),
-            None => known.left(sid),
-        });
-        let engine = Engine::new(hub, protocol, metrics, settings, limits, on_polling);
+        let engine = Engine::new(hub, protocol, metrics, settings, limits, clock);
         Self { engine, cors: cors(admission.origins()), admission, pollers }
     }
 
@@ -124,11 +125,12 @@ impl Door {
             Err(refused) => return refusal(&refused),
         };
         let query = request.uri().query().unwrap_or_default();
-        let line = if field(query, "transport") == Some("websocket") {
+        let polling = field(query, "transport") != Some("websocket");
+        let line = if polling {
+            Arc::default()
+        } else {
             from.line.meter();
             from.line
-        } else {
-            Arc::default()
         };
         // The engine keeps the request's head with the session: keep that small.
         let wanted = [http::header::UPGRADE, http::header::CONNECTION, http::header::SEC_WEBSOCKET_KEY];
@@ -140,8 +142,22 @@ impl Door {
                 headers.insert(name, value);
             }
         }
-        request.extensions_mut().insert(Peer::new(from.address, line, Some(permit)));
-        self.engine(request).await
+        let peer = Peer::new(from.address, line, Some(permit));
+        request.extensions_mut().insert(peer.clone());
+        let answer = self.engine(request).await;
+        if polling && answer.status() == StatusCode::OK { self.opened(&peer, answer).await } else { answer }
+    }
+
+    /// The engine's first packet names the session; from now on its requests pass its valve.
+    async fn opened(&self, peer: &Peer, answer: Response<Body>) -> Response<Body> {
+        let Ok(body) = http_body_util::BodyExt::collect(answer.into_body()).await else {
+            return closing();
+        };
+        let packet = body.to_bytes();
+        if let Some(Ok(Opened { sid })) = packet.strip_prefix(b"0").map(serde_json::from_slice) {
+            peer.polls(&self.pollers, &sid);
+        }
+        packets_answer(packet)
     }
 
     /// A polling client's next request, or its upgrade.
@@ -149,28 +165,40 @@ impl Door {
         let Some(poller) = self.pollers.get(sid) else {
             return self.engine(request).await;
         };
-        if poller.line.is_closed() {
-            return closing();
-        }
         let query = request.uri().query().unwrap_or_default();
         if field(query, "transport") == Some("websocket") {
             poller.upgrade().await;
             tcp.meter();
             poller.line.succeed(tcp);
-            return self.engine(request).await;
+            let answer = self.engine(request).await;
+            if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                poller.stays();
+            }
+            return answer;
         }
         if request.method() == Method::POST {
             // Back-pressure: the body is read no further, and the client does not send the next one.
+            let Some(_alone) = poller.post() else {
+                let message = "One request at a time may send.";
+                return refusal(&Refused { status: StatusCode::BAD_REQUEST, message });
+            };
             let line = poller.line.clone();
             return self.engine(request.map(|body| GatedBody::new(body, line))).await;
         }
         if let Some(packets) = poller.leftover() {
             return packets_answer(packets);
         }
+        // What was answered before the line was closed is still fetched; then the client is sent back.
+        let closed = async {
+            poller.line.closed().await;
+            if !poller.line.is_cut() {
+                tokio::time::sleep(LAST_WORD).await;
+            }
+        };
         tokio::select! {
             biased;
             answer = self.engine(request) => fetched(&poller, answer).await,
-            () = poller.line.closed() => closing(),
+            () = closed => closing(),
         }
     }
 
@@ -185,6 +213,12 @@ impl Door {
             Err(never) => match never {},
         }
     }
+}
+
+/// The beginning of a session, as far as it matters here.
+#[derive(serde::Deserialize)]
+struct Opened {
+    sid: String,
 }
 
 /// What the engine answered to a poll, in parts that every client can decode.

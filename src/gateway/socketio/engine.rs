@@ -14,7 +14,7 @@ use std::fmt::Display;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -27,8 +27,9 @@ use socketioxide::socket::{DisconnectReason, Socket};
 use socketioxide::{ParserConfig, SendError, SocketError, SocketIo, TransportType};
 
 use super::admission::Permit;
+use super::polling::Pollers;
 use super::{Ack, Event, Protocol, wire};
-use crate::domain::{Clock, SystemClock};
+use crate::domain::Clock;
 use crate::gateway::Limits;
 use crate::realtime::{self, Close, Connection, Hub, Line, Outlet, PushError, Transport};
 use crate::telemetry::{Metrics, Refusal};
@@ -36,10 +37,13 @@ use crate::telemetry::{Metrics, Refusal};
 /// The service that speaks Engine.IO and Socket.IO over HTTP requests and upgraded streams.
 pub type Service = SocketIoService<Nowhere>;
 
-/// What a packet has around its event and payload, roughly, in bytes.
-const FRAMING: usize = 12;
+/// What a packet has around its event and payload, in bytes: `42["",]`, and whatever the transport adds. Never
+/// too many: what is counted must be sent in the end, or the count would creep up.
+const FRAMING: usize = 7;
+/// The same of an ack: `430[]`.
+const ACK_FRAMING: usize = 5;
 /// A client that leaves this many bytes unread is closed.
-const MOST_UNSENT: usize = 16 * 1024 * 1024;
+const MOST_UNSENT: usize = 32 * 1024 * 1024;
 
 /// Behind the engine there is nothing: the listener sends other requests elsewhere.
 #[derive(Clone, Copy, Debug)]
@@ -61,9 +65,6 @@ impl<Request> tower::Service<Request> for Nowhere {
     }
 }
 
-/// Called when a polling client has joined or left: its session id, and its line while it is here.
-pub type OnPolling = Arc<dyn Fn(&str, Option<Arc<Line>>) + Send + Sync>;
-
 /// What is known of a client before it speaks; travels in its first request's extensions.
 pub struct Peer {
     /// Where it comes from.
@@ -71,13 +72,31 @@ pub struct Peer {
     /// Its valve.
     pub line: Arc<Line>,
     inbound: Mutex<Option<Arc<Inbound>>>,
+    /// The polling session it is, if it is one.
+    polling: OnceLock<(Pollers, String)>,
     _permit: Option<Permit>,
 }
 
 impl Peer {
     /// A client that was admitted; `permit` if nothing shorter-lived can hold it.
     pub fn new(address: IpAddr, line: Arc<Line>, permit: Option<Permit>) -> Arc<Self> {
-        Arc::new(Self { address, line, inbound: Mutex::new(None), _permit: permit })
+        Arc::new(Self { address, line, inbound: Mutex::new(None), polling: OnceLock::new(), _permit: permit })
+    }
+
+    /// It polls, as session `sid`: its requests find its valve through `pollers` until it ends.
+    pub fn polls(&self, pollers: &Pollers, sid: &str) {
+        pollers.joined(sid, self.line.clone());
+        self.polling.set((pollers.clone(), sid.to_owned())).ok();
+    }
+}
+
+/// The peer lives exactly as long as the engine's session.
+impl Drop for Peer {
+    fn drop(&mut self) {
+        if let Some((pollers, sid)) = self.polling.get() {
+            pollers.left(sid);
+            self.line.cut();
+        }
     }
 }
 
@@ -87,7 +106,7 @@ struct Shared {
     metrics: Arc<Metrics>,
     events_per_second: f64,
     max_message_bytes: usize,
-    on_polling: OnPolling,
+    clock: Arc<dyn Clock>,
 }
 
 /// The protocol engine.
@@ -105,7 +124,7 @@ impl Engine {
         metrics: Arc<Metrics>,
         settings: &realtime::Settings,
         limits: &Limits,
-        on_polling: OnPolling,
+        clock: Arc<dyn Clock>,
     ) -> Self {
         let parser = ParserConfig::common()
             .max_incoming_binaries(limits.max_attachments)
@@ -129,7 +148,7 @@ impl Engine {
             metrics,
             events_per_second,
             max_message_bytes: limits.max_message_bytes,
-            on_polling,
+            clock,
         };
         io.ns("/", Namespace(Arc::new(shared)));
         Self { service, _io: io }
@@ -212,14 +231,11 @@ impl Inbound {
         let early = std::mem::take(early);
         let sid = socket.id.to_string();
         let outlet = Wire { socket: SocketRef::from(socket.clone()), line: peer.line.clone() };
-        if outlet.transport() == Transport::Polling {
-            (self.shared.on_polling)(&sid, Some(peer.line.clone()));
-        }
         let connection = Arc::new(Connection::new(
             self.shared.hub.next_id(),
             &sid,
             peer.address,
-            SystemClock.now(),
+            self.shared.clock.now(),
             self.shared.protocol.dialect(),
             Box::new(outlet),
         ));
@@ -237,8 +253,12 @@ impl Inbound {
         let now = Instant::now();
         let refill = now.duration_since(gate.refilled).as_secs_f64() * rate;
         gate.refilled = now;
+        if line.is_trusted() {
+            gate.tokens = f64::INFINITY;
+            return;
+        }
         gate.tokens = (gate.tokens + refill).min(rate * 2.0) - 1.0;
-        if gate.tokens < 0.0 && !line.is_trusted() {
+        if gate.tokens < 0.0 {
             self.shared.metrics.refused(Refusal::Events);
             connection.outlet().hold(Duration::from_secs_f64(-gate.tokens / rate));
         }
@@ -259,10 +279,15 @@ impl Inbound {
         let peer = socket.req_parts().extensions.get::<Arc<Peer>>().cloned();
         match AckSender::<LocalAdapter>::from_message_parts(socket, &mut value.clone(), &ack) {
             Ok(sender) => Ack::wanted(move |payload| {
-                if sender.send(payload).is_ok()
-                    && let Some(peer) = peer
-                {
-                    peer.line.queued(payload.get().len() + FRAMING);
+                let Some(peer) = peer else { return };
+                let bytes = payload.get().len() + ACK_FRAMING;
+                peer.line.queued(bytes);
+                if let Err(fault) = sender.send(payload) {
+                    peer.line.sent(bytes);
+                    // An ack that finds no room must not vanish while its socket lives on.
+                    if matches!(fault, SendError::Socket(SocketError::InternalChannelFull)) {
+                        peer.line.cut();
+                    }
                 }
             }),
             Err(never) => match never {},
@@ -307,7 +332,6 @@ impl DisconnectHandler<LocalAdapter, Direct> for Departure {
     fn call_with_defer(&self, socket: Arc<Socket>, why: DisconnectReason, defer: fn(Arc<Socket>)) {
         let before = std::mem::replace(&mut lock(&self.0.gate).state, Passage::Gone);
         if let Passage::Open(connection) = before {
-            (self.0.shared.on_polling)(&socket.id.to_string(), None);
             if let Some(connection) = connection.upgrade() {
                 tracing::debug!(socket.id = %connection.socket_id, reason = %why, "socket closed");
                 self.0.shared.hub.leave(connection.id);
@@ -325,11 +349,17 @@ struct Wire {
 
 impl Outlet for Wire {
     fn push(&self, event: &str, payload: &RawValue) -> Result<(), PushError> {
-        match self.socket.emit(event, payload) {
-            Ok(()) => {
-                let unsent = self.line.queued(event.len() + payload.get().len() + FRAMING);
-                if unsent > MOST_UNSENT { Err(PushError::Full) } else { Ok(()) }
-            }
+        // Counted first: the client may fetch it before this returns.
+        let bytes = event.len() + payload.get().len() + FRAMING;
+        if self.line.queued(bytes) - bytes > MOST_UNSENT {
+            return Err(PushError::Full);
+        }
+        let pushed = self.socket.emit(event, payload);
+        if pushed.is_err() {
+            self.line.sent(bytes);
+        }
+        match pushed {
+            Ok(()) => Ok(()),
             Err(SendError::Socket(SocketError::InternalChannelFull)) => Err(PushError::Full),
             Err(SendError::Socket(SocketError::Closed)) => Err(PushError::Gone),
             Err(SendError::Serialize(fault)) => {
@@ -354,8 +384,12 @@ impl Outlet for Wire {
         self.line.hold(pause);
     }
 
-    fn trust(&self) {
-        self.line.trust();
+    fn trust(&self, trusted: bool) {
+        if trusted { self.line.trust() } else { self.line.distrust() }
+    }
+
+    fn unsent(&self) -> usize {
+        self.line.unsent()
     }
 
     fn transport(&self) -> Transport {

@@ -3,8 +3,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -24,6 +26,9 @@ const SEPARATOR: u8 = 0x1e;
 /// A client that sends nothing of the body it announced for this long is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// No body takes longer, however slowly it drips or is held.
+const LONGEST: Duration = Duration::from_secs(120);
+
 /// Polling clients, by session id.
 #[derive(Clone, Default)]
 pub struct Pollers(Arc<Mutex<HashMap<String, Arc<Poller>>>>);
@@ -36,7 +41,8 @@ impl Pollers {
     /// A client has joined by polling.
     pub fn joined(&self, sid: &str, line: Arc<Line>) {
         let (rest, drained) = (Mutex::default(), Notify::new());
-        let poller = Poller { line, rest, drained };
+        let posting = AtomicBool::new(false);
+        let poller = Poller { line, rest, drained, posting };
         self.lock().insert(sid.to_owned(), Arc::new(poller));
     }
 
@@ -65,9 +71,29 @@ pub struct Poller {
     pub line: Arc<Line>,
     rest: Mutex<Rest>,
     drained: Notify,
+    posting: AtomicBool,
+}
+
+/// The right to send; one request has it at a time.
+pub struct Posting<'a>(&'a Poller);
+
+impl Drop for Posting<'_> {
+    fn drop(&mut self) {
+        self.0.posting.store(false, Ordering::Release);
+    }
 }
 
 impl Poller {
+    /// Takes the right to send, unless another request has it.
+    pub fn post(&self) -> Option<Posting<'_>> {
+        (!self.posting.swap(true, Ordering::AcqRel)).then_some(Posting(self))
+    }
+
+    /// Its upgrade came to nothing.
+    pub fn stays(&self) {
+        self.rest().upgrading = false;
+    }
+
     fn rest(&self) -> MutexGuard<'_, Rest> {
         self.rest.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
@@ -131,12 +157,14 @@ pub struct GatedBody {
     /// Read, and not yet handed on.
     piece: Bytes,
     idle: Option<Pin<Box<Sleep>>>,
+    deadline: Pin<Box<Sleep>>,
 }
 
 impl GatedBody {
     /// Puts `line` in front of `inner`.
     pub fn new(inner: Incoming, line: Arc<Line>) -> Self {
-        Self { inner, gate: Gate::new(line), piece: Bytes::new(), idle: None }
+        let deadline = Box::pin(sleep(LONGEST));
+        Self { inner, gate: Gate::new(line), piece: Bytes::new(), idle: None, deadline }
     }
 }
 
@@ -156,8 +184,17 @@ impl Body for GatedBody {
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let this = &mut *self;
         ready!(this.gate.poll(context));
-        if this.gate.line().is_closed() {
-            return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
+        let line = this.gate.line();
+        if line.is_closed() {
+            // What was read is still answered: an error here would end the session before that.
+            line.register_reader(context);
+            if line.is_cut() {
+                return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
+            }
+            return Poll::Pending;
+        }
+        if this.deadline.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
         }
         if this.piece.is_empty() {
             match Pin::new(&mut this.inner).poll_frame(context) {
@@ -188,7 +225,8 @@ mod tests {
     use super::*;
 
     fn poller() -> Poller {
-        Poller { line: Arc::default(), rest: Mutex::default(), drained: Notify::new() }
+        let (line, rest, drained) = (Arc::default(), Mutex::default(), Notify::new());
+        Poller { line, rest, drained, posting: AtomicBool::new(false) }
     }
 
     fn packets(from: usize, to: usize) -> Bytes {

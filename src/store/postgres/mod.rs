@@ -21,10 +21,17 @@ mod queries_body;
 
 /// The query bodies, for this database.
 pub mod queries {
-    pub use super::queries_body::{counts, pending, ping};
+    pub use super::queries_body::{counts, last_notification, pending, ping};
 }
 
 mod writing;
+
+/// How many notifications are stored.
+async fn total(connection: &mut Connection) -> Result<i64, StoreError> {
+    use diesel::QueryDsl as _;
+    let counted = crate::store::schema::notifications::table.count();
+    Ok(diesel_async::RunQueryDsl::get_result(counted, connection).await?)
+}
 
 /// Connections for reading; made when first needed.
 pub fn pool(url: &str, readers: usize) -> Result<Pool, StoreError> {

@@ -29,7 +29,7 @@ mod queries_body;
 
 /// The query bodies, for this database.
 pub mod queries {
-    pub use super::queries_body::{counts, pending, ping};
+    pub use super::queries_body::{counts, last_notification, pending, ping};
 }
 
 use ReadConnection as Connection;
@@ -58,6 +58,12 @@ pub fn open_writer(path: &Path) -> Result<SqliteConnection, StoreError> {
     let created = File::options().append(true).create(true).mode(0o600).open(path);
     created.map_err(|fault| StoreError::Unreachable(format!("{} ({fault})", path.display())))?;
     open(path, WRITER_PRAGMAS)
+}
+
+/// How many notifications are stored. Numbers are given out without gaps here and nothing is deleted yet,
+/// so the highest one tells; counting them would read the whole table.
+async fn total(connection: &mut Connection) -> Result<i64, StoreError> {
+    queries_body::last_notification(connection).await
 }
 
 /// Holds the database for this process: a second server on one file would hand out wrong presence.
@@ -169,9 +175,10 @@ fn commit(
     };
     match together(writes) {
         Ok(written) => written.into_iter().map(Ok).collect(),
-        Err(fault) if writes.len() == 1 => {
-            tracing::error!(%fault, "a write failed; nothing of it was stored");
-            vec![Err(fault.into())]
+        Err(fault) if writes.len() == 1 || !is_of_one_write(&fault) => {
+            tracing::error!(%fault, writes = writes.len(), "a commit failed; nothing of it was stored");
+            let shared = fault.to_string();
+            writes.iter().map(|_| Err(StoreError::Commit(shared.clone()))).collect()
         }
         Err(fault) => {
             tracing::error!(%fault, writes = writes.len(), "a batch of writes failed; trying each alone");
@@ -183,5 +190,18 @@ fn commit(
                 })
                 .collect()
         }
+    }
+}
+
+/// Whether one write of a batch is at fault, rather than the disk or a lock: then the others may do.
+fn is_of_one_write(fault: &diesel::result::Error) -> bool {
+    use diesel::result::DatabaseErrorKind as Kind;
+    match fault {
+        diesel::result::Error::DatabaseError(kind, _) => matches!(
+            kind,
+            Kind::UniqueViolation | Kind::NotNullViolation | Kind::CheckViolation | Kind::ForeignKeyViolation
+        ),
+        diesel::result::Error::SerializationError(_) | diesel::result::Error::NotFound => true,
+        _ => false,
     }
 }
