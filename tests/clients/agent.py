@@ -116,7 +116,16 @@ def burst(socket, call, booking, count, first=1, acks=False, window=None, event=
 
 
 def disconnect(socket):
-    threading.Thread(target=sockets[socket].disconnect, daemon=True).start()
+    sio = sockets[socket]
+
+    def leave():
+        # Before `connect` has returned, python-socketio would leave without a word to its handlers.
+        deadline = time.monotonic() + 5
+        while not sio.connected and time.monotonic() < deadline:
+            time.sleep(0.005)
+        sio.disconnect()
+
+    threading.Thread(target=leave, daemon=True).start()
 
 
 COMMANDS = {"connect": connect, "emit": emit, "emit_ack": emit_ack, "burst": burst, "disconnect": disconnect}

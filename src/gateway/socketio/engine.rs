@@ -331,11 +331,11 @@ struct Departure(Arc<Inbound>);
 impl DisconnectHandler<LocalAdapter, Direct> for Departure {
     fn call_with_defer(&self, socket: Arc<Socket>, why: DisconnectReason, defer: fn(Arc<Socket>)) {
         let before = std::mem::replace(&mut lock(&self.0.gate).state, Passage::Gone);
-        if let Passage::Open(connection) = before {
-            if let Some(connection) = connection.upgrade() {
-                tracing::debug!(socket.id = %connection.socket_id, reason = %why, "socket closed");
-                self.0.shared.hub.leave(connection.id);
-            }
+        if let Passage::Open(connection) = before
+            && let Some(connection) = connection.upgrade()
+        {
+            tracing::debug!(socket.id = %connection.socket_id, reason = %why, "socket closed");
+            self.0.shared.hub.leave(connection.id);
         }
         defer(socket);
     }
