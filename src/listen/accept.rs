@@ -222,7 +222,8 @@ impl Servant {
         if head::agree(&mut stream, &handshake).await.is_ok() {
             stream.keep(permit);
             let peer = Peer::new(address, line, None);
-            if let Err(fault) = self.door.websocket(stream, &handshake.query, peer) {
+            // Boxed: the library's tasks keep several places for it.
+            if let Err(fault) = self.door.websocket(Box::new(stream), &handshake.query, peer) {
                 tracing::debug!(fault, "a handshake was not understood");
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{Clients, Kind, Server, booking};
+use crate::support::{Clients, Kind, Library, Route, Server, booking};
 
 const AT_ONCE: usize = 20_000;
 
@@ -32,6 +32,14 @@ fn twenty_thousand_at_once_are_all_answered() {
 fn over_polling_too() {
     let server = Server::start();
     all_answered(&server, &Clients::of(&server), Kind::POLLING, AT_ONCE / 4);
+}
+
+/// python-socketio upgrades before it joins the namespace, and its answers come over both transports.
+#[test]
+fn python_back_ends_too() {
+    let server = Server::start();
+    let upgrading = Kind { library: Library::Python, route: Route::Upgrade };
+    all_answered(&server, &Clients::of(&server), upgrading, 3_000);
 }
 
 #[test]

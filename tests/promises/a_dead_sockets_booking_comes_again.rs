@@ -46,6 +46,26 @@ fn a_killed_page_hears_it_again() {
     }
 }
 
+/// A server that stood still for a whole round has seen no heartbeat in it.
+#[test]
+fn a_server_that_stood_still_confirms_nothing() {
+    for kind in [Kind::WEBSOCKET, Kind::POLLING] {
+        let server = Server::with(&SHORT);
+        let clients = Clients::of(&server);
+        let agent = Agent::node();
+        page_of(&agent, &server, kind, 2);
+        agent.signal(Signal::SIGSTOP);
+        let receipt = clients.backend().call("booking_notification", booking(1, 2));
+        assert!(receipt["delivered_at"].is_string(), "{receipt}");
+        server.signal(Signal::SIGSTOP);
+        std::thread::sleep(std::time::Duration::from_secs(5));
+        server.signal(Signal::SIGCONT);
+        server.wait_for_stat("online_facilitators", 0);
+        let list = PendingList(clients.facilitator(2).hear("pending_notifications"));
+        assert_eq!(list.booking_ids(), [1], "{kind:?}");
+    }
+}
+
 #[test]
 fn a_frozen_page_is_noticed_and_hears_it_again() {
     let server = Server::with(&SHORT);

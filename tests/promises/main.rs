@@ -29,4 +29,5 @@ mod read_stays_read;
 mod settings_are_explained;
 mod sockets_are_limited_per_owner;
 mod stats_add_up;
+mod tenants_are_apart;
 mod the_first_event_is_not_lost;
