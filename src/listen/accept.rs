@@ -219,13 +219,12 @@ impl Servant {
             }
         };
         line.meter();
-        if head::agree(&mut stream, &handshake).await.is_ok() {
-            stream.keep(permit);
-            let peer = Peer::new(address, line, None);
-            // Boxed: the library's tasks keep several places for it.
-            if let Err(fault) = self.door.websocket(Box::new(stream), &handshake.query, peer) {
-                tracing::debug!(fault, "a handshake was not understood");
-            }
+        head::agree(&mut stream, &handshake);
+        stream.keep(permit);
+        let peer = Peer::new(address, line, None);
+        // Boxed: the library's tasks keep several places for it.
+        if let Err(fault) = self.door.websocket(Box::new(stream), &handshake.query, peer) {
+            tracing::debug!(fault, "a handshake was not understood");
         }
     }
 

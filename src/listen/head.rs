@@ -104,14 +104,14 @@ fn forwarded(headers: &[httparse::Header<'_>]) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join(","))
 }
 
-/// Agrees to the WebSocket.
-pub async fn agree(stream: &mut ClientStream, handshake: &Handshake) -> std::io::Result<()> {
+/// Agrees to the WebSocket; the words go out with the engine's first.
+pub fn agree(stream: &mut ClientStream, handshake: &Handshake) {
     let accept = derive_accept_key(handshake.key.as_bytes());
     let response = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {accept}\r\n\r\n"
     );
-    stream.write_all(response.as_bytes()).await
+    stream.preface(response.into());
 }
 
 /// Turns the WebSocket down.

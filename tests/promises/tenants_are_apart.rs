@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::support::{Clients, Kind, PendingList, Server, Socket, booking, in_seconds, sign};
 
 fn sender(clients: &Clients, tenant: &str) -> Socket {
-    let claims = json!({"sub": "s", "scope": "notifications:send", "tenant_id": tenant, "exp": in_seconds(60)});
+    let claims =
+        json!({"sub": "s", "scope": "notifications:send", "tenant_id": tenant, "exp": in_seconds(60)});
     let hello = json!(["backend_connect", {"token": sign(&claims)}]);
     let socket = clients.open_with(Kind::USUAL, &[hello], json!({}));
     socket.hear("backend_auth_success");
