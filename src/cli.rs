@@ -139,7 +139,8 @@ fn runtime(threads: usize) -> anyhow::Result<tokio::runtime::Runtime> {
 
 fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let mut config = loaded.config;
-    telemetry::start_logging(&config.log)?;
+    let in_development = config.server.environment == Environment::Development;
+    telemetry::start_logging(&config.log, in_development)?;
     let made = secrets::ensure(&mut config)?;
     let runtime = runtime(config.server.threads)?;
     let server = config.server.clone();
@@ -148,7 +149,7 @@ fn serve(loaded: Loaded) -> anyhow::Result<()> {
             let app = App::start(&config).await?;
             let address = app.address;
             tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
-            if server.environment == Environment::Development {
+            if in_development {
                 let demo = format!("http://127.0.0.1:{}/", address.port());
                 tracing::info!("the demo is at {demo} for a browser on this machine");
             }

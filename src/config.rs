@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use figment::error::{Actual, Kind};
 use figment::providers::{Format as _, Serialized, Toml};
 use figment::value::{Dict, Map, Tag, Value};
 use figment::{Error, Figment, Metadata, Profile, Provider};
@@ -259,8 +260,50 @@ fn usable(config: &Config) -> anyhow::Result<()> {
 }
 
 fn explain(error: Error) -> anyhow::Error {
-    let lines: Vec<String> = error.into_iter().map(|error| error.to_string()).collect();
+    let lines: Vec<String> = error.into_iter().map(|error| in_words(&error)).collect();
     anyhow::anyhow!("the settings cannot be used: {}", lines.join("; "))
+}
+
+/// What is wrong, where it was written, and what to write instead.
+fn in_words(error: &Error) -> String {
+    let key = error.path.join(".");
+    let source = error.metadata.as_ref().map_or_else(|| "default".to_owned(), describe);
+    match &error.kind {
+        Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
+            format!("{key} is {} ({source}); it must be {}", shown(found), kind_in_words(expected))
+        }
+        Kind::UnknownVariant(found, expected) => {
+            format!("{key} is `{found}` ({source}); it must be one of {}", expected.join(", "))
+        }
+        Kind::UnknownField(..) => {
+            format!("`{key}` ({source}) is no setting; `carillon config` lists them all")
+        }
+        // A text of ours, which names its source itself.
+        Kind::Message(text) if !source.starts_with("file") && key.is_empty() => text.clone(),
+        other => format!("{other} ({})", if key.is_empty() { source } else { format!("{key}, {source}") }),
+    }
+}
+
+fn shown(found: &Actual) -> String {
+    match found {
+        Actual::Bool(truth) => truth.to_string(),
+        Actual::Unsigned(number) => number.to_string(),
+        Actual::Signed(number) => number.to_string(),
+        Actual::Float(number) => number.to_string(),
+        Actual::Str(text) => format!("`{text}`"),
+        other => other.to_string(),
+    }
+}
+
+fn kind_in_words(expected: &str) -> &str {
+    match expected {
+        "u16" => "a whole number from 0 to 65535",
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" | "usize" => "a whole number, 0 or more",
+        "a boolean" => "true or false",
+        "a string" => "a text in quotes",
+        other => other,
+    }
 }
 
 fn from_environment(variables: impl Iterator<Item = (String, String)>) -> anyhow::Result<Vec<Given>> {

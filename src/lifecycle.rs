@@ -1,5 +1,5 @@
 //! Starting to stop, and stopping: fail readiness, take nobody in, answer what was taken, send clients
-//! back, then go.
+//! back, then go. Requests get answers until the end: newcomers a 503, those that poll what they wait for.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,7 +31,6 @@ pub async fn stop(app: Arc<App>, limit: Duration, delay: Duration) {
     tokio::time::sleep(delay.min(limit / 2)).await;
     let deadline = Instant::now() + limit.saturating_sub(delay.min(limit / 2));
     app.admission.close();
-    app.stop.cancel();
 
     // Nothing more is read; what was read is committed and answered.
     let here = app.hub.everybody();
@@ -39,32 +38,44 @@ pub async fn stop(app: Arc<App>, limit: Duration, delay: Duration) {
     for connection in &here {
         connection.outlet().hold(limit);
     }
+    drop(here);
     tokio::time::timeout(left(deadline), app.store.drain()).await.ok();
 
-    let here = app.hub.everybody();
-    // A closed transport, not a namespace: stock clients come back from it by themselves.
-    for connection in &here {
-        connection.outlet().close(Close::AfterFlush);
-    }
-    drop(here);
-    // Polling sessions have no stream to end: they fetch what was answered, then hear it.
+    // A closed transport, not a namespace: stock clients come back from it by themselves. Those that poll
+    // have no stream to end: they fetch what was answered, over new TCP connections if they like.
     let patient = Instant::now() + left(deadline) / 2;
-    let unfinished = |app: &App| {
-        let here = app.hub.everybody();
-        let outlets = here.iter().map(|connection| connection.outlet());
-        outlets.into_iter().any(|outlet| outlet.transport() == Transport::Stream || outlet.unsent() > 0)
-    };
-    while unfinished(&app) && Instant::now() < patient {
+    while Instant::now() < patient {
+        // What was being read when reading stopped becomes a request meanwhile.
         tokio::time::sleep(LOOK).await;
+        if !send_back(&app) {
+            break;
+        }
     }
+    app.stop.cancel();
     for connection in app.hub.everybody() {
         connection.outlet().close(Close::Now);
     }
     app.tasks.close();
     tokio::time::timeout(left(deadline) / 2, app.tasks.wait()).await.ok();
     // Those who left are noted as gone.
-    tokio::time::timeout(left(deadline), app.store.drain()).await.ok();
+    tokio::time::timeout(left(deadline), app.store.close()).await.ok();
     tracing::info!("stopped");
+}
+
+/// Closes every transport that waits for no answer; returns whether somebody has yet to hear what was
+/// answered.
+fn send_back(app: &App) -> bool {
+    let mut unfinished = false;
+    for connection in app.hub.everybody() {
+        let outlet = connection.outlet();
+        if connection.is_busy() {
+            unfinished = true;
+            continue;
+        }
+        outlet.close(Close::AfterFlush);
+        unfinished |= outlet.transport() == Transport::Stream || outlet.unsent() > 0;
+    }
+    unfinished
 }
 
 fn left(deadline: Instant) -> Duration {

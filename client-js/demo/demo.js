@@ -620,8 +620,12 @@ import time
 import socketio
 
 sio = socketio.Client()
+
+@sio.event
+def connect():  # at every reconnect, too
+    sio.emit("backend_connect", {"token": "${secret(config.backend_token)}"})
+
 sio.connect("${location.origin}")
-sio.call("backend_connect", {"token": "${secret(config.backend_token)}"})
 
 answer = sio.call("booking_notification", {
     "booking_id": int(time.time()),

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::path::Path;
 
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header};
 use serde::{Deserialize, Serialize};
@@ -86,9 +87,18 @@ pub enum TokenError {
     /// There is none.
     #[error("no token was given")]
     Missing,
-    /// Not a token of ours: malformed, wrongly signed, wrong algorithm, issuer or audience.
-    #[error("the token is malformed, or not signed with this server's key")]
+    /// Not a token of ours: malformed, wrongly signed, wrong algorithm.
+    #[error("the token is malformed, or not signed with this server's key (send it bare, without `Bearer `)")]
     Invalid,
+    /// Rightly signed, for some other service.
+    #[error("the token has another issuer or audience than this server's settings demand")]
+    Elsewhere,
+    /// Ours, but without `exp`.
+    #[error("the token never expires; tokens need the claim `exp`")]
+    Endless,
+    /// Ours, but one that only buys others.
+    #[error("this is a refresh token; send an access token")]
+    Refresh,
     /// Its time is over.
     #[error("the token has expired; get a new one and send it again")]
     Expired,
@@ -131,6 +141,7 @@ pub enum KeyringError {
 
 #[derive(Deserialize)]
 struct Claims {
+    #[serde(default)]
     exp: Value,
     #[serde(default)]
     r#type: Value,
@@ -227,8 +238,12 @@ impl Keyring {
                     return Ok(principal);
                 }
                 Err(fault) => match fault.kind() {
-                    jsonwebtoken::errors::ErrorKind::ExpiredSignature => refusal = TokenError::Expired,
-                    jsonwebtoken::errors::ErrorKind::ImmatureSignature => refusal = TokenError::Early,
+                    ErrorKind::ExpiredSignature => refusal = TokenError::Expired,
+                    ErrorKind::ImmatureSignature => refusal = TokenError::Early,
+                    ErrorKind::MissingRequiredClaim(claim) if claim == "exp" => refusal = TokenError::Endless,
+                    ErrorKind::MissingRequiredClaim(_)
+                    | ErrorKind::InvalidIssuer
+                    | ErrorKind::InvalidAudience => refusal = TokenError::Elsewhere,
                     _ => {}
                 },
             }
@@ -335,7 +350,7 @@ fn words(claim: &Value) -> Vec<&str> {
 fn principal(claims: &Claims) -> Result<Principal, TokenError> {
     // flask-jwt-extended signs both kinds with one key; a refresh token only buys access tokens.
     if claims.r#type == "refresh" {
-        return Err(TokenError::Invalid);
+        return Err(TokenError::Refresh);
     }
     let tenant = match user(&claims.tenant_id)? {
         Some(tenant) => Tenant::new(tenant.as_str()).map_err(|_| TokenError::Subject)?,
@@ -469,13 +484,10 @@ mod tests {
             let refusal = verify(&claims).unwrap_err();
             assert!(matches!(refusal, TokenError::Subject | TokenError::Invalid), "{claims}: {refusal}");
         }
-        for claims in [
-            json!({"sub": "2"}),
-            json!({"sub": "2", "exp": "soon"}),
-            json!({"sub": "2", "type": "refresh", "exp": LATER}),
-        ] {
-            assert_eq!(verify(&claims), Err(TokenError::Invalid), "{claims}");
-        }
+        assert_eq!(verify(&json!({"sub": "2"})), Err(TokenError::Endless));
+        assert_eq!(verify(&json!({"sub": "2", "exp": "soon"})), Err(TokenError::Endless));
+        let refresh = json!({"sub": "2", "type": "refresh", "exp": LATER});
+        assert_eq!(verify(&refresh), Err(TokenError::Refresh));
         assert_eq!(verify(&json!({"sub": "2", "exp": 1})), Err(TokenError::Expired));
         assert_eq!(verify(&json!({"sub": "2", "exp": LATER, "nbf": LATER - 9})), Err(TokenError::Early));
     }
@@ -533,7 +545,7 @@ mod tests {
             json!({"sub": "2", "exp": LATER, "iss": "other", "aud": "carillon"}),
             json!({"sub": "2", "exp": LATER, "iss": "school", "aud": "other"}),
         ] {
-            assert_eq!(verify(claims), Err(TokenError::Invalid));
+            assert_eq!(verify(claims), Err(TokenError::Elsewhere));
         }
         let minted = Mint { sub: "2".to_owned(), exp: LATER, ..Mint::default() };
         assert!(ring.verify(&minted.sign(&settings).unwrap()).is_ok());

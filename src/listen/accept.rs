@@ -209,8 +209,8 @@ impl Servant {
     async fn websocket(&self, mut stream: ClientStream, line: Arc<Line>, peer: IpAddr, handshake: Handshake) {
         let address = self.proxies.client(peer, handshake.forwarded.as_deref());
         let admission = self.door.admission();
-        let entered =
-            admission.check_origin(handshake.origin.as_deref()).and_then(|()| admission.enter(address));
+        let (origin, host) = (handshake.origin.as_deref(), handshake.host.as_deref());
+        let entered = admission.check_origin(origin, host).and_then(|()| admission.enter(address));
         let permit = match entered {
             Ok(permit) => permit,
             Err(refused) => {

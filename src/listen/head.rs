@@ -25,6 +25,8 @@ pub struct Handshake {
     key: String,
     /// The page it comes from.
     pub origin: Option<String>,
+    /// What the client calls this server.
+    pub host: Option<String>,
     /// `X-Forwarded-For`.
     pub forwarded: Option<String>,
 }
@@ -89,6 +91,7 @@ fn parse(head: &[u8]) -> Parsed {
                 query: query.to_owned(),
                 key: key.to_owned(),
                 origin: header("origin").map(str::to_owned),
+                host: header("host").map(str::to_owned),
                 forwarded: forwarded(request.headers),
             },
             length,

@@ -136,7 +136,8 @@ impl AsyncRead for ClientStream {
         this.gate.line().register_reader(context);
         ready!(this.gate.poll(context));
         if this.gate.line().is_closed() {
-            return Poll::Ready(Ok(()));
+            // The protocol library drops what it has not written when it reads the end.
+            return if this.gate.line().is_over() { Poll::Ready(Ok(())) } else { Poll::Pending };
         }
         if this.head.has_remaining() {
             // Others on this thread get their turn, as they would at a read from the network.

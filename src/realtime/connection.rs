@@ -216,6 +216,11 @@ impl Connection {
         }
     }
 
+    /// Whether a request is under way.
+    pub fn is_busy(&self) -> bool {
+        self.in_flight.load(Ordering::Acquire) > 0
+    }
+
     /// Counts one request answered; at half of `limit` the client is read on.
     pub fn end_request(&self, limit: u32) {
         if self.in_flight.fetch_sub(1, Ordering::AcqRel) - 1 == limit / 2 {

@@ -108,16 +108,35 @@ impl Line {
         unsent
     }
 
-    /// How many bytes wait to be sent, roughly.
+    /// How many bytes wait to be sent; none when the line is cut.
     pub fn unsent(&self) -> usize {
-        self.unsent.load(Ordering::Acquire)
+        if self.is_cut() {
+            return 0;
+        }
+        match self.predecessor.get().and_then(Weak::upgrade) {
+            Some(predecessor) => predecessor.unsent(),
+            None => self.unsent.load(Ordering::Acquire),
+        }
+    }
+
+    /// Whether the client is to see the end of the stream: reading has ended, and it has what was pushed.
+    pub fn is_over(&self) -> bool {
+        self.is_closed() && self.unsent() == 0
     }
 
     /// `bytes` were sent, framing included.
     pub fn sent(&self, bytes: usize) {
         if let Some(predecessor) = self.predecessor.get().and_then(Weak::upgrade) {
-            return predecessor.sent(bytes);
+            predecessor.sent(bytes);
+        } else {
+            self.count_sent(bytes);
         }
+        if self.is_over() {
+            self.reader.wake();
+        }
+    }
+
+    fn count_sent(&self, bytes: usize) {
         let left = |unsent: usize| Some(unsent.saturating_sub(bytes));
         let before = self.unsent.fetch_update(Ordering::AcqRel, Ordering::Acquire, left);
         let unsent = before.unwrap_or_else(|same| same).saturating_sub(bytes);

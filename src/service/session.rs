@@ -151,7 +151,9 @@ impl Session {
         // A token that is ours, but too old or somebody else's, is no guess: behind one address there may
         // be many honest pages.
         let is_guess = matches!(refusal, TokenError::Invalid | TokenError::Missing);
-        let hold = if !is_guess {
+        // Nor does who has shown a back end's token gain by another; its bookings are not to wait.
+        let is_sender = connection.identity(|who| who.sender.is_some());
+        let hold = if !is_guess || is_sender {
             Duration::ZERO
         } else if connection.address.is_loopback() || is_unknown(connection.address) {
             access::hold(connection.identity(|who| {

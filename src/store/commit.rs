@@ -37,7 +37,7 @@ body! {
                 }
                 Write::Connected(presence) => wait!(connected(connection, presence))?,
                 Write::Gone(socket_id) => wait!(gone(connection, socket_id))?,
-                Write::Barrier => Written::Done,
+                Write::Barrier | Write::Last => Written::Done,
             });
         }
         // Recipients in sorted order: two batches on two nodes cannot deadlock.

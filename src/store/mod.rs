@@ -189,6 +189,12 @@ impl Store {
 
     /// Waits until every write submitted before has been committed and reported.
     pub async fn drain(&self) {
-        self.writer.drain().await;
+        self.writer.wait(Write::Barrier).await;
+    }
+
+    /// The same, for the last time before the process ends: an SQLite file is then whole without its
+    /// write-ahead log.
+    pub async fn close(&self) {
+        self.writer.wait(Write::Last).await;
     }
 }

@@ -20,6 +20,11 @@ pub enum UrlError {
         "the database URL names no file; use sqlite:///relative.db, sqlite:////absolute/path.db or a plain path (an in-memory database would lose what was promised)"
     )]
     NoFile,
+    /// The name of a database driver, where an address is expected (Laravel's `DB_CONNECTION`).
+    #[error(
+        "`{0}` names a kind of database, not a database; use sqlite:///carillon.db or postgres://user@host/database, in DATABASE_URL if DB_CONNECTION is taken"
+    )]
+    Driver(String),
     /// `sqlite://name` has a host, which a file has not.
     #[error(
         "`{0}` has two slashes, which would make its first part a host; use three for a relative file (sqlite:///carillon.db) and four for an absolute one"
@@ -58,6 +63,9 @@ fn file(path: &str) -> Result<DatabaseUrl, UrlError> {
     if path.is_empty() || path == ":memory:" || path.contains('\0') {
         return Err(UrlError::NoFile);
     }
+    if matches!(path, "sqlite" | "sqlite3" | "pgsql" | "postgres" | "postgresql" | "mysql" | "mariadb") {
+        return Err(UrlError::Driver(path.to_owned()));
+    }
     Ok(DatabaseUrl::Sqlite(path.into()))
 }
 
@@ -93,6 +101,7 @@ mod tests {
         for url in ["", "sqlite://", "sqlite:///", "sqlite:///:memory:", ":memory:"] {
             assert_eq!(url.parse::<DatabaseUrl>(), Err(UrlError::NoFile), "{url}");
         }
+        assert_eq!("pgsql".parse::<DatabaseUrl>(), Err(UrlError::Driver("pgsql".to_owned())));
         assert!(matches!("sqlite://n.db".parse::<DatabaseUrl>(), Err(UrlError::TwoSlashes(_))));
         assert_eq!("mysql://db/n".parse::<DatabaseUrl>(), Err(UrlError::Scheme("mysql".to_owned())));
     }

@@ -42,6 +42,8 @@ pub enum Write {
     Gone(String),
     /// Nothing: its completion runs after those of all earlier writes.
     Barrier,
+    /// Nothing more comes: the database is left as one would like to copy it.
+    Last,
 }
 
 /// An inbox entry that was sent to a socket and confirmed.
@@ -137,9 +139,10 @@ impl Writer {
         self.well.load(Ordering::Acquire) && !self.jobs.is_closed()
     }
 
-    pub async fn drain(&self) {
+    /// Waits for the completion of `write`, and with it of all before.
+    pub async fn wait(&self, write: Write) {
         let (tell, told) = tokio::sync::oneshot::channel();
-        self.submit(Write::Barrier, Box::new(move |_| _ = tell.send(())));
+        self.submit(write, Box::new(move |_| _ = tell.send(())));
         told.await.ok();
     }
 }

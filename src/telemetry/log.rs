@@ -19,21 +19,21 @@ pub enum LogFormat {
 }
 
 /// Settings of `[log]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,carillon::store=debug`.
-    /// At `info` you see servers, connections and faults; at `debug` every notification too.
+    /// At `info` you see servers, connections and faults; at `debug` every notification too. Unset:
+    /// `info`, and in development one line for each notification.
     pub level: String,
     /// `auto`, `pretty` or `json`.
     pub format: LogFormat,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Auto }
-    }
-}
+/// What is logged in development: each notification, too.
+const TALKATIVE: &str = "info,carillon::service::notify=debug";
+/// What is logged in production, where there are too many of them.
+const USUAL: &str = "info";
 
 /// Why logging did not start.
 #[derive(Debug, thiserror::Error)]
@@ -46,13 +46,17 @@ pub enum LogError {
     Twice(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Starts logging for the whole process.
+/// Starts logging for the whole process; `talkative` if each notification may have its line.
 ///
 /// # Errors
 /// When the filter cannot be read, or logging was started before.
-pub fn start(settings: &Settings) -> Result<(), LogError> {
-    let filter = EnvFilter::try_new(&settings.level)
-        .map_err(|fault| LogError::Level(settings.level.clone(), fault))?;
+pub fn start(settings: &Settings, talkative: bool) -> Result<(), LogError> {
+    let level = match settings.level.as_str() {
+        "" if talkative => TALKATIVE,
+        "" => USUAL,
+        level => level,
+    };
+    let filter = EnvFilter::try_new(level).map_err(|fault| LogError::Level(level.to_owned(), fault))?;
     let json = match settings.format {
         LogFormat::Auto => !std::io::stdout().is_terminal(),
         LogFormat::Pretty => false,

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Clients, Connect, Kind, Raw, Server, Socket, get_with};
+use crate::support::{Clients, Connect, Kind, Library, Raw, Route, Server, Socket, get_with};
 
 const POLLING: &str = "/socket.io/?EIO=4&transport=polling";
 const OURS: &str = "https://app.example.com";
@@ -38,6 +38,24 @@ fn only_listed_origins_connect() {
     // Back ends are no browsers: they send no origin.
     Raw::dial(server.address);
     assert_eq!(server.get(POLLING).status, 200);
+}
+
+/// python-socketio opens its WebSockets with the server's own address as origin; refused, it would stay on polling
+/// without a word.
+#[test]
+fn python_back_ends_are_no_foreign_pages() {
+    let server = Server::with(&[("server.allowed_origins", OURS)]);
+    let clients = Clients::of(&server);
+    for route in [Route::WebSocket, Route::Upgrade] {
+        let kind = Kind { library: Library::Python, route };
+        let socket = clients.open_with(kind, &[], json!({}));
+        assert_eq!(socket.next_change("connected")["transport"], "websocket", "{route:?}");
+    }
+    let own = format!("http://{}", server.address);
+    let evil = format!("http://{}.evil.example", server.address);
+    assert!(Raw::dial_with(server.address, &[("Origin", &own)]).is_ok());
+    assert_eq!(get_with(server.address, POLLING, &[("Origin", &own)]).status, 200);
+    assert_eq!(Raw::dial_with(server.address, &[("Origin", &evil)]).err(), Some(403));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::support::{BACKEND_TOKEN, Clients, Kind, Raw, Server};
+use crate::support::{BACKEND_TOKEN, Clients, Kind, Raw, Server, booking};
 
 #[test]
 fn many_guesses_do_not_slow_a_good_token() {
@@ -20,6 +20,20 @@ fn many_guesses_do_not_slow_a_good_token() {
     }
     let answered: usize = guessers.iter().map(|guesser| guesser.heard("auth_error").len()).sum();
     assert!(answered < 200, "two hundred guesses were answered before nine good tokens");
+}
+
+#[test]
+fn a_back_ends_own_mistakes_do_not_hold_its_bookings() {
+    let server = Server::start();
+    let clients = Clients::of(&server);
+    let backend = clients.backend();
+    for number in 0..20 {
+        let odd = if number % 2 == 0 { json!("no object") } else { json!({"token": "old"}) };
+        backend.emit("authenticate", odd);
+    }
+    let receipt = backend.call("booking_notification", booking(1, 2));
+    assert!(receipt["stored_at"].is_string(), "{receipt}");
+    assert_eq!(backend.hear_many("auth_error", 20).len(), 20);
 }
 
 #[test]

@@ -73,6 +73,8 @@ fn unknown_settings_and_odd_values_are_errors() {
             let words = said(&output).to_lowercase().replace('.', "_");
             assert!(words.contains(&key), "{name} is not named: {words}");
             assert!(!words.contains("panicked"), "{words}");
+            assert_eq!(words.matches("variable ").count(), 1, "the source is told once: {words}");
+            assert!(!words.contains("default.") && !words.contains("u16"), "the library speaks: {words}");
         }
     }
 }

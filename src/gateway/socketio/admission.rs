@@ -4,11 +4,17 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 
 use crate::access::address_key;
 use crate::telemetry::{Metrics, Refusal};
+
+/// Refused origins are logged once in so long, the first at once.
+const LOGGED_EVERY: Duration = Duration::from_secs(10);
+/// So much of them, in characters.
+const LONGEST_LOGGED: usize = 200;
 
 /// Browser origins that may connect. Clients that are not browsers send no origin and may.
 #[derive(Clone, Debug)]
@@ -40,6 +46,14 @@ impl Origins {
     }
 }
 
+/// Whether `origin` (`scheme://host[:port]`) is what a page served under `host` (`host[:port]`) would have.
+fn is_same(origin: &str, host: &str) -> bool {
+    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+    let default = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
+    let bare = |name: &str| name.strip_suffix(default).unwrap_or(name).to_ascii_lowercase();
+    !authority.is_empty() && bare(authority) == bare(host)
+}
+
 /// A refusal, in HTTP's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
@@ -64,6 +78,8 @@ pub struct Admission {
     open: AtomicUsize,
     by_address: Mutex<HashMap<IpAddr, usize>>,
     closing: AtomicBool,
+    /// When a refused origin was logged.
+    logged: Mutex<Option<Instant>>,
     metrics: Arc<Metrics>,
 }
 
@@ -84,6 +100,7 @@ impl Admission {
             open: AtomicUsize::new(0),
             by_address: Mutex::default(),
             closing: AtomicBool::new(false),
+            logged: Mutex::default(),
             metrics,
         })
     }
@@ -108,19 +125,33 @@ impl Admission {
         Refused { status, message }
     }
 
-    /// Whether a browser page of `origin` may talk to this server.
+    /// Whether a page of `origin` may talk to this server, which the request calls `host`. The server's
+    /// own origin always may: clients that are no browsers (python-socketio) say it as theirs.
     ///
     /// # Errors
     /// With 403 when it may not.
-    pub fn check_origin(&self, origin: Option<&str>) -> Result<(), Refused> {
-        if origin.is_none_or(|origin| self.origins.allow(origin)) {
+    pub fn check_origin(&self, origin: Option<&str>, host: Option<&str>) -> Result<(), Refused> {
+        let Some(origin) = origin else { return Ok(()) };
+        if self.origins.allow(origin) || host.is_some_and(|host| is_same(origin, host)) {
             return Ok(());
         }
+        self.log_foreign(origin, host);
         Err(self.refuse(
             Refusal::Origin,
             StatusCode::FORBIDDEN,
             "This page's origin may not connect. Add it to server.allowed_origins.",
         ))
+    }
+
+    /// Somebody may be looking for the reason; nobody is to fill the log with origins.
+    fn log_foreign(&self, origin: &str, host: Option<&str>) {
+        let mut logged = self.logged.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if logged.is_none_or(|at| at.elapsed() >= LOGGED_EVERY) {
+            *logged = Some(Instant::now());
+            let origin: String = origin.chars().take(LONGEST_LOGGED).collect();
+            let host: Option<String> = host.map(|host| host.chars().take(LONGEST_LOGGED).collect());
+            tracing::warn!(origin, host, "a page's origin is not in server.allowed_origins; it was refused");
+        }
     }
 
     /// One more socket from `address`.
@@ -202,10 +233,32 @@ mod tests {
     #[test]
     fn origins_are_compared_whole() {
         let admission = admission(1, 1);
-        assert!(admission.check_origin(None).is_ok());
-        assert!(admission.check_origin(Some("https://A.example")).is_ok());
-        for foreign in ["https://a.example.evil", "http://a.example", "null", ""] {
-            assert!(admission.check_origin(Some(foreign)).is_err(), "{foreign}");
+        let host = Some("notify.example:5002");
+        assert!(admission.check_origin(None, host).is_ok());
+        assert!(admission.check_origin(Some("https://A.example"), host).is_ok());
+        for foreign in ["https://a.example.evil", "http://a.example", "null", "", "http://notify.example"] {
+            assert!(admission.check_origin(Some(foreign), host).is_err(), "{foreign}");
+        }
+        assert!(admission.check_origin(Some("http://"), Some("")).is_err());
+    }
+
+    #[test]
+    fn the_servers_own_origin_may_always() {
+        for (origin, host) in [
+            ("http://notify.example:5002", "Notify.example:5002"),
+            ("https://notify.example", "notify.example"),
+            ("https://notify.example", "notify.example:443"),
+            ("http://[::1]:5002", "[::1]:5002"),
+        ] {
+            assert!(is_same(origin, host), "{origin} {host}");
+        }
+        for (origin, host) in [
+            ("http://notify.example:5002", "notify.example"),
+            ("http://notify.example.evil:5002", "notify.example:5002"),
+            ("http://notify.example:443", "notify.example"),
+            ("notify.example", "notify.example"),
+        ] {
+            assert!(!is_same(origin, host), "{origin} {host}");
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, ORIGIN, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -104,11 +104,8 @@ impl Door {
     }
 
     async fn checked(&self, request: Request<Incoming>, from: Arrival) -> Response<Body> {
-        let origin = match request.headers().get(ORIGIN) {
-            None => None,
-            Some(origin) => Some(origin.to_str().unwrap_or("?")),
-        };
-        if let Err(refused) = self.admission.check_origin(origin) {
+        let header = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
+        if let Err(refused) = self.admission.check_origin(header(ORIGIN), header(HOST)) {
             return refusal(&refused);
         }
         let query = request.uri().query().unwrap_or_default();
@@ -198,7 +195,11 @@ impl Door {
         tokio::select! {
             biased;
             answer = self.engine(request) => fetched(&poller, answer).await,
-            () = closed => closing(),
+            () = closed => {
+                // It has heard all there is, and will not ask again.
+                poller.line.cut();
+                closing()
+            }
         }
     }
 

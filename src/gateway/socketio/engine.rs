@@ -37,13 +37,23 @@ use crate::telemetry::{Metrics, Refusal};
 /// The service that speaks Engine.IO and Socket.IO over HTTP requests and upgraded streams.
 pub type Service = SocketIoService<Nowhere>;
 
-/// What a packet has around its event and payload, in bytes: `42["",]`, and whatever the transport adds. Never
-/// too many: what is counted must be sent in the end, or the count would creep up.
+/// What a packet has around its event and payload, in bytes: `42["",]`.
 const FRAMING: usize = 7;
-/// The same of an ack: `430[]`.
-const ACK_FRAMING: usize = 5;
+/// What an ack has around its number and payload: `43[]`.
+const ACK_FRAMING: usize = 4;
 /// A client that leaves this many bytes unread is closed.
 const MOST_UNSENT: usize = 32 * 1024 * 1024;
+
+/// What a packet of `bytes` takes on the socket's transport (RFC 6455, section 5.2). Never too many: what
+/// is counted must be sent in the end, or the count would creep up.
+fn framed(socket: &Socket, bytes: usize) -> usize {
+    match (socket.transport_type(), bytes) {
+        (TransportType::Polling, _) => bytes,
+        (TransportType::Websocket, 0..126) => bytes + 2,
+        (TransportType::Websocket, 126..=0xffff) => bytes + 4,
+        (TransportType::Websocket, _) => bytes + 10,
+    }
+}
 
 /// Behind the engine there is nothing: the listener sends other requests elsewhere.
 #[derive(Clone, Copy, Debug)]
@@ -277,10 +287,12 @@ impl Inbound {
 
     fn wanted(socket: &Arc<Socket>, value: &Value, ack: Option<i64>) -> Ack {
         let peer = socket.req_parts().extensions.get::<Arc<Peer>>().cloned();
-        match AckSender::<LocalAdapter>::from_message_parts(socket, &mut value.clone(), &ack) {
+        let digits = ack.and_then(|ack| ack.checked_ilog10()).map_or(1, |log| log as usize + 1);
+        let socket = socket.clone();
+        match AckSender::<LocalAdapter>::from_message_parts(&socket, &mut value.clone(), &ack) {
             Ok(sender) => Ack::wanted(move |payload| {
                 let Some(peer) = peer else { return };
-                let bytes = payload.get().len() + ACK_FRAMING;
+                let bytes = framed(&socket, payload.get().len() + ACK_FRAMING + digits);
                 peer.line.queued(bytes);
                 if let Err(fault) = sender.send(payload) {
                     peer.line.sent(bytes);
@@ -350,7 +362,7 @@ struct Wire {
 impl Outlet for Wire {
     fn push(&self, event: &str, payload: &RawValue) -> Result<(), PushError> {
         // Counted first: the client may fetch it before this returns.
-        let bytes = event.len() + payload.get().len() + FRAMING;
+        let bytes = framed(&self.socket, event.len() + payload.get().len() + FRAMING);
         if self.line.queued(bytes) - bytes > MOST_UNSENT {
             return Err(PushError::Full);
         }

@@ -123,7 +123,8 @@ impl Poller {
             }
             _ => packets,
         };
-        self.line.sent(now.len());
+        let separators = now.iter().filter(|byte| **byte == SEPARATOR).count();
+        self.line.sent(now.len() - separators);
         if rest.packets.is_empty() {
             self.drained.notify_waiters();
         }

@@ -151,6 +151,11 @@ fn write(mut connection: SqliteConnection, mut inlet: Inlet, _lock: FileLock) {
         let started = Instant::now();
         let outcomes = commit(&mut connection, &mut memory, &writes);
         inlet.committed(writes.len(), started);
+        if writes.iter().any(|write| matches!(write, Write::Last))
+            && let Err(fault) = connection.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        {
+            tracing::warn!(%fault, "the write-ahead log stays beside the database; the next start reads it");
+        }
         inlet.report(done.into_iter().zip(outcomes).collect());
     }
 }
@@ -162,7 +167,7 @@ fn commit(
     memory: &mut writing::Memory,
     writes: &[Write],
 ) -> Vec<Result<Written, StoreError>> {
-    if writes.iter().all(|write| matches!(write, Write::Barrier)) {
+    if writes.iter().all(|write| matches!(write, Write::Barrier | Write::Last)) {
         return writes.iter().map(|_| Ok(Written::Done)).collect();
     }
     let mut together = |writes: &[Write]| {

@@ -91,6 +91,13 @@ impl Server {
         eventually("the server stops", || self.child.try_wait().expect("a child"))
     }
 
+    /// As somebody who copies the file of a stopped server does.
+    pub fn keep_only_the_database(&self) {
+        for companion in ["carillon.db-wal", "carillon.db-shm"] {
+            let _ = std::fs::remove_file(self.home.path().join(companion));
+        }
+    }
+
     /// Starts again on the same port and database.
     pub fn restart(&mut self) {
         let before = self.times_listening();
