@@ -7,6 +7,26 @@
 //! compiled once under `sqlite` and once under `postgres`); what is special to one stands in that
 //! one's folder under the same name.
 
+/// The columns of a notification's content, for an insert.
+macro_rules! content {
+    ($new:expr) => {{
+        use crate::store::types::{At, UuidColumn};
+        let same = $new.idempotency.as_ref();
+        (
+            notifications::uuid.eq(UuidColumn($new.uuid)),
+            notifications::tenant.eq($new.recipient.tenant.as_str()),
+            notifications::kind.eq($new.kind),
+            notifications::topic.eq($new.topic),
+            notifications::title.eq(&$new.title),
+            notifications::message.eq(&$new.message),
+            notifications::data.eq(&$new.data),
+            notifications::idempotency_key.eq(same.map(|same| same.key.as_slice())),
+            notifications::request_digest.eq(same.map(|same| same.request.0.as_slice())),
+            notifications::created_at.eq(At($new.created_at)),
+        )
+    }};
+}
+
 mod migrate;
 mod postgres;
 mod schema;

@@ -115,8 +115,8 @@ impl Admission {
         self.closing.store(true, Ordering::Release);
     }
 
-    /// Sockets that are open.
-    pub fn open_sockets(&self) -> usize {
+    #[cfg(test)]
+    fn open_sockets(&self) -> usize {
         self.open.load(Ordering::Acquire)
     }
 

@@ -17,7 +17,6 @@ use diesel_async::RunQueryDsl;
 
 use crate::domain::{NewNotification, NotificationId, Recipient};
 use crate::store::schema::{inbox, notifications, recipients};
-use crate::store::types::{At, UuidColumn};
 
 #[path = "../commit.rs"]
 mod commit;
@@ -40,18 +39,7 @@ async fn insert(
     new: &NewNotification,
 ) -> QueryResult<Option<i64>> {
     diesel::insert_into(notifications::table)
-        .values((
-            notifications::uuid.eq(UuidColumn(new.uuid)),
-            notifications::tenant.eq(new.recipient.tenant.as_str()),
-            notifications::kind.eq(new.kind),
-            notifications::topic.eq(new.topic),
-            notifications::title.eq(&new.title),
-            notifications::message.eq(&new.message),
-            notifications::data.eq(&new.data),
-            notifications::idempotency_key.eq(new.idempotency.as_ref().map(|same| same.key.as_slice())),
-            notifications::request_digest.eq(new.idempotency.as_ref().map(|same| same.request.0.as_slice())),
-            notifications::created_at.eq(At(new.created_at)),
-        ))
+        .values(content!(new))
         .on_conflict_do_nothing()
         .returning(notifications::id)
         .get_result(connection)

@@ -19,7 +19,6 @@ use diesel::sqlite::SqliteConnection as Connection;
 
 use crate::domain::{NewNotification, NotificationId, Recipient};
 use crate::store::schema::{inbox, notifications, recipients};
-use crate::store::types::{At, UuidColumn};
 
 #[path = "../commit.rs"]
 mod commit;
@@ -66,19 +65,7 @@ fn insert(
 ) -> QueryResult<Option<i64>> {
     let id = memory.last_notification.unwrap_or(0) + 1;
     let stored = diesel::insert_or_ignore_into(notifications::table)
-        .values((
-            notifications::id.eq(id),
-            notifications::uuid.eq(UuidColumn(new.uuid)),
-            notifications::tenant.eq(new.recipient.tenant.as_str()),
-            notifications::kind.eq(new.kind),
-            notifications::topic.eq(new.topic),
-            notifications::title.eq(&new.title),
-            notifications::message.eq(&new.message),
-            notifications::data.eq(&new.data),
-            notifications::idempotency_key.eq(new.idempotency.as_ref().map(|same| same.key.as_slice())),
-            notifications::request_digest.eq(new.idempotency.as_ref().map(|same| same.request.0.as_slice())),
-            notifications::created_at.eq(At(new.created_at)),
-        ))
+        .values((notifications::id.eq(id), content!(new)))
         .execute(connection)?;
     if stored == 0 {
         return Ok(None);
