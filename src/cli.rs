@@ -60,9 +60,10 @@ enum Command {
 }
 
 #[derive(Args)]
+#[command(group(clap::ArgGroup::new("who").args(["user", "service"]).required(true)))]
 struct Token {
     /// The user (a facilitator's id, say) the token is for
-    #[arg(long, required_unless_present = "service", conflicts_with = "service")]
+    #[arg(long)]
     user: Option<String>,
     /// The service the token is for; it may send notifications
     #[arg(long)]
@@ -171,7 +172,11 @@ fn serve(loaded: Loaded) -> anyhow::Result<()> {
 
 fn mint(loaded: Loaded, token: Token) -> anyhow::Result<()> {
     let mut config = loaded.config;
-    secrets::ensure(&mut config)?;
+    let kept = secrets::kept(&config);
+    if let Some(made) = secrets::ensure(&mut config)?.filter(|_| !kept) {
+        let made = made.display();
+        eprintln!("carillon: made new secrets in {made}; a server that uses this database takes the token");
+    }
     let lasts = seconds(&token.ttl)?;
     let mut scopes = token.scope;
     if token.service.is_some() && !scopes.iter().any(|scope| scope == "notifications:send") {

@@ -234,12 +234,13 @@ pub fn load(
         figment = figment.merge(Given { source: format!("flag {flag}"), key, value });
     }
     let config = figment.extract::<Config>().map_err(explain)?;
-    usable(&config)?;
+    usable(&config, &figment)?;
     Ok(Loaded { config, figment })
 }
 
 /// Refuses values that are numbers, but none to work with.
-fn usable(config: &Config) -> anyhow::Result<()> {
+fn usable(config: &Config, figment: &Figment) -> anyhow::Result<()> {
+    let source = |key: &str| figment.find_metadata(key).map_or_else(|| "default".to_owned(), describe);
     let (realtime, limits) = (&config.realtime, &config.limits);
     let least = [
         ("realtime.ping_interval_ms", realtime.ping_interval_ms, 50),
@@ -252,9 +253,25 @@ fn usable(config: &Config) -> anyhow::Result<()> {
         ("limits.max_request_bytes", limits.max_request_bytes as u64, 1_024),
         ("limits.events_per_second", limits.events_per_second.into(), 1),
         ("limits.bytes_per_second", limits.bytes_per_second.into(), 1_024),
+        ("database.readers", config.database.readers as u64, 1),
+        ("database.commit_batch", config.database.commit_batch as u64, 1),
     ];
     for (key, value, least) in least {
-        anyhow::ensure!(value >= least, "{key} is {value}; it must be at least {least}");
+        anyhow::ensure!(value >= least, "{key} is {value} ({}); it must be at least {least}", source(key));
+    }
+    for (key, value, most) in [
+        ("server.threads", config.server.threads, 1_024),
+        ("database.readers", config.database.readers, 1_024),
+    ] {
+        anyhow::ensure!(value <= most, "{key} is {value} ({}); it must be at most {most}", source(key));
+    }
+    for origin in &config.server.allowed_origins {
+        let authority = origin.split_once("://").map(|(_, rest)| rest.trim_end_matches('/'));
+        anyhow::ensure!(
+            origin == "*" || authority.is_some_and(|name| !name.is_empty() && !name.contains('/')),
+            "server.allowed_origins ({}): `{origin}` is no origin; write https://app.example.com, or * for any",
+            source("server.allowed_origins")
+        );
     }
     Ok(())
 }

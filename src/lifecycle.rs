@@ -12,14 +12,16 @@ use crate::realtime::{Close, Transport};
 /// How often it is looked whether everybody has gone.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Waits for SIGTERM or SIGINT; returns its name.
+/// Waits for SIGTERM, SIGINT or SIGHUP (its terminal has gone); returns its name.
 ///
 /// # Errors
 /// When signals cannot be listened to.
 pub async fn told_to_stop() -> std::io::Result<&'static str> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     Ok(tokio::select! {
+        _ = hangup.recv() => "SIGHUP",
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
     })

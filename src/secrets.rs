@@ -71,6 +71,11 @@ pub fn ensure(config: &mut Config) -> anyhow::Result<Option<PathBuf>> {
     Ok(Some(path))
 }
 
+/// Whether the file of made secrets is there.
+pub fn kept(config: &Config) -> bool {
+    beside(&config.database.url).is_file()
+}
+
 struct Needed<'a> {
     variable: &'static str,
     key: &'static str,

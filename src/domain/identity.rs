@@ -88,6 +88,13 @@ pub struct Recipient {
     pub user: UserId,
 }
 
+impl Recipient {
+    /// No user: an empty name, which nobody can have.
+    pub fn nobody() -> Self {
+        Self { tenant: Tenant::default(), user: UserId("".into()) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -124,8 +124,8 @@ pub async fn ready(state: extract::State<State>) -> (StatusCode, Json<Probe>) {
     if !state.readiness.get() {
         return (StatusCode::SERVICE_UNAVAILABLE, Json(Probe { status: "stopping" }));
     }
-    match state.stats.database_answers().await {
-        true => (StatusCode::OK, Json(Probe { status: "ready" })),
-        false => (StatusCode::SERVICE_UNAVAILABLE, Json(Probe { status: "database unreachable" })),
+    match state.stats.database().await {
+        Ok(()) => (StatusCode::OK, Json(Probe { status: "ready" })),
+        Err(status) => (StatusCode::SERVICE_UNAVAILABLE, Json(Probe { status })),
     }
 }

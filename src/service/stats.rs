@@ -76,7 +76,7 @@ impl StatsService {
 
     /// Everything `/health` tells.
     pub async fn health(&self) -> Health {
-        let database = self.database_answers().await;
+        let database = self.database().await.is_ok();
         let last_notification = match database {
             true => self.store.last_notification().await.unwrap_or(0),
             false => 0,
@@ -85,8 +85,15 @@ impl StatsService {
         Health { database, census: self.hub.census(at), last_notification, at }
     }
 
-    /// Whether the database answers in time.
-    pub async fn database_answers(&self) -> bool {
-        matches!(tokio::time::timeout(PATIENCE, self.store.ping()).await, Ok(Ok(())))
+    /// Whether the database answers in time, and can store.
+    ///
+    /// # Errors
+    /// In two or three words, why not.
+    pub async fn database(&self) -> Result<(), &'static str> {
+        match tokio::time::timeout(PATIENCE, self.store.ping()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(StoreError::Full(_))) => Err("disk full"),
+            _ => Err("database unreachable"),
+        }
     }
 }

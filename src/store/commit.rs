@@ -37,6 +37,10 @@ body! {
                 }
                 Write::Connected(presence) => wait!(connected(connection, presence))?,
                 Write::Gone(socket_id) => wait!(gone(connection, socket_id))?,
+                Write::Probe => {
+                    wait!(connected(connection, &Presence::probe()))?;
+                    wait!(gone(connection, &Presence::probe().socket_id))?
+                }
                 Write::Barrier | Write::Last => Written::Done,
             });
         }

@@ -35,6 +35,7 @@ mod types;
 mod url;
 mod writer;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -78,13 +79,22 @@ pub enum StoreError {
     Migration(String),
     /// A query failed.
     #[error("a query failed: {0}")]
-    Query(#[from] diesel::result::Error),
+    Query(diesel::result::Error),
     /// A commit failed, and everything in it.
     #[error("the commit failed: {0}")]
     Commit(String),
+    /// The disk has no room.
+    #[error("the disk of the database has {0} bytes left; free some space")]
+    Full(u64),
     /// The store has been closed.
     #[error("the store is closed")]
     Closed,
+}
+
+impl From<diesel::result::Error> for StoreError {
+    fn from(fault: diesel::result::Error) -> Self {
+        Self::Query(fault)
+    }
 }
 
 /// How many there are.
@@ -121,10 +131,21 @@ macro_rules! on {
     };
 }
 
+/// Less room than this on the disk, and the next commits may fail.
+const LEAST_ROOM: u64 = 1024 * 1024;
+
+fn has_room(file: &Path) -> Result<(), StoreError> {
+    let Ok(disk) = rustix::fs::statvfs(file) else { return Ok(()) };
+    let room = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if room < LEAST_ROOM { Err(StoreError::Full(room)) } else { Ok(()) }
+}
+
 /// The database.
 pub struct Store {
     readers: Readers,
     writer: writer::Writer,
+    /// The SQLite file.
+    file: Option<PathBuf>,
 }
 
 impl Store {
@@ -141,12 +162,12 @@ impl Store {
             DatabaseUrl::Sqlite(path) => {
                 let writer = sqlite::start_writer(&path, settings.commit_batch, metrics).await?;
                 let readers = Readers::Sqlite(sqlite::pool(&path, settings.readers)?);
-                Ok(Self { readers, writer })
+                Ok(Self { readers, writer, file: Some(path) })
             }
             DatabaseUrl::Postgres(url) => {
                 let writer = postgres::start_writer(&url, settings.commit_batch, metrics).await?;
                 let readers = Readers::Postgres(postgres::pool(&url, settings.readers)?);
-                Ok(Self { readers, writer })
+                Ok(Self { readers, writer, file: None })
             }
         }
     }
@@ -196,13 +217,17 @@ impl Store {
         on!(&self.readers, last_notification())
     }
 
-    /// Whether the database can be read, and the last commit went well.
+    /// Whether the database can be read, has room, and takes commits. When the last one failed, another
+    /// is tried: readiness must not wait for work that only a ready server is given.
     ///
     /// # Errors
-    /// When it cannot, or did not.
+    /// When it cannot, has none, or does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
+        if let Some(file) = &self.file {
+            has_room(file)?;
+        }
         if !self.writer.is_well() {
-            return Err(StoreError::Unreachable("the last commit failed".to_owned()));
+            self.write(Write::Probe).await?;
         }
         on!(&self.readers, ping())
     }

@@ -42,6 +42,8 @@ pub enum Write {
     Gone(String),
     /// Nothing: its completion runs after those of all earlier writes.
     Barrier,
+    /// Nothing that stays: shows whether a commit goes well again.
+    Probe,
     /// Nothing more comes: the database is left as one would like to copy it.
     Last,
 }
@@ -70,6 +72,18 @@ pub struct Presence {
     pub recipient: Recipient,
     /// Since when.
     pub connected_at: Timestamp,
+}
+
+impl Presence {
+    /// Nobody's, for [`Write::Probe`].
+    pub(super) fn probe() -> Self {
+        Self {
+            socket_id: "probe".to_owned(),
+            node: String::new(),
+            recipient: Recipient::nobody(),
+            connected_at: Timestamp::from_micros(0),
+        }
+    }
 }
 
 /// What came of a [`Write`].

@@ -39,11 +39,20 @@ const USUAL: &str = "info";
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The level is no filter.
-    #[error("log.level is `{0}`, which is not a log filter ({1}); use error, warn, info, debug or trace")]
-    Level(String, tracing_subscriber::filter::ParseError),
+    #[error(
+        "log.level is `{0}`, which is not a log filter; use error, warn, info, debug or trace, or several \
+         such as info,carillon::store=debug"
+    )]
+    Level(String),
     /// It was started before.
     #[error("logging was started twice: {0}")]
     Twice(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// A level, or one for a module: a lone module's name would silence everything else.
+fn is_directive(text: &str) -> bool {
+    let level = text.rsplit_once('=').map_or(text, |(_, level)| level).trim().to_ascii_lowercase();
+    matches!(level.as_str(), "off" | "error" | "warn" | "info" | "debug" | "trace")
 }
 
 /// Starts logging for the whole process; `talkative` if each notification may have its line.
@@ -56,7 +65,8 @@ pub fn start(settings: &Settings, talkative: bool) -> Result<(), LogError> {
         "" => USUAL,
         level => level,
     };
-    let filter = EnvFilter::try_new(level).map_err(|fault| LogError::Level(level.to_owned(), fault))?;
+    let filter = level.split(',').all(is_directive).then(|| EnvFilter::try_new(level).ok()).flatten();
+    let filter = filter.ok_or_else(|| LogError::Level(level.to_owned()))?;
     let json = match settings.format {
         LogFormat::Auto => !std::io::stdout().is_terminal(),
         LogFormat::Pretty => false,

@@ -64,6 +64,9 @@ fn unknown_settings_and_odd_values_are_errors() {
         ("CARILLON_NO_SUCH_THING", "1"),
         ("CARILLON_REALTIME_PING_INTERVAL_MS", "soon"),
         ("PORT", "99999"),
+        ("CARILLON_SERVER_THREADS", "100000"),
+        ("CARILLON_DATABASE_READERS", "0"),
+        ("CARILLON_SERVER_ALLOWED_ORIGINS", "app.example.com"),
     ];
     for (name, value) in odd {
         for command in [["config"].as_slice(), &["serve", "--host", "127.0.0.1"]] {

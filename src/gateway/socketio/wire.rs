@@ -138,7 +138,8 @@ fn key(raw: &RawValue, name: &'static str) -> Result<(), Fault> {
 }
 
 fn text<'a>(raw: &'a RawValue, name: &'static str) -> Result<Cow<'a, str>, Fault> {
-    let invalid = Fault::Invalid(name, "It must be a string without NUL characters.");
+    let invalid =
+        Fault::Invalid(name, "It must be a string, without NUL characters and halves of surrogate pairs.");
     let Name(text) = serde_json::from_str(raw.get()).map_err(|_| invalid)?;
     if text.contains('\0') { Err(invalid) } else { Ok(text) }
 }

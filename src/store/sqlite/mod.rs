@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -52,11 +52,8 @@ fn open(path: &Path, pragmas: &str) -> Result<SqliteConnection, StoreError> {
     Ok(connection)
 }
 
-/// Opens the file for writing, as migrations and the writer do. A new one is its owner's alone: it holds
-/// names and addresses. (SQLite gives its companions the same permissions.)
+/// Opens the file for writing, as migrations and the writer do.
 pub fn open_writer(path: &Path) -> Result<SqliteConnection, StoreError> {
-    let created = File::options().append(true).create(true).mode(0o600).open(path);
-    created.map_err(|fault| StoreError::Unreachable(format!("{} ({fault})", path.display())))?;
     open(path, WRITER_PRAGMAS)
 }
 
@@ -66,24 +63,28 @@ async fn total(connection: &mut Connection) -> Result<i64, StoreError> {
     queries_body::last_notification(connection).await
 }
 
-/// Holds the database for this process: a second server on one file would hand out wrong presence.
+/// Holds the database for this process: a second server on one file would hand out the same numbers. The
+/// lock is on the file itself, whatever path or link leads to it; SQLite's own locks are of another kind.
+/// Dropped last: closing the file ends those of this process, too.
 pub struct FileLock {
     _file: File,
 }
 
 impl FileLock {
-    /// Takes the lock, or says who has it.
+    /// Takes the lock, or says who has it. A new file is made as its owner's alone: it will hold names
+    /// and addresses. (SQLite gives its companions the same permissions.)
     pub fn take(path: &Path) -> Result<Self, StoreError> {
-        let mut lock = path.as_os_str().to_owned();
-        lock.push(".lock");
-        let lock = PathBuf::from(lock);
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|fault| {
                 StoreError::Unreachable(format!("cannot make {} ({fault})", folder.display()))
             })?;
         }
-        let file = File::create(&lock)
-            .map_err(|fault| StoreError::Unreachable(format!("cannot write {} ({fault})", lock.display())))?;
+        let file = File::options()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(|fault| StoreError::Unreachable(format!("{} ({fault})", path.display())))?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(_) => Err(StoreError::Unreachable(format!(
@@ -130,7 +131,9 @@ pub async fn start_writer(path: &Path, batch: usize, metrics: Arc<Metrics>) -> R
     let (lock, connection) = tokio::task::spawn_blocking(move || {
         let lock = FileLock::take(&path)?;
         let mut connection = open_writer(&path)?;
-        diesel::delete(connections::table).execute(&mut connection)?;
+        diesel::delete(connections::table).execute(&mut connection).map_err(|fault| {
+            StoreError::Unreachable(format!("{} cannot be written ({fault})", path.display()))
+        })?;
         Ok::<_, StoreError>((lock, connection))
     })
     .await
@@ -143,7 +146,7 @@ pub async fn start_writer(path: &Path, batch: usize, metrics: Arc<Metrics>) -> R
     Ok(writer)
 }
 
-fn write(mut connection: SqliteConnection, mut inlet: Inlet, _lock: FileLock) {
+fn write(mut connection: SqliteConnection, mut inlet: Inlet, lock: FileLock) {
     let mut memory = writing::Memory::default();
     while let Some(batch) = inlet.next_blocking() {
         let (writes, done): (Vec<_>, Vec<_>) =
@@ -158,6 +161,8 @@ fn write(mut connection: SqliteConnection, mut inlet: Inlet, _lock: FileLock) {
         }
         inlet.report(done.into_iter().zip(outcomes).collect());
     }
+    drop(connection);
+    drop(lock);
 }
 
 /// Commits all of `writes`, or, if that fails, each on its own: one that cannot be stored must not

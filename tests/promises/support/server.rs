@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,7 +23,22 @@ pub struct Server {
     pub address: SocketAddr,
     settings: Vec<(String, String)>,
     log: Arc<Mutex<Vec<String>>>,
-    home: TempDir,
+    home: Home,
+}
+
+/// Where a server lives: its own place, or one that was made for it.
+enum Home {
+    Own(TempDir),
+    Given(PathBuf),
+}
+
+impl Home {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Own(home) => home.path(),
+            Self::Given(path) => path,
+        }
+    }
 }
 
 impl Server {
@@ -33,15 +48,28 @@ impl Server {
 
     /// Settings are named as in the configuration file: `realtime.ping_interval_ms`.
     pub fn with(settings: &[(&str, &str)]) -> Self {
+        Self::at(Home::Own(tempfile::tempdir().expect("a place for the database")), settings)
+    }
+
+    /// In a folder that outlives it.
+    pub fn in_home(home: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::at(Home::Given(home.to_owned()), settings)
+    }
+
+    fn at(home: Home, settings: &[(&str, &str)]) -> Self {
         let settings: Vec<_> =
             settings.iter().map(|(name, value)| (variable(name), (*value).to_owned())).collect();
-        let home = tempfile::tempdir().expect("a place for the database");
         let address = SocketAddr::from(([127, 0, 0, 1], quiet_port()));
         let log = Arc::default();
         let child = launch(address, home.path(), &settings, &log);
         let mut server = Self { child, address, settings, log, home };
         server.wait_until_listening(1);
         server
+    }
+
+    /// Where its database is.
+    pub fn home(&self) -> &Path {
+        self.home.path()
     }
 
     pub fn url(&self) -> String {
