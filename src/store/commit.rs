@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use diesel::prelude::*;
 
 use super::{Connection, Memory, RunQueryDsl, insert, next_position, place, reserve};
-use crate::domain::{Accepted, NewNotification, NotificationId, Recipient, Timestamp};
-use crate::store::schema::{connections, inbox, notifications};
+use crate::domain::{Accepted, NewNotification, NotificationId, Position, Recipient, Timestamp};
+use crate::store::schema::{connections, inbox, notifications, recipients};
 use crate::store::types::At;
 use crate::store::{Presence, Sent, Write, Written};
 
@@ -35,6 +35,7 @@ body! {
                 Write::Read { recipient, notification, at } => {
                     Written::Read(wait!(read(connection, recipient, *notification, *at))?)
                 }
+                Write::Settled { recipient, upto } => wait!(settled(connection, *recipient, *upto))?,
                 Write::Connected(presence) => wait!(connected(connection, presence))?,
                 Write::Gone(socket_id) => wait!(gone(connection, socket_id))?,
                 Write::Probe => {
@@ -175,6 +176,16 @@ body! {
             wait!(diesel::update(entry).set(inbox::read_at.eq(At(at))).execute(connection))?;
         }
         Ok(true)
+    }
+}
+
+body! {
+    fn settled(connection: &mut Connection, recipient: i64, upto: Position) -> QueryResult<Written> {
+        wait!(diesel::update(recipients::table.find(recipient))
+            .filter(recipients::pending_after.lt(upto))
+            .set(recipients::pending_after.eq(upto))
+            .execute(connection))?;
+        Ok(Written::Done)
     }
 }
 

@@ -97,6 +97,16 @@ impl From<diesel::result::Error> for StoreError {
     }
 }
 
+/// What waits for a recipient, newest first.
+struct Pending {
+    /// The newest of it, with each one's place.
+    newest: Vec<(Position, Notification)>,
+    /// How many there are.
+    all: i64,
+    /// The recipient's row, and a place up to which all is done, if it is worth noting.
+    settled: Option<(i64, Position)>,
+}
+
 /// How many there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -198,7 +208,11 @@ impl Store {
         recipient: &Recipient,
         limit: i64,
     ) -> Result<(Vec<(Position, Notification)>, i64), StoreError> {
-        on!(&self.readers, pending(recipient, limit))
+        let pending = on!(&self.readers, pending(recipient, limit))?;
+        if let Some((recipient, upto)) = pending.settled {
+            self.submit(Write::Settled { recipient, upto }, Box::new(|_| ()));
+        }
+        Ok((pending.newest, pending.all))
     }
 
     /// Counts for `/stats`.

@@ -4,33 +4,40 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
-use crate::domain::{Notification, NotificationId, Position, Recipient};
+use crate::domain::{Notification, NotificationId, Recipient};
 use crate::store::schema::{connections, inbox, notifications, recipients};
 use crate::store::types::At;
-use crate::store::{Counts, StoreError};
+use crate::store::{Counts, Pending, StoreError};
+
+/// Entries that are done and are passed over in each list; with more of them, the list is begun later.
+const PASSED_OVER: i64 = 64;
 
 /// See [`crate::store::Store::pending`].
 pub async fn pending(
     connection: &mut Connection,
     recipient: &Recipient,
     limit: i64,
-) -> Result<(Vec<(Position, Notification)>, i64), StoreError> {
-    let row: Option<i64> = recipients::table
+) -> Result<Pending, StoreError> {
+    let person: Option<(i64, i64)> = recipients::table
         .filter(recipients::tenant.eq(recipient.tenant.as_str()))
         .filter(recipients::user_id.eq(recipient.user.as_str()))
-        .select(recipients::id)
+        .select((recipients::id, recipients::pending_after))
         .first(connection)
         .await
         .optional()?;
-    let Some(row) = row else {
-        return Ok((Vec::new(), 0));
+    let Some((row, after)) = person else {
+        return Ok(Pending { newest: Vec::new(), all: 0, settled: None });
     };
-    let entries: Vec<(i64, i64, String, String, String, At)> = inbox::table
-        .inner_join(notifications::table)
-        .filter(inbox::recipient_id.eq(row))
+    let unsettled = inbox::table.filter(inbox::recipient_id.eq(row)).filter(inbox::position.gt(after));
+    // Nothing that is committed later comes before this.
+    let last: Option<i64> =
+        unsettled.select(diesel::dsl::max(inbox::position)).get_result(connection).await?;
+    let waiting = unsettled
         .filter(inbox::confirmed_at.is_null())
         .filter(inbox::read_at.is_null())
-        .filter(inbox::deleted_at.is_null())
+        .filter(inbox::deleted_at.is_null());
+    let entries: Vec<(i64, i64, String, String, String, At)> = waiting
+        .inner_join(notifications::table)
         .order(inbox::position.desc())
         .limit(limit)
         .select((
@@ -44,29 +51,29 @@ pub async fn pending(
         .load(connection)
         .await?;
     let mut all = i64::try_from(entries.len()).unwrap_or(limit);
+    let mut settled = None;
     if all == limit {
-        all = inbox::table
-            .filter(inbox::recipient_id.eq(row))
-            .filter(inbox::confirmed_at.is_null())
-            .filter(inbox::read_at.is_null())
-            .filter(inbox::deleted_at.is_null())
-            .count()
-            .get_result(connection)
-            .await?;
+        all = waiting.count().get_result(connection).await?;
+    } else if let Some(last) = last {
+        let upto = entries.last().map_or(last, |(oldest, ..)| oldest - 1);
+        let done: i64 = unsettled.filter(inbox::position.le(upto)).count().get_result(connection).await?;
+        settled = (done > PASSED_OVER).then_some((row, upto));
     }
-    let listed = entries
+    let newest = entries
         .into_iter()
         .map(|(position, id, kind, message, data, created_at)| {
             let id = NotificationId(id);
             (position, Notification { id, kind, message, data, created_at: created_at.0 })
         })
         .collect();
-    Ok((listed, all))
+    Ok(Pending { newest, all, settled })
 }
 
 /// See [`crate::store::Store::counts`].
 pub async fn counts(connection: &mut Connection) -> Result<Counts, StoreError> {
     let pending = inbox::table
+        .inner_join(recipients::table)
+        .filter(inbox::position.gt(recipients::pending_after))
         .filter(inbox::confirmed_at.is_null())
         .filter(inbox::read_at.is_null())
         .filter(inbox::deleted_at.is_null())

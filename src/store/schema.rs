@@ -25,6 +25,7 @@ diesel::table! {
         tenant -> Text,
         user_id -> Text,
         last_position -> BigInt,
+        pending_after -> BigInt,
     }
 }
 

@@ -36,6 +36,13 @@ pub enum Write {
         /// When.
         at: Timestamp,
     },
+    /// Nothing of this recipient is pending up to there.
+    Settled {
+        /// The recipient's row.
+        recipient: i64,
+        /// The last place of which that is known.
+        upto: Position,
+    },
     /// Somebody is connected.
     Connected(Presence),
     /// The socket of this id is connected no longer.

@@ -1,8 +1,8 @@
 //! What was marked read is read for good: in every tab, after every reconnect, over a restart; saying so twice is fine.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{Clients, Kind, PendingList, Server, booking, eventually};
+use crate::support::{Clients, Kind, PendingList, Server, Socket, booking, eventually};
 
 #[test]
 fn a_read_notification_does_not_come_back() {
@@ -84,4 +84,45 @@ fn the_ack_callback_gets_the_answer_too() {
     eventually("the tab is told once", || (page.heard("notification_marked_read").len() == 1).then_some(()));
     let list = page.call("get_pending_notifications", json!({"facilitator_id": 2}));
     assert_eq!(list, json!({"notifications": [], "count": 0}));
+}
+
+/// Lists begin where something waits: what was done long ago is passed over, and nothing else is.
+#[test]
+fn a_long_history_hides_nothing() {
+    let server = Server::start();
+    let clients = Clients::of(&server);
+    let backend = clients.backend();
+    let book = |numbers: std::ops::RangeInclusive<u64>| -> Vec<Value> {
+        numbers
+            .map(|b| backend.call("booking_notification", booking(b, 2))["notification_id"].clone())
+            .collect()
+    };
+    let read = |page: &Socket, ids: &[Value]| {
+        for id in ids {
+            page.call("mark_notification_read", json!({"facilitator_id": 2, "notification_id": id}));
+        }
+    };
+    let listed = |expected: Vec<u64>| {
+        // Twice: the first list may note how far all is done.
+        for _ in 0..2 {
+            let page = clients.facilitator(2);
+            let list = page.call("get_pending_notifications", json!({"facilitator_id": 2}));
+            let mut numbers = PendingList(list).booking_ids();
+            numbers.reverse();
+            assert_eq!(numbers, expected);
+            assert_eq!(server.stats()["pending_notifications"], expected.len());
+        }
+    };
+    let ids = book(1..=150);
+    let page = clients.facilitator(2);
+    read(&page, &ids[..100]);
+    listed((101..=150).collect());
+    // One stays unread between many that are not.
+    read(&page, &ids[100..120]);
+    read(&page, &ids[121..]);
+    listed(vec![121]);
+    read(&page, &ids[120..121]);
+    listed(vec![]);
+    book(151..=152);
+    listed(vec![151, 152]);
 }

@@ -23,7 +23,9 @@ CREATE TABLE recipients (
     user_id       TEXT    NOT NULL,
     -- Not used here: one writer gives out notification numbers in the order of commits, so an entry's
     -- position is its notification's number. (PostgreSQL counts here.)
-    last_position BIGINT  NOT NULL DEFAULT 0
+    last_position BIGINT  NOT NULL DEFAULT 0,
+    -- Nothing up to here is pending.
+    pending_after BIGINT  NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX recipients_user ON recipients (tenant, user_id);
 
@@ -39,8 +41,6 @@ CREATE TABLE inbox (
     deleted_at      BIGINT,
     PRIMARY KEY (recipient_id, position)
 ) WITHOUT ROWID;
-CREATE INDEX inbox_pending ON inbox (recipient_id, position)
-    WHERE confirmed_at IS NULL AND read_at IS NULL AND deleted_at IS NULL;
 
 -- Who is connected where, since when: the seed's facilitator sessions.
 CREATE TABLE connections (
