@@ -30,10 +30,11 @@ run: ## Build and start the server, with its demo page
 	@echo "Building (a few minutes the first time). The log then says where the demo page is."
 	@cargo run --release --locked -- serve $(ARGS)
 
-test: clients lint doc ## Everything CI runs: format, lints, documentation, all tests
+test: clients lint doc ## Everything CI runs: format, lints, documentation, all tests, the promises on both databases
 	cargo test --locked --no-fail-fast --lib --bins --tests
+	CARILLON_TESTS_ON=postgres cargo test --locked --no-fail-fast --test promises
 
-check: clients ## The inner loop: format, lints, tests
+check: clients ## The inner loop: format, lints, tests (promises on SQLite only)
 	cargo fmt --check
 	cargo clippy --locked --all-targets --quiet -- -D warnings
 	cargo test --locked --quiet --lib --bins --tests

@@ -1,7 +1,7 @@
 //! The composition root: the only file that names every concrete type.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,14 +11,15 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::{Keyring, Mint};
 use crate::config::{Config, Environment};
-use crate::delivery::{Confirmations, Live, Rounds};
+use crate::delivery::{CatchUp, Confirmations, Live, Rounds, catch_up};
 use crate::domain::{Clock, SystemClock};
 use crate::gateway::socketio::{Admission, Booking, Door, Origins};
 use crate::http::{self, Demo, Readiness};
 use crate::listen::{Listener, Proxies, Servant};
 use crate::realtime::Hub;
+use crate::realtime::backplane::{self, Alone, Redis};
 use crate::secrets;
-use crate::service::{Inbox, Notify, Session, StatsService};
+use crate::service::{Inbox, Notify, Roster, Session, StatsService};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
@@ -45,6 +46,8 @@ pub struct App {
     pub tasks: TaskTracker,
     /// Where it listens.
     pub address: SocketAddr,
+    /// This process's name among its like.
+    pub node: String,
 }
 
 impl App {
@@ -60,22 +63,44 @@ impl App {
         let keyring = Arc::new(Keyring::new(&config.auth)?);
         let store = Arc::new(Store::open(&config.database, metrics.clone()).await?);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let hub = Arc::new(Hub::new(metrics.clone()));
+        let node = node(config)?;
+        let (catch_up, missed) = match store.is_shared() {
+            true => {
+                let (catch_up, missed) = CatchUp::new();
+                (catch_up, Some(missed))
+            }
+            false => (CatchUp::never(), None),
+        };
+        let listening = Arc::new(OnceLock::<Weak<Live>>::new());
+        let backplane = backplane(config, &store, &node, &catch_up, &listening)?;
+        let hub = Arc::new(Hub::new(metrics.clone(), backplane, store.is_shared()));
+        let arrived = catch_up.clone();
+        hub.on_arrival(move |recipient| arrived.arrived(recipient));
 
         let confirmations = Arc::new(Confirmations::new(Rounds::new(&config.realtime), metrics.clone()));
-        let live = Arc::new(Live::new(hub.clone(), confirmations.clone(), clock.clone(), metrics.clone()));
-        let notify = Arc::new(Notify::new(store.clone(), live, clock.clone(), metrics.clone()));
+        let live =
+            Live::new(hub.clone(), confirmations.clone(), catch_up.clone(), clock.clone(), metrics.clone());
+        listening.set(Arc::downgrade(&live)).ok();
+        let notify = Arc::new(Notify::new(store.clone(), live.clone(), clock.clone(), metrics.clone()));
         let limit = config.booking.pending_limit;
-        let inbox = Arc::new(Inbox::new(store.clone(), clock.clone(), metrics.clone(), limit));
+        let inbox =
+            Arc::new(Inbox::new(store.clone(), hub.clone(), catch_up, clock.clone(), metrics.clone(), limit));
         let session = Session::new(
             hub.clone(),
             store.clone(),
             keyring,
             clock.clone(),
             metrics.clone(),
-            node(config)?,
+            node.clone(),
             config.limits.sockets_per_user,
         );
+        if let Some(missed) = missed {
+            let roster =
+                Roster::new(hub.clone(), store.clone(), session.clone(), clock.clone(), node.clone());
+            roster.sign().await?;
+            until(&stop, roster.run());
+            tokio::spawn(catch_up::run(missed, hub.clone(), store.clone(), live));
+        }
 
         let in_flight = config.limits.requests_in_flight;
         let booking = Booking::new(
@@ -132,8 +157,35 @@ impl App {
         tokio::spawn(confirmations.run(hub.clone(), store.clone(), clock));
         tokio::spawn(listener.run(servant));
         readiness.set(true);
-        Ok(Arc::new(Self { hub, store, admission, readiness, stop, tasks, address }))
+        Ok(Arc::new(Self { hub, store, admission, readiness, stop, tasks, address, node }))
     }
+}
+
+/// The line to other nodes, if there can be any.
+fn backplane(
+    config: &Config,
+    store: &Store,
+    node: &str,
+    catch_up: &CatchUp,
+    listening: &Arc<OnceLock<Weak<Live>>>,
+) -> anyhow::Result<backplane::Shared> {
+    if config.redis.url.is_empty() {
+        return Ok(Arc::new(Alone));
+    }
+    if !store.is_shared() {
+        tracing::warn!("REDIS_URL is not used: an SQLite database has one node; set DATABASE_URL for more");
+        return Ok(Arc::new(Alone));
+    }
+    let listening = listening.clone();
+    let heard = move |recipient, text: &[u8]| {
+        if let Some(live) = listening.get().and_then(Weak::upgrade) {
+            live.heard(&recipient, text);
+        }
+    };
+    let returned = catch_up.clone();
+    let redis = Redis::start(&config.redis, node, Box::new(heard), move || returned.everybody())
+        .context("redis.url (REDIS_URL) cannot be used")?;
+    Ok(Arc::new(redis))
 }
 
 /// Runs `work` until told to stop.
@@ -162,13 +214,14 @@ fn bind(config: &Config) -> anyhow::Result<Listener> {
     }
 }
 
+/// The name of this process: another one after each start, since what an earlier one held died with it.
 fn node(config: &Config) -> anyhow::Result<String> {
-    if config.server.node.is_empty() {
-        let mut made = secrets::random()?;
-        made.truncate(12);
-        return Ok(made);
-    }
-    Ok(config.server.node.clone())
+    let mut made = secrets::random()?;
+    made.truncate(12);
+    Ok(match config.server.node.as_str() {
+        "" => made,
+        name => format!("{name}-{made}"),
+    })
 }
 
 /// How many sockets there may be: as many as set, or as many descriptors as the process may open.

@@ -53,8 +53,12 @@ enum Command {
     Token(Token),
     /// Print every setting, with where it came from
     Config,
-    /// Bring the database up to date, and end
-    Migrate,
+    /// Bring the database up to date, and end; with --to, move an SQLite file to PostgreSQL
+    Migrate {
+        /// postgres://user@host/database, empty or left by a move that was interrupted
+        #[arg(long, value_name = "URL")]
+        to: Option<String>,
+    },
     /// Ask the server on this machine whether it is ready; for container health checks
     Health,
 }
@@ -85,11 +89,13 @@ struct Token {
 /// Runs the command line; errors go to standard error, and the code is then 1.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    // Redis over TLS asks for the process's own choice.
+    rustls::crypto::ring::default_provider().install_default().ok();
     let outcome = loaded(cli.given).and_then(|loaded| match cli.command {
         None | Some(Command::Serve) => serve(loaded),
         Some(Command::Token(token)) => mint(loaded, token),
         Some(Command::Config) => print(&loaded),
-        Some(Command::Migrate) => migrate(&loaded.config),
+        Some(Command::Migrate { to }) => migrate(&loaded.config, to.as_deref()),
         Some(Command::Health) => health(&loaded.config),
     });
     match outcome {
@@ -222,8 +228,18 @@ fn print(loaded: &Loaded) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn migrate(config: &Config) -> anyhow::Result<()> {
+fn migrate(config: &Config, to: Option<&str>) -> anyhow::Result<()> {
     let url = config.database.url.parse()?;
+    if let Some(to) = to {
+        let to = to.parse()?;
+        let moving = store::transfer(&url, &to, |progress| println!("{progress}"));
+        let moved = runtime(2)?.block_on(moving)?;
+        println!(
+            "Moved and compared: {} notifications, {} people, {} inbox entries. Now start the servers on it.",
+            moved.notifications, moved.recipients, moved.entries
+        );
+        return Ok(());
+    }
     let applied = runtime(2)?.block_on(store::migrate(&url))?;
     match applied.as_slice() {
         [] => println!("The database is up to date."),

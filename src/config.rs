@@ -20,7 +20,7 @@ pub const DEFAULT_FILE: &str = "carillon.toml";
 const PREFIX: &str = "CARILLON_";
 
 /// The seeds' names; of several for one setting, the first that is set counts.
-const ALIASES: [(&str, &str); 11] = [
+const ALIASES: [(&str, &str); 12] = [
     ("JWT_SECRET_KEY", "auth.jwt_secret"),
     ("JWT_SECRET", "auth.jwt_secret"),
     ("SECRET_KEY", "auth.jwt_secret"),
@@ -28,6 +28,7 @@ const ALIASES: [(&str, &str); 11] = [
     ("BACKEND_SERVICE_TOKEN", "auth.backend_token"),
     ("DATABASE_URL", "database.url"),
     ("DB_CONNECTION", "database.url"),
+    ("REDIS_URL", "redis.url"),
     ("HOST", "server.host"),
     ("PORT", "server.port"),
     ("WEBSOCKET_PORT", "server.port"),
@@ -123,6 +124,8 @@ pub struct Config {
     pub server: Server,
     /// The database.
     pub database: store::Settings,
+    /// The line between nodes.
+    pub redis: realtime::backplane::Settings,
     /// Tokens.
     pub auth: access::Settings,
     /// Sockets.

@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::App;
 use crate::realtime::{Close, Transport};
+use crate::store::Write;
 
 /// How often it is looked whether everybody has gone.
 const LOOK: Duration = Duration::from_millis(20);
@@ -60,6 +61,9 @@ pub async fn stop(app: Arc<App>, limit: Duration, delay: Duration) {
     app.tasks.close();
     tokio::time::timeout(left(deadline) / 2, app.tasks.wait()).await.ok();
     // Those who left are noted as gone.
+    if app.store.is_shared() {
+        app.store.submit(Write::Leave(app.node.clone()), Box::new(|_| ()));
+    }
     tokio::time::timeout(left(deadline), app.store.close()).await.ok();
     tracing::info!("stopped");
 }

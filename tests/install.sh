@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need and is not there: a browser and Python's venv from Debian, the Socket.IO clients from
-# npm and PyPI, into tests/clients. What is there stays as it is. Run again, it costs a second and asks no network.
+# Installs what the tests need and is not there: a browser, PostgreSQL, Redis and Python's venv from Debian, the
+# Socket.IO clients from npm and PyPI, into tests/clients. What is there stays as it is. Run again, it costs a second and
+# asks no network.
 set -euo pipefail
 cd "$(dirname "$0")/clients"
 
@@ -59,6 +60,31 @@ has_browser() {
 }
 has_browser || debian chromium fonts-liberation
 has_browser || fail "no Chromium was found; name one by the variable CHROMIUM"
+
+# ---- databases ---------------------------------------------------------------------------------
+
+# Only the programs are wanted: the tests start servers of their own. So Debian is asked to start none meanwhile.
+policy=/usr/sbin/policy-rc.d
+without_services() {
+  if ! [ -e "$policy" ]; then
+    trap 'as_root rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+  fi
+  debian "$@"
+}
+has_postgres() {
+  local program
+  have postgres && have initdb && return
+  for program in /usr/lib/postgresql/*/bin/initdb; do [ -x "$program" ] && return; done
+  return 1
+}
+missing=()
+has_postgres || missing+=(postgresql)
+have redis-server || missing+=(redis-server)
+if [ "${#missing[@]}" -gt 0 ]; then without_services "${missing[@]}"; fi
+has_postgres || fail "no PostgreSQL was found: neither in the path nor in /usr/lib/postgresql"
+have redis-server || fail "no redis-server was found"
 
 # ---- npm ---------------------------------------------------------------------------------------
 

@@ -3,8 +3,10 @@
 //!
 //! Promise: nothing here says *confirmed* of bytes in a dead socket or a full buffer.
 
+pub mod catch_up;
 mod confirm;
 mod live;
 
+pub use catch_up::CatchUp;
 pub use confirm::{Confirmations, Rounds};
 pub use live::Live;

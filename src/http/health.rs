@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::State;
 use crate::domain::Timestamp;
+use crate::realtime::backplane::Line;
 
 /// Whether this process takes new work; false from the moment it is told to stop.
 #[derive(Clone, Default)]
@@ -54,26 +55,33 @@ struct Services {
 /// `GET /health`: 503 when the database does not answer.
 pub async fn health(state: extract::State<State>) -> (StatusCode, Json<HealthBody>) {
     let health = state.stats.health().await;
-    let (status, word) = match health.database {
-        true => (StatusCode::OK, "healthy"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy"),
+    let database = if health.database { "healthy" } else { "unhealthy" };
+    let (redis, is_degraded) = match health.line {
+        Line::Alone => ("not configured", false),
+        Line::Connected => ("healthy", false),
+        Line::Degraded => ("unreachable", true),
     };
-    let census = health.census;
+    let (status, word) = match (health.database, is_degraded) {
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy"),
+        (true, true) => (StatusCode::OK, "degraded"),
+        (true, false) => (StatusCode::OK, "healthy"),
+    };
+    let (census, online) = (health.census, health.online);
     let body = HealthBody {
         status: word,
         service: "notification_service",
         version: env!("CARGO_PKG_VERSION"),
         timestamp: health.at,
-        online_facilitators: census.people,
-        backend_connected: census.senders > 0,
+        online_facilitators: online.people,
+        backend_connected: online.backend,
         total_connections: census.connections,
         active_users: census.people,
         average_duration_seconds: census.average_seconds as u64,
         replay_sequence: health.last_notification,
-        redis: "not configured",
-        database: word,
+        redis,
+        database,
         websocket_connections: census.connections,
-        services: Services { websocket: "healthy", database: word },
+        services: Services { websocket: "healthy", database },
     };
     (status, Json(body))
 }
@@ -100,11 +108,11 @@ pub async fn stats(
         (StatusCode::SERVICE_UNAVAILABLE, Json(error))
     })?;
     Ok(Json(StatsBody {
-        online_facilitators: stats.census.people,
-        backend_connected: stats.census.senders > 0,
+        online_facilitators: stats.online.people,
+        backend_connected: stats.online.backend,
         total_notifications: stats.counts.notifications,
         pending_notifications: stats.counts.pending,
-        facilitator_sessions: stats.counts.connections,
+        facilitator_sessions: stats.online.sessions,
     }))
 }
 

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use serde_json::value::RawValue;
 
+use super::backplane::{Message, Shared};
+use super::room::{Pass, Room, Source};
 use super::{Close, Connection, ConnectionId, PushError};
 use crate::domain::{Notification, Position, Recipient, Timestamp};
 use crate::telemetry::{Metrics, Refusal};
@@ -13,7 +15,7 @@ use crate::telemetry::{Metrics, Refusal};
 #[derive(Default)]
 struct Registry {
     connections: HashMap<ConnectionId, Arc<Connection>>,
-    people: HashMap<Recipient, Vec<Arc<Connection>>>,
+    people: HashMap<Recipient, Arc<Mutex<Room>>>,
     senders: usize,
     /// Sum of the connections' `since`, in microseconds: makes their average age one subtraction.
     since_sum: i128,
@@ -33,19 +35,56 @@ pub struct Census {
 }
 
 type Departure = Box<dyn Fn(&Connection) + Send + Sync>;
+type Arrival = Box<dyn Fn(Recipient) + Send + Sync>;
+
+/// What came of handing out a notification.
+pub enum Delivery {
+    /// Nobody of its recipient is here, or nobody took it.
+    Nobody,
+    /// These took it.
+    Took(Vec<Arc<Connection>>),
+    /// It was handed out before.
+    Before,
+    /// Somebody is here, and has to hear something else first.
+    Later,
+}
 
 /// Who is connected to this node.
 pub struct Hub {
     registry: Mutex<Registry>,
     next: AtomicU64,
     departure: OnceLock<Departure>,
+    arrival: Arc<OnceLock<Arrival>>,
+    backplane: Shared,
+    /// Whether positions are counted without gaps, by several nodes.
+    gapless: bool,
     metrics: Arc<Metrics>,
 }
 
 impl Hub {
-    /// An empty registry.
-    pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { registry: Mutex::default(), next: AtomicU64::new(1), departure: OnceLock::new(), metrics }
+    /// An empty registry. Where positions are `gapless`, several nodes may give them out: then each person
+    /// hears them in their order, whichever node a notification comes from.
+    pub fn new(metrics: Arc<Metrics>, backplane: Shared, gapless: bool) -> Self {
+        Self {
+            registry: Mutex::default(),
+            next: AtomicU64::new(1),
+            departure: OnceLock::new(),
+            arrival: Arc::default(),
+            backplane,
+            gapless,
+            metrics,
+        }
+    }
+
+    /// Sets what happens when messages for somebody new begin to arrive here: [`Hub::settle`] is to be
+    /// called. Only where positions are gapless.
+    pub fn on_arrival(&self, arrival: impl Fn(Recipient) + Send + Sync + 'static) {
+        self.arrival.set(Box::new(arrival)).ok();
+    }
+
+    /// The line to the other nodes.
+    pub fn backplane(&self) -> &Shared {
+        &self.backplane
     }
 
     /// Sets what happens, once, when a connection leaves.
@@ -81,7 +120,7 @@ impl Hub {
             let (sender, recipient) = connection.identity(|who| (who.sender.take(), who.recipient.clone()));
             registry.senders -= usize::from(sender.is_some());
             if let Some(recipient) = recipient {
-                remove(&mut registry.people, &recipient, id);
+                self.remove(&mut registry, &recipient, id);
             }
             connection
         };
@@ -121,7 +160,7 @@ impl Hub {
         let mut registry = self.registry();
         let before = connection.identity(|who| who.recipient.clone());
         let is_new = before.as_ref() != Some(recipient);
-        let here = registry.people.get(recipient).map_or(0, Vec::len);
+        let here = registry.people.get(recipient).map_or(0, |room| lock(room).connections.len());
         if is_new && here >= most {
             return Err(most);
         }
@@ -131,13 +170,18 @@ impl Hub {
             return Ok(false);
         }
         if let Some(before) = before {
-            remove(&mut registry.people, &before, connection.id);
+            self.remove(&mut registry, &before, connection.id);
         }
-        let person = registry.people.entry(recipient.clone()).or_default();
-        if person.is_empty() {
-            person.reserve_exact(1);
-        }
-        person.push(connection.clone());
+        let room = match registry.people.get(recipient) {
+            Some(room) => room.clone(),
+            None => {
+                let room = Arc::new(Mutex::new(Room::new(self.gapless)));
+                registry.people.insert(recipient.clone(), room.clone());
+                self.announce(recipient);
+                room
+            }
+        };
+        lock(&room).connections.push(connection.clone());
         connection.identity(|who| who.recipient = Some(recipient.clone()));
         connection.begin_inbox();
         Ok(true)
@@ -159,37 +203,112 @@ impl Hub {
         connection.outlet().trust(false);
         registry.senders -= usize::from(before.sender.is_some());
         if let Some(recipient) = before.recipient {
-            remove(&mut registry.people, &recipient, connection.id);
+            self.remove(&mut registry, &recipient, connection.id);
         }
     }
 
-    /// Hands `notification` to every connection of `recipient`; returns those that took it. One whose
-    /// buffer is full is closed and leaves: it will hear of this when it comes back.
+    /// The first connection of `recipient` is here.
+    fn announce(&self, recipient: &Recipient) {
+        if !self.gapless {
+            return;
+        }
+        let (arrival, arrived) = (self.arrival.clone(), recipient.clone());
+        let joined = move || {
+            if let Some(arrival) = arrival.get() {
+                arrival(arrived);
+            }
+        };
+        self.backplane.join(recipient, Box::new(joined));
+    }
+
+    fn remove(&self, registry: &mut Registry, recipient: &Recipient, id: ConnectionId) {
+        let Some(room) = registry.people.get(recipient) else { return };
+        let is_empty = {
+            let mut room = lock(room);
+            room.connections.retain(|connection| connection.id != id);
+            room.connections.is_empty()
+        };
+        if is_empty {
+            registry.people.remove(recipient);
+            if self.gapless {
+                self.backplane.leave(recipient);
+            }
+        }
+    }
+
+    fn room(&self, recipient: &Recipient) -> Option<Arc<Mutex<Room>>> {
+        self.registry().people.get(recipient).cloned()
+    }
+
+    /// Hands `notification` to every connection of `recipient`, each position once and in order. A
+    /// connection whose buffer is full is closed and leaves: it will hear of this when it comes back.
     pub fn deliver(
         &self,
         recipient: &Recipient,
         notification: &Notification,
         position: Position,
-    ) -> Vec<Arc<Connection>> {
-        let mut here = match self.registry().people.get(recipient) {
-            Some(person) => person.clone(),
-            None => return Vec::new(),
-        };
+        source: Source,
+    ) -> Delivery {
+        let Some(room) = self.room(recipient) else { return Delivery::Nobody };
         let mut encoded: Vec<(&str, Box<RawValue>)> = Vec::with_capacity(1);
-        here.retain(|connection| {
-            let dialect = connection.dialect();
-            let known = encoded.iter().position(|(name, _)| *name == dialect.name);
-            let index = known.unwrap_or_else(|| {
-                encoded.push((dialect.name, (dialect.encode)(notification)));
-                encoded.len() - 1
-            });
-            if connection.identity(|who| who.recipient.as_ref() != Some(recipient)) {
-                return false;
+        let (mut took, mut slow) = (Vec::new(), Vec::new());
+        {
+            // Held while pushing, which never waits: two sources must not overtake each other.
+            let mut room = lock(&room);
+            match room.pass(position, source) {
+                Pass::Next => {}
+                Pass::Before => return Delivery::Before,
+                Pass::Later => return Delivery::Later,
             }
-            connection.pushed_live(position);
-            self.push(connection, dialect.event, &encoded[index].1)
-        });
-        here
+            took.reserve_exact(room.connections.len());
+            for connection in &room.connections {
+                let dialect = connection.dialect();
+                let known = encoded.iter().position(|(name, _)| *name == dialect.name);
+                let index = known.unwrap_or_else(|| {
+                    encoded.push((dialect.name, (dialect.encode)(notification)));
+                    encoded.len() - 1
+                });
+                if connection.identity(|who| who.recipient.as_ref() != Some(recipient)) {
+                    continue;
+                }
+                connection.pushed_live(position);
+                match push(connection, dialect.event, &encoded[index].1) {
+                    Ok(()) => took.push(connection.clone()),
+                    Err(PushError::Full) => slow.push(connection.clone()),
+                    Err(PushError::Gone) => {}
+                }
+            }
+        }
+        slow.iter().for_each(|connection| self.expel(connection));
+        if took.is_empty() { Delivery::Nobody } else { Delivery::Took(took) }
+    }
+
+    /// Passes over `position`, which nobody is to hear any more.
+    pub fn pass_over(&self, recipient: &Recipient, position: Position) {
+        if let Some(room) = self.room(recipient) {
+            lock(&room).pass(position, Source::Stored);
+        }
+    }
+
+    /// The inbox of `recipient` stood at `position` after messages for them began to arrive here. `true` if
+    /// something came since that they have to hear now.
+    pub fn settle(&self, recipient: &Recipient, position: Position) -> bool {
+        self.room(recipient).is_some_and(|room| lock(&room).settle(position))
+    }
+
+    /// Up to where `recipient` has been served: everything behind it is handed out as soon as it arrives.
+    /// `None` while that is being asked, or if they are not here.
+    pub fn served(&self, recipient: &Recipient) -> Option<Position> {
+        self.room(recipient).and_then(|room| lock(&room).served())
+    }
+
+    /// Everybody who is here, with [`Hub::served`].
+    pub fn people(&self) -> Vec<(Recipient, Option<Position>)> {
+        let people: Vec<_> = {
+            let registry = self.registry();
+            registry.people.iter().map(|(recipient, room)| (recipient.clone(), room.clone())).collect()
+        };
+        people.into_iter().map(|(recipient, room)| (recipient, lock(&room).served())).collect()
     }
 
     /// Whether `recipient` has a connection here.
@@ -197,9 +316,19 @@ impl Hub {
         self.registry().people.contains_key(recipient)
     }
 
-    /// Pushes an event to all of `recipient`'s connections.
+    /// Pushes an event to all of `recipient`'s connections, on every node.
     pub fn tell(&self, recipient: &Recipient, event: &str, payload: &RawValue) {
-        let here = self.registry().people.get(recipient).cloned().unwrap_or_default();
+        self.tell_here(recipient, event, payload);
+        if self.gapless {
+            let message = Message::Event { event: event.into(), payload };
+            self.backplane.publish(recipient, message.encode(), Box::new(|_| ()));
+        }
+    }
+
+    /// Pushes an event to `recipient`'s connections on this node.
+    pub fn tell_here(&self, recipient: &Recipient, event: &str, payload: &RawValue) {
+        let Some(room) = self.room(recipient) else { return };
+        let here = lock(&room).connections.clone();
         for connection in here {
             self.push(&connection, event, payload);
         }
@@ -207,10 +336,7 @@ impl Hub {
 
     /// Pushes one event; a connection that cannot take it is closed and leaves.
     pub fn push(&self, connection: &Connection, event: &str, payload: &RawValue) -> bool {
-        if connection.is_expelled() {
-            return false;
-        }
-        match connection.outlet().push(event, payload) {
+        match push(connection, event, payload) {
             Ok(()) => true,
             Err(PushError::Gone) => false,
             Err(PushError::Full) => {
@@ -248,11 +374,13 @@ impl Hub {
     }
 }
 
-fn remove(people: &mut HashMap<Recipient, Vec<Arc<Connection>>>, recipient: &Recipient, id: ConnectionId) {
-    if let Some(person) = people.get_mut(recipient) {
-        person.retain(|connection| connection.id != id);
-        if person.is_empty() {
-            people.remove(recipient);
-        }
+fn push(connection: &Connection, event: &str, payload: &RawValue) -> Result<(), PushError> {
+    if connection.is_expelled() {
+        return Err(PushError::Gone);
     }
+    connection.outlet().push(event, payload)
+}
+
+fn lock(room: &Mutex<Room>) -> MutexGuard<'_, Room> {
+    room.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

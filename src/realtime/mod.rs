@@ -4,15 +4,18 @@
 //! the registry calls online has not been seen to fail. Knows no wire format: a connection brings its
 //! [`Dialect`] along, and each notification is encoded once per dialect, not once per socket.
 
+pub mod backplane;
 mod connection;
 mod hub;
 mod line;
+mod room;
 
 pub use connection::{
     Close, Connection, ConnectionId, Dialect, Identity, ListState, Outlet, PushError, Transport,
 };
-pub use hub::{Census, Hub};
+pub use hub::{Census, Delivery, Hub};
 pub use line::{Gate, Line};
+pub use room::Source;
 
 use serde::{Deserialize, Serialize};
 

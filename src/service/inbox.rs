@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::Error;
+use crate::delivery::CatchUp;
 use crate::domain::{Clock, Notification, NotificationId, Position, Recipient};
-use crate::realtime::Connection;
+use crate::realtime::{Connection, Hub};
 use crate::store::{Store, Write, Written};
 use crate::telemetry::{Metrics, Outcome};
 
@@ -38,6 +39,8 @@ fn listing(entries: Vec<(Position, Notification)>, all: i64) -> Listing {
 /// One person's notifications.
 pub struct Inbox {
     store: Arc<Store>,
+    hub: Arc<Hub>,
+    catch_up: CatchUp,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     limit: i64,
@@ -45,8 +48,15 @@ pub struct Inbox {
 
 impl Inbox {
     /// Lists at most `limit` at once.
-    pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, limit: i64) -> Self {
-        Self { store, clock, metrics, limit: limit.max(1) }
+    pub fn new(
+        store: Arc<Store>,
+        hub: Arc<Hub>,
+        catch_up: CatchUp,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+        limit: i64,
+    ) -> Self {
+        Self { store, hub, catch_up, clock, metrics, limit: limit.max(1) }
     }
 
     /// What `recipient` has neither confirmed nor read.
@@ -65,12 +75,18 @@ impl Inbox {
     /// # Errors
     /// When the database cannot answer.
     pub async fn missed(&self, recipient: &Recipient, connection: &Connection) -> Result<Listing, Error> {
+        self.catch_up.ready(recipient).await;
         let (mut entries, all) = self.store.pending(recipient, self.limit).await?;
         let read = entries.len();
-        // Whatever the query saw is pushed live, if it ever will be, before this barrier is passed.
+        // What this node stored, and the query saw, is pushed live before this barrier is passed, if it
+        // ever will be. What another node stored is behind the place served so far, and follows.
         self.store.drain().await;
         let first_live = connection.first_live();
-        entries.retain(|(position, _)| *position < first_live);
+        let served = self.hub.served(recipient).unwrap_or(Position::MAX);
+        if entries.first().is_some_and(|(newest, _)| *newest > served) {
+            self.catch_up.behind(recipient);
+        }
+        entries.retain(|(position, _)| *position < first_live && *position <= served);
         let live = i64::try_from(read - entries.len()).unwrap_or(0);
         Ok(listing(entries, all - live))
     }

@@ -2,6 +2,7 @@
 
 mod inbox;
 mod notify;
+mod roster;
 mod session;
 mod stats;
 
@@ -10,8 +11,9 @@ use crate::store::StoreError;
 
 pub use inbox::{Inbox, Listing};
 pub use notify::{Answer, Notify, Reached, Receipt};
+pub use roster::{LEASE_SECONDS, Roster};
 pub use session::Session;
-pub use stats::{Health, Stats, StatsService};
+pub use stats::{Health, Online, Stats, StatsService};
 
 /// Why something was not done. `Display` is what a caller may read; sources stay inside.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Error;
 use crate::delivery::Live;
 use crate::domain::{Accepted, Clock, NewNotification, NotificationId, Timestamp};
-use crate::store::{Store, Write, Written};
+use crate::store::{Store, StoreError, Write, Written};
 use crate::telemetry::{Metrics, Outcome};
 
 /// How a resend is recognised for: 24 hours.
@@ -64,46 +64,49 @@ impl Notify {
             window_start: new.created_at.plus_seconds(-IDEMPOTENCY_SECONDS),
         };
         let (live, metrics) = (self.live.clone(), self.metrics.clone());
-        self.store.submit(write, Box::new(move |written| answer(receipt(&live, &metrics, &new, written))));
+        self.store.submit(write, Box::new(move |written| committed(&live, &metrics, &new, written, answer)));
     }
 }
 
-fn receipt(
-    live: &Live,
+fn committed(
+    live: &Arc<Live>,
     metrics: &Metrics,
     new: &NewNotification,
-    written: Result<Written, crate::store::StoreError>,
-) -> Result<Receipt, Error> {
-    let user = &new.recipient.user;
+    written: Result<Written, StoreError>,
+    answer: Answer,
+) {
     match written {
         Ok(Written::Accepted(Accepted::New { id, recipient, position })) => {
-            let reached = match live.deliver(new, id, recipient, position) {
-                Some(at) => {
-                    tracing::debug!(user.id = %user, notification.id = %id, "Real-time notification sent to facilitator");
-                    Reached::Sent(at)
-                }
-                None => {
-                    tracing::debug!(user.id = %user, notification.id = %id, "Notification stored for offline facilitator");
-                    Reached::Stored(new.created_at)
-                }
-            };
-            Ok(Receipt { id, reached })
+            let (user, created_at) = (new.recipient.user.clone(), new.created_at);
+            live.deliver(new, id, recipient, position, move |sent_at| {
+                let reached = match sent_at {
+                    Some(at) => {
+                        tracing::debug!(user.id = %user, notification.id = %id, "Real-time notification sent to facilitator");
+                        Reached::Sent(at)
+                    }
+                    None => {
+                        tracing::debug!(user.id = %user, notification.id = %id, "Notification stored for offline facilitator");
+                        Reached::Stored(created_at)
+                    }
+                };
+                answer(Ok(Receipt { id, reached }));
+            });
         }
         Ok(Written::Accepted(Accepted::Duplicate { id, created_at, delivered_at })) => {
             metrics.notification(Outcome::Duplicate);
-            let reached =
-                live.sent_at(id).or(delivered_at).map_or(Reached::Stored(created_at), Reached::Sent);
-            Ok(Receipt { id, reached })
+            let sent_at = live.sent_at(id).or(delivered_at);
+            let reached = sent_at.map_or(Reached::Stored(created_at), Reached::Sent);
+            answer(Ok(Receipt { id, reached }));
         }
         Ok(Written::Accepted(Accepted::KeyReused)) => {
             metrics.notification(Outcome::Rejected);
-            Err(Error::KeyReused)
+            answer(Err(Error::KeyReused));
         }
-        Ok(_) => Err(Error::Store(crate::store::StoreError::Closed)),
+        Ok(_) => answer(Err(Error::Store(StoreError::Closed))),
         Err(fault) => {
-            tracing::error!(%fault, user.id = %user, "Error handling booking notification");
+            tracing::error!(%fault, user.id = %new.recipient.user, "Error handling booking notification");
             metrics.notification(Outcome::Failed);
-            Err(fault.into())
+            answer(Err(fault.into()));
         }
     }
 }

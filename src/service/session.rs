@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
+use tokio::sync::Notify;
 
 use super::Error;
 use crate::access::{self, Keyring, Principal, Throttle, TokenError};
@@ -27,6 +28,8 @@ pub struct Session {
     throttle: Throttle,
     node: String,
     sockets_per_user: usize,
+    /// Told when back ends come or go.
+    changed: Arc<Notify>,
     /// Expiry in whole seconds, by connection; an entry leaves with its connection.
     expiries: Mutex<BTreeSet<(i64, ConnectionId)>>,
 }
@@ -51,6 +54,7 @@ impl Session {
             throttle: Throttle::default(),
             node,
             sockets_per_user,
+            changed: Arc::default(),
             expiries: Mutex::default(),
         });
         let ended = Arc::downgrade(&session);
@@ -62,6 +66,11 @@ impl Session {
         session
     }
 
+    /// Told whenever somebody comes or goes.
+    pub fn changed(&self) -> &Arc<Notify> {
+        &self.changed
+    }
+
     /// Makes `connection` a back end.
     ///
     /// # Errors
@@ -71,6 +80,7 @@ impl Session {
             self.keyring.verify_sender(token).map_err(|refusal| self.refused(connection, refusal))?;
         connection.outlet().trust(true);
         self.hub.enlist_sender(connection, principal.tenant);
+        self.changed.notify_one();
         self.expires_with(connection, principal.expires_at);
         tracing::info!(socket.id = %connection.socket_id, "Backend service connected");
         Ok(())
@@ -105,21 +115,25 @@ impl Session {
         if !is_new {
             return Ok(recipient);
         }
-        self.store.submit(
-            Write::Connected(Presence {
-                socket_id: connection.socket_id.to_string(),
-                node: self.node.clone(),
-                recipient: recipient.clone(),
-                connected_at: self.clock.now(),
-            }),
-            Box::new(|_| ()),
-        );
+        self.note(connection);
         // It may have left while it joined; then nobody else would remove the row.
         if !self.hub.is_here(connection.id) {
             self.forget(connection);
         }
         tracing::info!(user.id = %claimed, socket.id = %connection.socket_id, "Facilitator connected");
         Ok(recipient)
+    }
+
+    /// Writes down whose connection this is, if it is somebody's.
+    pub fn note(&self, connection: &Connection) {
+        let Some(recipient) = connection.identity(|who| who.recipient.clone()) else { return };
+        let presence = Presence {
+            socket_id: connection.socket_id.to_string(),
+            node: self.node.clone(),
+            recipient,
+            connected_at: connection.since,
+        };
+        self.store.submit(Write::Connected(presence), Box::new(|_| ()));
     }
 
     /// Prolongs what `connection` has proved, by a newer token of the same person or a sender.
@@ -206,6 +220,7 @@ impl Session {
 
     /// A connection has left.
     fn ended(&self, connection: &Connection) {
+        self.changed.notify_one();
         self.expires(connection, None);
         if let Some(recipient) = connection.identity(|who| who.recipient.take()) {
             self.forget(connection);

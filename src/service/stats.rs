@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 use crate::domain::{Clock, Timestamp};
+use crate::realtime::backplane::Line;
 use crate::realtime::{Census, Hub};
 use crate::store::{Counts, Store, StoreError};
 
@@ -14,11 +15,22 @@ const REST: u32 = 10;
 /// A database that has not answered by then counts as unreachable.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Who is connected, on all nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Online {
+    /// Different people.
+    pub people: usize,
+    /// Whether a back end is.
+    pub backend: bool,
+    /// Connections of people.
+    pub sessions: i64,
+}
+
 /// What `/stats` tells.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stats {
-    /// Who is here.
-    pub census: Census,
+    /// Who is connected.
+    pub online: Online,
     /// What is stored.
     pub counts: Counts,
 }
@@ -28,8 +40,12 @@ pub struct Stats {
 pub struct Health {
     /// Whether the database answers.
     pub database: bool,
-    /// Who is here.
+    /// The line between nodes.
+    pub line: Line,
+    /// Who is on this node.
     pub census: Census,
+    /// Who is connected, on all nodes.
+    pub online: Online,
     /// The highest notification number, if known.
     pub last_notification: i64,
     /// When this was found out.
@@ -71,7 +87,21 @@ impl StatsService {
                 counts
             }
         };
-        Ok(Stats { census: self.hub.census(self.clock.now()), counts })
+        drop(counted);
+        Ok(Stats { online: self.online().await?, counts })
+    }
+
+    async fn online(&self) -> Result<Online, StoreError> {
+        // What this node knows is on its way to the database.
+        self.store.drain().await;
+        let roll = self.store.roll(super::LEASE_SECONDS).await?;
+        let sessions = roll.connections;
+        if self.store.is_shared() {
+            let people = usize::try_from(roll.people).unwrap_or(0);
+            return Ok(Online { people, backend: roll.senders > 0, sessions });
+        }
+        let census = self.hub.census(self.clock.now());
+        Ok(Online { people: census.people, backend: census.senders > 0, sessions })
     }
 
     /// Everything `/health` tells.
@@ -82,7 +112,13 @@ impl StatsService {
             false => 0,
         };
         let at = self.clock.now();
-        Health { database, census: self.hub.census(at), last_notification, at }
+        let census = self.hub.census(at);
+        let here = Online { people: census.people, backend: census.senders > 0, sessions: 0 };
+        let online = match database {
+            true => self.online().await.unwrap_or(here),
+            false => here,
+        };
+        Health { database, line: self.hub.backplane().line(), census, online, last_notification, at }
     }
 
     /// Whether the database answers in time, and can store.

@@ -1,11 +1,17 @@
 //! Brings a database's schema up to date. A schema newer than this program is refused.
 
+use diesel::backend::Backend;
 use diesel::migration::{Migration, MigrationSource, MigrationVersion};
+use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::{DatabaseUrl, StoreError, sqlite};
+use super::{DatabaseUrl, StoreError, postgres, sqlite};
 
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+/// The number of the advisory lock: "carillon" in ASCII, as a number.
+const LOCK: i64 = 0x6361_7269_6c6c_6f6e;
 
 /// Applies every migration that is missing; returns the names of those it applied.
 ///
@@ -19,20 +25,38 @@ pub async fn migrate(url: &DatabaseUrl) -> Result<Vec<String>, StoreError> {
             tokio::task::spawn_blocking(move || {
                 let _alone = sqlite::FileLock::take(&path)?;
                 let mut connection = sqlite::open_writer(&path)?;
-                run(&mut connection)
+                run(&mut connection, SQLITE)
             })
             .await
             .map_err(|fault| StoreError::Migration(fault.to_string()))?
         }
-        DatabaseUrl::Postgres(_) => Err(StoreError::Migration(
-            "this release keeps its data in SQLite; set DATABASE_URL to sqlite:///carillon.db".to_owned(),
-        )),
+        DatabaseUrl::Postgres(url) => {
+            let mut connection = postgres::Target::new(url)?.connect().await?;
+            // Nodes that start together wait for each other; the lock ends with the connection.
+            connection
+                .batch_execute(&format!("SET lock_timeout = 0; SELECT pg_advisory_lock({LOCK})"))
+                .await?;
+            let wrapped = AsyncConnectionWrapper::<_>::from(connection);
+            tokio::task::spawn_blocking(move || {
+                let mut connection: AsyncConnectionWrapper<AsyncPgConnection> = wrapped;
+                run(&mut connection, POSTGRES)
+            })
+            .await
+            .map_err(|fault| StoreError::Migration(fault.to_string()))?
+        }
     }
 }
 
-fn run(connection: &mut diesel::SqliteConnection) -> Result<Vec<String>, StoreError> {
-    let failed = |fault: Box<dyn std::error::Error + Send + Sync>| StoreError::Migration(fault.to_string());
-    let known: Vec<String> = MigrationSource::<diesel::sqlite::Sqlite>::migrations(&SQLITE)
+fn run<D: Backend + 'static>(
+    connection: &mut impl MigrationHarness<D>,
+    source: EmbeddedMigrations,
+) -> Result<Vec<String>, StoreError> {
+    let failed = |fault: Box<dyn std::error::Error + Send + Sync>| {
+        StoreError::Migration(format!(
+            "{fault}; it must hold nothing but what Carillon made, and its user must be allowed to change tables"
+        ))
+    };
+    let known: Vec<String> = MigrationSource::<D>::migrations(&source)
         .map_err(failed)?
         .iter()
         .map(|migration| migration.name().version().to_string())
@@ -44,6 +68,6 @@ fn run(connection: &mut diesel::SqliteConnection) -> Result<Vec<String>, StoreEr
             "it was used by a newer Carillon (migration {version} is unknown here); run that release, or restore a backup made before it"
         )));
     }
-    let done = connection.run_pending_migrations(SQLITE).map_err(failed)?;
+    let done = connection.run_pending_migrations(source).map_err(failed)?;
     Ok(done.iter().map(ToString::to_string).collect())
 }

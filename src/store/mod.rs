@@ -7,34 +7,16 @@
 //! compiled once under `sqlite` and once under `postgres`); what is special to one stands in that
 //! one's folder under the same name.
 
-/// The columns of a notification's content, for an insert.
-macro_rules! content {
-    ($new:expr) => {{
-        use crate::store::types::{At, UuidColumn};
-        let same = $new.idempotency.as_ref();
-        (
-            notifications::uuid.eq(UuidColumn($new.uuid)),
-            notifications::tenant.eq($new.recipient.tenant.as_str()),
-            notifications::kind.eq($new.kind),
-            notifications::topic.eq($new.topic),
-            notifications::title.eq(&$new.title),
-            notifications::message.eq(&$new.message),
-            notifications::data.eq(&$new.data),
-            notifications::idempotency_key.eq(same.map(|same| same.key.as_slice())),
-            notifications::request_digest.eq(same.map(|same| same.request.0.as_slice())),
-            notifications::created_at.eq(At($new.created_at)),
-        )
-    }};
-}
-
 mod migrate;
 mod postgres;
 mod schema;
 mod sqlite;
+mod transfer;
 mod types;
 mod url;
 mod writer;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -44,8 +26,9 @@ use crate::domain::{Notification, Position, Recipient};
 use crate::telemetry::Metrics;
 
 pub use migrate::migrate;
+pub use transfer::{Moved, transfer};
 pub use url::{DatabaseUrl, UrlError};
-pub use writer::{Done, Presence, Sent, Write, Written};
+pub use writer::{Beat, Done, Presence, Sent, Write, Written};
 
 /// Settings of `[database]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -114,8 +97,31 @@ pub struct Counts {
     pub notifications: i64,
     /// Inbox entries neither confirmed nor read.
     pub pending: i64,
-    /// Connections recorded: facilitator sessions.
+}
+
+/// Who is connected, on all nodes that share the database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, diesel::QueryableByName)]
+pub struct Roll {
+    /// Connections of people: facilitator sessions.
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
     pub connections: i64,
+    /// Different people among them.
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub people: i64,
+    /// Back ends. Not counted on SQLite.
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub senders: i64,
+}
+
+/// One entry of an inbox, by its place.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The recipient's row.
+    pub row: i64,
+    /// Its place.
+    pub position: Position,
+    /// What it is about; nothing, when it was read or deleted meanwhile.
+    pub notification: Option<Notification>,
 }
 
 /// Where reads go: one arm a database, the same method behind each.
@@ -175,8 +181,9 @@ impl Store {
                 Ok(Self { readers, writer, file: Some(path) })
             }
             DatabaseUrl::Postgres(url) => {
-                let writer = postgres::start_writer(&url, settings.commit_batch, metrics).await?;
-                let readers = Readers::Postgres(postgres::pool(&url, settings.readers)?);
+                let target = postgres::Target::new(&url)?;
+                let readers = Readers::Postgres(postgres::pool(&target, settings.readers)?);
+                let writer = postgres::start_writer(target, settings.commit_batch, metrics).await?;
                 Ok(Self { readers, writer, file: None })
             }
         }
@@ -221,6 +228,43 @@ impl Store {
     /// When the database cannot answer.
     pub async fn counts(&self) -> Result<Counts, StoreError> {
         on!(&self.readers, counts())
+    }
+
+    /// Who is connected, on nodes that gave a sign of life within `lease` seconds.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn roll(&self, lease: i64) -> Result<Roll, StoreError> {
+        on!(&self.readers, roll(lease))
+    }
+
+    /// Whether several nodes may store here. Places in an inbox are then counted without gaps.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.readers, Readers::Postgres(_))
+    }
+
+    /// The last place in the inbox of each of `people` who ever got anything.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn last_positions(
+        &self,
+        people: &[Recipient],
+    ) -> Result<HashMap<Recipient, Position>, StoreError> {
+        on!(&self.readers, last_positions(people))
+    }
+
+    /// The entries of `recipient` behind `position`, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn after(
+        &self,
+        recipient: &Recipient,
+        position: Position,
+        limit: i64,
+    ) -> Result<Vec<Entry>, StoreError> {
+        on!(&self.readers, after(recipient, position, limit))
     }
 
     /// The highest notification number.

@@ -1,13 +1,15 @@
 //! Reads. Compiled twice, once for each database.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
-use crate::domain::{Notification, NotificationId, Recipient};
-use crate::store::schema::{connections, inbox, notifications, recipients};
+use crate::domain::{Notification, NotificationId, Position, Recipient, Tenant};
+use crate::store::schema::{inbox, notifications, recipients};
 use crate::store::types::At;
-use crate::store::{Counts, Pending, StoreError};
+use crate::store::{Counts, Entry, Pending, Roll, StoreError};
 
 /// Entries that are done and are passed over in each list; with more of them, the list is begun later.
 const PASSED_OVER: i64 = 64;
@@ -80,11 +82,80 @@ pub async fn counts(connection: &mut Connection) -> Result<Counts, StoreError> {
         .count()
         .get_result(connection)
         .await?;
-    Ok(Counts {
-        notifications: super::total(connection).await?,
-        pending,
-        connections: connections::table.count().get_result(connection).await?,
-    })
+    Ok(Counts { notifications: super::total(connection).await?, pending })
+}
+
+/// See [`crate::store::Store::roll`].
+pub async fn roll(connection: &mut Connection, lease: i64) -> Result<Roll, StoreError> {
+    super::roll(connection, lease).await
+}
+
+/// See [`crate::store::Store::last_positions`].
+pub async fn last_positions(
+    connection: &mut Connection,
+    people: &[Recipient],
+) -> Result<HashMap<Recipient, Position>, StoreError> {
+    let mut by_tenant: HashMap<&Tenant, Vec<&Recipient>> = HashMap::new();
+    for recipient in people {
+        by_tenant.entry(&recipient.tenant).or_default().push(recipient);
+    }
+    let mut positions = HashMap::with_capacity(people.len());
+    for (tenant, people) in by_tenant {
+        let users: Vec<&str> = people.iter().map(|recipient| recipient.user.as_str()).collect();
+        let found: Vec<(String, i64)> = recipients::table
+            .filter(recipients::tenant.eq(tenant.as_str()))
+            .filter(recipients::user_id.eq_any(users))
+            .select((recipients::user_id, recipients::last_position))
+            .load(connection)
+            .await?;
+        let found: HashMap<String, i64> = found.into_iter().collect();
+        for recipient in people {
+            if let Some(last) = found.get(recipient.user.as_str()) {
+                positions.insert(recipient.clone(), *last);
+            }
+        }
+    }
+    Ok(positions)
+}
+
+/// See [`crate::store::Store::after`].
+pub async fn after(
+    connection: &mut Connection,
+    recipient: &Recipient,
+    position: Position,
+    limit: i64,
+) -> Result<Vec<Entry>, StoreError> {
+    type Columns = (i64, i64, Option<At>, Option<At>, (i64, String, String, String, At));
+    let entries: Vec<Columns> = inbox::table
+        .inner_join(recipients::table)
+        .inner_join(notifications::table)
+        .filter(recipients::tenant.eq(recipient.tenant.as_str()))
+        .filter(recipients::user_id.eq(recipient.user.as_str()))
+        .filter(inbox::position.gt(position))
+        .order(inbox::position.asc())
+        .limit(limit)
+        .select((
+            inbox::recipient_id,
+            inbox::position,
+            inbox::read_at,
+            inbox::deleted_at,
+            (
+                notifications::id,
+                notifications::kind,
+                notifications::message,
+                notifications::data,
+                notifications::created_at,
+            ),
+        ))
+        .load(connection)
+        .await?;
+    let entry = |(row, position, read_at, deleted_at, content): Columns| {
+        let (id, kind, message, data, At(created_at)) = content;
+        let notification = Notification { id: NotificationId(id), kind, message, data, created_at };
+        let is_over = read_at.is_some() || deleted_at.is_some();
+        Entry { row, position, notification: (!is_over).then_some(notification) }
+    };
+    Ok(entries.into_iter().map(entry).collect())
 }
 
 /// See [`crate::store::Store::last_notification`].

@@ -58,6 +58,17 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::Instant;
+
+    nodes (name) {
+        name -> Text,
+        seen_at -> Instant,
+        senders -> BigInt,
+    }
+}
+
 diesel::joinable!(inbox -> notifications (notification_id));
 diesel::joinable!(inbox -> recipients (recipient_id));
-diesel::allow_tables_to_appear_in_same_query!(connections, inbox, notifications, recipients);
+diesel::allow_tables_to_appear_in_same_query!(connections, inbox, nodes, notifications, recipients);

@@ -47,6 +47,10 @@ pub enum Write {
     Connected(Presence),
     /// The socket of this id is connected no longer.
     Gone(String),
+    /// The node is alive; others that have not been for too long are forgotten, with their connections.
+    Beat(Beat),
+    /// The node of this name stops; nobody is connected to it any more.
+    Leave(String),
     /// Nothing: its completion runs after those of all earlier writes.
     Barrier,
     /// Nothing that stays: shows whether a commit goes well again.
@@ -66,6 +70,17 @@ pub struct Sent {
     pub sent_at: Timestamp,
     /// When it counted as confirmed.
     pub confirmed_at: Timestamp,
+}
+
+/// A sign of life.
+#[derive(Clone, Debug)]
+pub struct Beat {
+    /// The node's name.
+    pub node: String,
+    /// How many back ends it serves.
+    pub senders: usize,
+    /// Nodes that gave no sign for this many seconds count as dead.
+    pub lease: i64,
 }
 
 /// One live connection of an authenticated person.
@@ -100,6 +115,11 @@ pub enum Written {
     Accepted(Accepted),
     /// Of `Confirm`: how many were not confirmed before.
     Confirmed(usize),
+    /// Of `Beat`: whether the node was known; if not, nor are its connections.
+    Beat {
+        /// Whether it was.
+        known: bool,
+    },
     /// Of `Read`: whether the recipient has such a notification.
     Read(bool),
     /// Of the others.

@@ -6,7 +6,7 @@ use crate::support::{Server, run_command};
 
 #[test]
 fn the_second_is_refused_by_path_and_by_links() {
-    let server = Server::start();
+    let server = Server::on_sqlite();
     let home = server.home();
     let elsewhere = tempfile::tempdir().expect("a folder");
     let (hard, soft) = (elsewhere.path().join("hard.db"), elsewhere.path().join("soft.db"));

@@ -1,15 +1,27 @@
 //! PostgreSQL: the same bodies over an async connection, without libpq.
+//!
+//! The server may go away at any moment, even between a commit and its answer. A batch is then tried
+//! again on a new connection: what it stored before is recognised by its keys.
 
-use std::sync::Arc;
-use std::time::Instant;
+mod connect;
+mod writing;
 
+use std::time::{Duration, Instant};
+
+use diesel::ConnectionError;
+use diesel::result::{DatabaseErrorKind, Error as Fault};
 use diesel_async::pooled_connection::deadpool::{Object, Pool as Deadpool};
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::pooled_connection::{
+    AsyncDieselConnectionManager, ManagerConfig, PoolableConnection as _, RecyclingMethod,
+};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use futures_util::FutureExt as _;
 
 use super::writer::{Inlet, Job, Writer, queue};
-use super::{StoreError, Write, Written};
+use super::{Roll, StoreError, Write, Written};
 use crate::telemetry::Metrics;
+
+pub use connect::Target;
 
 /// The readers.
 pub type Pool = Deadpool<AsyncPgConnection>;
@@ -21,10 +33,17 @@ mod queries_body;
 
 /// The query bodies, for this database.
 pub mod queries {
-    pub use super::queries_body::{counts, last_notification, pending, ping};
+    pub use super::queries_body::{after, counts, last_notification, last_positions, pending, ping, roll};
 }
 
-mod writing;
+/// A batch is given up when the server has been away for this long; its senders are then told.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A transaction that takes longer has lost its server.
+const LONGEST: Duration = Duration::from_secs(10);
+/// A batch the server refuses (a deadlock, say) is tried this often before each write is tried alone.
+const ATTEMPTS: usize = 4;
+/// Between two attempts, at first and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// How many notifications are stored.
 async fn total(connection: &mut Connection) -> Result<i64, StoreError> {
@@ -33,13 +52,36 @@ async fn total(connection: &mut Connection) -> Result<i64, StoreError> {
     Ok(diesel_async::RunQueryDsl::get_result(counted, connection).await?)
 }
 
+/// Who is connected to nodes that are alive.
+async fn roll(connection: &mut Connection, lease: i64) -> Result<Roll, StoreError> {
+    let all = "WITH alive AS (SELECT name, senders FROM nodes \
+            WHERE seen_at >= now() - make_interval(secs => $1)), \
+        here AS (SELECT tenant, user_id FROM connections JOIN alive ON name = node) \
+        SELECT (SELECT count(*) FROM here) AS connections, \
+        (SELECT count(*) FROM (SELECT DISTINCT tenant, user_id FROM here) AS p) AS people, \
+        (SELECT coalesce(sum(senders), 0)::bigint FROM alive) AS senders";
+    let query = diesel::sql_query(all).bind::<diesel::sql_types::Double, _>(lease as f64);
+    Ok(diesel_async::RunQueryDsl::get_result(query, connection).await?)
+}
+
 /// Connections for reading; made when first needed.
-pub fn pool(url: &str, readers: usize) -> Result<Pool, StoreError> {
+pub fn pool(target: &Target, readers: usize) -> Result<Pool, StoreError> {
+    let target = target.clone();
     let mut config = ManagerConfig::default();
     config.recycling_method = RecyclingMethod::Fast;
-    let manager = AsyncDieselConnectionManager::new_with_config(url, config);
+    config.custom_setup = Box::new(move |_| {
+        let target = target.clone();
+        async move {
+            target.connect().await.map_err(|fault| ConnectionError::BadConnection(fault.to_string()))
+        }
+        .boxed()
+    });
+    let manager = AsyncDieselConnectionManager::new_with_config("", config);
     Deadpool::builder(manager)
         .max_size(readers.max(1))
+        .wait_timeout(Some(PATIENCE))
+        .create_timeout(Some(PATIENCE))
+        .runtime(deadpool::Runtime::Tokio1)
         .build()
         .map_err(|fault| StoreError::Unreachable(fault.to_string()))
 }
@@ -50,49 +92,133 @@ pub async fn checkout(pool: &Pool) -> Result<Object<AsyncPgConnection>, StoreErr
 }
 
 /// Starts the writer.
-pub async fn start_writer(url: &str, batch: usize, metrics: Arc<Metrics>) -> Result<Writer, StoreError> {
-    let connection = AsyncPgConnection::establish(url)
-        .await
-        .map_err(|fault| StoreError::Unreachable(fault.to_string()))?;
+pub async fn start_writer(
+    target: Target,
+    batch: usize,
+    metrics: std::sync::Arc<Metrics>,
+) -> Result<Writer, StoreError> {
+    let connection = Some(target.connect().await?);
     let (writer, inlet) = queue(batch, metrics);
-    tokio::spawn(write(connection, inlet));
+    tokio::spawn(Committer { target, connection }.run(inlet));
     Ok(writer)
 }
 
-async fn write(mut connection: AsyncPgConnection, mut inlet: Inlet) {
-    while let Some(batch) = inlet.next().await {
-        let (writes, done): (Vec<_>, Vec<_>) =
-            batch.into_iter().map(|Job { write, done }| (write, done)).unzip();
-        let started = Instant::now();
-        let outcomes = commit(&mut connection, &writes).await;
-        inlet.committed(writes.len(), started);
-        inlet.report(done.into_iter().zip(outcomes).collect());
-    }
+/// Why a batch was not committed.
+enum Failure {
+    /// The server is not there, or went away: whether it committed is not known.
+    Away(StoreError),
+    /// The server refused.
+    Refused(Fault),
 }
 
-/// Commits all of `writes`, or, if that fails, each on its own.
-async fn commit(connection: &mut AsyncPgConnection, writes: &[Write]) -> Vec<Result<Written, StoreError>> {
-    match together(connection, writes).await {
-        Ok(written) => written.into_iter().map(Ok).collect(),
-        Err(fault) => {
-            tracing::error!(%fault, writes = writes.len(), "a batch of writes failed; trying each alone");
-            let mut outcomes = Vec::with_capacity(writes.len());
-            for write in writes {
-                outcomes.push(match together(connection, std::slice::from_ref(write)).await {
-                    Ok(mut written) => written.pop().ok_or(StoreError::Closed),
-                    Err(fault) => Err(fault.into()),
-                });
-            }
-            outcomes
+/// The one who commits, on a connection of its own.
+struct Committer {
+    target: Target,
+    connection: Option<AsyncPgConnection>,
+}
+
+impl Committer {
+    async fn run(mut self, mut inlet: Inlet) {
+        while let Some(batch) = inlet.next().await {
+            let (writes, done): (Vec<_>, Vec<_>) =
+                batch.into_iter().map(|Job { write, done }| (write, done)).unzip();
+            let started = Instant::now();
+            let outcomes = self.commit(&writes).await;
+            inlet.committed(writes.len(), started);
+            inlet.report(done.into_iter().zip(outcomes).collect());
         }
     }
+
+    /// Commits all of `writes`, or, if the server refuses that, each on its own.
+    async fn commit(&mut self, writes: &[Write]) -> Vec<Result<Written, StoreError>> {
+        if writes.iter().all(|write| matches!(write, Write::Barrier | Write::Last)) {
+            return writes.iter().map(|_| Ok(Written::Done)).collect();
+        }
+        match self.persist(writes).await {
+            Ok(written) => written.into_iter().map(Ok).collect(),
+            Err(Failure::Refused(fault)) if writes.len() > 1 => {
+                tracing::error!(%fault, writes = writes.len(), "a batch of writes failed; trying each alone");
+                let mut outcomes = Vec::with_capacity(writes.len());
+                for write in writes {
+                    outcomes.push(match self.persist(std::slice::from_ref(write)).await {
+                        Ok(mut written) => written.pop().ok_or(StoreError::Closed),
+                        Err(Failure::Refused(fault)) => Err(fault.into()),
+                        Err(Failure::Away(fault)) => Err(fault),
+                    });
+                }
+                outcomes
+            }
+            Err(failure) => {
+                let fault = match failure {
+                    Failure::Refused(fault) => fault.to_string(),
+                    Failure::Away(fault) => fault.to_string(),
+                };
+                tracing::error!(
+                    fault,
+                    writes = writes.len(),
+                    "a commit failed; nothing of it was answered as stored"
+                );
+                writes.iter().map(|_| Err(StoreError::Commit(fault.clone()))).collect()
+            }
+        }
+    }
+
+    /// Tries until it is committed, refused again and again, or the server has been away for too long.
+    async fn persist(&mut self, writes: &[Write]) -> Result<Vec<Written>, Failure> {
+        let deadline = Instant::now() + PATIENCE;
+        let (mut pause, mut refusals) = (PAUSES.0, 0);
+        loop {
+            let failure = match self.together(writes).await {
+                Ok(written) => return Ok(written),
+                Err(failure) => failure,
+            };
+            match &failure {
+                Failure::Away(fault) => {
+                    tracing::warn!(%fault, "the database went away; connecting again");
+                    if Instant::now() + pause >= deadline {
+                        return Err(failure);
+                    }
+                }
+                Failure::Refused(fault) => {
+                    refusals += 1;
+                    if is_of_one_write(fault) || refusals >= ATTEMPTS {
+                        return Err(failure);
+                    }
+                    tracing::warn!(%fault, "a commit was refused; trying again");
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    async fn together(&mut self, writes: &[Write]) -> Result<Vec<Written>, Failure> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.target.connect().await.map_err(Failure::Away)?,
+        };
+        let transaction = connection
+            .transaction(async |connection| writing::apply(connection, &mut writing::Memory, writes).await);
+        let Ok(outcome) = tokio::time::timeout(LONGEST, transaction).await else {
+            return Err(Failure::Away(StoreError::Unreachable("the server does not answer".to_owned())));
+        };
+        if !connection.is_broken() {
+            self.connection = Some(connection);
+            return outcome.map_err(Failure::Refused);
+        }
+        outcome.map_err(|fault| Failure::Away(fault.into()))
+    }
 }
 
-async fn together(
-    connection: &mut AsyncPgConnection,
-    writes: &[Write],
-) -> Result<Vec<Written>, diesel::result::Error> {
-    connection
-        .transaction(async |connection| writing::apply(connection, &mut writing::Memory, writes).await)
-        .await
+/// Whether one write of a batch is at fault: then the others may do.
+fn is_of_one_write(fault: &Fault) -> bool {
+    use DatabaseErrorKind as Kind;
+    match fault {
+        Fault::DatabaseError(kind, _) => matches!(
+            kind,
+            Kind::UniqueViolation | Kind::NotNullViolation | Kind::CheckViolation | Kind::ForeignKeyViolation
+        ),
+        Fault::SerializationError(_) | Fault::NotFound => true,
+        _ => false,
+    }
 }

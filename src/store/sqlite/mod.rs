@@ -15,7 +15,7 @@ use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use futures_util::FutureExt as _;
 
 use super::writer::{Inlet, Job, Writer, queue};
-use super::{StoreError, Write, Written};
+use super::{Roll, StoreError, Write, Written};
 use crate::store::schema::connections;
 use crate::telemetry::Metrics;
 
@@ -29,7 +29,7 @@ mod queries_body;
 
 /// The query bodies, for this database.
 pub mod queries {
-    pub use super::queries_body::{counts, last_notification, pending, ping};
+    pub use super::queries_body::{after, counts, last_notification, last_positions, pending, ping, roll};
 }
 
 use ReadConnection as Connection;
@@ -61,6 +61,14 @@ pub fn open_writer(path: &Path) -> Result<SqliteConnection, StoreError> {
 /// so the highest one tells; counting them would read the whole table.
 async fn total(connection: &mut Connection) -> Result<i64, StoreError> {
     queries_body::last_notification(connection).await
+}
+
+/// Who is connected: one process has this file, so all rows are its own.
+async fn roll(connection: &mut Connection, _: i64) -> Result<Roll, StoreError> {
+    let all = "SELECT (SELECT count(*) FROM connections) AS connections, \
+        (SELECT count(*) FROM (SELECT DISTINCT tenant, user_id FROM connections)) AS people, \
+        (SELECT coalesce(sum(senders), 0) FROM nodes) AS senders";
+    Ok(diesel_async::RunQueryDsl::get_result(diesel::sql_query(all), connection).await?)
 }
 
 /// Holds the database for this process: a second server on one file would hand out the same numbers. The

@@ -14,11 +14,15 @@ macro_rules! body {
 use std::collections::HashMap;
 
 use diesel::RunQueryDsl;
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Connection;
 
 use crate::domain::{NewNotification, NotificationId, Recipient};
+use crate::store::Sent;
 use crate::store::schema::{inbox, notifications, recipients};
+use crate::store::types::{At, Instant, UuidColumn};
 
 #[path = "../commit.rs"]
 mod commit;
@@ -57,15 +61,36 @@ impl Memory {
     }
 }
 
-/// Stores the content; `None` if its idempotency key is taken.
+/// Stores the contents; `None` for each whose idempotency key is taken.
+fn insert_all(
+    connection: &mut Connection,
+    memory: &mut Memory,
+    all: &[&NewNotification],
+) -> QueryResult<Vec<Option<i64>>> {
+    all.iter().map(|new| insert(connection, memory, new)).collect()
+}
+
 fn insert(
     connection: &mut Connection,
     memory: &mut Memory,
     new: &NewNotification,
 ) -> QueryResult<Option<i64>> {
     let id = memory.last_notification.unwrap_or(0) + 1;
+    let same = new.idempotency.as_ref();
     let stored = diesel::insert_or_ignore_into(notifications::table)
-        .values((notifications::id.eq(id), content!(new)))
+        .values((
+            notifications::id.eq(id),
+            notifications::uuid.eq(UuidColumn(new.uuid)),
+            notifications::tenant.eq(new.recipient.tenant.as_str()),
+            notifications::kind.eq(new.kind),
+            notifications::topic.eq(new.topic),
+            notifications::title.eq(&new.title),
+            notifications::message.eq(&new.message),
+            notifications::data.eq(&new.data),
+            notifications::idempotency_key.eq(same.map(|same| same.key.as_slice())),
+            notifications::request_digest.eq(same.map(|same| same.request.0.as_slice())),
+            notifications::created_at.eq(At(new.created_at)),
+        ))
         .execute(connection)?;
     if stored == 0 {
         return Ok(None);
@@ -74,15 +99,32 @@ fn insert(
     Ok(Some(id))
 }
 
-/// The row of `recipient`, made when it is new.
-fn reserve(
+/// Puts each into its recipient's inbox. One writer gives out numbers in the order of commits: they are
+/// positions, too. Counting per recipient would cost one more write for each notification.
+fn place_all(
     connection: &mut Connection,
     memory: &mut Memory,
-    recipient: &Recipient,
-    _: usize,
-) -> QueryResult<(i64, i64)> {
+    all: &[(&Recipient, NotificationId)],
+) -> QueryResult<Vec<(i64, i64)>> {
+    let mut places = Vec::with_capacity(all.len());
+    for (recipient, notification) in all {
+        let place = (made(connection, memory, recipient)?, notification.0);
+        diesel::insert_into(inbox::table)
+            .values((
+                inbox::recipient_id.eq(place.0),
+                inbox::position.eq(place.1),
+                inbox::notification_id.eq(notification.0),
+            ))
+            .execute(connection)?;
+        places.push(place);
+    }
+    Ok(places)
+}
+
+/// The row of `recipient`, made when it is new.
+fn made(connection: &mut Connection, memory: &mut Memory, recipient: &Recipient) -> QueryResult<i64> {
     if let Some(row) = memory.recipients.get(recipient) {
-        return Ok((*row, 0));
+        return Ok(*row);
     }
     let row = match row(connection, recipient)? {
         Some(row) => row,
@@ -98,7 +140,23 @@ fn reserve(
         memory.recipients.clear();
     }
     memory.recipients.insert(recipient.clone(), row);
-    Ok((row, 0))
+    Ok(row)
+}
+
+/// Notes confirmations; returns how many entries were not confirmed before.
+fn confirm(connection: &mut Connection, entries: &[Sent]) -> QueryResult<usize> {
+    let mut confirmed = 0;
+    for entry in entries {
+        confirmed += diesel::update(inbox::table.find((entry.recipient, entry.position)))
+            .filter(inbox::confirmed_at.is_null())
+            .set((
+                inbox::sent_at.eq(At(entry.sent_at)),
+                inbox::confirmed_at.eq(At(entry.confirmed_at)),
+                inbox::confirmed_by.eq("heartbeat"),
+            ))
+            .execute(connection)?;
+    }
+    Ok(confirmed)
 }
 
 fn row(connection: &mut Connection, recipient: &Recipient) -> QueryResult<Option<i64>> {
@@ -110,10 +168,14 @@ fn row(connection: &mut Connection, recipient: &Recipient) -> QueryResult<Option
         .optional()
 }
 
-/// One writer gives out numbers in the order of commits: they are positions, too. Counting per recipient
-/// would cost one more write for each notification.
-const fn next_position(_: &mut i64, id: NotificationId) -> i64 {
-    id.0
+/// The database's own time: the clocks of nodes may differ.
+fn now() -> SqlLiteral<Instant> {
+    sql("CAST(unixepoch('subsec') * 1000000 AS INTEGER)")
+}
+
+/// So many seconds before it.
+fn ago(seconds: i64) -> SqlLiteral<Instant> {
+    sql(&format!("CAST((unixepoch('subsec') - {seconds}) * 1000000 AS INTEGER)"))
 }
 
 /// Where `recipient` has `notification`, if it does.

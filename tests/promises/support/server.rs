@@ -1,4 +1,4 @@
-//! The real binary, on a port and a database of its own.
+//! The real binary, on a port of its own.
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{BACKEND_TOKEN, JWT_SECRET, METRICS_TOKEN, PATIENCE, Reply, eventually, get};
+use super::{BACKEND_TOKEN, Ground, JWT_SECRET, METRICS_TOKEN, PATIENCE, Reply, eventually, get};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_carillon");
 
@@ -24,6 +24,7 @@ pub struct Server {
     settings: Vec<(String, String)>,
     log: Arc<Mutex<Vec<String>>>,
     home: Home,
+    ground: Ground,
 }
 
 /// Where a server lives: its own place, or one that was made for it.
@@ -48,26 +49,36 @@ impl Server {
 
     /// Settings are named as in the configuration file: `realtime.ping_interval_ms`.
     pub fn with(settings: &[(&str, &str)]) -> Self {
-        Self::at(Home::Own(tempfile::tempdir().expect("a place for the database")), settings)
+        Self::on(&Ground::usual(), settings)
     }
 
-    /// In a folder that outlives it.
+    /// For promises about the SQLite file itself.
+    pub fn on_sqlite() -> Self {
+        Self::on(&Ground::Sqlite, &[])
+    }
+
+    /// Beside others that stand on the same ground.
+    pub fn on(ground: &Ground, settings: &[(&str, &str)]) -> Self {
+        Self::at(Home::Own(tempfile::tempdir().expect("a folder")), ground, settings)
+    }
+
+    /// With its SQLite file in a folder that outlives it.
     pub fn in_home(home: &Path, settings: &[(&str, &str)]) -> Self {
-        Self::at(Home::Given(home.to_owned()), settings)
+        Self::at(Home::Given(home.to_owned()), &Ground::Sqlite, settings)
     }
 
-    fn at(home: Home, settings: &[(&str, &str)]) -> Self {
+    fn at(home: Home, ground: &Ground, settings: &[(&str, &str)]) -> Self {
         let settings: Vec<_> =
             settings.iter().map(|(name, value)| (variable(name), (*value).to_owned())).collect();
         let address = SocketAddr::from(([127, 0, 0, 1], quiet_port()));
         let log = Arc::default();
-        let child = launch(address, home.path(), &settings, &log);
-        let mut server = Self { child, address, settings, log, home };
+        let child = launch(address, home.path(), ground, &settings, &log);
+        let mut server = Self { child, address, settings, log, home, ground: ground.clone() };
         server.wait_until_listening(1);
         server
     }
 
-    /// Where its database is.
+    /// Where its SQLite file is.
     pub fn home(&self) -> &Path {
         self.home.path()
     }
@@ -119,7 +130,7 @@ impl Server {
         eventually("the server stops", || self.child.try_wait().expect("a child"))
     }
 
-    /// As somebody who copies the file of a stopped server does.
+    /// As somebody who copies the SQLite file of a stopped server does.
     pub fn keep_only_the_database(&self) {
         for companion in ["carillon.db-wal", "carillon.db-shm"] {
             let _ = std::fs::remove_file(self.home.path().join(companion));
@@ -129,7 +140,7 @@ impl Server {
     /// Starts again on the same port and database.
     pub fn restart(&mut self) {
         let before = self.times_listening();
-        self.child = launch(self.address, self.home.path(), &self.settings, &self.log);
+        self.child = launch(self.address, self.home.path(), &self.ground, &self.settings, &self.log);
         self.wait_until_listening(before + 1);
     }
 
@@ -163,14 +174,14 @@ impl Drop for Server {
 fn launch(
     address: SocketAddr,
     home: &Path,
+    ground: &Ground,
     settings: &[(String, String)],
     log: &Arc<Mutex<Vec<String>>>,
 ) -> Child {
-    let database = home.join("carillon.db");
+    let variables = ground.settings(home).into_iter().map(|(name, value)| (variable(name), value));
     let mut child = command(home)
         .args(["serve", "--host", "127.0.0.1", "--port", &address.port().to_string()])
-        .arg("--database-url")
-        .arg(database)
+        .envs(variables)
         .envs(settings.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -237,7 +248,7 @@ fn variable(setting: &str) -> String {
 }
 
 /// A free port below those that outgoing connections take, so that nobody sits on it when the server restarts.
-fn quiet_port() -> u16 {
+pub fn quiet_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = (std::process::id() % 100) as u16 * 200;
     loop {

@@ -1,0 +1,7 @@
+-- Processes that share this database: when each was last seen, and how many back ends it serves.
+CREATE TABLE nodes (
+    name    TEXT        NOT NULL PRIMARY KEY,
+    seen_at TIMESTAMPTZ NOT NULL,
+    senders BIGINT      NOT NULL
+);
+CREATE INDEX connections_node ON connections (node);

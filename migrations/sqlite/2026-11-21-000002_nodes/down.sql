@@ -1,0 +1,2 @@
+DROP INDEX connections_node;
+DROP TABLE nodes;

@@ -1,0 +1,7 @@
+-- Processes that share this database. Not used here: an SQLite file has one.
+CREATE TABLE nodes (
+    name    TEXT   NOT NULL PRIMARY KEY,
+    seen_at BIGINT NOT NULL,
+    senders BIGINT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX connections_node ON connections (node);

@@ -1,0 +1,158 @@
+//! Between nodes: "there is something new for this room". It makes things fast, never true: what it loses
+//! is found in the database.
+
+mod redis;
+
+pub use redis::{Redis, Settings};
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::domain::{Notification, NotificationId, Position, Recipient, Timestamp};
+
+/// What nodes tell each other about a room.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Message<'a> {
+    /// A notification was committed.
+    Notification {
+        /// The recipient's row.
+        row: i64,
+        /// Its place in the inbox.
+        position: Position,
+        /// Its number.
+        id: NotificationId,
+        /// Its kind.
+        #[serde(borrow)]
+        kind: Cow<'a, str>,
+        /// Its text.
+        #[serde(borrow)]
+        message: Cow<'a, str>,
+        /// Its data.
+        #[serde(borrow)]
+        data: &'a RawValue,
+        /// When it was accepted, in microseconds since 1970.
+        created_at: i64,
+    },
+    /// Something that all of a person's sockets hear.
+    Event {
+        /// Its name.
+        #[serde(borrow)]
+        event: Cow<'a, str>,
+        /// Its payload.
+        #[serde(borrow)]
+        payload: &'a RawValue,
+    },
+}
+
+impl Message<'_> {
+    /// As it travels.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+impl<'a> Message<'a> {
+    /// Reads what [`encode`](Self::encode) wrote.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn decode(text: &'a [u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(text)
+    }
+
+    /// Tells of `notification`.
+    ///
+    /// # Errors
+    /// When its data is no JSON, which it always is.
+    pub fn notification(
+        notification: &'a Notification,
+        row: i64,
+        position: Position,
+    ) -> Result<Self, serde_json::Error> {
+        Ok(Self::Notification {
+            row,
+            position,
+            id: notification.id,
+            kind: notification.kind.as_str().into(),
+            message: notification.message.as_str().into(),
+            data: serde_json::from_str(&notification.data)?,
+            created_at: notification.created_at.as_micros(),
+        })
+    }
+}
+
+/// The notification of a [`Message`].
+pub fn notification(
+    id: NotificationId,
+    kind: &str,
+    message: &str,
+    data: &RawValue,
+    created_at: i64,
+) -> Notification {
+    Notification {
+        id,
+        kind: kind.to_owned(),
+        message: message.to_owned(),
+        data: data.get().to_owned(),
+        created_at: Timestamp::from_micros(created_at),
+    }
+}
+
+/// What a node hears of a room from others.
+pub type Heard = Box<dyn Fn(Recipient, &[u8]) + Send + Sync>;
+
+/// Called once, as soon as messages to a room arrive here, or it is known that at present they cannot.
+pub type Joined = Box<dyn FnOnce() + Send>;
+
+/// Called once, in the order of publishing, with how many other nodes heard; `None` if that is not known.
+pub type Told = Box<dyn FnOnce(Option<usize>) + Send>;
+
+/// How the line between nodes is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Line {
+    /// There are no other nodes.
+    Alone = 0,
+    /// Messages arrive.
+    Connected = 1,
+    /// They do not: this node serves its own connections, and looks into the database more often.
+    Degraded = 2,
+}
+
+/// Carries messages between nodes. Nothing here waits; orders are carried out in their order.
+pub trait Backplane: Send + Sync + 'static {
+    /// This node has a connection in `room`.
+    fn join(&self, room: &Recipient, joined: Joined);
+    /// It has none any more.
+    fn leave(&self, room: &Recipient);
+    /// Sends `message` to the other nodes in `room`.
+    fn publish(&self, room: &Recipient, message: Vec<u8>, told: Told);
+    /// How the line is.
+    fn line(&self) -> Line;
+}
+
+/// One node, with nobody to talk to.
+pub struct Alone;
+
+impl Backplane for Alone {
+    fn join(&self, _: &Recipient, joined: Joined) {
+        joined();
+    }
+
+    fn leave(&self, _: &Recipient) {}
+
+    fn publish(&self, _: &Recipient, _: Vec<u8>, told: Told) {
+        told(Some(0));
+    }
+
+    fn line(&self) -> Line {
+        Line::Alone
+    }
+}
+
+/// The backplane as everybody holds it.
+pub type Shared = Arc<dyn Backplane>;

@@ -1,0 +1,467 @@
+//! Redis: a room is a channel (sharded on a cluster), subscribed to while this node has somebody in it, so
+//! that a message visits only the nodes that need it. PUBLISH tells how many those are.
+//!
+//! One task owns the connection: joins, leaves and publishes reach Redis in the order they were asked for,
+//! so that it is known whether this node itself was among those that heard. While Redis is away, orders are
+//! answered without it; the task connects again by itself, subscribes to every room, and says so.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::cluster::ClusterClientBuilder;
+use redis::cluster_async::ClusterConnection;
+use redis::{
+    AsyncConnectionConfig, Client, IntoConnectionInfo as _, ProtocolVersion, PushInfo, PushKind, RedisError,
+    RedisResult, Value,
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+
+use super::{Backplane, Heard, Joined, Line, Told};
+use crate::domain::{Recipient, Secret, Tenant, UserId};
+
+/// Orders that share one round trip.
+const TOGETHER: usize = 512;
+/// Rooms in one SUBSCRIBE.
+const ROOMS: usize = 1_000;
+/// How long Redis may take to connect, and to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// An idle line is tried this often: one that was cut silently would leave the node deaf.
+const PING: Duration = Duration::from_secs(1);
+/// Between two attempts to connect, at first and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// Between tenant and user in a channel's name; neither can contain it.
+const BETWEEN: char = '\u{1f}';
+
+/// Settings of `[redis]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// `redis://[user:password@]host:port/db`, `rediss://` for TLS, `redis+unix:///path`; several nodes of
+    /// a cluster, separated by commas. Empty: this node is alone.
+    pub url: Secret,
+    /// Whether `url` is a cluster, even if it names one node only.
+    pub cluster: bool,
+    /// Begins the names of channels, so that deployments can share one Redis.
+    pub prefix: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { url: Secret::default(), cluster: false, prefix: "carillon:".to_owned() }
+    }
+}
+
+enum Order {
+    Join(Recipient, Joined),
+    Leave(Recipient),
+    Publish(Recipient, Vec<u8>, Told),
+}
+
+/// The line to the other nodes.
+pub struct Redis {
+    orders: mpsc::UnboundedSender<Order>,
+    line: Arc<AtomicU8>,
+    node: Box<[u8]>,
+}
+
+impl Redis {
+    /// Begins to connect, and goes on without end. `heard` gets what other nodes publish (messages begin with
+    /// their node's name, by which our own are recognised); `returned` is called whenever the line is up
+    /// (again) and every room subscribed.
+    ///
+    /// # Errors
+    /// When the address cannot be read.
+    pub fn start(
+        settings: &Settings,
+        node: &str,
+        heard: Heard,
+        returned: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Self, RedisError> {
+        let server = Server::new(settings)?;
+        let (orders, waiting) = mpsc::unbounded_channel();
+        let line = Arc::new(AtomicU8::new(Line::Degraded as u8));
+        let worker = Worker {
+            server,
+            prefix: settings.prefix.clone(),
+            node: node.as_bytes().into(),
+            orders: waiting,
+            rooms: HashMap::new(),
+            heard: Arc::new(heard),
+            returned: Box::new(returned),
+            line: line.clone(),
+        };
+        tokio::spawn(worker.run());
+        Ok(Self { orders, line, node: node.as_bytes().into() })
+    }
+
+    fn order(&self, order: Order) {
+        // The task ends only with the runtime.
+        self.orders.send(order).ok();
+    }
+}
+
+impl Backplane for Redis {
+    fn join(&self, room: &Recipient, joined: Joined) {
+        self.order(Order::Join(room.clone(), joined));
+    }
+
+    fn leave(&self, room: &Recipient) {
+        self.order(Order::Leave(room.clone()));
+    }
+
+    fn publish(&self, room: &Recipient, message: Vec<u8>, told: Told) {
+        let mut text = Vec::with_capacity(self.node.len() + 1 + message.len());
+        text.extend_from_slice(&self.node);
+        text.push(b'\n');
+        text.extend_from_slice(&message);
+        self.order(Order::Publish(room.clone(), text, told));
+    }
+
+    fn line(&self) -> Line {
+        match self.line.load(Ordering::Acquire) {
+            1 => Line::Connected,
+            _ => Line::Degraded,
+        }
+    }
+}
+
+/// One Redis, or a cluster.
+enum Server {
+    Single(Box<Client>),
+    Cluster(Vec<String>),
+}
+
+impl Server {
+    fn new(settings: &Settings) -> Result<Self, RedisError> {
+        let urls: Vec<&str> = settings.url.expose().split(',').map(str::trim).collect();
+        if settings.cluster || urls.len() > 1 {
+            return Ok(Self::Cluster(urls.into_iter().map(str::to_owned).collect()));
+        }
+        let info = urls.first().copied().unwrap_or_default().into_connection_info()?;
+        let resp3 = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        Ok(Self::Single(Box::new(Client::open(info.set_redis_settings(resp3))?)))
+    }
+
+    async fn connect(&self, pushes: mpsc::UnboundedSender<PushInfo>) -> RedisResult<Link> {
+        match self {
+            Self::Single(client) => {
+                let config = AsyncConnectionConfig::new()
+                    .set_push_sender(pushes)
+                    .set_connection_timeout(Some(PATIENCE))
+                    .set_response_timeout(Some(PATIENCE));
+                Ok(Link::Single(client.get_multiplexed_async_connection_with_config(&config).await?))
+            }
+            Self::Cluster(urls) => {
+                let client = ClusterClientBuilder::new(urls.clone())
+                    .use_protocol(ProtocolVersion::RESP3)
+                    .push_sender(pushes)
+                    .connection_timeout(PATIENCE)
+                    .response_timeout(PATIENCE)
+                    .retries(0)
+                    .build()?;
+                let connected = tokio::time::timeout(PATIENCE, client.get_async_connection()).await;
+                let away = || RedisError::from((redis::ErrorKind::Io, "the cluster does not answer"));
+                Ok(Link::Cluster(connected.map_err(|_| away())??))
+            }
+        }
+    }
+}
+
+/// A live connection.
+enum Link {
+    Single(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl Link {
+    async fn subscribe(&mut self, channels: &[String]) -> RedisResult<()> {
+        for some in channels.chunks(ROOMS) {
+            match self {
+                Self::Single(connection) => connection.subscribe(some).await?,
+                Self::Cluster(connection) => {
+                    for channel in some {
+                        connection.ssubscribe(channel).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn unsubscribe(&mut self, channels: &[String]) -> RedisResult<()> {
+        match self {
+            Self::Single(connection) => connection.unsubscribe(channels).await,
+            Self::Cluster(connection) => {
+                for channel in channels {
+                    connection.sunsubscribe(channel).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Publishes all; returns how many heard each.
+    async fn publish(&mut self, messages: &[(String, &[u8])]) -> RedisResult<Vec<usize>> {
+        match self {
+            Self::Single(connection) => {
+                let mut pipe = redis::Pipeline::with_capacity(messages.len());
+                for (channel, message) in messages {
+                    pipe.cmd("PUBLISH").arg(channel).arg(*message);
+                }
+                pipe.query_async(connection).await
+            }
+            Self::Cluster(connection) => {
+                let all = messages.iter().map(|(channel, message)| {
+                    let mut connection = connection.clone();
+                    async move {
+                        redis::cmd("SPUBLISH").arg(channel).arg(*message).query_async(&mut connection).await
+                    }
+                });
+                futures_util::future::try_join_all(all).await
+            }
+        }
+    }
+
+    async fn ping(&mut self) -> RedisResult<()> {
+        let ping = redis::cmd("PING");
+        let answer: Value = match self {
+            Self::Single(connection) => connection.req_packed_command(&ping).await?,
+            Self::Cluster(connection) => connection.req_packed_command(&ping).await?,
+        };
+        drop(answer);
+        Ok(())
+    }
+}
+
+/// The task behind [`Redis`].
+struct Worker {
+    server: Server,
+    prefix: String,
+    node: Box<[u8]>,
+    orders: mpsc::UnboundedReceiver<Order>,
+    /// The rooms of this node, and their channels.
+    rooms: HashMap<Recipient, String>,
+    heard: Arc<Heard>,
+    returned: Box<dyn Fn() + Send + Sync>,
+    line: Arc<AtomicU8>,
+}
+
+impl Worker {
+    async fn run(mut self) {
+        let mut pause = PAUSES.0;
+        let mut was_up = true;
+        while !self.orders.is_closed() {
+            match self.connected().await {
+                Ok(mut link) => {
+                    tracing::info!(rooms = self.rooms.len(), "Redis is connected");
+                    self.line.store(Line::Connected as u8, Ordering::Release);
+                    (self.returned)();
+                    (pause, was_up) = (PAUSES.0, true);
+                    let Err(fault) = self.serve(&mut link).await else { return };
+                    self.line.store(Line::Degraded as u8, Ordering::Release);
+                    tracing::warn!(%fault, "Redis went away; this node serves its own connections meanwhile");
+                }
+                Err(fault) if was_up => {
+                    was_up = false;
+                    tracing::warn!(%fault, "Redis cannot be reached; trying again each second");
+                }
+                Err(_) => {}
+            }
+            self.wait(pause).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    /// A new connection that hears every room of this node.
+    async fn connected(&mut self) -> RedisResult<Link> {
+        let (pushes, pushed) = mpsc::unbounded_channel();
+        let connecting = self.server.connect(pushes);
+        let mut link = {
+            let mut connecting = std::pin::pin!(connecting);
+            loop {
+                tokio::select! {
+                    link = &mut connecting => break link?,
+                    order = self.orders.recv() => match order {
+                        Some(order) => without(&mut self.rooms, &self.prefix, order),
+                        None => break connecting.await?,
+                    }
+                }
+            }
+        };
+        tokio::spawn(listen(pushed, self.prefix.clone(), self.node.clone(), self.heard.clone()));
+        let channels: Vec<String> = self.rooms.values().cloned().collect();
+        link.subscribe(&channels).await?;
+        Ok(link)
+    }
+
+    /// Answers orders without Redis for a while.
+    async fn wait(&mut self, pause: Duration) {
+        let sleep = tokio::time::sleep(pause);
+        let mut sleep = std::pin::pin!(sleep);
+        loop {
+            tokio::select! {
+                () = &mut sleep => return,
+                order = self.orders.recv() => match order {
+                    Some(order) => without(&mut self.rooms, &self.prefix, order),
+                    None => return,
+                }
+            }
+        }
+    }
+
+    /// Carries out orders until the line breaks, or nobody orders any more.
+    async fn serve(&mut self, link: &mut Link) -> RedisResult<()> {
+        let mut pings = tokio::time::interval(PING);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut batch = Vec::with_capacity(TOGETHER);
+        loop {
+            tokio::select! {
+                many = self.orders.recv_many(&mut batch, TOGETHER) => {
+                    if many == 0 {
+                        return Ok(());
+                    }
+                    let mut orders = std::mem::take(&mut batch).into_iter().peekable();
+                    while orders.peek().is_some() {
+                        if let Err(fault) = self.some(link, &mut orders).await {
+                            orders.for_each(|order| without(&mut self.rooms, &self.prefix, order));
+                            return Err(fault);
+                        }
+                    }
+                }
+                _ = pings.tick() => link.ping().await?,
+            }
+        }
+    }
+
+    /// Carries out the next orders of one kind in one round trip. What fails is answered without Redis.
+    async fn some(
+        &mut self,
+        link: &mut Link,
+        orders: &mut std::iter::Peekable<std::vec::IntoIter<Order>>,
+    ) -> RedisResult<()> {
+        let (mut joins, mut leaves, mut publishes) = (Vec::new(), Vec::new(), Vec::new());
+        while let Some(order) = orders.next() {
+            match order {
+                Order::Join(room, joined) => joins.push((room, joined)),
+                Order::Leave(room) => leaves.push(room),
+                Order::Publish(room, message, told) => publishes.push((room, message, told)),
+            }
+            let goes_on = match orders.peek() {
+                Some(Order::Join(..)) => !joins.is_empty(),
+                Some(Order::Leave(..)) => !leaves.is_empty(),
+                Some(Order::Publish(..)) => !publishes.is_empty(),
+                None => false,
+            };
+            if !goes_on {
+                break;
+            }
+        }
+        let mut outcome = Ok(());
+        if !joins.is_empty() {
+            let mut channels = Vec::with_capacity(joins.len());
+            for (room, _) in &joins {
+                let channel = channel(&self.prefix, room);
+                channels.push(channel.clone());
+                self.rooms.insert(room.clone(), channel);
+            }
+            outcome = link.subscribe(&channels).await;
+            joins.into_iter().for_each(|(_, joined)| joined());
+        }
+        if !leaves.is_empty() {
+            let channels: Vec<_> = leaves.iter().filter_map(|room| self.rooms.remove(room)).collect();
+            if !channels.is_empty() {
+                outcome = link.unsubscribe(&channels).await;
+            }
+        }
+        if !publishes.is_empty() {
+            let messages: Vec<_> = publishes
+                .iter()
+                .map(|(room, message, _)| (channel(&self.prefix, room), message.as_slice()))
+                .collect();
+            let heard = link.publish(&messages).await;
+            let counts = heard.as_ref().map_or(&[][..], Vec::as_slice).to_vec();
+            for (index, (room, _, told)) in publishes.into_iter().enumerate() {
+                let ourselves = usize::from(self.rooms.contains_key(&room));
+                told(counts.get(index).map(|count| count.saturating_sub(ourselves)));
+            }
+            outcome = heard.map(drop);
+        }
+        outcome
+    }
+}
+
+/// Carries out an order as far as that goes while Redis is away.
+fn without(rooms: &mut HashMap<Recipient, String>, prefix: &str, order: Order) {
+    match order {
+        Order::Join(room, joined) => {
+            let channel = channel(prefix, &room);
+            rooms.insert(room, channel);
+            joined();
+        }
+        Order::Leave(room) => drop(rooms.remove(&room)),
+        Order::Publish(_, _, told) => told(None),
+    }
+}
+
+fn channel(prefix: &str, room: &Recipient) -> String {
+    format!("{prefix}{}{BETWEEN}{}", room.tenant.as_str(), room.user.as_str())
+}
+
+fn room(prefix: &str, channel: &[u8]) -> Option<Recipient> {
+    let name = std::str::from_utf8(channel).ok()?.strip_prefix(prefix)?;
+    let (tenant, user) = name.split_once(BETWEEN)?;
+    Some(Recipient { tenant: Tenant::new(tenant).ok()?, user: UserId::new(user).ok()? })
+}
+
+/// Hands on what other nodes publish, until the connection ends.
+async fn listen(
+    mut pushed: mpsc::UnboundedReceiver<PushInfo>,
+    prefix: String,
+    node: Box<[u8]>,
+    heard: Arc<Heard>,
+) {
+    while let Some(push) = pushed.recv().await {
+        if !matches!(push.kind, PushKind::Message | PushKind::SMessage) {
+            continue;
+        }
+        let [Value::BulkString(channel), Value::BulkString(message)] = push.data.as_slice() else {
+            continue;
+        };
+        // Our own come back to us, too.
+        if let Some(rest) = message.strip_prefix(&*node)
+            && rest.first() == Some(&b'\n')
+        {
+            continue;
+        }
+        let text = message.iter().position(|byte| *byte == b'\n').map(|end| &message[end + 1..]);
+        match (room(&prefix, channel), text) {
+            (Some(room), Some(text)) => heard(room, text),
+            _ => tracing::warn!("a message on Redis is not of ours; passed over"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_names_its_room() {
+        let recipient = |tenant: &str, user: &str| {
+            Some(Recipient { tenant: Tenant::new(tenant).ok()?, user: UserId::new(user).ok()? })
+        };
+        for (tenant, user) in [("default", "2"), ("a:b", "c:d"), ("a", "b c")] {
+            let expected = recipient(tenant, user);
+            let channel = expected.as_ref().map(|room| channel("carillon:", room)).unwrap_or_default();
+            assert_eq!(room("carillon:", channel.as_bytes()), expected);
+        }
+        for odd in ["carillon:a", "other:a\u{1f}b", "carillon:\u{1f}", ""] {
+            assert_eq!(room("carillon:", odd.as_bytes()), None, "{odd}");
+        }
+    }
+}

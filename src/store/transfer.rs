@@ -1,0 +1,281 @@
+//! Moves an SQLite file into a PostgreSQL database: numbers, places and read states stay as they are.
+//!
+//! Rows are copied in the order of their keys, in transactions of their own: a move that was interrupted
+//! goes on behind the last row that arrived. At the end both sides are read and compared.
+
+use diesel::prelude::*;
+use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl};
+use sha2::{Digest as _, Sha256};
+
+use super::schema::{inbox, notifications, recipients};
+use super::types::{At, UuidColumn};
+use super::{DatabaseUrl, StoreError, migrate, postgres, sqlite};
+
+/// Rows in one transaction.
+const TOGETHER: i64 = 1_000;
+
+/// What was moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Notifications that are there now.
+    pub notifications: i64,
+    /// People.
+    pub recipients: i64,
+    /// Entries of their inboxes.
+    pub entries: i64,
+}
+
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = notifications)]
+struct Content {
+    id: i64,
+    uuid: UuidColumn,
+    tenant: String,
+    kind: String,
+    topic: String,
+    title: String,
+    message: String,
+    data: String,
+    idempotency_key: Option<Vec<u8>>,
+    request_digest: Option<Vec<u8>>,
+    created_at: At,
+}
+
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = recipients)]
+struct Person {
+    id: i64,
+    tenant: String,
+    user_id: String,
+    last_position: i64,
+    pending_after: i64,
+}
+
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = inbox)]
+struct Place {
+    recipient_id: i64,
+    position: i64,
+    notification_id: i64,
+    sent_at: Option<At>,
+    confirmed_at: Option<At>,
+    confirmed_by: Option<String>,
+    read_at: Option<At>,
+    deleted_at: Option<At>,
+}
+
+/// Moves everything from `from`, which no server may be using, to `to`; `tell` hears how far it is.
+///
+/// # Errors
+/// When either cannot be used, `to` holds notifications of another origin, or the two differ at the end.
+pub async fn transfer(
+    from: &DatabaseUrl,
+    to: &DatabaseUrl,
+    tell: impl Fn(&str),
+) -> Result<Moved, StoreError> {
+    let (DatabaseUrl::Sqlite(path), DatabaseUrl::Postgres(url)) = (from, to) else {
+        let message = "it is moved from an SQLite file (database.url) to PostgreSQL (--to postgres://…)";
+        return Err(StoreError::Migration(message.to_owned()));
+    };
+    if !path.is_file() {
+        return Err(StoreError::Unreachable(format!("{} is not there", path.display())));
+    }
+    migrate(from).await?;
+    migrate(to).await?;
+    let _alone = sqlite::FileLock::take(path)?;
+    let pool = sqlite::pool(path, 1)?;
+    let mut source = sqlite::checkout(&pool).await?;
+    let mut target = postgres::Target::new(url)?.connect().await?;
+    let mut moving = Moving { source: &mut source, target: &mut target };
+    moving.check_origin().await?;
+    moving.contents(&tell).await?;
+    moving.inboxes(&tell).await?;
+    moving.sequences().await?;
+    tell("comparing both");
+    moving.compare().await
+}
+
+struct Moving<'a> {
+    source: &'a mut sqlite::ReadConnection,
+    target: &'a mut AsyncPgConnection,
+}
+
+/// One page of a table behind a key, from either side.
+macro_rules! page {
+    ($connection:expr, contents, $after:expr) => {
+        notifications::table
+            .filter(notifications::id.gt($after))
+            .order(notifications::id)
+            .limit(TOGETHER)
+            .load::<Content>($connection)
+            .await
+    };
+    ($connection:expr, people, $after:expr) => {
+        recipients::table
+            .filter(recipients::id.gt($after))
+            .order(recipients::id)
+            .limit(TOGETHER)
+            .load::<Person>($connection)
+            .await
+    };
+    ($connection:expr, places, $recipient:expr, $after:expr) => {
+        inbox::table
+            .filter(inbox::recipient_id.eq($recipient))
+            .filter(inbox::position.gt($after))
+            .order(inbox::position)
+            .limit(TOGETHER)
+            .load::<Place>($connection)
+            .await
+    };
+}
+
+impl Moving<'_> {
+    /// What is in the target already must have come from here.
+    async fn check_origin(&mut self) -> Result<(), StoreError> {
+        let last: Option<(i64, UuidColumn)> = notifications::table
+            .order(notifications::id.desc())
+            .select((notifications::id, notifications::uuid))
+            .first(self.target)
+            .await
+            .optional()?;
+        let Some((id, uuid)) = last else { return Ok(()) };
+        let same: Option<UuidColumn> =
+            notifications::table.find(id).select(notifications::uuid).first(self.source).await.optional()?;
+        if same.map(|same| same.0) == Some(uuid.0) {
+            return Ok(());
+        }
+        Err(StoreError::Migration(
+            "the PostgreSQL database holds notifications that are not from this file; name an empty one"
+                .to_owned(),
+        ))
+    }
+
+    async fn contents(&mut self, tell: &impl Fn(&str)) -> Result<(), StoreError> {
+        let last: Option<i64> =
+            notifications::table.select(diesel::dsl::max(notifications::id)).get_result(self.target).await?;
+        let mut after = last.unwrap_or(0);
+        loop {
+            let rows = page!(self.source, contents, after)?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = last.id;
+            diesel::insert_into(notifications::table).values(&rows).execute(self.target).await?;
+            tell(&format!("notifications up to number {after}"));
+        }
+    }
+
+    /// Each person together with all of their entries.
+    async fn inboxes(&mut self, tell: &impl Fn(&str)) -> Result<(), StoreError> {
+        let last: Option<i64> =
+            recipients::table.select(diesel::dsl::max(recipients::id)).get_result(self.target).await?;
+        let mut after = last.unwrap_or(0);
+        loop {
+            let people = page!(self.source, people, after)?;
+            let Some(last) = people.last() else { return Ok(()) };
+            after = last.id;
+            for person in people {
+                let source = &mut *self.source;
+                self.target.transaction(async |target| move_person(source, target, person).await).await?;
+            }
+            tell(&format!("people up to number {after}"));
+        }
+    }
+
+    /// New rows get numbers behind those that were moved.
+    async fn sequences(&mut self) -> Result<(), StoreError> {
+        for table in ["notifications", "recipients"] {
+            diesel::sql_query(format!(
+                "SELECT setval(pg_get_serial_sequence('{table}', 'id'), greatest(max(id), 1), max(id) IS NOT NULL) \
+                 FROM {table}"
+            ))
+            .execute(self.target)
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Counts and digests of both sides.
+    async fn compare(&mut self) -> Result<Moved, StoreError> {
+        let (mut here, mut there) = (Sha256::new(), Sha256::new());
+        let mut moved = Moved::default();
+        let (mut after, mut other) = (0, 0);
+        loop {
+            let rows = page!(self.source, contents, after)?;
+            let copies = page!(self.target, contents, other)?;
+            rows.iter().for_each(|row| here.update(format!("{row:?}")));
+            copies.iter().for_each(|row| there.update(format!("{row:?}")));
+            moved.notifications += copies.len() as i64;
+            (after, other) =
+                (rows.last().map_or(after, |row| row.id), copies.last().map_or(other, |row| row.id));
+            if rows.is_empty() && copies.is_empty() {
+                break;
+            }
+        }
+        let (mut after, mut other) = (0, 0);
+        loop {
+            let people = page!(self.source, people, after)?;
+            let copies = page!(self.target, people, other)?;
+            for person in &people {
+                here.update(format!(
+                    "{:?}",
+                    (person.id, &person.tenant, &person.user_id, person.pending_after)
+                ));
+                let mut position = 0;
+                loop {
+                    let rows = page!(self.source, places, person.id, position)?;
+                    let Some(last) = rows.last() else { break };
+                    position = last.position;
+                    rows.iter().for_each(|row| here.update(format!("{row:?}")));
+                }
+            }
+            for person in &copies {
+                there.update(format!(
+                    "{:?}",
+                    (person.id, &person.tenant, &person.user_id, person.pending_after)
+                ));
+                let mut position = 0;
+                loop {
+                    let rows = page!(self.target, places, person.id, position)?;
+                    let Some(last) = rows.last() else { break };
+                    position = last.position;
+                    moved.entries += rows.len() as i64;
+                    rows.iter().for_each(|row| there.update(format!("{row:?}")));
+                }
+            }
+            moved.recipients += copies.len() as i64;
+            (after, other) =
+                (people.last().map_or(after, |row| row.id), copies.last().map_or(other, |row| row.id));
+            if people.is_empty() && copies.is_empty() {
+                break;
+            }
+        }
+        if here.finalize() == there.finalize() {
+            return Ok(moved);
+        }
+        Err(StoreError::Migration(
+            "the two databases differ after the move; drop the PostgreSQL one, and begin again with an empty one".to_owned(),
+        ))
+    }
+}
+
+async fn move_person(
+    source: &mut sqlite::ReadConnection,
+    target: &mut AsyncPgConnection,
+    mut person: Person,
+) -> Result<(), diesel::result::Error> {
+    // On SQLite a place is a notification's number, and the last one is not counted.
+    let last: Option<i64> = inbox::table
+        .filter(inbox::recipient_id.eq(person.id))
+        .select(diesel::dsl::max(inbox::position))
+        .get_result(source)
+        .await?;
+    person.last_position = last.unwrap_or(0);
+    let id = person.id;
+    diesel::insert_into(recipients::table).values(&person).execute(target).await?;
+    let mut after = 0;
+    loop {
+        let rows = page!(source, places, id, after)?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = last.position;
+        diesel::insert_into(inbox::table).values(&rows).execute(target).await?;
+    }
+}

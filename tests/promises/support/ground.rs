@@ -1,0 +1,98 @@
+//! What servers stand on: an SQLite file in a server's own folder, or a PostgreSQL database and a Redis that any number
+//! of servers share.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::{Database, Postgres, Redis};
+
+/// Chooses the ground of all promises that do not choose it themselves: `sqlite` (if unset) or `postgres`.
+const CHOICE: &str = "CARILLON_TESTS_ON";
+
+#[derive(Clone)]
+pub enum Ground {
+    Sqlite,
+    Shared(Shared),
+}
+
+/// Addresses, and names that nobody else uses there.
+#[derive(Clone)]
+pub struct Shared {
+    pub database: Arc<Database>,
+    database_url: String,
+    redis_url: String,
+    prefix: String,
+}
+
+fn is_postgres_chosen() -> bool {
+    match std::env::var(CHOICE).as_deref() {
+        Ok("postgres") => true,
+        Ok("sqlite" | "") | Err(_) => false,
+        Ok(other) => panic!("{CHOICE} is `{other}`; it must be sqlite or postgres"),
+    }
+}
+
+/// Whether this run has PostgreSQL and Redis; if not, says that a promise cannot be staged.
+pub fn on_postgres() -> bool {
+    if !is_postgres_chosen() {
+        eprintln!("not staged: what needs PostgreSQL and Redis runs with {CHOICE}=postgres");
+    }
+    is_postgres_chosen()
+}
+
+impl Ground {
+    /// As `CARILLON_TESTS_ON` says.
+    pub fn usual() -> Self {
+        if is_postgres_chosen() { Shared::fresh().into() } else { Self::Sqlite }
+    }
+
+    /// The settings of a server that lives in this folder.
+    pub fn settings(&self, home: &Path) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Sqlite => vec![("database.url", home.join("carillon.db").display().to_string())],
+            Self::Shared(shared) => vec![
+                ("database.url", shared.database_url.clone()),
+                ("redis.url", shared.redis_url.clone()),
+                ("redis.prefix", shared.prefix.clone()),
+            ],
+        }
+    }
+}
+
+impl Shared {
+    /// An empty database and an unused prefix, on the servers that all tests share.
+    pub fn fresh() -> Self {
+        Self::of(Postgres::shared(), &Redis::shared().url())
+    }
+
+    /// An empty database of this PostgreSQL, and an unused prefix on this Redis.
+    pub fn of(postgres: &Postgres, redis_url: &str) -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(1);
+        let database = Arc::new(postgres.database());
+        Self {
+            database_url: database.url(),
+            database,
+            redis_url: redis_url.to_owned(),
+            prefix: format!("promise-{}:", NEXT.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+
+    /// The same database, reached at another address: a proxy's.
+    pub fn reached_at(mut self, database_url: &str) -> Self {
+        database_url.clone_into(&mut self.database_url);
+        self
+    }
+
+    /// The same prefix, on another Redis or by another address; no Redis if it is empty.
+    pub fn with_redis(mut self, url: &str) -> Self {
+        url.clone_into(&mut self.redis_url);
+        self
+    }
+}
+
+impl From<Shared> for Ground {
+    fn from(shared: Shared) -> Self {
+        Self::Shared(shared)
+    }
+}

@@ -1,0 +1,212 @@
+//! A private Redis on a Unix socket: one that all tests of this process share, each with its own prefix; ones that a
+//! test may treat badly; and a cluster.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use super::keeper::{Keeper, home_of};
+use super::server::quiet_port;
+use super::{PATIENCE, eventually};
+
+/// All hash slots of a cluster.
+const SLOTS: usize = 16_384;
+
+/// A running server, which stores nothing on disk.
+pub struct Redis {
+    keeper: Keeper,
+}
+
+impl Redis {
+    /// The one that all tests share; started by the first that asks.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Redis> = OnceLock::new();
+        SHARED.get_or_init(Self::private)
+    }
+
+    /// One for a single test, which may kill it, stop it and start it again.
+    pub fn private() -> Self {
+        Self::launch(&["--port", "0"])
+    }
+
+    fn launch(more: &[&str]) -> Self {
+        let home = home_of(None);
+        let usual = ["--unixsocket", "redis.sock", "--save", "", "--appendonly", "no"];
+        let arguments: Vec<String> = usual.iter().chain(more).map(|word| (*word).to_owned()).collect();
+        let keeper = Keeper::of(home, None, &binary(), &arguments, "KILL");
+        let mut redis = Self { keeper };
+        redis.start();
+        redis
+    }
+
+    /// Starts it (again), empty.
+    pub fn start(&mut self) {
+        let _ = std::fs::remove_file(self.socket());
+        self.keeper.start();
+        let hope = "Redis answers";
+        eventually(hope, || (self.ask("PING").ok()? == "+PONG").then_some(()));
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis+unix://{}", self.socket().display())
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.keeper.home().join("redis.sock")
+    }
+
+    /// Takes it away at once.
+    pub fn kill(&mut self) {
+        self.keeper.kill();
+    }
+
+    /// It stands still: connections stay, and nothing is answered.
+    pub fn stop(&self) {
+        self.keeper.signal(Signal::SIGSTOP);
+    }
+
+    pub fn go_on(&self) {
+        self.keeper.signal(Signal::SIGCONT);
+    }
+
+    /// Answers nobody for so long, and is alive.
+    pub fn pause(&self, time: Duration) {
+        self.tell(&format!("CLIENT PAUSE {} ALL", time.as_millis()));
+    }
+
+    /// As after a failover that went wrong: it follows somebody who is not there, and takes no writes.
+    pub fn make_read_only(&self) {
+        self.tell("REPLICAOF 127.0.0.1 1");
+    }
+
+    pub fn make_writable(&self) {
+        self.tell("REPLICAOF NO ONE");
+    }
+
+    /// Hangs up on everybody.
+    pub fn hang_up(&self) {
+        for kind in ["normal", "pubsub"] {
+            let answer = self.ask(&format!("CLIENT KILL TYPE {kind}")).expect("an answer");
+            assert!(answer.starts_with(':'), "{answer}");
+        }
+    }
+
+    /// Gives an order that is answered by OK.
+    fn tell(&self, order: &str) {
+        assert_eq!(self.ask(order).as_deref().ok(), Some("+OK"), "{order}");
+    }
+
+    /// The answer to a command: its first line, or a whole text.
+    fn ask(&self, command: &str) -> std::io::Result<String> {
+        let mut stream = UnixStream::connect(self.socket())?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        write!(stream, "{command}\r\n")?;
+        let mut answers = BufReader::new(stream);
+        let mut line = String::new();
+        answers.read_line(&mut line)?;
+        let Some(length) = line.trim_end().strip_prefix('$').and_then(|length| length.parse().ok()) else {
+            return Ok(line.trim_end().to_owned());
+        };
+        let mut text = vec![0; length];
+        answers.read_exact(&mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
+/// Three Redis nodes on loopback ports, each with a third of the slots.
+pub struct RedisCluster {
+    nodes: Vec<(u16, Redis)>,
+}
+
+impl RedisCluster {
+    pub fn start() -> Self {
+        let node = |_| {
+            let (port, bus) = (quiet_port(), quiet_port());
+            let (port_word, bus_word) = (port.to_string(), bus.to_string());
+            let redis = Redis::launch(&[
+                "--bind",
+                "127.0.0.1",
+                "--port",
+                &port_word,
+                "--cluster-enabled",
+                "yes",
+                "--cluster-port",
+                &bus_word,
+                "--cluster-node-timeout",
+                "2000",
+            ]);
+            (port, bus, redis)
+        };
+        let nodes: Vec<_> = (0..3).map(node).collect();
+        for (number, (_, _, redis)) in nodes.iter().enumerate() {
+            let (first, last) = (SLOTS * number / 3, SLOTS * (number + 1) / 3 - 1);
+            redis.tell(&format!("CLUSTER ADDSLOTSRANGE {first} {last}"));
+            redis.tell(&format!("CLUSTER SET-CONFIG-EPOCH {}", number + 1));
+            let (port, bus, _) = nodes[0];
+            if number > 0 {
+                redis.tell(&format!("CLUSTER MEET 127.0.0.1 {port} {bus}"));
+            }
+        }
+        let cluster = Self { nodes: nodes.into_iter().map(|(port, _, redis)| (port, redis)).collect() };
+        eventually("the nodes know each other", || {
+            let knows_all = |(_, redis): &(u16, Redis)| {
+                let facts = redis.ask("CLUSTER INFO").unwrap_or_default();
+                facts.contains("cluster_state:ok") && facts.contains("cluster_known_nodes:3")
+            };
+            cluster.nodes.iter().all(knows_all).then_some(())
+        });
+        cluster
+    }
+
+    /// All addresses, with commas between.
+    pub fn url(&self) -> String {
+        let url = |(port, _): &(u16, Redis)| format!("redis://127.0.0.1:{port}");
+        self.nodes.iter().map(url).collect::<Vec<_>>().join(",")
+    }
+}
+
+fn binary() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found =
+        std::env::split_paths(&path).map(|folder| folder.join("redis-server")).find(|file| file.is_file());
+    found.expect("redis-server; it is installed by `make clients`")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::support::on_postgres;
+
+    #[test]
+    fn it_can_be_treated_badly() {
+        if !on_postgres() {
+            return;
+        }
+        let mut redis = Redis::private();
+        redis.tell("SET key value");
+        redis.make_read_only();
+        assert!(redis.ask("SET key other").expect("an answer").starts_with("-READONLY"));
+        redis.make_writable();
+        redis.pause(Duration::from_millis(300));
+        let asked = Instant::now();
+        assert_eq!(redis.ask("GET key").expect("an answer"), "value");
+        assert!(asked.elapsed() > Duration::from_millis(200));
+        let mut listener = UnixStream::connect(redis.socket()).expect("a connection");
+        write!(listener, "PING\r\n").expect("a line");
+        listener.read_exact(&mut [0; 7]).expect("an answer");
+        redis.hang_up();
+        assert!(matches!(listener.read(&mut [0]), Ok(0) | Err(_)));
+        redis.stop();
+        redis.go_on();
+        redis.kill();
+        redis.ask("PING").expect_err("nobody is there");
+        redis.start();
+        assert_eq!(redis.ask("GET key").expect("an answer"), "$-1", "it starts empty");
+    }
+}
