@@ -10,6 +10,7 @@ use figment::error::{Actual, Kind};
 use figment::providers::{Format as _, Serialized, Toml};
 use figment::value::{Dict, Map, Tag, Value};
 use figment::{Error, Figment, Metadata, Profile, Provider};
+use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::domain::Secret;
@@ -62,7 +63,7 @@ pub struct Server {
     /// Browser origins that may connect; `*` allows any, without credentials.
     #[serde(deserialize_with = "list")]
     pub allowed_origins: Vec<String>,
-    /// Addresses of proxies whose X-Forwarded-For is believed.
+    /// Addresses of proxies whose X-Forwarded-For is believed; ranges, too (`10.42.0.0/16`).
     #[serde(deserialize_with = "list")]
     pub trusted_proxies: Vec<String>,
     /// This process's name among its like; made up when empty.
@@ -90,18 +91,21 @@ impl Default for Server {
 }
 
 impl Server {
-    /// The proxies, as addresses.
+    /// The proxies, as ranges of addresses.
     ///
     /// # Errors
-    /// When one is not an address.
-    pub fn proxies(&self) -> anyhow::Result<Vec<IpAddr>> {
+    /// When one is neither an address nor a range.
+    pub fn proxies(&self) -> anyhow::Result<Vec<IpNet>> {
+        let wrong = |text: &str| {
+            anyhow::anyhow!(
+                "server.trusted_proxies: `{text}` is no IP address and no range such as 10.42.0.0/16"
+            )
+        };
         self.trusted_proxies
             .iter()
-            .map(|text| {
-                let address: IpAddr = text
-                    .parse()
-                    .map_err(|_| anyhow::anyhow!("server.trusted_proxies: `{text}` is not an IP address"))?;
-                Ok(address.to_canonical())
+            .map(|text| match text.parse::<IpAddr>() {
+                Ok(address) => Ok(address.to_canonical().into()),
+                Err(_) => text.parse().map_err(|_| wrong(text)),
             })
             .collect()
     }

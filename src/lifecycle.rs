@@ -12,6 +12,10 @@ use crate::store::Write;
 
 /// How often it is looked whether everybody has gone.
 const LOOK: Duration = Duration::from_millis(20);
+/// So many streams are closed at once, at least.
+const AT_ONCE: usize = 500;
+/// Nothing moves for this long: nothing will.
+const STANDSTILL: Duration = Duration::from_secs(1);
 
 /// Waits for SIGTERM, SIGINT or SIGHUP (its terminal has gone); returns its name.
 ///
@@ -47,10 +51,19 @@ pub async fn stop(app: Arc<App>, limit: Duration, delay: Duration) {
     // A closed transport, not a namespace: stock clients come back from it by themselves. Those that poll
     // have no stream to end: they fetch what was answered, over new TCP connections if they like.
     let patient = Instant::now() + left(deadline) / 2;
+    let (mut before, mut moved) = (Rest::default(), Instant::now());
     while Instant::now() < patient {
         // What was being read when reading stopped becomes a request meanwhile.
         tokio::time::sleep(LOOK).await;
-        if !send_back(&app) {
+        let rest = send_back(&app);
+        if rest == Rest::default() {
+            break;
+        }
+        if rest != before {
+            (before, moved) = (rest, Instant::now());
+        }
+        // A client that polls another node by now does not come for its answers.
+        if rest.busy == 0 && moved.elapsed() > STANDSTILL {
             break;
         }
     }
@@ -68,20 +81,39 @@ pub async fn stop(app: Arc<App>, limit: Duration, delay: Duration) {
     tracing::info!("stopped");
 }
 
-/// Closes every transport that waits for no answer; returns whether somebody has yet to hear what was
-/// answered.
-fn send_back(app: &App) -> bool {
-    let mut unfinished = false;
-    for connection in app.hub.everybody() {
+/// Who has yet to hear what was answered.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Rest {
+    /// Connections that wait for an answer.
+    busy: usize,
+    /// Streams that have not ended.
+    streams: usize,
+    /// Bytes that polling clients have not fetched.
+    unsent: usize,
+}
+
+/// Closes transports that wait for no answer, some of them at each look: clients are to come back to other
+/// nodes one after another.
+fn send_back(app: &App) -> Rest {
+    let mut rest = Rest::default();
+    let here = app.hub.everybody();
+    let most = (here.len() / 20).max(AT_ONCE);
+    for connection in here {
         let outlet = connection.outlet();
         if connection.is_busy() {
-            unfinished = true;
+            rest.busy += 1;
             continue;
         }
-        outlet.close(Close::AfterFlush);
-        unfinished |= outlet.transport() == Transport::Stream || outlet.unsent() > 0;
+        let is_stream = outlet.transport() == Transport::Stream;
+        if rest.streams < most || !is_stream {
+            outlet.close(Close::AfterFlush);
+        }
+        match is_stream {
+            true => rest.streams += 1,
+            false => rest.unsent += outlet.unsent(),
+        }
     }
-    unfinished
+    rest
 }
 
 fn left(deadline: Instant) -> Duration {

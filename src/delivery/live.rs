@@ -63,6 +63,14 @@ impl Live {
         self.hub.backplane().publish(&new.recipient, message.encode(), Box::new(others));
     }
 
+    /// Calls `answer` when every notification that was delivered before has been answered.
+    pub fn in_order(&self, answer: impl FnOnce() + Send + 'static) {
+        match self.hub.backplane().line() {
+            Line::Alone => answer(),
+            _ => self.hub.backplane().after(Box::new(answer)),
+        }
+    }
+
     fn counted(&self, sent_at: Option<Timestamp>) -> Option<Timestamp> {
         self.metrics.notification(if sent_at.is_some() { Outcome::Sent } else { Outcome::Stored });
         sent_at

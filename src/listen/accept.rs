@@ -12,6 +12,7 @@ use axum::body::Body;
 use http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -30,19 +31,24 @@ const RESPITE: Duration = Duration::from_millis(100);
 
 /// Proxies whose `X-Forwarded-For` is believed.
 #[derive(Clone, Debug, Default)]
-pub struct Proxies(Vec<IpAddr>);
+pub struct Proxies(Vec<IpNet>);
 
 impl Proxies {
-    /// These addresses.
-    pub fn new(addresses: Vec<IpAddr>) -> Self {
-        Self(addresses)
+    /// These ranges.
+    pub fn new(ranges: Vec<IpNet>) -> Self {
+        Self(ranges)
+    }
+
+    /// Whether `address` is one of them.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|range| range.contains(&address))
     }
 
     /// Who is behind `peer`: the last address in `forwarded` that is not itself a trusted proxy. Nobody
     /// arrives from loopback through a proxy: who says so counts as the proxy.
     pub fn client(&self, peer: IpAddr, forwarded: Option<&str>) -> IpAddr {
         let peer = peer.to_canonical();
-        if !self.0.contains(&peer) {
+        if !self.trusts(peer) {
             return peer;
         }
         let hops = forwarded.unwrap_or_default().rsplit(',');
@@ -50,10 +56,10 @@ impl Proxies {
         for hop in hops {
             match address(hop.trim()) {
                 Some(address) if !address.to_canonical().is_loopback() => client = address.to_canonical(),
-                Some(address) if self.0.contains(&address.to_canonical()) => client = address.to_canonical(),
+                Some(address) if self.trusts(address.to_canonical()) => client = address.to_canonical(),
                 _ => break,
             }
-            if !self.0.contains(&client) {
+            if !self.trusts(client) {
                 break;
             }
         }
@@ -157,7 +163,7 @@ impl Open {
     /// Counts one more of `peer`, unless there are too many.
     fn one_more(open: &Arc<Self>, servant: &Servant, peer: IpAddr) -> Option<Opened> {
         let peer = peer.to_canonical();
-        let exempt = peer.is_loopback() || servant.proxies.0.contains(&peer);
+        let exempt = peer.is_loopback() || servant.proxies.trusts(peer);
         let counted = (!exempt).then(|| address_key(peer));
         if let Some(key) = counted {
             let mut by_address = open.lock();
@@ -281,7 +287,7 @@ mod tests {
     #[test]
     fn only_trusted_proxies_are_believed() {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap_or(IpAddr::from([0, 0, 0, 0]));
-        let proxies = Proxies::new(vec![ip("10.0.0.1"), ip("10.0.0.2")]);
+        let proxies = Proxies::new("10.0.0.0/30".parse().into_iter().collect());
         for (peer, forwarded, client) in [
             ("198.51.100.7", Some("1.1.1.1"), "198.51.100.7"),
             ("10.0.0.1", None, "10.0.0.1"),

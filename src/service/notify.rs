@@ -96,17 +96,17 @@ fn committed(
             metrics.notification(Outcome::Duplicate);
             let sent_at = live.sent_at(id).or(delivered_at);
             let reached = sent_at.map_or(Reached::Stored(created_at), Reached::Sent);
-            answer(Ok(Receipt { id, reached }));
+            live.in_order(move || answer(Ok(Receipt { id, reached })));
         }
         Ok(Written::Accepted(Accepted::KeyReused)) => {
             metrics.notification(Outcome::Rejected);
-            answer(Err(Error::KeyReused));
+            live.in_order(move || answer(Err(Error::KeyReused)));
         }
         Ok(_) => answer(Err(Error::Store(StoreError::Closed))),
         Err(fault) => {
             tracing::error!(%fault, user.id = %new.recipient.user, "Error handling booking notification");
             metrics.notification(Outcome::Failed);
-            answer(Err(fault.into()));
+            live.in_order(move || answer(Err(fault.into())));
         }
     }
 }

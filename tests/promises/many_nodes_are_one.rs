@@ -8,20 +8,13 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Clients, Cluster, Kind, PendingList, Redis, Server, Shared, Socket, booking, booking_ids, eventually,
-    on_postgres,
+    Clients, Cluster, Kind, PendingList, Redis, Shared, Socket, booking, booking_ids, eventually, on_postgres,
 };
 
 /// Between two looks of a node into the database while Redis is well: what comes faster came by Redis.
 const SWEEP: Duration = Duration::from_secs(10);
 /// Numbers of the second back end's bookings begin here.
 const SECOND: u64 = 100_000;
-
-/// Waits until a node's `/health` says so.
-fn wait_for_status(node: &Server, status: &str) {
-    let hope = format!("/health says {status}");
-    eventually(&hope, || (node.get("/health").json()["status"] == status).then_some(()));
-}
 
 /// The bookings this page has heard live, in order.
 fn heard(page: &Socket) -> Vec<u64> {
@@ -180,7 +173,7 @@ fn redis_may_die_under_load() {
     }
     let mut redis = Redis::private();
     let cluster = Cluster::on(&Shared::fresh().with_redis(&redis.url()).into(), 2, &[]);
-    cluster.nodes().iter().for_each(|node| wait_for_status(node, "healthy"));
+    cluster.nodes().iter().for_each(|node| node.wait_for_health("healthy"));
     let [here, there] = [0, 1].map(|number| Clients::of(cluster.node(number)));
     let pages = [here.facilitator(2), there.facilitator(2)];
     let backends = [here.backend(), there.backend()];
@@ -188,7 +181,7 @@ fn redis_may_die_under_load() {
     bursts.iter().for_each(|burst| burst.wait_for_answers(100));
     redis.kill();
     for node in cluster.nodes() {
-        wait_for_status(node, "degraded");
+        node.wait_for_health("degraded");
         assert_eq!(node.get("/health/ready").status, 200, "work goes on");
     }
     for burst in bursts {
@@ -206,7 +199,7 @@ fn redis_may_die_under_load() {
     arrived(2 * EACH + 1);
 
     redis.start();
-    cluster.nodes().iter().for_each(|node| wait_for_status(node, "healthy"));
+    cluster.nodes().iter().for_each(|node| node.wait_for_health("healthy"));
     let receipt = backends[1].call("booking_notification", booking(SECOND + EACH, 2));
     assert!(receipt["delivered_at"].is_string(), "{receipt}");
     arrived(2 * EACH + 2);

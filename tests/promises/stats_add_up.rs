@@ -60,6 +60,11 @@ fn numbers_are_right_after_a_crash() {
     backend.disconnect();
     server.kill();
     server.restart();
+    if !server.is_on_sqlite() {
+        // Others cannot know at once that a node is dead.
+        server.wait_for_stat("facilitator_sessions", 0);
+        server.wait_for_stat("backend_connected", false);
+    }
     let stats = server.stats();
     assert_eq!(stats["facilitator_sessions"], 0, "nobody is connected to a server that has just started");
     assert_eq!(stats["online_facilitators"], 0);

@@ -11,11 +11,6 @@ use crate::support::{
     booking, booking_ids, eventually, on_postgres,
 };
 
-fn wait_for_status(node: &Server, status: &str) {
-    let hope = format!("/health says {status}");
-    eventually(&hope, || (node.get("/health").json()["status"] == status).then_some(()));
-}
-
 /// One node has Redis behind the proxy, the other has it directly.
 #[test]
 fn a_node_that_loses_redis_hears_by_other_ways() {
@@ -26,7 +21,7 @@ fn a_node_that_loses_redis_hears_by_other_ways() {
     let proxy = Proxy::to(Upstream::Unix(Redis::shared().socket()));
     let near = Server::on(&shared.clone().into(), &[]);
     let far = Server::on(&shared.with_redis(&format!("redis://{}", proxy.address)).into(), &[]);
-    wait_for_status(&far, "healthy");
+    far.wait_for_health("healthy");
     let (here, there) = (Clients::of(&near), Clients::of(&far));
     let pages = [here.facilitator(2), there.facilitator(2)];
     let backends = [here.backend(), there.backend()];
@@ -61,7 +56,7 @@ fn a_node_that_loses_redis_hears_by_other_ways() {
             });
         }
         proxy.heal();
-        wait_for_status(&far, "healthy");
+        far.wait_for_health("healthy");
     }
     for page in &pages {
         let heard = booking_ids(&page.heard("new_booking_notification"));
@@ -76,7 +71,7 @@ fn redis_may_be_a_cluster() {
     }
     let redis = RedisCluster::start();
     let cluster = Cluster::on(&Shared::fresh().with_redis(&redis.url()).into(), 2, &[]);
-    cluster.nodes().iter().for_each(|node| wait_for_status(node, "healthy"));
+    cluster.nodes().iter().for_each(|node| node.wait_for_health("healthy"));
     let (here, there) = (Clients::of(cluster.node(0)), Clients::of(cluster.node(1)));
     let backend = here.backend();
     // Many people, so that every part of the cluster has some.
@@ -108,7 +103,7 @@ fn postgres_may_die_and_come_back() {
     sleep(Duration::from_secs(1));
     postgres.start();
     assert_answers_are_kept(&burst.wait(), COUNT, || booking_ids(&page.heard("new_booking_notification")));
-    cluster.nodes().iter().for_each(|node| wait_for_status(node, "healthy"));
+    cluster.nodes().iter().for_each(|node| node.wait_for_health("healthy"));
 
     // It stands still for longer than anybody waits.
     postgres.stop();

@@ -129,6 +129,8 @@ pub trait Backplane: Send + Sync + 'static {
     fn join(&self, room: &Recipient, joined: Joined);
     /// It has none any more.
     fn leave(&self, room: &Recipient);
+    /// Calls `done` when everything published before has been told.
+    fn after(&self, done: Box<dyn FnOnce() + Send>);
     /// Sends `message` to the other nodes in `room`.
     fn publish(&self, room: &Recipient, message: Vec<u8>, told: Told);
     /// How the line is.
@@ -144,6 +146,10 @@ impl Backplane for Alone {
     }
 
     fn leave(&self, _: &Recipient) {}
+
+    fn after(&self, done: Box<dyn FnOnce() + Send>) {
+        done();
+    }
 
     fn publish(&self, _: &Recipient, _: Vec<u8>, told: Told) {
         told(Some(0));

@@ -60,6 +60,7 @@ enum Order {
     Join(Recipient, Joined),
     Leave(Recipient),
     Publish(Recipient, Vec<u8>, Told),
+    After(Box<dyn FnOnce() + Send>),
 }
 
 /// The line to the other nodes.
@@ -112,6 +113,10 @@ impl Backplane for Redis {
 
     fn leave(&self, room: &Recipient) {
         self.order(Order::Leave(room.clone()));
+    }
+
+    fn after(&self, done: Box<dyn FnOnce() + Send>) {
+        self.order(Order::After(done));
     }
 
     fn publish(&self, room: &Recipient, message: Vec<u8>, told: Told) {
@@ -344,17 +349,19 @@ impl Worker {
         link: &mut Link,
         orders: &mut std::iter::Peekable<std::vec::IntoIter<Order>>,
     ) -> RedisResult<()> {
-        let (mut joins, mut leaves, mut publishes) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut joins, mut leaves) = (Vec::new(), Vec::new());
+        let mut publishes: Vec<(Option<(Recipient, Vec<u8>)>, Told)> = Vec::new();
         while let Some(order) = orders.next() {
             match order {
                 Order::Join(room, joined) => joins.push((room, joined)),
                 Order::Leave(room) => leaves.push(room),
-                Order::Publish(room, message, told) => publishes.push((room, message, told)),
+                Order::Publish(room, message, told) => publishes.push((Some((room, message)), told)),
+                Order::After(done) => publishes.push((None, Box::new(|_| done()))),
             }
             let goes_on = match orders.peek() {
                 Some(Order::Join(..)) => !joins.is_empty(),
                 Some(Order::Leave(..)) => !leaves.is_empty(),
-                Some(Order::Publish(..)) => !publishes.is_empty(),
+                Some(Order::Publish(..) | Order::After(..)) => !publishes.is_empty(),
                 None => false,
             };
             if !goes_on {
@@ -381,13 +388,18 @@ impl Worker {
         if !publishes.is_empty() {
             let messages: Vec<_> = publishes
                 .iter()
-                .map(|(room, message, _)| (channel(&self.prefix, room), message.as_slice()))
+                .filter_map(|(publish, _)| publish.as_ref())
+                .map(|(room, message)| (channel(&self.prefix, room), message.as_slice()))
                 .collect();
-            let heard = link.publish(&messages).await;
-            let counts = heard.as_ref().map_or(&[][..], Vec::as_slice).to_vec();
-            for (index, (room, _, told)) in publishes.into_iter().enumerate() {
+            let heard = if messages.is_empty() { Ok(Vec::new()) } else { link.publish(&messages).await };
+            let mut counts = heard.as_ref().map_or(&[][..], Vec::as_slice).to_vec().into_iter();
+            for (publish, told) in publishes {
+                let Some((room, _)) = publish else {
+                    told(None);
+                    continue;
+                };
                 let ourselves = usize::from(self.rooms.contains_key(&room));
-                told(counts.get(index).map(|count| count.saturating_sub(ourselves)));
+                told(counts.next().map(|count| count.saturating_sub(ourselves)));
             }
             outcome = heard.map(drop);
         }
@@ -405,6 +417,7 @@ fn without(rooms: &mut HashMap<Recipient, String>, prefix: &str, order: Order) {
         }
         Order::Leave(room) => drop(rooms.remove(&room)),
         Order::Publish(_, _, told) => told(None),
+        Order::After(done) => done(),
     }
 }
 

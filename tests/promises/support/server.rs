@@ -105,6 +105,17 @@ impl Server {
         });
     }
 
+    /// Waits until `/health` has this status: `healthy`, `degraded` or `unhealthy`.
+    pub fn wait_for_health(&self, status: &str) {
+        let hope = format!("/health is {status}");
+        eventually(&hope, || (self.get("/health").json()["status"] == status).then_some(()));
+    }
+
+    /// Whether its database is a file that no other node shares.
+    pub fn is_on_sqlite(&self) -> bool {
+        matches!(self.ground, Ground::Sqlite)
+    }
+
     /// The log so far, line by line.
     pub fn log(&self) -> Vec<String> {
         self.log.lock().expect("the log").clone()
