@@ -1,6 +1,7 @@
 //! Between nodes: "there is something new for this room". It makes things fast, never true: what it loses
 //! is found in the database.
 
+mod link;
 mod redis;
 
 pub use redis::{Redis, Settings};

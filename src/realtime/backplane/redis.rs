@@ -10,26 +10,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::cluster::ClusterClientBuilder;
-use redis::cluster_async::ClusterConnection;
-use redis::{
-    AsyncConnectionConfig, Client, IntoConnectionInfo as _, ProtocolVersion, PushInfo, PushKind, RedisError,
-    RedisResult, Value,
-};
+use redis::{PushInfo, PushKind, RedisError, RedisResult, Value};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
+use super::link::{Link, Server};
 use super::{Backplane, Heard, Joined, Line, Told};
 use crate::domain::{Recipient, Secret, Tenant, UserId};
 
 /// Orders that share one round trip.
 const TOGETHER: usize = 512;
-/// Rooms in one SUBSCRIBE.
-const ROOMS: usize = 1_000;
-/// How long Redis may take to connect, and to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// An idle line is tried this often: one that was cut silently would leave the node deaf.
 const PING: Duration = Duration::from_secs(1);
 /// Between two attempts to connect, at first and at most.
@@ -132,114 +123,6 @@ impl Backplane for Redis {
             1 => Line::Connected,
             _ => Line::Degraded,
         }
-    }
-}
-
-/// One Redis, or a cluster.
-enum Server {
-    Single(Box<Client>),
-    Cluster(Vec<String>),
-}
-
-impl Server {
-    fn new(settings: &Settings) -> Result<Self, RedisError> {
-        let urls: Vec<&str> = settings.url.expose().split(',').map(str::trim).collect();
-        if settings.cluster || urls.len() > 1 {
-            return Ok(Self::Cluster(urls.into_iter().map(str::to_owned).collect()));
-        }
-        let info = urls.first().copied().unwrap_or_default().into_connection_info()?;
-        let resp3 = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        Ok(Self::Single(Box::new(Client::open(info.set_redis_settings(resp3))?)))
-    }
-
-    async fn connect(&self, pushes: mpsc::UnboundedSender<PushInfo>) -> RedisResult<Link> {
-        match self {
-            Self::Single(client) => {
-                let config = AsyncConnectionConfig::new()
-                    .set_push_sender(pushes)
-                    .set_connection_timeout(Some(PATIENCE))
-                    .set_response_timeout(Some(PATIENCE));
-                Ok(Link::Single(client.get_multiplexed_async_connection_with_config(&config).await?))
-            }
-            Self::Cluster(urls) => {
-                let client = ClusterClientBuilder::new(urls.clone())
-                    .use_protocol(ProtocolVersion::RESP3)
-                    .push_sender(pushes)
-                    .connection_timeout(PATIENCE)
-                    .response_timeout(PATIENCE)
-                    .retries(0)
-                    .build()?;
-                let connected = tokio::time::timeout(PATIENCE, client.get_async_connection()).await;
-                let away = || RedisError::from((redis::ErrorKind::Io, "the cluster does not answer"));
-                Ok(Link::Cluster(connected.map_err(|_| away())??))
-            }
-        }
-    }
-}
-
-/// A live connection.
-enum Link {
-    Single(MultiplexedConnection),
-    Cluster(ClusterConnection),
-}
-
-impl Link {
-    async fn subscribe(&mut self, channels: &[String]) -> RedisResult<()> {
-        for some in channels.chunks(ROOMS) {
-            match self {
-                Self::Single(connection) => connection.subscribe(some).await?,
-                Self::Cluster(connection) => {
-                    for channel in some {
-                        connection.ssubscribe(channel).await?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn unsubscribe(&mut self, channels: &[String]) -> RedisResult<()> {
-        match self {
-            Self::Single(connection) => connection.unsubscribe(channels).await,
-            Self::Cluster(connection) => {
-                for channel in channels {
-                    connection.sunsubscribe(channel).await?;
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// Publishes all; returns how many heard each.
-    async fn publish(&mut self, messages: &[(String, &[u8])]) -> RedisResult<Vec<usize>> {
-        match self {
-            Self::Single(connection) => {
-                let mut pipe = redis::Pipeline::with_capacity(messages.len());
-                for (channel, message) in messages {
-                    pipe.cmd("PUBLISH").arg(channel).arg(*message);
-                }
-                pipe.query_async(connection).await
-            }
-            Self::Cluster(connection) => {
-                let all = messages.iter().map(|(channel, message)| {
-                    let mut connection = connection.clone();
-                    async move {
-                        redis::cmd("SPUBLISH").arg(channel).arg(*message).query_async(&mut connection).await
-                    }
-                });
-                futures_util::future::try_join_all(all).await
-            }
-        }
-    }
-
-    async fn ping(&mut self) -> RedisResult<()> {
-        let ping = redis::cmd("PING");
-        let answer: Value = match self {
-            Self::Single(connection) => connection.req_packed_command(&ping).await?,
-            Self::Cluster(connection) => connection.req_packed_command(&ping).await?,
-        };
-        drop(answer);
-        Ok(())
     }
 }
 

@@ -1,0 +1,154 @@
+//! A connection to one Redis, or to a cluster.
+
+use std::time::Duration;
+
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::cluster::ClusterClientBuilder;
+use redis::cluster_async::ClusterConnection;
+use redis::{
+    AsyncConnectionConfig, Client, IntoConnectionInfo as _, ProtocolVersion, PushInfo, RedisError,
+    RedisResult, Value,
+};
+use tokio::sync::mpsc;
+
+use super::Settings;
+
+/// Rooms in one SUBSCRIBE.
+const ROOMS: usize = 1_000;
+/// How long Redis may take to connect, and to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// One Redis, or a cluster.
+pub enum Server {
+    /// One.
+    Single(Box<Client>),
+    /// A cluster, by some of its nodes.
+    Cluster(Vec<String>),
+}
+
+impl Server {
+    /// Reads the address.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn new(settings: &Settings) -> Result<Self, RedisError> {
+        let urls: Vec<&str> = settings.url.expose().split(',').map(str::trim).collect();
+        if settings.cluster || urls.len() > 1 {
+            return Ok(Self::Cluster(urls.into_iter().map(str::to_owned).collect()));
+        }
+        let info = urls.first().copied().unwrap_or_default().into_connection_info()?;
+        let resp3 = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        Ok(Self::Single(Box::new(Client::open(info.set_redis_settings(resp3))?)))
+    }
+
+    /// A new connection, whose subscriptions end in `pushes`.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn connect(&self, pushes: mpsc::UnboundedSender<PushInfo>) -> RedisResult<Link> {
+        match self {
+            Self::Single(client) => {
+                let config = AsyncConnectionConfig::new()
+                    .set_push_sender(pushes)
+                    .set_connection_timeout(Some(PATIENCE))
+                    .set_response_timeout(Some(PATIENCE));
+                Ok(Link::Single(client.get_multiplexed_async_connection_with_config(&config).await?))
+            }
+            Self::Cluster(urls) => {
+                let client = ClusterClientBuilder::new(urls.clone())
+                    .use_protocol(ProtocolVersion::RESP3)
+                    .push_sender(pushes)
+                    .connection_timeout(PATIENCE)
+                    .response_timeout(PATIENCE)
+                    .retries(0)
+                    .build()?;
+                let connected = tokio::time::timeout(PATIENCE, client.get_async_connection()).await;
+                let away = || RedisError::from((redis::ErrorKind::Io, "the cluster does not answer"));
+                Ok(Link::Cluster(connected.map_err(|_| away())??))
+            }
+        }
+    }
+}
+
+/// A live connection.
+pub enum Link {
+    /// To one.
+    Single(MultiplexedConnection),
+    /// To a cluster: channels are sharded.
+    Cluster(ClusterConnection),
+}
+
+impl Link {
+    /// Hears `channels` from now on.
+    ///
+    /// # Errors
+    /// When the line is broken.
+    pub async fn subscribe(&mut self, channels: &[String]) -> RedisResult<()> {
+        for some in channels.chunks(ROOMS) {
+            match self {
+                Self::Single(connection) => connection.subscribe(some).await?,
+                Self::Cluster(connection) => {
+                    for channel in some {
+                        connection.ssubscribe(channel).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hears them no longer.
+    ///
+    /// # Errors
+    /// When the line is broken.
+    pub async fn unsubscribe(&mut self, channels: &[String]) -> RedisResult<()> {
+        match self {
+            Self::Single(connection) => connection.unsubscribe(channels).await,
+            Self::Cluster(connection) => {
+                for channel in channels {
+                    connection.sunsubscribe(channel).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Publishes all; returns how many heard each.
+    ///
+    /// # Errors
+    /// When the line is broken.
+    pub async fn publish(&mut self, messages: &[(String, &[u8])]) -> RedisResult<Vec<usize>> {
+        match self {
+            Self::Single(connection) => {
+                let mut pipe = redis::Pipeline::with_capacity(messages.len());
+                for (channel, message) in messages {
+                    pipe.cmd("PUBLISH").arg(channel).arg(*message);
+                }
+                pipe.query_async(connection).await
+            }
+            Self::Cluster(connection) => {
+                let all = messages.iter().map(|(channel, message)| {
+                    let mut connection = connection.clone();
+                    async move {
+                        redis::cmd("SPUBLISH").arg(channel).arg(*message).query_async(&mut connection).await
+                    }
+                });
+                futures_util::future::try_join_all(all).await
+            }
+        }
+    }
+
+    /// Whether Redis answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&mut self) -> RedisResult<()> {
+        let ping = redis::cmd("PING");
+        let answer: Value = match self {
+            Self::Single(connection) => connection.req_packed_command(&ping).await?,
+            Self::Cluster(connection) => connection.req_packed_command(&ping).await?,
+        };
+        drop(answer);
+        Ok(())
+    }
+}
