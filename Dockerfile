@@ -18,6 +18,10 @@ COPY src src
 RUN touch src/lib.rs src/main.rs && cargo build --profile dist --locked
 
 FROM debian:bookworm-slim
+# The roots that PostgreSQL, Redis and key sets over TLS are verified with.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates \
+    && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --home-dir /var/lib/carillon --create-home --shell /usr/sbin/nologin carillon
 COPY --from=build /carillon/target/dist/carillon /usr/local/bin/carillon
 COPY LICENSE /usr/share/doc/carillon/LICENSE

@@ -63,6 +63,8 @@ impl App {
         let keyring = Arc::new(Keyring::new(&config.auth)?);
         let store = Arc::new(Store::open(&config.database, metrics.clone()).await?);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        keyring.fetch().await;
+        until(&stop, keyring.clone().refresh());
         let node = node(config)?;
         let (catch_up, missed) = match store.is_shared() {
             true => {

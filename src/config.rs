@@ -370,7 +370,11 @@ impl Loaded {
                 let key = format!("{section}.{name}");
                 let metadata = self.figment.find_metadata(&key);
                 let source = metadata.map_or_else(|| "default".to_owned(), describe);
-                found.push(Effective { value: as_toml(&value), key, source });
+                let value = match (key.as_str(), &value) {
+                    ("database.url", Value::String(_, url)) => format!("{:?}", without_password(url)),
+                    _ => as_toml(&value),
+                };
+                found.push(Effective { value, key, source });
             }
         }
         found
@@ -385,6 +389,16 @@ fn describe(metadata: &Metadata) -> String {
         }
         None => "default".to_owned(),
     }
+}
+
+/// `postgres://user:********@host/database`.
+fn without_password(url: &str) -> String {
+    let parts = url.split_once("://").and_then(|(scheme, rest)| {
+        let (login, place) = rest.rsplit_once('@')?;
+        let (user, _) = login.split_once(':')?;
+        Some(format!("{scheme}://{user}:********@{place}"))
+    });
+    parts.unwrap_or_else(|| url.to_owned())
 }
 
 fn as_toml(value: &Value) -> String {

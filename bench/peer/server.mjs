@@ -5,17 +5,12 @@
 // PEER_TUNED=1 adds what an expert would do next: bookings that arrive in one turn of the event loop share a
 // commit, and sockets drop their handshake request (both are in socket.io's or SQLite's own advice).
 
-import { createHash, timingSafeEqual } from "node:crypto";
 import { createServer } from "node:http";
-import jwt from "jsonwebtoken";
 import { Server } from "socket.io";
+import { backendToken, missingField, owns, ownsFacilitator, roomOf, sameSecret } from "./protocol.mjs";
 import { openStore } from "./store.mjs";
 
 const tuned = process.env.PEER_TUNED === "1";
-const jwtSecret = process.env.JWT_SECRET_KEY;
-const backendToken = process.env.BACKEND_SERVICE_TOKEN;
-if (!jwtSecret || !backendToken) throw new Error("JWT_SECRET_KEY and BACKEND_SERVICE_TOKEN must be set");
-
 const store = openStore(process.env.DATABASE_FILE ?? "notifications.db");
 const online = new Map(); // facilitator id → number of open tabs
 let backends = 0;
@@ -145,19 +140,6 @@ function settle(batch) {
   }
 }
 
-const requiredFields = {
-  "": ["booking_id", "user", "session", "facilitator_id"],
-  user: ["id", "name", "email"],
-  session: ["id", "title", "start_time"],
-};
-function missingField(booking) {
-  for (const [part, names] of Object.entries(requiredFields)) {
-    const value = part ? booking[part] : booking;
-    for (const name of names) if (value?.[name] === undefined || value[name] === null) return name;
-  }
-  return undefined;
-}
-
 /** Listens for an event whose first argument must be an object; anything else is answered, never thrown. */
 function on(socket, event, handler) {
   socket.on(event, (payload, ack) => {
@@ -169,28 +151,6 @@ function on(socket, event, handler) {
       socket.emit("error", { error: "Internal error" });
     }
   });
-}
-
-function ownsFacilitator(token, facilitator) {
-  try {
-    const claims = jwt.verify(token, jwtSecret, { algorithms: ["HS256"] });
-    return Number(claims.sub ?? claims.facilitator_id) === facilitator;
-  } catch {
-    return false;
-  }
-}
-
-function owns(socket, facilitatorId) {
-  return socket.data.facilitator !== undefined && Number(facilitatorId) === socket.data.facilitator;
-}
-
-function sameSecret(given, expected) {
-  const digest = (text) => createHash("sha256").update(String(text)).digest();
-  return timingSafeEqual(digest(given), digest(expected));
-}
-
-function roomOf(facilitator) {
-  return `facilitator_${facilitator}`;
 }
 
 function answerHttp(request, response) {

@@ -3,8 +3,11 @@
 //! Promises: the same token means the same on every door; no token is ever logged; comparing a
 //! secret takes the same time whether it is right or wrong.
 
+mod jwks;
+mod mint;
 mod throttle;
 mod token;
 
+pub use mint::Mint;
 pub use throttle::{Throttle, address_key, hold};
-pub use token::{Keyring, KeyringError, Mint, Principal, Settings, TokenError};
+pub use token::{Keyring, KeyringError, Principal, Settings, TokenError};

@@ -4,15 +4,16 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::jwk::JwkSet;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::jwks::{Key, Remote, Set};
 use crate::domain::{Recipient, Secret, Tenant, Timestamp, UserId};
 
 /// Longer texts are not looked at.
@@ -32,6 +33,10 @@ pub struct Settings {
     pub jwt_public_key: String,
     /// Path of a JSON Web Key Set, instead of one public key.
     pub jwt_jwks_file: String,
+    /// Its URL, instead of a file.
+    pub jwt_jwks_url: String,
+    /// Seconds between two fetches of `jwt_jwks_url`.
+    pub jwt_jwks_refresh_seconds: u64,
     /// Required `iss`, if set.
     pub jwt_issuer: String,
     /// Required `aud`, if set.
@@ -50,6 +55,8 @@ impl Default for Settings {
             jwt_algorithm: "HS256".to_owned(),
             jwt_public_key: String::new(),
             jwt_jwks_file: String::new(),
+            jwt_jwks_url: String::new(),
+            jwt_jwks_refresh_seconds: 300,
             jwt_issuer: String::new(),
             jwt_audience: String::new(),
             jwt_leeway_seconds: 5,
@@ -90,6 +97,16 @@ pub enum TokenError {
     /// Not a token of ours: malformed, wrongly signed, wrong algorithm.
     #[error("the token is malformed, or not signed with this server's key (send it bare, without `Bearer `)")]
     Invalid,
+    /// Nothing to check it with yet.
+    #[error(
+        "this server has not got the keys yet that tokens are checked with; send the token again in some seconds"
+    )]
+    NoKeys,
+    /// It asks for a key that is not in the set, or not yet.
+    #[error(
+        "the token names a key (`kid`) that this server does not have; if the key is new, send it again in some seconds"
+    )]
+    UnknownKey,
     /// Rightly signed, for some other service.
     #[error("the token has another issuer or audience than this server's settings demand")]
     Elsewhere,
@@ -135,7 +152,9 @@ pub enum KeyringError {
         fault: String,
     },
     /// Nothing to check tokens with.
-    #[error("{0} needs a public key: set auth.jwt_public_key (PEM text or file) or auth.jwt_jwks_file")]
+    #[error(
+        "{0} needs a public key: set auth.jwt_public_key (PEM text or file), auth.jwt_jwks_file or auth.jwt_jwks_url"
+    )]
     NoPublicKey(String),
 }
 
@@ -163,22 +182,24 @@ struct Claims {
     scopes: Value,
 }
 
-/// One key, and the id by which a token may ask for it.
-struct Key {
-    id: Option<String>,
-    key: DecodingKey,
+/// Where the keys are.
+enum Keys {
+    /// Read at start.
+    Fixed(Arc<Set>),
+    /// Fetched again and again.
+    Remote(Remote),
 }
 
 /// Every key tokens are checked with.
 pub struct Keyring {
-    keys: Vec<Key>,
+    keys: Keys,
     validation: Validation,
     backend: Vec<[u8; 32]>,
 }
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keyring").field("keys", &self.keys.len()).finish_non_exhaustive()
+        f.debug_struct("Keyring").field("keys", &self.set().keys.len()).finish_non_exhaustive()
     }
 }
 
@@ -212,6 +233,27 @@ impl Keyring {
         Ok(Self { keys: keys(settings, algorithm)?, validation, backend })
     }
 
+    /// Fetches the keys, if they come by URL. Without them [`TokenError::NoKeys`] is all that tokens get.
+    pub async fn fetch(&self) {
+        if let Keys::Remote(remote) = &self.keys {
+            remote.fetch().await;
+        }
+    }
+
+    /// Fetches them again for as long as it is polled; ends at once if they do not come by URL.
+    pub async fn refresh(self: Arc<Self>) {
+        if let Keys::Remote(remote) = &self.keys {
+            remote.refresh().await;
+        }
+    }
+
+    fn set(&self) -> Arc<Set> {
+        match &self.keys {
+            Keys::Fixed(set) => set.clone(),
+            Keys::Remote(remote) => remote.set(),
+        }
+    }
+
     /// The principal of a JWT.
     ///
     /// # Errors
@@ -223,10 +265,11 @@ impl Keyring {
         if token.len() > LONGEST_TOKEN {
             return Err(TokenError::Invalid);
         }
-        let asked = decode_header(token).map_err(|_| TokenError::Invalid)?.kid;
+        let header = decode_header(token).map_err(|_| TokenError::Invalid)?;
+        let set = self.set();
         let mut refusal = TokenError::Invalid;
-        for key in &self.keys {
-            if key.id.is_some() && asked.is_some() && key.id != asked {
+        for key in &set.keys {
+            if key.id.is_some() && header.kid.is_some() && key.id != header.kid {
                 continue;
             }
             match decode::<Claims>(token, &key.key, &self.validation) {
@@ -248,7 +291,13 @@ impl Keyring {
                 },
             }
         }
-        Err(refusal)
+        let lacking = match (&self.keys, refusal) {
+            (Keys::Remote(remote), TokenError::Invalid) => {
+                remote.lacks(&set, header.kid.as_ref(), header.alg)
+            }
+            _ => None,
+        };
+        Err(lacking.unwrap_or(refusal))
     }
 
     /// The principal of a back end: the static token, or a JWT that allows sending.
@@ -279,36 +328,36 @@ fn fingerprint(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
-fn algorithm(name: &str) -> Result<Algorithm, KeyringError> {
+pub(super) fn algorithm(name: &str) -> Result<Algorithm, KeyringError> {
     name.parse().map_err(|_| KeyringError::Algorithm(name.to_owned()))
 }
 
-fn keys(settings: &Settings, algorithm: Algorithm) -> Result<Vec<Key>, KeyringError> {
-    let hmac = matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512);
-    if hmac {
-        return Ok([&settings.jwt_secret, &settings.jwt_secret_previous]
-            .into_iter()
-            .filter(|secret| !secret.is_empty())
-            .map(|secret| Key { id: None, key: DecodingKey::from_secret(secret.expose().as_bytes()) })
-            .collect());
-    }
+fn keys(settings: &Settings, algorithm: Algorithm) -> Result<Keys, KeyringError> {
     let fault = |setting, fault: &dyn fmt::Display| KeyringError::Key {
         setting,
         algorithm: settings.jwt_algorithm.clone(),
         fault: fault.to_string(),
     };
+    if !settings.jwt_jwks_url.is_empty() {
+        let remote = Remote::new(settings, algorithm);
+        return remote.map(Keys::Remote).map_err(|why| fault("jwt_jwks_url", &why));
+    }
+    if matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512) {
+        let secrets = [&settings.jwt_secret, &settings.jwt_secret_previous]
+            .into_iter()
+            .filter(|secret| !secret.is_empty())
+            .map(|secret| Key { id: None, key: DecodingKey::from_secret(secret.expose().as_bytes()) })
+            .collect();
+        return Ok(Keys::Fixed(Set::of(secrets)));
+    }
     if !settings.jwt_jwks_file.is_empty() {
         let setting = "jwt_jwks_file";
         let text = std::fs::read(&settings.jwt_jwks_file).map_err(|why| fault(setting, &why))?;
-        let set: JwkSet = serde_json::from_slice(&text).map_err(|why| fault(setting, &why))?;
-        let usable = set.keys.iter().filter_map(|jwk| {
-            let id = jwk.common.key_id.clone();
-            DecodingKey::from_jwk(jwk)
-                .inspect_err(|why| tracing::warn!(%why, id, "a key of auth.jwt_jwks_file is passed over"))
-                .ok()
-                .map(|key| Key { id, key })
-        });
-        return Ok(usable.collect());
+        let set = Set::read(text, algorithm).map_err(|why| fault(setting, &why))?;
+        for (id, why) in &set.passed_over {
+            tracing::warn!(id, why, "a key of auth.jwt_jwks_file is passed over");
+        }
+        return Ok(Keys::Fixed(Arc::new(set)));
     }
     if settings.jwt_public_key.is_empty() {
         return Err(KeyringError::NoPublicKey(settings.jwt_algorithm.clone()));
@@ -324,7 +373,8 @@ fn keys(settings: &Settings, algorithm: Algorithm) -> Result<Vec<Key>, KeyringEr
         Algorithm::EdDSA => DecodingKey::from_ed_pem(&pem),
         _ => DecodingKey::from_rsa_pem(&pem),
     };
-    Ok(vec![Key { id: None, key: key.map_err(|why| fault(setting, &why))? }])
+    let key = key.map_err(|why| fault(setting, &why))?;
+    Ok(Keys::Fixed(Set::of(vec![Key { id: None, key }])))
 }
 
 /// `2` and `"2"` are the same user; anything but a text or a whole number names nobody.
@@ -376,59 +426,13 @@ fn principal(claims: &Claims) -> Result<Principal, TokenError> {
     Ok(Principal { tenant, user: user_id, facilitator, can_send, expires_at: Some(expires_at) })
 }
 
-/// A token to be made, by the command line and the demo page.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Mint {
-    /// The user or service.
-    pub sub: String,
-    /// Its tenant, if not the default one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tenant_id: Option<String>,
-    /// Its roles.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub roles: Vec<String>,
-    /// Its scopes, separated by spaces.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub scope: String,
-    /// Issued at, in seconds since 1970.
-    pub iat: i64,
-    /// Expires at, in seconds since 1970.
-    pub exp: i64,
-    /// Issuer, if one is required.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub iss: String,
-    /// Audience, if one is required.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub aud: String,
-}
-
-impl Mint {
-    /// Signs the token with the shared secret of `settings`.
-    ///
-    /// # Errors
-    /// When tokens are signed by somebody else's private key, or there is no secret.
-    pub fn sign(mut self, settings: &Settings) -> Result<String, KeyringError> {
-        let algorithm = algorithm(&settings.jwt_algorithm)?;
-        let fault = |fault: &dyn fmt::Display| KeyringError::Key {
-            setting: "jwt_secret",
-            algorithm: settings.jwt_algorithm.clone(),
-            fault: fault.to_string(),
-        };
-        if settings.jwt_secret.is_empty() {
-            return Err(fault(&"there is no secret; tokens can only be minted with one"));
-        }
-        self.iss.clone_from(&settings.jwt_issuer);
-        self.aud.clone_from(&settings.jwt_audience);
-        let key = EncodingKey::from_secret(settings.jwt_secret.expose().as_bytes());
-        jsonwebtoken::encode(&Header::new(algorithm), &self, &key).map_err(|why| fault(&why))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::access::Mint;
+    use jsonwebtoken::{EncodingKey, Header};
     use serde_json::json;
 
     const SECRET: &str = "a-secret-of-at-least-thirty-two-bytes";
@@ -557,5 +561,28 @@ mod tests {
         assert!(matches!(Keyring::new(&settings), Err(KeyringError::NoPublicKey(_))));
         let settings = Settings { jwt_algorithm: "none".to_owned(), ..settings };
         assert!(matches!(Keyring::new(&settings), Err(KeyringError::Algorithm(_))));
+    }
+
+    #[test]
+    fn keys_by_url_need_their_settings() {
+        let good = Settings {
+            jwt_algorithm: "ES256".to_owned(),
+            jwt_jwks_url: "http://127.0.0.1:1/keys".to_owned(),
+            ..settings()
+        };
+        let fault = |settings: Settings| Keyring::new(&settings).unwrap_err().to_string();
+        let ring = Keyring::new(&good).unwrap();
+        let forged = sign(Algorithm::HS256, SECRET, &json!({"sub": "2", "exp": LATER}));
+        assert_eq!(ring.verify(&forged), Err(TokenError::Invalid));
+        assert_eq!(ring.verify("not.a.token"), Err(TokenError::Invalid));
+        assert_eq!(ring.verify("eyJhbGciOiJFUzI1NiJ9.e30.AAAA"), Err(TokenError::NoKeys));
+        let shared = Settings { jwt_algorithm: "HS256".to_owned(), ..good.clone() };
+        assert!(fault(shared).contains("jwt_jwks_url"));
+        let twice = Settings { jwt_jwks_file: "keys.json".to_owned(), ..good.clone() };
+        assert!(fault(twice).contains("jwt_jwks_file"));
+        let often = Settings { jwt_jwks_refresh_seconds: 9, ..good.clone() };
+        assert!(fault(often).contains("at least 10"));
+        let open = Settings { jwt_jwks_url: "http://id.example.com/keys".to_owned(), ..good };
+        assert!(fault(open).contains("https://"));
     }
 }

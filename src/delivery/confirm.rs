@@ -113,7 +113,7 @@ impl Confirmations {
     }
 
     /// Takes out what is due at `now`: the entries whose connection `is_here` still. Called every tick.
-    fn due(
+    pub fn due(
         &self,
         now: Instant,
         confirmed_at: Timestamp,

@@ -137,6 +137,27 @@ fn two_back_ends_on_two_nodes_keep_their_order() {
     assert_eq!(heard(&pages[0]), heard(&pages[1]), "all tabs hear the same order");
 }
 
+/// Who arrives in the middle of a burst finds each booking in the list or hears it live.
+#[test]
+fn the_moment_of_arrival_misses_nothing() {
+    const COUNT: u64 = 200;
+    let Some(cluster) = Cluster::start(2) else { return };
+    let [here, there] = [0, 1].map(|number| Clients::of(cluster.node(number)));
+    let backends = [here.backend(), there.backend()];
+    for person in 1..=30 {
+        let bursts = [0, 1].map(|side| backends[side].burst(load(person, 1 + side as u64 * SECOND, COUNT)));
+        let page = there.facilitator(person);
+        bursts.into_iter().for_each(|burst| assert_all_stored(&burst.wait(), COUNT));
+        let hope = format!("all arrive at person {person}");
+        let listed = PendingList(page.hear("pending_notifications")).booking_ids();
+        eventually(&hope, || {
+            let all: BTreeSet<u64> = listed.iter().copied().chain(heard(&page)).collect();
+            (all.len() as u64 == 2 * COUNT).then_some(())
+        });
+        page.disconnect();
+    }
+}
+
 #[test]
 fn a_killed_node_leaves_no_ghosts() {
     let Some(mut cluster) = Cluster::start(2) else { return };

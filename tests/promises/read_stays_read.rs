@@ -110,7 +110,7 @@ fn a_long_history_hides_nothing() {
             let mut numbers = PendingList(list).booking_ids();
             numbers.reverse();
             assert_eq!(numbers, expected);
-            assert_eq!(server.stats()["pending_notifications"], expected.len());
+            server.wait_for_stat("pending_notifications", expected.len());
         }
     };
     let ids = book(1..=150);

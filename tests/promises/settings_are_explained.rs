@@ -44,6 +44,23 @@ fn secrets_are_not_printed() {
 }
 
 #[test]
+fn passwords_in_addresses_are_not_printed() {
+    let addresses = [
+        ("DATABASE_URL", "postgres://carillon:hidden-1@db:5432/c?sslmode=require"),
+        ("REDIS_URL", "redis://default:hidden-2@cache:6379"),
+    ];
+    let output = run_command(&["config"], &addresses);
+    assert!(!said(&output).contains("hidden-"), "{}", said(&output));
+    let line = line_of(&output, "database.url");
+    assert!(line.contains("postgres://carillon:********@db:5432/c?sslmode=require"), "{line}");
+    // Nor in what is said when nobody answers there.
+    let away = "postgres://carillon:hidden-3@127.0.0.1:1/c";
+    let output = run_command(&["migrate"], &[("DATABASE_URL", away), ("JWT_SECRET_KEY", JWT_SECRET)]);
+    assert!(!output.status.success() && !said(&output).contains("hidden-"), "{}", said(&output));
+    assert!(said(&output).contains("cannot reach the database"), "{}", said(&output));
+}
+
+#[test]
 fn the_old_services_names_work() {
     for name in ["SECRET_KEY", "JWT_SECRET", "JWT_SECRET_KEY"] {
         let output = run_command(&["config"], &[(name, JWT_SECRET)]);

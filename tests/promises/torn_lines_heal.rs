@@ -64,6 +64,46 @@ fn a_node_that_loses_redis_hears_by_other_ways() {
     }
 }
 
+/// A server, and the line by which it has Redis.
+fn behind_a_line() -> Option<(Server, Proxy)> {
+    if !on_postgres() {
+        return None;
+    }
+    let proxy = Proxy::to(Upstream::Unix(Redis::shared().socket()));
+    let shared = Shared::fresh().with_redis(&format!("redis://{}", proxy.address));
+    let server = Server::on(&shared.into(), &[]);
+    server.wait_for_health("healthy");
+    Some((server, proxy))
+}
+
+#[test]
+fn receipts_keep_their_order_when_redis_is_slow() {
+    let Some((server, proxy)) = behind_a_line() else { return };
+    let backend = Clients::of(&server).backend();
+    backend.call("booking_notification", booking(1, 3));
+    proxy.delay(Duration::from_millis(300));
+    for number in [2, 1, 3] {
+        backend.emit("booking_notification", booking(number, 3));
+    }
+    let receipts = booking_ids(&backend.hear_many("notification_stored", 4));
+    assert_eq!(receipts, [1, 2, 1, 3], "the third answers a resend, which waits for its turn");
+}
+
+/// What is called delivered was handed to a socket at that time: also to somebody who has only just come.
+#[test]
+fn delivered_means_delivered_when_redis_is_slow() {
+    let Some((server, proxy)) = behind_a_line() else { return };
+    let clients = Clients::of(&server);
+    let backend = clients.backend();
+    proxy.delay(Duration::from_millis(300));
+    let page = clients.facilitator(2);
+    let receipt = backend.call("booking_notification", booking(1, 2));
+    let heard = page.hear("new_booking_notification");
+    assert_eq!(heard["notification_id"], receipt["notification_id"]);
+    let again = backend.call("booking_notification", booking(1, 2));
+    assert_eq!(again["delivered_at"], receipt["delivered_at"], "it was delivered once");
+}
+
 #[test]
 fn redis_may_be_a_cluster() {
     if !on_postgres() {

@@ -97,10 +97,27 @@ pub async fn start_writer(
     batch: usize,
     metrics: std::sync::Arc<Metrics>,
 ) -> Result<Writer, StoreError> {
-    let connection = Some(target.connect().await?);
+    let mut connection = target.connect().await?;
+    warn_of_fsync(&mut connection).await?;
+    let connection = Some(connection);
     let (writer, inlet) = queue(batch, metrics);
     tokio::spawn(Committer { target, connection }.run(inlet));
     Ok(writer)
+}
+
+/// A commit of a server that does not sync is no promise.
+async fn warn_of_fsync(connection: &mut Connection) -> Result<(), StoreError> {
+    #[derive(diesel::QueryableByName)]
+    struct Setting {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        fsync: String,
+    }
+    let query = diesel::sql_query("SELECT current_setting('fsync') AS fsync");
+    let setting: Setting = diesel_async::RunQueryDsl::get_result(query, connection).await?;
+    if setting.fsync == "off" {
+        tracing::warn!("PostgreSQL runs with fsync=off: a power cut loses what was answered as stored");
+    }
+    Ok(())
 }
 
 /// Why a batch was not committed.

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -108,16 +108,21 @@ impl Story {
 
     /// Waits for the `index`th telling of this kind.
     fn wait(&self, socket: &str, kind: &str, index: usize) -> Told {
-        let deadline = Instant::now() + PATIENCE;
+        self.wait_for(socket, kind, index, PATIENCE).unwrap_or_else(|| {
+            panic!("{socket} waited in vain for {kind} (after {index}); it heard:\n{}", self.of(socket))
+        })
+    }
+
+    fn wait_for(&self, socket: &str, kind: &str, index: usize, patience: Duration) -> Option<Told> {
+        let deadline = Instant::now() + patience;
         let mut all = self.told.lock().expect("the story");
         loop {
             if let Some(told) = all.get(socket).and_then(|kinds| kinds.get(kind)?.get(index)) {
-                return told.clone();
+                return Some(told.clone());
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                drop(all);
-                panic!("{socket} waited in vain for {kind} (after {index}); it heard:\n{}", self.of(socket));
+                return None;
             }
             all = self.more.wait_timeout(all, left).expect("the story").0;
         }
@@ -177,6 +182,14 @@ impl Socket {
         let call = self.agent.calls.fetch_add(1, Ordering::Relaxed);
         self.order(json!({"do": "emit_ack", "event": event, "args": [payload.into()], "call": call}));
         self.agent.story.wait(&self.name, &format!("ack {call}"), 0).line["args"][0].clone()
+    }
+
+    /// The same, but who waits for longer than this goes on without.
+    pub fn try_call(&self, event: &str, payload: impl Into<Value>, patience: Duration) -> Option<Value> {
+        let call = self.agent.calls.fetch_add(1, Ordering::Relaxed);
+        self.order(json!({"do": "emit_ack", "event": event, "args": [payload.into()], "call": call}));
+        let told = self.agent.story.wait_for(&self.name, &format!("ack {call}"), 0, patience)?;
+        Some(told.line["args"][0].clone())
     }
 
     /// The next event of this name that was not taken yet: its first argument.

@@ -65,7 +65,17 @@ pub struct Clients {
 
 impl Clients {
     pub fn of(server: &Server) -> Self {
-        Self { url: server.url(), node: OnceLock::new(), python: OnceLock::new(), opened: AtomicU64::new(0) }
+        Self::at(&server.url())
+    }
+
+    /// Whatever listens there: a balancer, say.
+    pub fn at(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            node: OnceLock::new(),
+            python: OnceLock::new(),
+            opened: AtomicU64::new(0),
+        }
     }
 
     /// The process that the npm sockets live in.

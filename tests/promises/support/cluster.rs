@@ -1,5 +1,9 @@
 //! Several servers that are one service: the same database, the same Redis.
 
+use std::process::ExitStatus;
+
+use nix::sys::signal::Signal;
+
 use super::{Ground, Server, Shared, on_postgres};
 
 /// Nodes, each on its own port.
@@ -33,6 +37,16 @@ impl Cluster {
     /// Takes one node away at once, as a power cut would.
     pub fn kill(&mut self, number: usize) {
         self.nodes[number].kill();
+    }
+
+    /// Asks one node to stop; what it does meanwhile is seen from outside.
+    pub fn begin_stop(&self, number: usize) {
+        self.nodes[number].signal(Signal::SIGTERM);
+    }
+
+    /// Waits until it has stopped.
+    pub fn end_stop(&mut self, number: usize) -> ExitStatus {
+        self.nodes[number].wait_for_exit()
     }
 
     /// Starts one that was killed or stopped, on its port.

@@ -9,6 +9,10 @@ impl Dice {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |t| t.as_micros() as u64);
         let seed = std::env::var("CARILLON_TEST_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(now);
         println!("CARILLON_TEST_SEED={seed}");
+        Self::of(seed)
+    }
+
+    pub fn of(seed: u64) -> Self {
         Self(seed)
     }
 

@@ -24,6 +24,11 @@ pub fn get(address: SocketAddr, path: &str) -> Reply {
     get_with(address, path, &[])
 }
 
+/// `None` if nobody answers.
+pub fn try_get(address: SocketAddr, path: &str) -> Option<Reply> {
+    ask(address, "GET", path, &[], "").ok()
+}
+
 pub fn get_with(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Reply {
     ask(address, "GET", path, headers, "").unwrap_or_else(|e| panic!("GET {path}: {e}"))
 }

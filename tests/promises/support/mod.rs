@@ -1,6 +1,7 @@
 //! What every promise needs: a real server, real clients, and patience.
 
 mod agent;
+mod balancer;
 mod bookings;
 mod clients;
 mod cluster;
@@ -18,13 +19,14 @@ mod server;
 mod tokens;
 
 pub use agent::{Agent, Connect, Socket};
+pub use balancer::Balancer;
 pub use bookings::{PendingList, booking, booking_ids, large_booking, notification_ids};
 pub use clients::{Clients, Kind, Library, Route, backend_hello, facilitator_hello};
 pub use cluster::Cluster;
 pub use dice::Dice;
 pub use disk::SmallDisk;
 pub use ground::{Ground, Shared, on_postgres};
-pub use http::{Reply, get, get_with, post};
+pub use http::{Reply, get, get_with, post, try_get};
 pub use patience::{PATIENCE, eventually};
 pub use postgres::{Database, Postgres};
 pub use proxy::{Proxy, Side, Upstream};

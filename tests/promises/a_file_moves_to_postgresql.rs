@@ -1,0 +1,86 @@
+//! Whoever outgrows one file moves it to PostgreSQL: numbers, order and what was read stay, an interrupted move goes on,
+//! and a database of another origin is left alone.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::{
+    BACKEND_TOKEN, Clients, JWT_SECRET, PendingList, Server, Shared, booking, notification_ids, on_postgres,
+};
+
+/// A move to this database that is interrupted after a while, or not at all.
+fn moved(from: &Server, to: &Shared, patience: Option<Duration>) -> String {
+    let mut moving = Command::new(env!("CARGO_BIN_EXE_carillon"));
+    moving
+        .env_clear()
+        .current_dir(from.home())
+        .args(["migrate", "--database-url", "carillon.db", "--to", &to.database.url()])
+        .envs([("JWT_SECRET_KEY", JWT_SECRET), ("BACKEND_SERVICE_TOKEN", BACKEND_TOKEN)])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut moving = moving.spawn().expect("the program");
+    if let Some(patience) = patience {
+        std::thread::sleep(patience);
+        moving.kill().expect("a child");
+    }
+    let output = moving.wait_with_output().expect("its words");
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn numbers_order_and_read_states_stay() {
+    if !on_postgres() {
+        return;
+    }
+    let mut file = Server::on_sqlite();
+    let clients = Clients::of(&file);
+    let backend = clients.backend();
+    let order = json!({"booking": booking(0, 2), "first": 1, "count": 3_000, "acks": true, "window": 128});
+    let first = backend.burst(order).wait();
+    backend.call("booking_notification", booking(1, 3));
+    let page = clients.facilitator(2);
+    let before = PendingList(page.hear("pending_notifications"));
+    assert_eq!(before.count(), 3_000);
+    let read = &before.notifications()[1_000]["notification_id"];
+    page.call("mark_notification_read", json!({"facilitator_id": 2, "notification_id": read}));
+    let mut expected = notification_ids(before.notifications());
+    expected.retain(|id| Some(*id) != read.as_u64());
+    page.disconnect();
+    assert!(moved(&file, &Shared::fresh(), None).contains("another Carillon"), "a server is using it");
+    assert!(file.stop().success());
+
+    let shared = Shared::fresh();
+    for patience in [40, 80, 160, 320] {
+        moved(&file, &shared, Some(Duration::from_millis(patience)));
+    }
+    let words = moved(&file, &shared, None);
+    assert!(
+        words.contains("Moved and compared: 3001 notifications, 2 people, 3001 inbox entries"),
+        "{words}"
+    );
+    let words = moved(&file, &shared, None);
+    assert!(words.contains("Moved and compared: 3001"), "once more changes nothing: {words}");
+
+    let there = Server::on(&shared.clone().into(), &[]);
+    let clients = Clients::of(&there);
+    let page = clients.facilitator(2);
+    let list = PendingList(page.hear("pending_notifications"));
+    assert_eq!(notification_ids(list.notifications()), expected);
+    let backend = clients.backend();
+    let again = backend.call("booking_notification", booking(1, 2));
+    assert_eq!(again["notification_id"], first[0]["notification_id"], "a resend is still recognised");
+    let new = backend.call("booking_notification", booking(9_999, 2));
+    assert!(new["notification_id"].as_u64() > Some(3_001), "{new}");
+    assert_eq!(page.hear("new_booking_notification")["booking_id"], 9_999);
+
+    let words = moved(&Server::on_sqlite(), &shared, None);
+    assert!(words.contains("another Carillon"), "{words}");
+    let mut other = Server::on_sqlite();
+    Clients::of(&other).backend().call("booking_notification", booking(1, 2));
+    assert!(other.stop().success());
+    let words = moved(&other, &shared, None);
+    assert!(words.contains("not from this file"), "{words}");
+}
