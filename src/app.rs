@@ -74,7 +74,7 @@ impl App {
             false => (CatchUp::never(), None),
         };
         let listening = Arc::new(OnceLock::<Weak<Live>>::new());
-        let backplane = backplane(config, &store, &node, &catch_up, &listening)?;
+        let backplane = backplane(config, &store, &node, &catch_up, &listening, &metrics)?;
         let hub = Arc::new(Hub::new(metrics.clone(), backplane, store.is_shared()));
         let arrived = catch_up.clone();
         hub.on_arrival(move |recipient| arrived.arrived(recipient));
@@ -170,6 +170,7 @@ fn backplane(
     node: &str,
     catch_up: &CatchUp,
     listening: &Arc<OnceLock<Weak<Live>>>,
+    metrics: &Arc<Metrics>,
 ) -> anyhow::Result<backplane::Shared> {
     if config.redis.url.is_empty() {
         return Ok(Arc::new(Alone));
@@ -185,7 +186,8 @@ fn backplane(
         }
     };
     let returned = catch_up.clone();
-    let redis = Redis::start(&config.redis, node, Box::new(heard), move || returned.everybody())
+    let returned = move || returned.everybody();
+    let redis = Redis::start(&config.redis, node, Box::new(heard), returned, metrics.clone())
         .context("redis.url (REDIS_URL) cannot be used")?;
     Ok(Arc::new(redis))
 }

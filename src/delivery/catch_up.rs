@@ -174,6 +174,8 @@ impl Worker {
         while !self.arrived.is_empty() {
             let people: Vec<_> = self.arrived.iter().take(PEOPLE).cloned().collect();
             let places = self.store.last_positions(&people).await?;
+            // What this node stored, and the query saw, is handed out before the answer counts.
+            self.store.drain().await;
             for recipient in people {
                 if self.hub.settle(&recipient, places.get(&recipient).copied().unwrap_or(0)) {
                     self.behind.insert(recipient.clone());

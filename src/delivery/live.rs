@@ -93,6 +93,9 @@ impl Live {
             Delivery::Before => {}
             Delivery::Later => self.catch_up.behind(recipient),
             Delivery::Took(took) => {
+                if source == Source::Stored {
+                    self.metrics.caught_up.inc();
+                }
                 for connection in took {
                     self.confirmations.watch(&connection, notification.id, row, position, sent_at);
                 }

@@ -177,7 +177,7 @@ impl Hub {
             None => {
                 let room = Arc::new(Mutex::new(Room::new(self.gapless)));
                 registry.people.insert(recipient.clone(), room.clone());
-                self.announce(recipient);
+                self.announce(recipient, &room);
                 room
             }
         };
@@ -208,12 +208,13 @@ impl Hub {
     }
 
     /// The first connection of `recipient` is here.
-    fn announce(&self, recipient: &Recipient) {
+    fn announce(&self, recipient: &Recipient, room: &Arc<Mutex<Room>>) {
         if !self.gapless {
             return;
         }
-        let (arrival, arrived) = (self.arrival.clone(), recipient.clone());
+        let (arrival, arrived, room) = (self.arrival.clone(), recipient.clone(), room.clone());
         let joined = move || {
+            lock(&room).is_joined = true;
             if let Some(arrival) = arrival.get() {
                 arrival(arrived);
             }
@@ -291,7 +292,7 @@ impl Hub {
     }
 
     /// The inbox of `recipient` stood at `position` after messages for them began to arrive here. `true` if
-    /// something came since that they have to hear now.
+    /// they have to be caught up.
     pub fn settle(&self, recipient: &Recipient, position: Position) -> bool {
         self.room(recipient).is_some_and(|room| lock(&room).settle(position))
     }

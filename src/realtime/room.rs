@@ -29,8 +29,9 @@ pub enum Pass {
 enum Served {
     /// One writer gives out positions, with gaps, and they come in their order.
     InOrder,
-    /// Where the inbox stands is being asked; meanwhile this was the earliest that came.
-    Asked(Option<Position>),
+    /// Where the inbox stands is being asked. What comes live meanwhile is handed out at once: all that lies
+    /// before it is in the database by then, where the list finds it.
+    Asked,
     /// Up to here all was there before, or was handed out.
     UpTo(Position),
 }
@@ -39,47 +40,52 @@ enum Served {
 pub struct Room {
     /// Those that are open.
     pub connections: Vec<Arc<Connection>>,
+    /// Whether messages of other nodes arrive: before that, nobody can say where the inbox stands.
+    pub is_joined: bool,
     served: Served,
 }
 
 impl Room {
     /// For somebody whose first connection comes.
     pub fn new(gapless: bool) -> Self {
-        let served = if gapless { Served::Asked(None) } else { Served::InOrder };
-        Self { connections: Vec::with_capacity(1), served }
+        let served = if gapless { Served::Asked } else { Served::InOrder };
+        Self { connections: Vec::with_capacity(1), is_joined: false, served }
     }
 
     /// Whether `position` may be handed out now; if so, it counts as handed out.
     pub fn pass(&mut self, position: Position, source: Source) -> Pass {
         match self.served {
             Served::InOrder => Pass::Next,
-            Served::Asked(earliest) => {
-                let earliest = earliest.map_or(position, |earliest| earliest.min(position));
-                self.served = Served::Asked(Some(earliest));
-                Pass::Later
-            }
             Served::UpTo(last) if position <= last => Pass::Before,
             Served::UpTo(last) if position > last + 1 && source == Source::Live => Pass::Later,
-            Served::UpTo(_) => {
+            Served::Asked | Served::UpTo(_) => {
                 self.served = Served::UpTo(position);
                 Pass::Next
             }
         }
     }
 
-    /// The inbox stood at `position`. `true` if something came meanwhile.
+    /// The inbox stood at `position`. `true` if not all of it has been served.
     pub fn settle(&mut self, position: Position) -> bool {
-        let Served::Asked(earliest) = self.served else { return false };
-        let upto = earliest.map_or(position, |earliest| position.min(earliest - 1));
-        self.served = Served::UpTo(upto);
-        earliest.is_some()
+        if !self.is_joined {
+            // The answer belongs to an earlier room of the same person; this one's comes.
+            return false;
+        }
+        match self.served {
+            Served::InOrder => false,
+            Served::Asked => {
+                self.served = Served::UpTo(position);
+                false
+            }
+            Served::UpTo(last) => last < position,
+        }
     }
 
     /// Up to where all has been served; [`Position::MAX`] where that is not counted.
     pub fn served(&self) -> Option<Position> {
         match self.served {
             Served::InOrder => Some(Position::MAX),
-            Served::Asked(_) => None,
+            Served::Asked => None,
             Served::UpTo(position) => Some(position),
         }
     }
@@ -92,18 +98,29 @@ mod tests {
     #[test]
     fn positions_pass_once_and_in_order() {
         let mut room = Room::new(true);
-        assert_eq!(room.pass(9, Source::Live), Pass::Later);
-        assert_eq!(room.pass(8, Source::Live), Pass::Later);
         assert_eq!(room.served(), None);
-        assert!(room.settle(12), "the inbox had moved on before it was asked");
+        assert!(!room.settle(7), "messages do not arrive yet");
+        assert_eq!(room.served(), None);
+        room.is_joined = true;
+        assert!(!room.settle(7));
         assert_eq!(room.served(), Some(7));
         assert_eq!(room.pass(9, Source::Live), Pass::Later);
         assert_eq!(room.pass(8, Source::Live), Pass::Next);
         assert_eq!(room.pass(8, Source::Live), Pass::Before);
         assert_eq!(room.pass(11, Source::Stored), Pass::Next, "9 and 10 are gone");
         assert_eq!(room.pass(10, Source::Live), Pass::Before);
-        assert!(!room.settle(99));
+        assert!(room.settle(12), "something came before messages did");
         assert_eq!(room.served(), Some(11));
+    }
+
+    #[test]
+    fn what_comes_first_shows_where_the_inbox_stands() {
+        let mut room = Room::new(true);
+        assert_eq!(room.pass(9, Source::Live), Pass::Next);
+        assert_eq!(room.pass(8, Source::Live), Pass::Before, "the list has it");
+        assert_eq!(room.served(), Some(9));
+        room.is_joined = true;
+        assert!(!room.settle(9));
     }
 
     #[test]

@@ -121,6 +121,10 @@ pub struct Metrics {
     pub write_queue: Gauge,
     /// Notifications sent and not yet confirmed.
     pub unconfirmed: Gauge,
+    /// Whether messages of other nodes arrive: 1 or 0.
+    pub backplane_up: Gauge,
+    /// Notifications that were found in the database because no message brought them.
+    pub caught_up: Counter,
 }
 
 impl Default for Metrics {
@@ -144,6 +148,8 @@ impl Metrics {
             delivery_seconds: seconds(),
             write_queue: Gauge::default(),
             unconfirmed: Gauge::default(),
+            backplane_up: Gauge::default(),
+            caught_up: Counter::default(),
         };
         metrics.register();
         metrics
@@ -187,6 +193,16 @@ impl Metrics {
             "carillon_unconfirmed",
             "Notifications sent and not yet confirmed",
             self.unconfirmed.clone(),
+        );
+        registry.register(
+            "carillon_backplane_up",
+            "Whether messages of other nodes arrive by Redis",
+            self.backplane_up.clone(),
+        );
+        registry.register(
+            "carillon_caught_up",
+            "Notifications found in the database because no message brought them",
+            self.caught_up.clone(),
         );
     }
 

@@ -149,9 +149,10 @@ fn the_moment_of_arrival_misses_nothing() {
         let page = there.facilitator(person);
         bursts.into_iter().for_each(|burst| assert_all_stored(&burst.wait(), COUNT));
         let hope = format!("all arrive at person {person}");
-        let listed = PendingList(page.hear("pending_notifications")).booking_ids();
         eventually(&hope, || {
-            let all: BTreeSet<u64> = listed.iter().copied().chain(heard(&page)).collect();
+            let lists = page.heard("pending_notifications").into_iter();
+            let listed = lists.flat_map(|list| PendingList(list).booking_ids());
+            let all: BTreeSet<u64> = listed.chain(heard(&page)).collect();
             (all.len() as u64 == 2 * COUNT).then_some(())
         });
         page.disconnect();

@@ -18,6 +18,7 @@ use tokio::time::MissedTickBehavior;
 use super::link::{Link, Server};
 use super::{Backplane, Heard, Joined, Line, Told};
 use crate::domain::{Recipient, Secret, Tenant, UserId};
+use crate::telemetry::Metrics;
 
 /// Orders that share one round trip.
 const TOGETHER: usize = 512;
@@ -73,6 +74,7 @@ impl Redis {
         node: &str,
         heard: Heard,
         returned: impl Fn() + Send + Sync + 'static,
+        metrics: Arc<Metrics>,
     ) -> Result<Self, RedisError> {
         let server = Server::new(settings)?;
         let (orders, waiting) = mpsc::unbounded_channel();
@@ -86,6 +88,7 @@ impl Redis {
             heard: Arc::new(heard),
             returned: Box::new(returned),
             line: line.clone(),
+            metrics,
         };
         tokio::spawn(worker.run());
         Ok(Self { orders, line, node: node.as_bytes().into() })
@@ -137,6 +140,7 @@ struct Worker {
     heard: Arc<Heard>,
     returned: Box<dyn Fn() + Send + Sync>,
     line: Arc<AtomicU8>,
+    metrics: Arc<Metrics>,
 }
 
 impl Worker {
@@ -148,10 +152,12 @@ impl Worker {
                 Ok(mut link) => {
                     tracing::info!(rooms = self.rooms.len(), "Redis is connected");
                     self.line.store(Line::Connected as u8, Ordering::Release);
+                    self.metrics.backplane_up.set(1);
                     (self.returned)();
                     (pause, was_up) = (PAUSES.0, true);
                     let Err(fault) = self.serve(&mut link).await else { return };
                     self.line.store(Line::Degraded as u8, Ordering::Release);
+                    self.metrics.backplane_up.set(0);
                     tracing::warn!(%fault, "Redis went away; this node serves its own connections meanwhile");
                 }
                 Err(fault) if was_up => {

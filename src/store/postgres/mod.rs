@@ -38,6 +38,8 @@ pub mod queries {
 
 /// A batch is given up when the server has been away for this long; its senders are then told.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A reader is waited for no longer, when very many come back at once.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// A transaction that takes longer has lost its server.
 const LONGEST: Duration = Duration::from_secs(10);
 /// A batch the server refuses (a deadlock, say) is tried this often before each write is tried alone.
@@ -79,7 +81,7 @@ pub fn pool(target: &Target, readers: usize) -> Result<Pool, StoreError> {
     let manager = AsyncDieselConnectionManager::new_with_config("", config);
     Deadpool::builder(manager)
         .max_size(readers.max(1))
-        .wait_timeout(Some(PATIENCE))
+        .wait_timeout(Some(LONGEST_WAIT))
         .create_timeout(Some(PATIENCE))
         .runtime(deadpool::Runtime::Tokio1)
         .build()
