@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds Carillon, its Node peer and the load tool, then measures them; arguments go to the load tool (--help).
-# Without arguments: the whole published run, written into docs/PERFORMANCE.md.
+# Without arguments: the whole published run, written into docs/PERFORMANCE.md; the shapes that need PostgreSQL or Redis
+# only where those are installed (the load tool says what it leaves out).
 # With `--server node` or `--server node-tuned` Carillon is not built; its CARGO_TARGET_DIR is respected.
 set -eu
 
@@ -22,7 +23,9 @@ need setpriv "package util-linux"
 # Loading it is the proof; the lock file's copy says whether the tree is current.
 peer_is_ready() {
   [ bench/peer/node_modules/.package-lock.json -nt bench/peer/package-lock.json ] &&
-    (cd bench/peer && node -e 'new (require("better-sqlite3"))(":memory:"); require("socket.io")') 2>/dev/null
+    (cd bench/peer && node -e '
+      new (require("better-sqlite3"))(":memory:");
+      ["socket.io", "@socket.io/redis-adapter", "pg", "redis"].map((name) => require(name))') 2>/dev/null
 }
 if ! peer_is_ready; then
   (cd bench/peer && npm ci)

@@ -21,7 +21,7 @@ use crate::realtime::backplane::{self, Alone, Redis};
 use crate::secrets;
 use crate::service::{Inbox, Notify, Roster, Session, StatsService};
 use crate::store::Store;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, vital};
 
 /// Descriptors kept for the database, the listener and requests without a socket.
 const RESERVE: u64 = 128;
@@ -74,7 +74,7 @@ impl App {
             false => (CatchUp::never(), None),
         };
         let listening = Arc::new(OnceLock::<Weak<Live>>::new());
-        let backplane = backplane(config, &store, &node, &catch_up, &listening, &metrics)?;
+        let backplane = backplane(config, &store, &node, &catch_up, &listening, &metrics).await?;
         let hub = Arc::new(Hub::new(metrics.clone(), backplane, store.is_shared()));
         let arrived = catch_up.clone();
         hub.on_arrival(move |recipient| arrived.arrived(recipient));
@@ -101,7 +101,7 @@ impl App {
                 Roster::new(hub.clone(), store.clone(), session.clone(), clock.clone(), node.clone());
             roster.sign().await?;
             until(&stop, roster.run());
-            tokio::spawn(catch_up::run(missed, hub.clone(), store.clone(), live));
+            vital("catch-up", catch_up::run(missed, hub.clone(), store.clone(), live));
         }
 
         let in_flight = config.limits.requests_in_flight;
@@ -156,15 +156,15 @@ impl App {
         let expired = hub.clone();
         until(&stop, session.expire(move |connection| Booking::expired(&expired, connection)));
         // Confirmations go on until the very end: what survived its round is confirmed.
-        tokio::spawn(confirmations.run(hub.clone(), store.clone(), clock));
-        tokio::spawn(listener.run(servant));
+        vital("confirmations", confirmations.run(hub.clone(), store.clone(), clock));
+        vital("listener", listener.run(servant));
         readiness.set(true);
         Ok(Arc::new(Self { hub, store, admission, readiness, stop, tasks, address, node }))
     }
 }
 
 /// The line to other nodes, if there can be any.
-fn backplane(
+async fn backplane(
     config: &Config,
     store: &Store,
     node: &str,
@@ -185,9 +185,10 @@ fn backplane(
             live.heard(&recipient, text);
         }
     };
-    let returned = catch_up.clone();
-    let returned = move || returned.everybody();
-    let redis = Redis::start(&config.redis, node, Box::new(heard), returned, metrics.clone())
+    let missed = catch_up.clone();
+    let changed = move || missed.everybody();
+    let deployment = store.deployment().await?;
+    let redis = Redis::start(&config.redis, &deployment, node, Box::new(heard), changed, metrics.clone())
         .context("redis.url (REDIS_URL) cannot be used")?;
     Ok(Arc::new(redis))
 }
@@ -195,7 +196,9 @@ fn backplane(
 /// Runs `work` until told to stop.
 fn until(stop: &CancellationToken, work: impl Future<Output = ()> + Send + 'static) {
     let stop = stop.clone();
-    tokio::spawn(async move { stop.run_until_cancelled(work).await });
+    vital("until the stop", async move {
+        stop.run_until_cancelled(work).await;
+    });
 }
 
 fn bind(config: &Config) -> anyhow::Result<Listener> {

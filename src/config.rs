@@ -398,7 +398,11 @@ fn without_password(url: &str) -> String {
         let (user, _) = login.split_once(':')?;
         Some(format!("{scheme}://{user}:********@{place}"))
     });
-    parts.unwrap_or_else(|| url.to_owned())
+    let url = parts.unwrap_or_else(|| url.to_owned());
+    let Some((address, query)) = url.split_once('?') else { return url };
+    let masked =
+        query.split('&').map(|pair| if pair.starts_with("password=") { "password=********" } else { pair });
+    format!("{address}?{}", masked.collect::<Vec<_>>().join("&"))
 }
 
 fn as_toml(value: &Value) -> String {

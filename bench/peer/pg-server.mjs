@@ -115,7 +115,8 @@ async function settle(booking, answer) {
   }
   const { id, online, resend } = entry;
   if (online) {
-    if (!resend) io.to(roomOf(facilitator_id)).emit("new_booking_notification", { ...notification, notification_id: id });
+    const told = { ...notification, notification_id: id };
+    if (!resend) io.to(roomOf(facilitator_id)).emit("new_booking_notification", told);
     answer("notification_delivered", { booking_id, facilitator_id, delivered_at: now, notification_id: id });
   } else {
     answer("notification_stored", { booking_id, facilitator_id, stored_at: now, notification_id: id });

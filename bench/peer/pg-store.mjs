@@ -1,6 +1,6 @@
-// The peer's database on PostgreSQL: the seed's two tables, a pool of connections, every statement prepared once on each
-// of them. `insert` returns only after its transaction is on the disk (synchronous_commit is on, as installed); bookings
-// that commit on several connections at once share PostgreSQL's flush.
+// The peer's database on PostgreSQL: the seed's two tables, a pool of connections, every statement prepared once on
+// each of them. `insert` returns only after its transaction is on the disk (synchronous_commit is on, as installed);
+// bookings that commit on several connections at once share PostgreSQL's flush.
 
 import { createHash } from "node:crypto";
 import pg from "pg";
@@ -49,7 +49,9 @@ const statements = {
 export async function openStore(connectionString) {
   pg.types.setTypeParser(pg.types.builtins.INT8, Number);
   const pool = new pg.Pool({ connectionString, max: 10 });
-  pool.on("error", (fault) => console.error(JSON.stringify({ message: "database connection lost", error: fault.message })));
+  pool.on("error", (fault) => {
+    console.error(JSON.stringify({ message: "database connection lost", error: fault.message }));
+  });
   await pool.query(schema);
   const run = (name, values) => pool.query({ name, text: statements[name], values });
 

@@ -1,8 +1,8 @@
 // Who is online. One process counts its own sockets; several share Redis, which also carries events between them.
 //
-// Of the ways Socket.IO's users ask "is anybody in this room, on any node?", this is the cheapest: a set per facilitator
-// in Redis, one EXISTS per booking. `fetchSockets()` and `serverSideEmit()` ask every node and wait for each answer. A
-// crashed node's entries lapse by themselves, because each node renews its own.
+// Of the ways Socket.IO's users ask "is anybody in this room, on any node?", this is the cheapest: a set per
+// facilitator in Redis, one EXISTS per booking. `fetchSockets()` and `serverSideEmit()` ask every node and wait for
+// each answer. A crashed node's entries lapse by themselves, because each node renews its own.
 
 import { createAdapter } from "@socket.io/redis-adapter";
 import { createClient } from "redis";

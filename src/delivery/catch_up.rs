@@ -200,8 +200,11 @@ impl Worker {
         let all: Vec<Recipient> = people.keys().cloned().collect();
         for some in all.chunks(PEOPLE) {
             for (recipient, last) in self.store.last_positions(some).await? {
-                if people.get(&recipient).is_some_and(|served| *served < last) {
-                    self.behind.insert(recipient);
+                match people.get(&recipient) {
+                    Some(served) if *served < last => _ = self.behind.insert(recipient),
+                    // It was read later, and places only grow: a failover lost some.
+                    Some(served) if *served > last => self.hub.rewind(&recipient, last),
+                    _ => {}
                 }
             }
         }

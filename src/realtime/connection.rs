@@ -199,6 +199,11 @@ impl Connection {
         self.list.swap(ListState::Listed as u8, Ordering::AcqRel) == ListState::Scheduled as u8
     }
 
+    /// Gives a claim back: the list could not be made.
+    pub fn release_list(&self) {
+        self.list.store(ListState::Scheduled as u8, Ordering::Release);
+    }
+
     /// Claims the automatic list, unless the page asked first.
     pub fn claim_automatic_list(&self) -> bool {
         let (scheduled, listed) = (ListState::Scheduled as u8, ListState::Listed as u8);

@@ -164,14 +164,20 @@ impl Hub {
         if is_new && here >= most {
             return Err(most);
         }
-        // Whether it took this shows at the next push: to expel it would need the lock held here.
-        connection.outlet().push(welcome.0, welcome.1).ok();
-        if !is_new || !registry.connections.contains_key(&connection.id) {
-            return Ok(false);
-        }
-        if let Some(before) = before {
+        let is_here = registry.connections.contains_key(&connection.id);
+        if is_new
+            && is_here
+            && let Some(before) = before
+        {
             self.remove(&mut registry, &before, connection.id);
         }
+        // Whether it took this shows at the next push: to expel it would need the lock held here.
+        connection.outlet().push(welcome.0, welcome.1).ok();
+        if !is_new || !is_here {
+            return Ok(false);
+        }
+        connection.identity(|who| who.recipient = Some(recipient.clone()));
+        connection.begin_inbox();
         let room = match registry.people.get(recipient) {
             Some(room) => room.clone(),
             None => {
@@ -182,8 +188,6 @@ impl Hub {
             }
         };
         lock(&room).connections.push(connection.clone());
-        connection.identity(|who| who.recipient = Some(recipient.clone()));
-        connection.begin_inbox();
         Ok(true)
     }
 
@@ -295,6 +299,14 @@ impl Hub {
     /// they have to be caught up.
     pub fn settle(&self, recipient: &Recipient, position: Position) -> bool {
         self.room(recipient).is_some_and(|room| lock(&room).settle(position))
+    }
+
+    /// The inbox of `recipient` ends at `position`, before the place served: the database lost what came
+    /// behind. What comes now is new.
+    pub fn rewind(&self, recipient: &Recipient, position: Position) {
+        if let Some(room) = self.room(recipient) {
+            lock(&room).rewind(position);
+        }
     }
 
     /// Up to where `recipient` has been served: everything behind it is handed out as soon as it arrives.

@@ -81,6 +81,13 @@ impl Room {
         }
     }
 
+    /// The inbox ends at `position`.
+    pub fn rewind(&mut self, position: Position) {
+        if let Served::UpTo(last) = &mut self.served {
+            *last = position.min(*last);
+        }
+    }
+
     /// Up to where all has been served; [`Position::MAX`] where that is not counted.
     pub fn served(&self) -> Option<Position> {
         match self.served {

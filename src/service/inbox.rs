@@ -6,7 +6,7 @@ use super::Error;
 use crate::delivery::CatchUp;
 use crate::domain::{Clock, Notification, NotificationId, Position, Recipient};
 use crate::realtime::{Connection, Hub};
-use crate::store::{Store, Write, Written};
+use crate::store::{Store, StoreError, Write, Written};
 use crate::telemetry::{Metrics, Outcome};
 
 /// Bytes of text in one list; older notifications follow when these have been read.
@@ -81,8 +81,13 @@ impl Inbox {
         // What this node stored, and the query saw, is pushed live before this barrier is passed, if it
         // ever will be. What another node stored is behind the place served so far, and follows.
         self.store.drain().await;
+        // Without a place nobody could say what is still to come.
+        let Some(served) = self.hub.served(recipient) else {
+            return Err(
+                StoreError::Unreachable("it is not known yet where this inbox stands".to_owned()).into()
+            );
+        };
         let first_live = connection.first_live();
-        let served = self.hub.served(recipient).unwrap_or(Position::MAX);
         if entries.first().is_some_and(|(newest, _)| *newest > served) {
             self.catch_up.behind(recipient);
         }

@@ -107,17 +107,18 @@ impl StatsService {
     /// Everything `/health` tells.
     pub async fn health(&self) -> Health {
         let database = self.database().await.is_ok();
-        let last_notification = match database {
-            true => self.store.last_notification().await.unwrap_or(0),
-            false => 0,
+        let numbers = async {
+            let last = self.store.last_notification().await.unwrap_or(0);
+            (last, self.online().await.ok())
+        };
+        let (last_notification, online) = match database {
+            true => tokio::time::timeout(PATIENCE, numbers).await.unwrap_or_default(),
+            false => (0, None),
         };
         let at = self.clock.now();
         let census = self.hub.census(at);
         let here = Online { people: census.people, backend: census.senders > 0, sessions: 0 };
-        let online = match database {
-            true => self.online().await.unwrap_or(here),
-            false => here,
-        };
+        let online = online.unwrap_or(here);
         Health { database, line: self.hub.backplane().line(), census, online, last_notification, at }
     }
 

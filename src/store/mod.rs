@@ -140,8 +140,8 @@ macro_rules! on {
                 sqlite::queries::$query(&mut connection $(, $argument)*).await
             }
             Readers::Postgres(pool) => {
-                let mut connection = postgres::checkout(pool).await?;
-                postgres::queries::$query(&mut connection $(, $argument)*).await
+                let reader = postgres::checkout(pool).await?;
+                reader.read(async |connection| postgres::queries::$query(connection $(, $argument)*).await).await
             }
         }
     };
@@ -236,6 +236,14 @@ impl Store {
     /// When the database cannot answer.
     pub async fn roll(&self, lease: i64) -> Result<Roll, StoreError> {
         on!(&self.readers, roll(lease))
+    }
+
+    /// The name that this database was given when it was made.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn deployment(&self) -> Result<String, StoreError> {
+        on!(&self.readers, deployment_name())
     }
 
     /// Whether several nodes may store here. Places in an inbox are then counted without gaps.

@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 
 use super::Connection;
 use crate::domain::{Notification, NotificationId, Position, Recipient, Tenant};
-use crate::store::schema::{inbox, notifications, recipients};
+use crate::store::schema::{deployment, inbox, notifications, recipients};
 use crate::store::types::At;
 use crate::store::{Counts, Entry, Pending, Roll, StoreError};
 
@@ -163,6 +163,11 @@ pub async fn last_notification(connection: &mut Connection) -> Result<i64, Store
     let last: Option<i64> =
         notifications::table.select(diesel::dsl::max(notifications::id)).get_result(connection).await?;
     Ok(last.unwrap_or(0))
+}
+
+/// See [`crate::store::Store::deployment`].
+pub async fn deployment_name(connection: &mut Connection) -> Result<String, StoreError> {
+    Ok(deployment::table.select(deployment::name).get_result(connection).await?)
 }
 
 /// See [`crate::store::Store::ping`].

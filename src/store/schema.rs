@@ -69,6 +69,19 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    deployment (name) {
+        name -> Text,
+    }
+}
+
 diesel::joinable!(inbox -> notifications (notification_id));
 diesel::joinable!(inbox -> recipients (recipient_id));
-diesel::allow_tables_to_appear_in_same_query!(connections, inbox, nodes, notifications, recipients);
+diesel::allow_tables_to_appear_in_same_query!(
+    connections,
+    deployment,
+    inbox,
+    nodes,
+    notifications,
+    recipients
+);

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::StoreError;
 use crate::domain::{Accepted, NewNotification, NotificationId, Position, Recipient, Timestamp};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, vital};
 
 /// Something to be made durable.
 #[derive(Clone, Debug)]
@@ -159,7 +159,7 @@ pub(super) fn queue(batch: usize, metrics: Arc<Metrics>) -> (Writer, Inlet) {
     // own is under way (`realtime::Line`), and the tasks beside them wait for each write.
     let (jobs, waiting) = mpsc::unbounded_channel();
     let (finished, completions) = mpsc::unbounded_channel();
-    tokio::spawn(complete(completions));
+    vital("completions", complete(completions));
     let well = Arc::new(AtomicBool::new(true));
     let (batch, noted, shared) = (batch.max(1), metrics.clone(), well.clone());
     let inlet = Inlet { jobs: waiting, finished, batch, metrics: noted, well: shared };

@@ -2,6 +2,8 @@
 
 mod log;
 mod metrics;
+mod task;
 
 pub use log::{LogError, LogFormat, Settings, start as start_logging};
 pub use metrics::{Metrics, Outcome, Refusal};
+pub use task::vital;

@@ -51,10 +51,14 @@ pub fn aim(shape: Shape, figure: &str) -> Option<f64> {
 use Better::{Higher, Lower, Neither};
 
 /// Every figure that a shape gives, in the order of the report.
-pub const FIGURES: [Figure; 19] = [
+pub const FIGURES: [Figure; 28] = [
     row("booking_cpu_us", "server CPU, µs per booking", Lower),
     row("bookings_per_s", "durable bookings per second", Higher),
     row("booking_cpu_with_tail_us", "server CPU with work put off, µs per booking", Lower),
+    row("postgres_cpu_us", "PostgreSQL's CPU, µs per booking", Lower),
+    row("redis_commands", "Redis commands per booking", Lower),
+    row("redis_cpu_us", "Redis's CPU, µs per booking", Lower),
+    row("bystander_cpu_us", "CPU of all nodes that are not involved, µs per booking", Lower),
     row("receive_p50_us", "emit → received, p50, µs", Lower),
     row("receive_p99_us", "emit → received, p99, µs", Lower),
     row("answer_p50_us", "emit → durable answer, p50, µs", Lower),
@@ -68,6 +72,11 @@ pub const FIGURES: [Figure; 19] = [
     row("peak_mib", "highest RSS on the way, MiB", Lower),
     row("connect_cpu_us", "server CPU, µs per connect and close", Lower),
     row("connects_per_s", "connects per second", Higher),
+    row("away_booked_s", "Redis killed → the last of one booking for each accepted, s", Lower),
+    row("away_arrived_p50_s", "Redis killed → half of them arrived, s", Lower),
+    row("away_arrived_s", "Redis killed → all of them arrived, s", Lower),
+    row("missing_on_return", "accepted but not arrived when the line returns", Neither),
+    row("return_arrived_s", "the line returns → the last of those arrived, s", Lower),
     row("fixed_work_ms", "the machine's speed: a fixed calculation, ms", Neither),
     row("load_share", "load tool's share of its core", Neither),
     row("kernel_share", "kernel threads (journal, block I/O), share of a core", Neither),

@@ -15,7 +15,7 @@ pub type SharedLedger = Arc<Mutex<Ledger>>;
 
 pub struct Ledger {
     facilitators: u64,
-    online: bool,
+    expected: Expected,
     bookings: Vec<Booking>,
     notification_ids: HashSet<i64>,
     answered: usize,
@@ -23,8 +23,19 @@ pub struct Ledger {
     fault: Option<String>,
 }
 
+/// What a booking must be answered by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    Stored,
+    Delivered,
+    /// It must arrive, but whoever answers may not know of that.
+    Any,
+}
+
 struct Booking {
     due: Instant,
+    /// Whichever of answer and arrival came first told it.
+    id: Option<i64>,
     answered: Option<Duration>,
     arrived: Option<Duration>,
 }
@@ -43,11 +54,11 @@ struct Arrival {
 }
 
 impl Ledger {
-    /// A ledger of bookings that go round `facilitators` (numbered from 1), all online or all offline.
-    pub fn shared(facilitators: u64, online: bool) -> SharedLedger {
+    /// A ledger of bookings that go round `facilitators` (numbered from 1).
+    pub fn shared(facilitators: u64, expected: Expected) -> SharedLedger {
         Arc::new(Mutex::new(Self {
             facilitators,
-            online,
+            expected,
             bookings: Vec::new(),
             notification_ids: HashSet::new(),
             answered: 0,
@@ -58,7 +69,7 @@ impl Ledger {
 
     /// Writes down a booking that is due at `due` and gives its event data, the size and shape of the seed's example.
     pub fn issue(&mut self, due: Instant) -> String {
-        self.bookings.push(Booking { due, answered: None, arrived: None });
+        self.bookings.push(Booking { due, id: None, answered: None, arrived: None });
         let id = self.bookings.len() as u64;
         let facilitator = self.facilitator_of(id);
         format!(
@@ -69,13 +80,19 @@ impl Ledger {
 
     /// Takes one event of a back end.
     pub fn answer(&mut self, event: &Event) -> Result<()> {
-        let expected: &[u8] = if self.online { b"notification_delivered" } else { b"notification_stored" };
-        ensure!(event.name() == expected, "unexpected answer {event}");
+        let (stored, delivered) = (event.name() == b"notification_stored", event.name() == b"notification_delivered");
+        let expected = match self.expected {
+            Expected::Stored => stored,
+            Expected::Delivered => delivered,
+            Expected::Any => stored || delivered,
+        };
+        ensure!(expected, "unexpected answer {event}");
         let Answer { booking_id, facilitator_id, notification_id } = event.data()?;
         ensure!(self.facilitator_of(booking_id) == facilitator_id, "answer for the wrong facilitator: {event}");
         let booking = self.booking(booking_id)?;
         ensure!(booking.answered.is_none(), "booking {booking_id} was answered twice");
         booking.answered = Some(booking.due.elapsed());
+        ensure!(*booking.id.get_or_insert(notification_id) == notification_id, "it arrived by another id: {event}");
         self.answered += 1;
         ensure!(self.notification_ids.insert(notification_id), "notification id {notification_id} came twice");
         Ok(())
@@ -95,6 +112,10 @@ impl Ledger {
         let booking = self.booking(booking_id)?;
         ensure!(booking.arrived.is_none(), "booking {booking_id} arrived twice");
         booking.arrived = Some(booking.due.elapsed());
+        ensure!(
+            *booking.id.get_or_insert(notification_id) == notification_id,
+            "it was answered by another id: {event}"
+        );
         self.arrived += 1;
         Ok(())
     }
@@ -110,7 +131,18 @@ impl Ledger {
             bail!("{fault}");
         }
         let sent = self.sent();
-        Ok(self.answered == sent && (!self.online || self.arrived == sent))
+        Ok(self.answered == sent && (self.expected == Expected::Stored || self.arrived == sent))
+    }
+
+    /// Expects something else from now on.
+    pub fn expect(&mut self, expected: Expected) {
+        self.expected = expected;
+    }
+
+    /// When each booking after the first `skip` was answered, and when it arrived.
+    pub fn moments(&self, skip: usize) -> Vec<(Instant, Instant)> {
+        let both = |booking: &Booking| Some((booking.due + booking.answered?, booking.due + booking.arrived?));
+        self.bookings[skip..].iter().filter_map(both).collect()
     }
 
     pub fn sent(&self) -> usize {

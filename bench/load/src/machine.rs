@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::figures::percentile;
 use crate::settings::{Kind, Settings};
+use crate::{postgres, redis};
 
 /// Holds the load tool on its core and raises the limit on open files; children inherit the latter.
 pub fn prepare(settings: &Settings) -> Result<()> {
@@ -23,7 +24,7 @@ pub fn prepare(settings: &Settings) -> Result<()> {
     limit.current = limit.maximum;
     setrlimit(Resource::Nofile, limit).context("raising the limit on open files")?;
     if let Some(most) = limit.current {
-        let needed = u64::from(settings.sockets) + 1_000;
+        let needed = settings.most_sockets() + 1_000;
         anyhow::ensure!(most >= needed, "{needed} open files are needed, the limit is {most} (ulimit -Hn)");
     }
     Ok(())
@@ -52,8 +53,14 @@ pub fn describe(settings: &Settings) -> Result<Vec<(&'static str, String)>> {
             format!("{}, write + fdatasync {:.0} µs (median)", filesystem(&settings.dir), sync_micros(settings)?),
         ),
     ];
-    let kinds = settings.server.kinds();
-    if kinds.contains(&Kind::Carillon) {
+    if settings.only.iter().any(|shape| shape.on_postgres()) {
+        lines.push(("PostgreSQL", postgres::version()));
+    }
+    if settings.only.iter().any(|shape| shape.on_redis()) {
+        lines.push(("Redis", redis::version()));
+    }
+    let kinds = settings.all_kinds();
+    if kinds.iter().any(|kind| matches!(kind, Kind::Carillon | Kind::Single)) {
         let default = settings.root.join("target/release/carillon");
         let binary = settings.carillon.as_ref().unwrap_or(&default);
         lines.push((
@@ -61,8 +68,8 @@ pub fn describe(settings: &Settings) -> Result<Vec<(&'static str, String)>> {
             format!("{} ({})", said(&binary.to_string_lossy(), &["--version"]), said("rustc", &["--version"])),
         ));
     }
-    if kinds.iter().any(|kind| *kind != Kind::Carillon) {
-        lines.push(("Node", format!("{}, {}", said("node", &["--version"]), peer_versions(&settings.root)?)));
+    if kinds.iter().any(|kind| matches!(kind, Kind::Node | Kind::NodeTuned)) {
+        lines.push(("Node", format!("{}, {}", said("node", &["--version"]), peer_versions(settings)?)));
     }
     Ok(lines)
 }
@@ -114,14 +121,21 @@ fn sync_micros(settings: &Settings) -> Result<f64> {
     Ok(percentile(&micros, 50.0))
 }
 
-fn peer_versions(root: &Path) -> Result<String> {
-    let lock = fs::read_to_string(root.join("bench/peer/package-lock.json"))?;
+fn peer_versions(settings: &Settings) -> Result<String> {
+    let lock = fs::read_to_string(settings.root.join("bench/peer/package-lock.json"))?;
     let lock: serde_json::Value = serde_json::from_str(&lock)?;
     let version = |name: &str| {
         let version = &lock["packages"][format!("node_modules/{name}")]["version"];
         format!("{name} {}", version.as_str().unwrap_or("unknown"))
     };
-    Ok(["socket.io", "better-sqlite3", "jsonwebtoken", "bufferutil"].map(version).join(", "))
+    let mut names = vec!["socket.io", "better-sqlite3", "jsonwebtoken", "bufferutil"];
+    if settings.only.iter().any(|shape| shape.on_postgres()) {
+        names.push("pg");
+    }
+    if settings.only.iter().any(|shape| shape.on_redis()) {
+        names.extend(["redis", "@socket.io/redis-adapter"]);
+    }
+    Ok(names.into_iter().map(version).collect::<Vec<_>>().join(", "))
 }
 
 /// `6.18`: what follows is the builder's business.

@@ -2,20 +2,25 @@
 //! sockets, checks every answer, and reports what it cost the server. Promises: loopback only, bounded load, it
 //! stops by itself and ends only the servers that it started.
 //!
-//! `settings` says what can be asked, `rounds` who plays when, `shapes` what is measured, `report` how it reads.
+//! `settings` says what can be asked, `rounds` who plays when, `site` what runs, `shapes` what is measured, `report`
+//! how it reads.
 
+mod child;
 mod client;
 mod figures;
 mod frame;
 mod ledger;
 mod login;
 mod machine;
+mod postgres;
 mod procfs;
+mod redis;
 mod report;
 mod rounds;
 mod server;
 mod settings;
 mod shapes;
+mod site;
 
 use std::fs;
 use std::process::ExitCode;
@@ -40,12 +45,14 @@ fn run() -> Result<()> {
     if let Some(seconds) = settings.attach {
         ensure!(settings.server.kinds().len() == 1, "--attach needs one --server");
         ensure!(settings.only.len() == 1, "--attach needs --only with one shape");
+        ensure!(settings.only[0] != settings::Shape::CatchUp, "--attach needs a shape of steady load");
         (settings.seconds, settings.rounds, settings.out) = (seconds, 1, None);
     }
     ensure!(
         settings.window >= settings.backends && settings.backends > 0,
         "every back end needs a place in the window"
     );
+    settings.choose_shapes()?;
     fs::create_dir_all(&settings.dir)?;
     server::sweep(&settings.dir)?;
     machine::prepare(&settings)?;

@@ -1,10 +1,10 @@
-//! What the kernel counts: CPU time and memory of a process, and whose work the machine did meanwhile. Promises:
+//! What the kernel counts: CPU time and memory of processes, and whose work the machine did meanwhile. Promises:
 //! reads only `/proc`; shares are of one core.
 
 use std::fs;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
 /// Above this much of one core spent on other processes, a round counts as disturbed.
@@ -15,11 +15,25 @@ const STEAL_LIMIT: f64 = 0.03;
 /// Set in a process's flags when it is a thread of the kernel (`PF_KTHREAD`).
 const KERNEL_THREAD: u64 = 0x0020_0000;
 
+/// The processes of a measurement, by what they are counted as.
+#[derive(Clone, Debug, Default)]
+pub struct Watched {
+    pub servers: Vec<u32>,
+    /// Nodes that nobody is connected to.
+    pub bystanders: Vec<u32>,
+    /// The first process of a PostgreSQL; its children count with it.
+    pub postgres: Option<u32>,
+    pub redis: Option<u32>,
+}
+
 /// What happened between two samples.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Usage {
     pub wall_s: f64,
     pub server_cpu_s: f64,
+    pub bystander_cpu_s: f64,
+    pub postgres_cpu_s: f64,
+    pub redis_cpu_s: f64,
     pub server_share: f64,
     /// The load tool's own share of its core.
     pub load_share: f64,
@@ -38,41 +52,50 @@ impl Usage {
 
 /// The counters at one moment.
 pub struct Sample {
-    pid: u32,
+    watched: Watched,
     at: Instant,
-    server: Duration,
-    own: Duration,
-    kernel: Duration,
+    times: Times,
     busy: Duration,
     steal: Duration,
 }
 
+/// CPU time, by whose it is.
+#[derive(Default)]
+struct Times {
+    own: Duration,
+    servers: Duration,
+    bystanders: Duration,
+    postgres: Duration,
+    redis: Duration,
+    kernel: Duration,
+}
+
 impl Sample {
-    pub fn take(pid: u32) -> Result<Self> {
+    pub fn take(watched: &Watched) -> Result<Self> {
         let (busy, steal) = machine_time()?;
-        Ok(Self {
-            pid,
-            busy,
-            steal,
-            kernel: kernel_threads(),
-            own: cpu_time(std::process::id())?,
-            server: cpu_time(pid)?,
-            at: Instant::now(),
-        })
+        Ok(Self { watched: watched.clone(), busy, steal, times: Times::take(watched)?, at: Instant::now() })
     }
 
     /// What was used since the sample.
     pub fn until_now(&self) -> Result<Usage> {
-        let now = Self::take(self.pid)?;
+        let now = Self::take(&self.watched)?;
         let wall_s = (now.at - self.at).as_secs_f64();
         let seconds = |later: Duration, earlier: Duration| later.saturating_sub(earlier).as_secs_f64();
-        let server_cpu_s = seconds(now.server, self.server);
-        let own = seconds(now.own, self.own);
-        let kernel = seconds(now.kernel, self.kernel);
-        let foreign = seconds(now.busy, self.busy) - server_cpu_s - own - kernel;
+        let spent = |time: fn(&Times) -> Duration| seconds(time(&now.times), time(&self.times));
+        let server_cpu_s = spent(|times| times.servers);
+        let bystander_cpu_s = spent(|times| times.bystanders);
+        let postgres_cpu_s = spent(|times| times.postgres);
+        let redis_cpu_s = spent(|times| times.redis);
+        let own = spent(|times| times.own);
+        let kernel = spent(|times| times.kernel);
+        let ours = server_cpu_s + bystander_cpu_s + postgres_cpu_s + redis_cpu_s + own + kernel;
+        let foreign = seconds(now.busy, self.busy) - ours;
         Ok(Usage {
             wall_s,
             server_cpu_s,
+            bystander_cpu_s,
+            postgres_cpu_s,
+            redis_cpu_s,
             server_share: server_cpu_s / wall_s,
             load_share: own / wall_s,
             kernel_share: kernel / wall_s,
@@ -82,27 +105,75 @@ impl Sample {
     }
 }
 
-/// User and system time of a process, all its threads.
-pub fn cpu_time(pid: u32) -> Result<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("the process is gone")?;
-    process_time(&stat).map(|(time, _)| time).context("unexpected /proc/PID/stat")
+impl Times {
+    /// Reads every process once. A server that is gone is a fault; a Redis may be away.
+    fn take(watched: &Watched) -> Result<Self> {
+        let mut times = Self::default();
+        let mut found = 0;
+        for (pid, process) in processes() {
+            let is_server = watched.servers.contains(&pid);
+            let is_bystander = watched.bystanders.contains(&pid);
+            found += usize::from(is_server || is_bystander);
+            if pid == std::process::id() {
+                times.own += process.time;
+            } else if is_server {
+                times.servers += process.time;
+            } else if is_bystander {
+                times.bystanders += precise_time(pid).unwrap_or(process.time);
+            } else if watched.postgres == Some(pid) {
+                times.postgres += process.time + process.of_ended_children;
+            } else if watched.postgres == Some(process.parent) {
+                times.postgres += process.time;
+            } else if watched.redis == Some(pid) {
+                times.redis += process.time;
+            } else if process.flags & KERNEL_THREAD != 0 {
+                times.kernel += process.time;
+            }
+        }
+        ensure!(found == watched.servers.len() + watched.bystanders.len(), "a server is gone");
+        Ok(times)
+    }
 }
 
-/// CPU time and flags from a line of `/proc/PID/stat` (see proc_pid_stat(5); fields count from 1).
-fn process_time(stat: &str) -> Option<(Duration, u64)> {
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
-    Some((ticks(field(14)? + field(15)?), field(9)?))
+/// From a line of `/proc/PID/stat`.
+struct Process {
+    parent: u32,
+    flags: u64,
+    /// User and system time of all its threads.
+    time: Duration,
+    /// The same, of children that have ended.
+    of_ended_children: Duration,
 }
 
-fn kernel_threads() -> Duration {
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes
-        .filter(|entry| entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit()))
-        .filter_map(|entry| process_time(&fs::read_to_string(entry.path().join("stat")).ok()?))
-        .filter(|(_, flags)| flags & KERNEL_THREAD != 0)
-        .map(|(time, _)| time)
-        .sum()
+/// The same to the nanosecond, for processes that hardly do anything.
+fn precise_time(pid: u32) -> Option<Duration> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
+    let spent = |schedstat: String| schedstat.split_whitespace().next()?.parse::<u64>().ok();
+    let times = threads.map(|thread| spent(fs::read_to_string(thread.path().join("schedstat")).ok()?));
+    times.sum::<Option<u64>>().map(Duration::from_nanos)
+}
+
+/// Every process there is, with its pid.
+fn processes() -> impl Iterator<Item = (u32, Process)> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        Some((pid, Process::read(&fs::read_to_string(entry.path().join("stat")).ok()?)?))
+    })
+}
+
+impl Process {
+    /// See proc_pid_stat(5); fields count from 1.
+    fn read(stat: &str) -> Option<Self> {
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
+        Some(Self {
+            parent: u32::try_from(field(4)?).ok()?,
+            flags: field(9)?,
+            time: ticks(field(14)? + field(15)?),
+            of_ended_children: ticks(field(16)? + field(17)?),
+        })
+    }
 }
 
 /// The whole machine's work on behalf of processes, and its stolen time. Interrupts are left out: the kernel

@@ -16,15 +16,15 @@ const END: &str = "<!-- bench:end -->";
 
 /// Writes the section's text.
 pub fn render(all: &[Series], settings: &Settings) -> Result<String> {
-    let kinds = settings.server.kinds();
-    let peers: Vec<Kind> = kinds.iter().copied().filter(|kind| *kind != Kind::Carillon).collect();
-    let ratios = if kinds.contains(&Kind::Carillon) { peers } else { Vec::new() };
     let mut text = String::new();
     for (what, value) in machine::describe(settings)? {
         writeln!(text, "- {what}: {value}")?;
     }
     writeln!(text, "\n{}\n", explanation(settings))?;
     for series in all {
+        let kinds = settings.kinds(series.shape);
+        let peers: Vec<Kind> = kinds.iter().copied().filter(|kind| *kind != Kind::Carillon).collect();
+        let ratios = if kinds.contains(&Kind::Carillon) { peers } else { Vec::new() };
         writeln!(text, "### {}\n", title(series.shape, settings))?;
         write_table(&mut text, series, &kinds, &ratios)?;
         writeln!(text, "\n{}\n", footnote(series))?;
@@ -33,7 +33,7 @@ pub fn render(all: &[Series], settings: &Settings) -> Result<String> {
 }
 
 fn explanation(settings: &Settings) -> String {
-    format!(
+    let mut text = format!(
         "Medians of {} rounds; in brackets the least and greatest ratio of any one round. *×* says how many times \
          better Carillon is (2.0 × = half the cost, or twice the throughput), *aim* what it set out to reach. The \
          servers take turns, each round with a fresh process and database; all of a server's threads share core \
@@ -42,7 +42,14 @@ fn explanation(settings: &Settings) -> String {
          also shares one commit among the bookings of one turn of its event loop and drops handshake requests. \
          Repeat it with `make bench`.",
         settings.rounds, settings.server_core, settings.load_core, settings.warm_up
-    )
+    );
+    if settings.only.iter().any(|shape| shape.on_postgres()) {
+        text += "\n\nOn PostgreSQL, as installed (`synchronous_commit` on): it, and Redis, share the load tool's core, so \
+                 bookings per second are those of a machine of two cores. Node has a pool of 10 connections, and a \
+                 transaction for each booking; *Carillon, single commits* has `database.commit_batch=1`. Server CPU is \
+                 without PostgreSQL's and Redis's, which have lines of their own.";
+    }
+    text
 }
 
 fn title(shape: Shape, settings: &Settings) -> String {
@@ -60,6 +67,24 @@ fn title(shape: Shape, settings: &Settings) -> String {
             "Latency at {} bookings per second ({} online facilitators, open loop, {seconds} s)",
             settings.rate, settings.online_facilitators
         ),
+        Shape::PgOffline => format!(
+            "On PostgreSQL: bookings for {} offline facilitators (window {window} over {backends} back ends, {seconds} s)",
+            settings.offline_facilitators
+        ),
+        Shape::PgOnline => format!(
+            "On PostgreSQL: bookings for {} online facilitators (window {window} over {backends} back ends, {seconds} s)",
+            settings.online_facilitators
+        ),
+        Shape::Nodes | Shape::Nodes4 | Shape::Nodes8 => format!(
+            "{} nodes: back ends on one, {} facilitators on another ({} bookings per second for latency, then window \
+             {window} over {backends} back ends for all else, {seconds} s each)",
+            shape.nodes(),
+            settings.online_facilitators,
+            settings.cross_rate
+        ),
+        Shape::CatchUp => {
+            format!("Redis dies: {} facilitators on one of two nodes are booked on the other", settings.crowd)
+        }
         Shape::Rss => format!("Memory of {} idle sockets (WebSocket, settled {} s)", settings.sockets, settings.settle),
         Shape::Connects => format!("Connecting and closing ({} at a time, {seconds} s)", settings.pool),
     }

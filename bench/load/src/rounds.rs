@@ -10,10 +10,10 @@ use serde::Serialize;
 
 use crate::figures::median;
 use crate::machine::fixed_work_ms;
-use crate::procfs::Sample;
-use crate::server::Server;
+use crate::procfs::{Sample, Watched};
 use crate::settings::{Kind, Settings, Shape};
 use crate::shapes::{self, Outcome};
+use crate::site::Site;
 
 /// The figure that says how fast the machine was just then.
 const FIXED_WORK: &str = "fixed_work_ms";
@@ -63,7 +63,7 @@ impl Series {
     /// How many times more `over` has than `under`: median, least and greatest over the rounds.
     pub fn ratio(&self, over: Kind, under: Kind, name: &str) -> Option<(f64, f64, f64)> {
         let ratio = |round: &Round| Some(round.figure(over, name)? / round.figure(under, name)?);
-        let ratios: Vec<f64> = self.rounds.iter().filter_map(ratio).collect();
+        let ratios: Vec<f64> = self.rounds.iter().filter_map(ratio).filter(|ratio| ratio.is_finite()).collect();
         let least = ratios.iter().copied().min_by(f64::total_cmp)?;
         let greatest = ratios.iter().copied().max_by(f64::total_cmp)?;
         Some((median(&ratios), least, greatest))
@@ -88,7 +88,7 @@ async fn play_shape(shape: Shape, settings: &Settings) -> Result<Series> {
         if quiet.len() == settings.rounds {
             break;
         }
-        let mut kinds = settings.server.kinds();
+        let mut kinds = settings.kinds(shape);
         if attempt % 2 == 1 {
             kinds.reverse();
         }
@@ -126,9 +126,9 @@ async fn measure(shape: Shape, round: usize, kind: Kind, settings: &Settings) ->
         if settings.attach.is_none() && shape != Shape::Rss {
             await_quiet(Duration::from_secs(settings.patience));
         }
-        let server = Server::start(kind, settings)?;
+        let mut site = Site::start(shape, kind, settings).with_context(|| kind.title())?;
         let before = fixed_work_ms();
-        let mut outcome = shapes::run(shape, settings, &server).await.with_context(|| kind.title())?;
+        let mut outcome = shapes::run(shape, settings, &mut site).await.with_context(|| kind.title())?;
         outcome.figures.push((FIXED_WORK, f64::midpoint(before, fixed_work_ms())));
         report_progress(shape, round, kind, &outcome);
         tries -= 1;
@@ -142,7 +142,7 @@ async fn measure(shape: Shape, round: usize, kind: Kind, settings: &Settings) ->
 fn await_quiet(limit: Duration) {
     let started = Instant::now();
     while started.elapsed() < limit {
-        let Ok(before) = Sample::take(std::process::id()) else { return };
+        let Ok(before) = Sample::take(&Watched::default()) else { return };
         std::thread::sleep(Duration::from_secs(1));
         if before.until_now().is_ok_and(|usage| usage.quiet()) {
             return;

@@ -1,32 +1,48 @@
-//! A server under measurement: our own child, held on one core, with a database directory of its own. Promises:
-//! loopback only; it is stopped, and its directory removed, when the [`Server`] is dropped, and it dies with the
-//! load tool.
+//! A server under measurement: our own child, held on one core, with a directory of its own. Promises: loopback only;
+//! what it logs is kept with the moment it came; it ends when the [`Server`] is dropped, and dies with the load tool.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
+use crate::child::{self, Child, eventually};
+use crate::client::PATIENCE;
 use crate::login::{BACKEND_TOKEN, JWT_SECRET};
 use crate::settings::{Kind, Settings};
 
 const START_LIMIT: Duration = Duration::from_secs(20);
-const STOP_LIMIT: Duration = Duration::from_secs(15);
+/// What Carillon says whenever its line to the other nodes is up.
+pub const LINE_IS_UP: &str = "Redis is connected";
+
+/// What a server stores in and speaks through.
+#[derive(Default)]
+pub struct Backing {
+    /// The address of a PostgreSQL database; otherwise a SQLite file of its own.
+    pub postgres: Option<String>,
+    /// The Unix socket of a Redis.
+    pub redis: Option<PathBuf>,
+}
 
 pub struct Server {
     child: Child,
-    dir: PathBuf,
+    log: Arc<Log>,
     pub address: SocketAddr,
 }
+
+/// What a server has said, and when.
+#[derive(Default)]
+pub struct Log(Mutex<Vec<(Instant, LogLine)>>);
 
 #[derive(Deserialize)]
 struct LogLine {
@@ -40,47 +56,79 @@ struct Stats {
 }
 
 impl Server {
-    /// Starts a server with an empty database and waits until it listens.
-    pub fn start(kind: Kind, settings: &Settings) -> Result<Self> {
-        let dir = settings.dir.join(format!("{}-{kind:?}", std::process::id())).to_path_buf();
-        fs::create_dir_all(&dir)?;
-        let dir = dir.canonicalize()?;
-        let mut child = command(kind, settings, &dir)?.spawn().with_context(|| format!("starting {kind:?}"))?;
-        let address = listening(&mut child);
-        let mut server = Self { child, dir, address: ([127, 0, 0, 1], 0).into() };
-        let log = || fs::read_to_string(server.dir.join("stderr")).unwrap_or_default();
-        server.address = address.with_context(|| format!("{kind:?} did not listen; it said:\n{}", log()))?;
-        Ok(server)
+    /// Starts a server in a new directory and waits until it listens.
+    pub fn start(kind: Kind, settings: &Settings, dir: &Path, backing: &Backing) -> Result<Self> {
+        fs::create_dir_all(dir)?;
+        let mut command = command(kind, settings, dir, backing)?;
+        let mut child = Child::start(&mut command, Signal::TERM).with_context(|| format!("starting {kind:?}"))?;
+        let log = Arc::<Log>::default();
+        log.follow(child.take_stdout()?);
+        let heard = eventually(START_LIMIT, || {
+            child.check()?;
+            Ok(log.address())
+        });
+        let address = heard.and_then(|found| found.context("no line with \"message\":\"listening\""));
+        let said = || fs::read_to_string(dir.join("stderr")).unwrap_or_default();
+        let address = address.with_context(|| format!("{kind:?} did not listen; it said:\n{}", said()))?;
+        Ok(Self { child, log, address })
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.pid()
+    }
+
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// Waits until it says this.
+    pub fn await_line(&self, message: &str) -> Result<()> {
+        let said = eventually(START_LIMIT, || Ok(self.log.said(message, 0)))?;
+        said.map(drop).with_context(|| format!("a server never said {message:?}"))
     }
 
     /// How many notifications the server says it holds.
     pub async fn total_notifications(&self) -> Result<u64> {
-        let mut stream = TcpStream::connect(self.address).await?;
-        stream.write_all(b"GET /stats HTTP/1.0\r\nHost: localhost\r\n\r\n").await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
+        let ask = async {
+            let mut stream = TcpStream::connect(self.address).await?;
+            stream.write_all(b"GET /stats HTTP/1.0\r\nHost: localhost\r\n\r\n").await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            anyhow::Ok(answer)
+        };
+        let answer = timeout(PATIENCE, ask).await.context("no answer to /stats")??;
         let body = answer.split_once("\r\n\r\n").context("no HTTP answer to /stats")?.1;
         let stats: Stats = serde_json::from_str(body).with_context(|| format!("/stats said {answer}"))?;
         Ok(stats.total_notifications)
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let asked = Instant::now();
-        if let Some(pid) = Pid::from_raw(self.child.id().cast_signed()) {
-            let _ = kill_process(pid, Signal::TERM);
-        }
-        while asked.elapsed() < STOP_LIMIT && matches!(self.child.try_wait(), Ok(None)) {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.dir);
+impl Log {
+    /// Keeps what comes, until its end; lines that are no JSON are dropped.
+    fn follow(self: &Arc<Self>, output: impl Read + Send + 'static) {
+        let log = self.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if let Ok(line) = serde_json::from_str(&line) {
+                    log.0.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), line));
+                }
+            }
+        });
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// When this was said, first, after so many lines.
+    pub fn said(&self, message: &str, after: usize) -> Option<Instant> {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().skip(after).find(|(_, line)| line.message == message).map(|(at, _)| *at)
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().find(|(_, line)| line.message == "listening").and_then(|(_, line)| line.address)
     }
 }
 
@@ -96,46 +144,37 @@ pub fn sweep(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// `setpriv` lets the server die with us and `taskset` holds all its threads on one core; both become the server
-/// itself, so the child's pid is the server's.
-fn command(kind: Kind, settings: &Settings, dir: &Path) -> Result<Command> {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "taskset", "-c", &settings.server_core.to_string()]);
-    command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(dir.join("stderr"))?);
-    for name in ["PATH", "HOME"] {
-        command.envs(std::env::var_os(name).map(|value| (name, value)));
-    }
-    command.env("JWT_SECRET_KEY", JWT_SECRET).env("BACKEND_SERVICE_TOKEN", BACKEND_TOKEN).current_dir(dir);
+fn command(kind: Kind, settings: &Settings, dir: &Path, backing: &Backing) -> Result<Command> {
+    let mut command = child::command(settings.server_core, "KILL", dir)?;
+    command.env("JWT_SECRET_KEY", JWT_SECRET).env("BACKEND_SERVICE_TOKEN", BACKEND_TOKEN).stdout(Stdio::piped());
     let root = settings.root.canonicalize()?;
+    if let Some(url) = &backing.postgres {
+        command.env("DATABASE_URL", url);
+    }
     match kind {
-        Kind::Carillon => {
+        Kind::Carillon | Kind::Single => {
             let default = root.join("target/release/carillon");
             let binary = settings.carillon.as_ref().map_or(Ok(default), |given| given.canonicalize())?;
-            command.arg(binary).args(["serve", "--host", "127.0.0.1", "--port", "0", "--database-url"]);
-            command.arg(dir.join("carillon.db")).env("CARILLON_ENV", "production");
+            command.arg(binary).args(["serve", "--host", "127.0.0.1", "--port", "0"]).env("CARILLON_ENV", "production");
+            if backing.postgres.is_none() {
+                command.arg("--database-url").arg(dir.join("carillon.db"));
+            }
+            if let Some(socket) = &backing.redis {
+                command.env("REDIS_URL", format!("redis+unix://{}", socket.display()));
+                command.env("CARILLON_REDIS_PREFIX", "bench:");
+            }
+            if kind == Kind::Single {
+                command.args(["--set", "database.commit_batch=1"]);
+            }
         }
         Kind::Node | Kind::NodeTuned => {
-            command.arg("node").arg(root.join("bench/peer/server.mjs"));
+            let program = if backing.postgres.is_some() { "pg-server.mjs" } else { "server.mjs" };
+            command.arg("node").arg(root.join("bench/peer").join(program));
             command.env("NODE_ENV", "production").env("HOST", "127.0.0.1").env("PORT", "0");
             command.env("DATABASE_FILE", dir.join("peer.db"));
             command.env("PEER_TUNED", if kind == Kind::NodeTuned { "1" } else { "0" });
+            command.envs(backing.redis.as_ref().map(|socket| ("REDIS_SOCKET", socket)));
         }
     }
     Ok(command)
-}
-
-/// Waits for the log line that says where the server listens; its later lines are read and dropped.
-fn listening(child: &mut Child) -> Result<SocketAddr> {
-    let stdout = child.stdout.take().context("no standard output")?;
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            let address = serde_json::from_str::<LogLine>(&line)
-                .ok()
-                .filter(|line| line.message == "listening")
-                .and_then(|line| line.address);
-            let _ = address.map(|address| sender.send(address));
-        }
-    });
-    receiver.recv_timeout(START_LIMIT).context("no line with \"message\":\"listening\"")
 }

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
+
+use crate::{postgres, redis};
 
 #[derive(Clone, Debug, Parser)]
 #[command(version, about = "Measures Carillon and its Node peer, in turn, on one core each")]
@@ -14,11 +17,12 @@ pub struct Settings {
     /// The Carillon binary, if not `target/release/carillon` under the root.
     #[arg(long)]
     pub carillon: Option<PathBuf>,
-    /// Which servers: `both` is Carillon and the peer, `all` adds the tuned peer.
+    /// Which servers: `both` is Carillon and the peer; `all` adds the tuned peer on SQLite, and on PostgreSQL `single`,
+    /// which is Carillon with one commit for each notification. A shape is measured on those that can do it.
     #[arg(long, value_enum, default_value_t = Servers::All)]
     pub server: Servers,
-    /// Which shapes, separated by commas.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Shape::ALL)]
+    /// Which shapes, separated by commas; all that PostgreSQL and Redis are installed for, if not given.
+    #[arg(long, value_enum, value_delimiter = ',')]
     pub only: Vec<Shape>,
     /// Quiet rounds wanted per shape (a disturbed round is repeated, at most as many times again).
     #[arg(long, default_value_t = 3)]
@@ -38,12 +42,18 @@ pub struct Settings {
     /// Distinct facilitators booked in the offline shape.
     #[arg(long, default_value_t = 1_000)]
     pub offline_facilitators: u64,
-    /// Facilitators connected in the online and latency shapes.
+    /// Facilitators connected in the online, latency and nodes shapes.
     #[arg(long, default_value_t = 200)]
     pub online_facilitators: u64,
     /// Bookings per second in the latency shape, on a fixed schedule.
     #[arg(long, default_value_t = 1_000)]
     pub rate: u64,
+    /// Bookings per second in the nodes shapes, likewise.
+    #[arg(long, default_value_t = 500)]
+    pub cross_rate: u64,
+    /// Facilitators connected in the catch-up shape.
+    #[arg(long, default_value_t = 10_000)]
+    pub crowd: u64,
     /// Idle sockets in the rss shape.
     #[arg(long, default_value_t = 10_000)]
     pub sockets: u32,
@@ -68,13 +78,13 @@ pub struct Settings {
     /// Where the raw rounds go.
     #[arg(long, default_value = "bench/load/target/rounds.json")]
     pub json: PathBuf,
-    /// Where the servers' databases live for the length of a round.
+    /// Where the servers' databases, and PostgreSQL's, live for the length of a round.
     #[arg(long, default_value = "bench/load/target/run")]
     pub dir: PathBuf,
     /// The core every thread of the server is held on.
     #[arg(long, default_value_t = 0)]
     pub server_core: usize,
-    /// The core the load tool is held on.
+    /// The core the load tool is held on, and PostgreSQL and Redis with it.
     #[arg(long, default_value_t = 1)]
     pub load_core: usize,
 }
@@ -82,6 +92,7 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Servers {
     Carillon,
+    Single,
     Node,
     NodeTuned,
     Both,
@@ -93,6 +104,8 @@ pub enum Servers {
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     Carillon,
+    /// Carillon with one commit for each notification.
+    Single,
     Node,
     NodeTuned,
 }
@@ -101,6 +114,7 @@ impl Kind {
     pub fn title(self) -> &'static str {
         match self {
             Self::Carillon => "Carillon",
+            Self::Single => "Carillon, single commits",
             Self::Node => "Node",
             Self::NodeTuned => "Node, tuned",
         }
@@ -111,10 +125,11 @@ impl Servers {
     pub fn kinds(self) -> Vec<Kind> {
         match self {
             Self::Carillon => vec![Kind::Carillon],
+            Self::Single => vec![Kind::Single],
             Self::Node => vec![Kind::Node],
             Self::NodeTuned => vec![Kind::NodeTuned],
             Self::Both => vec![Kind::Carillon, Kind::Node],
-            Self::All => vec![Kind::Carillon, Kind::Node, Kind::NodeTuned],
+            Self::All => vec![Kind::Carillon, Kind::Single, Kind::Node, Kind::NodeTuned],
         }
     }
 }
@@ -128,10 +143,96 @@ pub enum Shape {
     Latency,
     Rss,
     Connects,
+    PgOffline,
+    PgOnline,
+    /// Two nodes.
+    Nodes,
+    #[value(name = "nodes-4")]
+    Nodes4,
+    #[value(name = "nodes-8")]
+    Nodes8,
+    CatchUp,
 }
 
 impl Shape {
-    pub const ALL: [Self; 5] = [Self::Offline, Self::Online, Self::Latency, Self::Rss, Self::Connects];
+    /// How many nodes run.
+    pub fn nodes(self) -> usize {
+        match self {
+            Self::Nodes | Self::CatchUp => 2,
+            Self::Nodes4 => 4,
+            Self::Nodes8 => 8,
+            _ => 1,
+        }
+    }
+
+    pub fn on_redis(self) -> bool {
+        self.nodes() > 1
+    }
+
+    pub fn on_postgres(self) -> bool {
+        self.on_redis() || matches!(self, Self::PgOffline | Self::PgOnline)
+    }
+
+    /// Who can do it. Nothing in Node brings back what Redis lost, so nobody else catches up.
+    fn kinds(self) -> &'static [Kind] {
+        match self {
+            Self::PgOffline | Self::PgOnline => &[Kind::Carillon, Kind::Single, Kind::Node],
+            Self::Nodes | Self::Nodes4 | Self::Nodes8 => &[Kind::Carillon, Kind::Node],
+            Self::CatchUp => &[Kind::Carillon],
+            _ => &[Kind::Carillon, Kind::Node, Kind::NodeTuned],
+        }
+    }
+
+    /// What is missing on this machine, if anything.
+    fn lacks(self) -> Option<&'static str> {
+        if self.on_postgres() && !postgres::found() {
+            return Some("PostgreSQL");
+        }
+        (self.on_redis() && !redis::found()).then_some("redis-server")
+    }
+}
+
+impl Settings {
+    /// The servers that are measured in this shape.
+    pub fn kinds(&self, shape: Shape) -> Vec<Kind> {
+        let kinds = self.server.kinds();
+        kinds.into_iter().filter(|kind| shape.kinds().contains(kind)).collect()
+    }
+
+    /// The servers that are measured in any shape.
+    pub fn all_kinds(&self) -> Vec<Kind> {
+        let is_used = |kind: &Kind| self.only.iter().any(|shape| shape.kinds().contains(kind));
+        self.server.kinds().into_iter().filter(is_used).collect()
+    }
+
+    /// Leaves what was asked for, or chooses all that is possible here, and says what is not.
+    pub fn choose_shapes(&mut self) -> Result<()> {
+        for shape in &self.only {
+            ensure!(!self.kinds(*shape).is_empty(), "the {shape} shape has nothing to do with this --server");
+            let lack = shape.lacks();
+            ensure!(lack.is_none(), "the {shape} shape needs {}, which is not installed", lack.unwrap_or_default());
+        }
+        if self.only.is_empty() {
+            let possible = Shape::value_variants().iter().filter(|shape| !self.kinds(**shape).is_empty());
+            for shape in possible.copied().collect::<Vec<_>>() {
+                match shape.lacks() {
+                    None => self.only.push(shape),
+                    Some(lack) => eprintln!("bench: {shape} is left out: {lack} is not installed"),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many sockets the load tool, or a server, has open at most.
+    pub fn most_sockets(&self) -> u64 {
+        let sockets = |shape: &Shape| match shape {
+            Shape::Rss => u64::from(self.sockets),
+            Shape::CatchUp => self.crowd,
+            _ => self.online_facilitators,
+        };
+        self.only.iter().map(sockets).max().unwrap_or(0)
+    }
 }
 
 impl std::fmt::Display for Shape {

@@ -5,3 +5,9 @@ CREATE TABLE nodes (
     senders BIGINT      NOT NULL
 );
 CREATE INDEX connections_node ON connections (node);
+
+-- The name of this database, made once: two deployments on one Redis must not hear each other.
+CREATE TABLE deployment (
+    name TEXT NOT NULL PRIMARY KEY
+);
+INSERT INTO deployment VALUES (md5(random()::text || clock_timestamp()::text));

@@ -1,2 +1,3 @@
+DROP TABLE deployment;
 DROP INDEX connections_node;
 DROP TABLE nodes;

@@ -1,6 +1,6 @@
 //! The booking protocol (seed 003): back ends book, facilitators hear.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -16,6 +16,9 @@ use crate::service::{Error, Inbox, Listing, Notify, Reached, Receipt, Session};
 
 /// How fast one connection may take lists: 1 MB per second.
 const LIST_BYTES_PER_MICRO: u64 = 1;
+
+/// A list that could not be made is tried again after this long, and then less and less often.
+const LIST_AGAIN: Duration = Duration::from_millis(500);
 
 static DIALECT: Dialect = Dialect { name: "booking", event: "new_booking_notification", encode: wire::live };
 
@@ -238,30 +241,46 @@ impl Booking {
         }
     }
 
-    /// The list that nobody asked for: it waits, and is dropped when the page asks first.
+    /// The list that nobody asked for: it waits, and is dropped when the page asks first. It is made sooner or
+    /// later: what came before this connection is nowhere else.
     fn schedule_list(&self, connection: &Arc<Connection>, recipient: Recipient) {
-        let (hub, inbox) = (self.hub.clone(), self.inbox.clone());
-        let (connection, delay) = (Arc::downgrade(connection), self.pending_delay);
-        self.tasks.spawn(async move {
-            tokio::time::sleep(delay).await;
+        let (hub, inbox, connection) = (self.hub.clone(), self.inbox.clone(), Arc::downgrade(connection));
+        self.tasks.spawn(Self::list_sooner_or_later(hub, inbox, connection, recipient, self.pending_delay));
+    }
+
+    async fn list_sooner_or_later(
+        hub: Arc<Hub>,
+        inbox: Arc<Inbox>,
+        connection: Weak<Connection>,
+        recipient: Recipient,
+        mut pause: Duration,
+    ) {
+        for attempt in 1.. {
+            tokio::time::sleep(pause).await;
             let Some(connection) = connection.upgrade() else { return };
             let _turn = connection.lists().lock().await;
             if !Self::is_theirs(&hub, &connection, &recipient) || !connection.claim_automatic_list() {
                 return;
             }
             match inbox.missed(&recipient, &connection).await {
-                Ok(listing) if listing.notifications.is_empty() => {}
-                Ok(listing) => Self::list(&hub, &connection, Ack::default(), listing).await,
-                Err(fault) => Self::not_listed(&hub, &connection, Ack::default(), &fault),
+                Ok(listing) if listing.notifications.is_empty() => return,
+                Ok(listing) => return Self::list(&hub, &connection, Ack::default(), listing).await,
+                Err(fault) => {
+                    if attempt == 1 {
+                        Self::not_listed(&hub, &connection, Ack::default(), &fault);
+                    }
+                    connection.release_list();
+                }
             }
-        });
+            pause = LIST_AGAIN * attempt.min(10);
+        }
     }
 
     fn get_pending(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
         let asked = wire::facilitator_id(payload).map(|claimed| (claimed, ()));
         let Some((recipient, (), ack)) = self.own_inbox(connection, ack, asked) else { return };
         let first = connection.claim_list();
-        let (hub, inbox) = (self.hub.clone(), self.inbox.clone());
+        let (hub, inbox, tasks) = (self.hub.clone(), self.inbox.clone(), self.tasks.clone());
         let (connection, in_flight) = (connection.clone(), self.in_flight);
         connection.begin_request(in_flight);
         self.tasks.spawn(async move {
@@ -275,7 +294,20 @@ impl Booking {
             };
             match listing {
                 Ok(listing) => Self::list(&hub, &connection, ack, listing).await,
-                Err(fault) => Self::not_listed(&hub, &connection, ack, &fault),
+                Err(fault) => {
+                    Self::not_listed(&hub, &connection, ack, &fault);
+                    if first {
+                        connection.release_list();
+                        let again = Arc::downgrade(&connection);
+                        tasks.spawn(Self::list_sooner_or_later(
+                            hub.clone(),
+                            inbox,
+                            again,
+                            recipient,
+                            LIST_AGAIN,
+                        ));
+                    }
+                }
             }
             drop(turn);
             connection.end_request(in_flight);

@@ -18,7 +18,7 @@ use tokio::time::MissedTickBehavior;
 use super::link::{Link, Server};
 use super::{Backplane, Heard, Joined, Line, Told};
 use crate::domain::{Recipient, Secret, Tenant, UserId};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, vital};
 
 /// Orders that share one round trip.
 const TOGETHER: usize = 512;
@@ -63,17 +63,18 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Begins to connect, and goes on without end. `heard` gets what other nodes publish (messages begin with
-    /// their node's name, by which our own are recognised); `returned` is called whenever the line is up
-    /// (again) and every room subscribed.
+    /// Begins to connect, and goes on without end. Only nodes of the same `deployment` hear each other. `heard` gets what other nodes publish (messages begin with
+    /// their node's name, by which our own are recognised); `changed` is called whenever the line is up
+    /// (again) and every room subscribed, and whenever it breaks.
     ///
     /// # Errors
     /// When the address cannot be read.
     pub fn start(
         settings: &Settings,
+        deployment: &str,
         node: &str,
         heard: Heard,
-        returned: impl Fn() + Send + Sync + 'static,
+        changed: impl Fn() + Send + Sync + 'static,
         metrics: Arc<Metrics>,
     ) -> Result<Self, RedisError> {
         let server = Server::new(settings)?;
@@ -81,16 +82,16 @@ impl Redis {
         let line = Arc::new(AtomicU8::new(Line::Degraded as u8));
         let worker = Worker {
             server,
-            prefix: settings.prefix.clone(),
+            prefix: format!("{}{deployment}:", settings.prefix),
             node: node.as_bytes().into(),
             orders: waiting,
             rooms: HashMap::new(),
             heard: Arc::new(heard),
-            returned: Box::new(returned),
+            changed: Box::new(changed),
             line: line.clone(),
             metrics,
         };
-        tokio::spawn(worker.run());
+        vital("redis", worker.run());
         Ok(Self { orders, line, node: node.as_bytes().into() })
     }
 
@@ -138,7 +139,7 @@ struct Worker {
     /// The rooms of this node, and their channels.
     rooms: HashMap<Recipient, String>,
     heard: Arc<Heard>,
-    returned: Box<dyn Fn() + Send + Sync>,
+    changed: Box<dyn Fn() + Send + Sync>,
     line: Arc<AtomicU8>,
     metrics: Arc<Metrics>,
 }
@@ -153,11 +154,12 @@ impl Worker {
                     tracing::info!(rooms = self.rooms.len(), "Redis is connected");
                     self.line.store(Line::Connected as u8, Ordering::Release);
                     self.metrics.backplane_up.set(1);
-                    (self.returned)();
+                    (self.changed)();
                     (pause, was_up) = (PAUSES.0, true);
                     let Err(fault) = self.serve(&mut link).await else { return };
                     self.line.store(Line::Degraded as u8, Ordering::Release);
                     self.metrics.backplane_up.set(0);
+                    (self.changed)();
                     tracing::warn!(%fault, "Redis went away; this node serves its own connections meanwhile");
                 }
                 Err(fault) if was_up => {
@@ -187,7 +189,7 @@ impl Worker {
                 }
             }
         };
-        tokio::spawn(listen(pushed, self.prefix.clone(), self.node.clone(), self.heard.clone()));
+        vital("redis listener", listen(pushed, self.prefix.clone(), self.node.clone(), self.heard.clone()));
         let channels: Vec<String> = self.rooms.values().cloned().collect();
         link.subscribe(&channels).await?;
         Ok(link)

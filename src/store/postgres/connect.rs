@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// holding a transaction open, ends by itself.
 const SETUP: &str = "SELECT set_config('synchronous_commit', 'on', false) \
      WHERE current_setting('synchronous_commit') = 'off'; \
-     SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '30s'; SET timezone = 'UTC'";
+     SET lock_timeout = '2s'; SET idle_in_transaction_session_timeout = '5s'; SET timezone = 'UTC'";
 
 /// A server and how to reach it.
 #[derive(Clone)]

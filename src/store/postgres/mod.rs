@@ -19,7 +19,7 @@ use futures_util::FutureExt as _;
 
 use super::writer::{Inlet, Job, Writer, queue};
 use super::{Roll, StoreError, Write, Written};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, vital};
 
 pub use connect::Target;
 
@@ -33,7 +33,9 @@ mod queries_body;
 
 /// The query bodies, for this database.
 pub mod queries {
-    pub use super::queries_body::{after, counts, last_notification, last_positions, pending, ping, roll};
+    pub use super::queries_body::{
+        after, counts, deployment_name, last_notification, last_positions, pending, ping, roll,
+    };
 }
 
 /// A batch is given up when the server has been away for this long; its senders are then told.
@@ -88,9 +90,38 @@ pub fn pool(target: &Target, readers: usize) -> Result<Pool, StoreError> {
         .map_err(|fault| StoreError::Unreachable(fault.to_string()))
 }
 
+/// A reader from the pool. One that was not given back is closed: it may wait for an answer that never comes.
+pub struct Reader(Option<Object<AsyncPgConnection>>);
+
+impl Reader {
+    /// Reads by `query`, within a limit.
+    pub async fn read<T>(
+        mut self,
+        query: impl AsyncFnOnce(&mut Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let Some(connection) = self.0.as_mut() else { return Err(StoreError::Closed) };
+        match tokio::time::timeout(LONGEST, query(connection)).await {
+            Ok(answer) => {
+                self.0 = None;
+                answer
+            }
+            Err(_) => Err(StoreError::Unreachable("the server does not answer".to_owned())),
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            drop(Object::take(connection));
+        }
+    }
+}
+
 /// A reader from the pool.
-pub async fn checkout(pool: &Pool) -> Result<Object<AsyncPgConnection>, StoreError> {
-    pool.get().await.map_err(|fault| StoreError::Unreachable(fault.to_string()))
+pub async fn checkout(pool: &Pool) -> Result<Reader, StoreError> {
+    let connection = pool.get().await.map_err(|fault| StoreError::Unreachable(fault.to_string()))?;
+    Ok(Reader(Some(connection)))
 }
 
 /// Starts the writer.
@@ -103,7 +134,7 @@ pub async fn start_writer(
     warn_of_fsync(&mut connection).await?;
     let connection = Some(connection);
     let (writer, inlet) = queue(batch, metrics);
-    tokio::spawn(Committer { target, connection }.run(inlet));
+    vital("committer", Committer { target, connection }.run(inlet));
     Ok(writer)
 }
 
@@ -153,16 +184,24 @@ impl Committer {
         if writes.iter().all(|write| matches!(write, Write::Barrier | Write::Last)) {
             return writes.iter().map(|_| Ok(Written::Done)).collect();
         }
-        match self.persist(writes).await {
+        match self.persist(writes, ATTEMPTS).await {
             Ok(written) => written.into_iter().map(Ok).collect(),
             Err(Failure::Refused(fault)) if writes.len() > 1 => {
                 tracing::error!(%fault, writes = writes.len(), "a batch of writes failed; trying each alone");
                 let mut outcomes = Vec::with_capacity(writes.len());
+                let mut is_away = false;
                 for write in writes {
-                    outcomes.push(match self.persist(std::slice::from_ref(write)).await {
+                    if is_away {
+                        outcomes.push(Err(StoreError::Commit("the server went away".to_owned())));
+                        continue;
+                    }
+                    outcomes.push(match self.persist(std::slice::from_ref(write), 1).await {
                         Ok(mut written) => written.pop().ok_or(StoreError::Closed),
                         Err(Failure::Refused(fault)) => Err(fault.into()),
-                        Err(Failure::Away(fault)) => Err(fault),
+                        Err(Failure::Away(fault)) => {
+                            is_away = true;
+                            Err(fault)
+                        }
                     });
                 }
                 outcomes
@@ -183,7 +222,7 @@ impl Committer {
     }
 
     /// Tries until it is committed, refused again and again, or the server has been away for too long.
-    async fn persist(&mut self, writes: &[Write]) -> Result<Vec<Written>, Failure> {
+    async fn persist(&mut self, writes: &[Write], attempts: usize) -> Result<Vec<Written>, Failure> {
         let deadline = Instant::now() + PATIENCE;
         let (mut pause, mut refusals) = (PAUSES.0, 0);
         loop {
@@ -200,7 +239,7 @@ impl Committer {
                 }
                 Failure::Refused(fault) => {
                     refusals += 1;
-                    if is_of_one_write(fault) || refusals >= ATTEMPTS {
+                    if is_of_one_write(fault) || refusals >= attempts {
                         return Err(failure);
                     }
                     tracing::warn!(%fault, "a commit was refused; trying again");

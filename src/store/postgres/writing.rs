@@ -12,11 +12,13 @@ macro_rules! body {
 }
 
 use std::collections::{BTreeMap, HashMap};
+use std::marker::PhantomData;
 
 use diesel::dsl::sql;
 use diesel::expression::SqlLiteral;
-use diesel::prelude::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, QueryableByName};
-use diesel::sql_query;
+use diesel::pg::Pg;
+use diesel::prelude::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult};
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
 use diesel_async::AsyncPgConnection as Connection;
 use diesel_async::RunQueryDsl;
@@ -41,12 +43,89 @@ impl Memory {
     }
 }
 
-#[derive(QueryableByName)]
-struct Inserted {
-    #[diesel(sql_type = BigInt)]
-    id: i64,
-    #[diesel(sql_type = Uuid128)]
-    uuid: UuidColumn,
+/// A statement over arrays, prepared once: its text is always the same.
+macro_rules! over_arrays {
+    ($name:ident { $($field:ident: $sql:ty => $rust:ty),* } -> $output:ty, $before:expr, $after:expr) => {
+        struct $name<'a> {
+            $($field: Vec<$rust>,)*
+            borrowed: PhantomData<&'a str>,
+        }
+
+        impl QueryFragment<Pg> for $name<'_> {
+            fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+                out.push_sql($before);
+                let mut between = "unnest(";
+                $(
+                    out.push_sql(between);
+                    out.push_bind_param::<Array<$sql>, _>(&self.$field)?;
+                    between = ", ";
+                )*
+                let _ = between;
+                out.push_sql($after);
+                Ok(())
+            }
+        }
+
+        impl QueryId for $name<'_> {
+            type QueryId = $name<'static>;
+            const HAS_STATIC_QUERY_ID: bool = true;
+        }
+
+        impl Query for $name<'_> {
+            type SqlType = $output;
+        }
+    };
+}
+
+over_arrays! {
+    InsertContents {
+        uuids: Uuid128 => UuidColumn,
+        tenants: Text => &'a str,
+        kinds: Text => &'a str,
+        topics: Text => &'a str,
+        titles: Text => &'a str,
+        messages: Text => &'a str,
+        datas: Text => &'a str,
+        keys: Nullable<Binary> => Option<&'a [u8]>,
+        digests: Nullable<Binary> => Option<&'a [u8]>,
+        instants: Instant => At
+    } -> (BigInt, Uuid128),
+    "INSERT INTO notifications (uuid, tenant, kind, topic, title, message, data, idempotency_key, \
+     request_digest, created_at) SELECT * FROM ",
+    ") ON CONFLICT DO NOTHING RETURNING id, uuid"
+}
+
+over_arrays! {
+    ReservePlaces {
+        tenants: Text => &'a str,
+        users: Text => &'a str,
+        counts: BigInt => i64
+    } -> (BigInt, Text, Text, BigInt),
+    "INSERT INTO recipients AS r (tenant, user_id, last_position) SELECT * FROM ",
+    ") ON CONFLICT (tenant, user_id) DO UPDATE SET last_position = r.last_position + excluded.last_position \
+     RETURNING id, tenant, user_id, last_position"
+}
+
+over_arrays! {
+    InsertEntries {
+        recipients: BigInt => i64,
+        positions: BigInt => i64,
+        notifications: BigInt => i64
+    } -> (),
+    "INSERT INTO inbox (recipient_id, position, notification_id) SELECT * FROM ",
+    ")"
+}
+
+over_arrays! {
+    ConfirmEntries {
+        recipients: BigInt => i64,
+        positions: BigInt => i64,
+        sent: Instant => At,
+        confirmed: Instant => At
+    } -> (),
+    "UPDATE inbox SET sent_at = e.sent, confirmed_at = e.confirmed, confirmed_by = 'heartbeat' FROM ",
+    ") AS e (recipient, place, sent, confirmed) \
+     WHERE recipient_id = e.recipient AND position = e.place AND confirmed_at IS NULL"
 }
 
 /// Stores the contents; `None` for each whose idempotency key is taken.
@@ -58,48 +137,27 @@ async fn insert_all(
     if all.is_empty() {
         return Ok(Vec::new());
     }
-    let texts = |of: fn(&NewNotification) -> &str| all.iter().map(|new| of(new)).collect::<Vec<_>>();
-    let keys: Vec<_> =
-        all.iter().map(|new| new.idempotency.as_ref().map(|same| same.key.as_slice())).collect();
-    let digests: Vec<_> =
-        all.iter().map(|new| new.idempotency.as_ref().map(|same| same.request.0.as_slice())).collect();
-    let inserted: Vec<Inserted> = sql_query(
-        "INSERT INTO notifications (uuid, tenant, kind, topic, title, message, data, idempotency_key, \
-         request_digest, created_at) \
-         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
-         ON CONFLICT DO NOTHING RETURNING id, uuid",
-    )
-    .bind::<Array<Uuid128>, _>(all.iter().map(|new| UuidColumn(new.uuid)).collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(texts(|new| new.recipient.tenant.as_str()))
-    .bind::<Array<Text>, _>(texts(|new| new.kind))
-    .bind::<Array<Text>, _>(texts(|new| new.topic))
-    .bind::<Array<Text>, _>(texts(|new| &new.title))
-    .bind::<Array<Text>, _>(texts(|new| &new.message))
-    .bind::<Array<Text>, _>(texts(|new| &new.data))
-    .bind::<Array<Nullable<Binary>>, _>(keys)
-    .bind::<Array<Nullable<Binary>>, _>(digests)
-    .bind::<Array<Instant>, _>(all.iter().map(|new| At(new.created_at)).collect::<Vec<_>>())
-    .load(connection)
-    .await?;
-    let ids: HashMap<Uuid, i64> = inserted.into_iter().map(|row| (row.uuid.0, row.id)).collect();
+    let insert = InsertContents {
+        uuids: all.iter().map(|new| UuidColumn(new.uuid)).collect(),
+        tenants: all.iter().map(|new| new.recipient.tenant.as_str()).collect(),
+        kinds: all.iter().map(|new| new.kind).collect(),
+        topics: all.iter().map(|new| new.topic).collect(),
+        titles: all.iter().map(|new| new.title.as_str()).collect(),
+        messages: all.iter().map(|new| new.message.as_str()).collect(),
+        datas: all.iter().map(|new| new.data.as_str()).collect(),
+        keys: all.iter().map(|new| Some(new.idempotency.as_ref()?.key.as_slice())).collect(),
+        digests: all.iter().map(|new| Some(new.idempotency.as_ref()?.request.0.as_slice())).collect(),
+        instants: all.iter().map(|new| At(new.created_at)).collect(),
+        borrowed: PhantomData,
+    };
+    let inserted: Vec<(i64, UuidColumn)> = insert.load(connection).await?;
+    let ids: HashMap<Uuid, i64> = inserted.into_iter().map(|(id, uuid)| (uuid.0, id)).collect();
     Ok(all.iter().map(|new| ids.get(&new.uuid).copied()).collect())
 }
 
-#[derive(QueryableByName)]
-struct Reserved {
-    #[diesel(sql_type = BigInt)]
-    id: i64,
-    #[diesel(sql_type = Text)]
-    tenant: String,
-    #[diesel(sql_type = Text)]
-    user_id: String,
-    #[diesel(sql_type = BigInt)]
-    last_position: i64,
-}
-
 /// Gives each its place in its recipient's inbox. A recipient's row stays locked until the commit, so that
-/// places are given in commit order, without gaps; rows are locked in one order everywhere, so that two
-/// nodes do not wait for each other.
+/// places are given in commit order, without gaps; all are locked in one order, so that two nodes do not
+/// wait for each other.
 async fn place_all(
     connection: &mut Connection,
     _: &mut Memory,
@@ -112,19 +170,16 @@ async fn place_all(
     for (recipient, _) in all {
         *counts.entry(recipient).or_default() += 1;
     }
-    let reserved: Vec<Reserved> = sql_query(
-        "INSERT INTO recipients AS r (tenant, user_id, last_position) SELECT * FROM unnest($1, $2, $3) \
-         ON CONFLICT (tenant, user_id) DO UPDATE SET last_position = r.last_position + excluded.last_position \
-         RETURNING id, tenant, user_id, last_position",
-    )
-    .bind::<Array<Text>, _>(counts.keys().map(|recipient| recipient.tenant.as_str()).collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(counts.keys().map(|recipient| recipient.user.as_str()).collect::<Vec<_>>())
-    .bind::<Array<BigInt>, _>(counts.values().copied().collect::<Vec<_>>())
-    .load(connection)
-    .await?;
+    let reserve = ReservePlaces {
+        tenants: counts.keys().map(|recipient| recipient.tenant.as_str()).collect(),
+        users: counts.keys().map(|recipient| recipient.user.as_str()).collect(),
+        counts: counts.values().copied().collect(),
+        borrowed: PhantomData,
+    };
+    let reserved: Vec<(i64, String, String, i64)> = reserve.load(connection).await?;
     let mut next: HashMap<(&str, &str), (i64, i64)> = HashMap::with_capacity(reserved.len());
-    for row in &reserved {
-        next.insert((&row.tenant, &row.user_id), (row.id, row.last_position));
+    for (row, tenant, user, last) in &reserved {
+        next.insert((tenant, user), (*row, *last));
     }
     for (recipient, many) in counts {
         if let Some((_, last)) = next.get_mut(&(recipient.tenant.as_str(), recipient.user.as_str())) {
@@ -138,28 +193,28 @@ async fn place_all(
         *last += 1;
         places.push((*row, *last));
     }
-    sql_query("INSERT INTO inbox (recipient_id, position, notification_id) SELECT * FROM unnest($1, $2, $3)")
-        .bind::<Array<BigInt>, _>(places.iter().map(|(row, _)| *row).collect::<Vec<_>>())
-        .bind::<Array<BigInt>, _>(places.iter().map(|(_, position)| *position).collect::<Vec<_>>())
-        .bind::<Array<BigInt>, _>(all.iter().map(|(_, notification)| notification.0).collect::<Vec<_>>())
-        .execute(connection)
-        .await?;
+    let insert = InsertEntries {
+        recipients: places.iter().map(|(row, _)| *row).collect(),
+        positions: places.iter().map(|(_, position)| *position).collect(),
+        notifications: all.iter().map(|(_, notification)| notification.0).collect(),
+        borrowed: PhantomData,
+    };
+    insert.execute(connection).await?;
     Ok(places)
 }
 
 /// Notes confirmations; returns how many entries were not confirmed before.
 async fn confirm(connection: &mut Connection, entries: &[Sent]) -> QueryResult<usize> {
-    sql_query(
-        "UPDATE inbox SET sent_at = e.sent, confirmed_at = e.confirmed, confirmed_by = 'heartbeat' \
-         FROM unnest($1, $2, $3, $4) AS e (recipient, place, sent, confirmed) \
-         WHERE recipient_id = e.recipient AND position = e.place AND confirmed_at IS NULL",
-    )
-    .bind::<Array<BigInt>, _>(entries.iter().map(|entry| entry.recipient).collect::<Vec<_>>())
-    .bind::<Array<BigInt>, _>(entries.iter().map(|entry| entry.position).collect::<Vec<_>>())
-    .bind::<Array<Instant>, _>(entries.iter().map(|entry| At(entry.sent_at)).collect::<Vec<_>>())
-    .bind::<Array<Instant>, _>(entries.iter().map(|entry| At(entry.confirmed_at)).collect::<Vec<_>>())
-    .execute(connection)
-    .await
+    let mut entries: Vec<&Sent> = entries.iter().collect();
+    entries.sort_unstable_by_key(|entry| (entry.recipient, entry.position));
+    let confirm = ConfirmEntries {
+        recipients: entries.iter().map(|entry| entry.recipient).collect(),
+        positions: entries.iter().map(|entry| entry.position).collect(),
+        sent: entries.iter().map(|entry| At(entry.sent_at)).collect(),
+        confirmed: entries.iter().map(|entry| At(entry.confirmed_at)).collect(),
+        borrowed: PhantomData,
+    };
+    confirm.execute(connection).await
 }
 
 /// The database's own time: the clocks of nodes may differ.

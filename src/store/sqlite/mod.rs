@@ -29,7 +29,9 @@ mod queries_body;
 
 /// The query bodies, for this database.
 pub mod queries {
-    pub use super::queries_body::{after, counts, last_notification, last_positions, pending, ping, roll};
+    pub use super::queries_body::{
+        after, counts, deployment_name, last_notification, last_positions, pending, ping, roll,
+    };
 }
 
 use ReadConnection as Connection;

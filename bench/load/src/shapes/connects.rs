@@ -9,14 +9,15 @@ use tokio::task::JoinSet;
 
 use super::{Outcome, announce};
 use crate::client::Client;
-use crate::procfs::Sample;
 use crate::server::Server;
 use crate::settings::Settings;
+use crate::site::Site;
 
-pub async fn run(settings: &Settings, server: &Server) -> Result<Outcome> {
+pub async fn run(settings: &Settings, site: &Site) -> Result<Outcome> {
+    let server = site.here();
     come_and_go(server, settings.pool, Duration::from_secs(settings.warm_up)).await?;
-    announce(settings, server);
-    let before = Sample::take(server.pid())?;
+    announce(settings, site);
+    let before = site.sample()?;
     let connects = come_and_go(server, settings.pool, Duration::from_secs(settings.seconds)).await?;
     let usage = before.until_now()?;
     Ok(Outcome {

@@ -6,37 +6,42 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use rustix::thread::sched_yield;
 use tokio::task::yield_now;
 
 use super::{Outcome, announce, check_rows, completed, facilitators, within};
 use crate::client::Client;
 use crate::figures::percentile;
-use crate::ledger::{Ledger, SharedLedger, open};
+use crate::ledger::{Expected, Ledger, SharedLedger, open};
 use crate::login;
-use crate::procfs::Sample;
-use crate::server::Server;
 use crate::settings::Settings;
+use crate::site::Site;
 
 /// The 99th percentile of how late the load tool itself may be; above it, the figures are not the server's and the
 /// round counts as disturbed.
 const OWN_LATENESS_LIMIT_US: f64 = 500.0;
 
-pub async fn run(settings: &Settings, server: &Server) -> Result<Outcome> {
-    let ledger = Ledger::shared(settings.online_facilitators, true);
-    let _listeners = facilitators::listen(server, settings.online_facilitators, &ledger).await?;
-    let mut backend = login::backend(server.address, 0).await?;
+pub async fn run(settings: &Settings, site: &Site) -> Result<Outcome> {
+    let ledger = Ledger::shared(settings.online_facilitators, Expected::Delivered);
+    let _listeners = facilitators::listen(site.there(), settings.online_facilitators, &ledger).await?;
+    load(settings, site, settings.rate, &ledger).await
+}
 
+/// Loads at this rate for the time that is set.
+pub async fn load(settings: &Settings, site: &Site, rate: u64, ledger: &SharedLedger) -> Result<Outcome> {
+    let mut backend = login::backend(site.here().address, 0).await?;
+    let pace = Pace { rate, gives_way: site.has_neighbours() };
     let (warm_up, span) = (Duration::from_secs(settings.warm_up), Duration::from_secs(settings.seconds));
-    within(warm_up, &ledger, keep_schedule(&mut backend, settings.rate, warm_up, &ledger)).await?;
-    let warmed = open(&ledger).sent();
-    announce(settings, server);
-    let before = Sample::take(server.pid())?;
-    let lateness = within(span, &ledger, keep_schedule(&mut backend, settings.rate, span, &ledger)).await?;
+    within(warm_up, ledger, keep_schedule(&mut backend, pace, warm_up, ledger)).await?;
+    let warmed = open(ledger).sent();
+    announce(settings, site);
+    let before = site.sample()?;
+    let lateness = within(span, ledger, keep_schedule(&mut backend, pace, span, ledger)).await?;
     let usage = before.until_now()?;
-    check_rows(server, &ledger).await?;
+    check_rows(site, ledger).await?;
 
     let own = percentile(&lateness, 99.0);
-    let ledger = open(&ledger);
+    let ledger = open(ledger);
     let (answers, arrivals) = ledger.latencies(warmed);
     Ok(Outcome {
         figures: vec![
@@ -52,9 +57,23 @@ pub async fn run(settings: &Settings, server: &Server) -> Result<Outcome> {
     })
 }
 
-/// Sends `rate` bookings per second for `span`, takes the answers meanwhile, and waits for all that is due. Gives
+/// How bookings follow each other.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// Per second.
+    rate: u64,
+    /// Whether databases are let onto this core between two looks at the clock.
+    gives_way: bool,
+}
+
+/// Sends bookings at a pace for `span`, takes the answers meanwhile, and waits for all that is due. Gives
 /// how late each was sent, in µs, sorted.
-async fn keep_schedule(client: &mut Client, rate: u64, span: Duration, ledger: &SharedLedger) -> Result<Vec<f64>> {
+async fn keep_schedule(
+    client: &mut Client,
+    Pace { rate, gives_way }: Pace,
+    span: Duration,
+    ledger: &SharedLedger,
+) -> Result<Vec<f64>> {
     let start = Instant::now();
     let total = (rate as f64 * span.as_secs_f64()) as usize;
     let mut lateness = Vec::with_capacity(total);
@@ -73,6 +92,9 @@ async fn keep_schedule(client: &mut Client, rate: u64, span: Duration, ledger: &
                 open(ledger).answer(&event)?;
                 unanswered -= 1;
             }
+        }
+        if gives_way {
+            sched_yield();
         }
         yield_now().await;
     }

@@ -1,10 +1,12 @@
-//! The shapes: each loads one freshly started server in one way and says what it cost. Promises: a figure is given
+//! The shapes: each loads one freshly started site in one way and says what it cost. Promises: a figure is given
 //! only if everything sent was answered, arrived and counted; every shape ends by itself.
 
 mod bookings;
+mod catch_up;
 mod connects;
 mod facilitators;
 mod latency;
+mod nodes;
 mod rss;
 
 use std::future::Future;
@@ -17,10 +19,10 @@ use tokio::time::{sleep, timeout};
 use crate::client::PATIENCE;
 use crate::ledger::{SharedLedger, open};
 use crate::procfs::Usage;
-use crate::server::Server;
 use crate::settings::{Settings, Shape};
+use crate::site::Site;
 
-/// What one shape found on one server.
+/// What one shape found on one site.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
     /// Figures by the names that `report::FIGURES` explains.
@@ -30,22 +32,25 @@ pub struct Outcome {
     pub quiet: bool,
 }
 
-/// Loads `server` in the given shape.
-pub async fn run(shape: Shape, settings: &Settings, server: &Server) -> Result<Outcome> {
+/// Loads `site` in the given shape.
+pub async fn run(shape: Shape, settings: &Settings, site: &mut Site) -> Result<Outcome> {
     match shape {
-        Shape::Offline => bookings::run(settings, server, false).await,
-        Shape::Online => bookings::run(settings, server, true).await,
-        Shape::Latency => latency::run(settings, server).await,
-        Shape::Rss => rss::run(settings, server).await,
-        Shape::Connects => connects::run(settings, server).await,
+        Shape::Offline | Shape::PgOffline => bookings::run(settings, site, false).await,
+        Shape::Online | Shape::PgOnline => bookings::run(settings, site, true).await,
+        Shape::Latency => latency::run(settings, site).await,
+        Shape::Rss => rss::run(settings, site).await,
+        Shape::Connects => connects::run(settings, site).await,
+        Shape::Nodes | Shape::Nodes4 | Shape::Nodes8 => nodes::run(settings, site).await,
+        Shape::CatchUp => catch_up::run(settings, site).await,
     }
     .with_context(|| format!("the {shape} shape failed"))
 }
 
 /// Says whom a profiler should watch, when that was asked for.
-fn announce(settings: &Settings, server: &Server) {
+fn announce(settings: &Settings, site: &Site) {
     if settings.attach.is_some() {
-        eprintln!("measuring for {} s; the server's pid is {}", settings.seconds, server.pid());
+        let pids: Vec<String> = site.nodes().iter().map(|server| server.pid().to_string()).collect();
+        eprintln!("measuring for {} s; the server's pid is {}", settings.seconds, pids.join(", "));
     }
 }
 
@@ -64,9 +69,11 @@ async fn completed(ledger: &SharedLedger) -> Result<()> {
     Ok(())
 }
 
-/// Checks that the server holds exactly what the ledger sent.
-async fn check_rows(server: &Server, ledger: &SharedLedger) -> Result<()> {
-    let (held, sent) = (server.total_notifications().await?, open(ledger).sent() as u64);
-    ensure!(held == sent, "/stats counts {held} notifications, {sent} were sent");
+/// Checks that every node holds exactly what the ledger sent.
+async fn check_rows(site: &Site, ledger: &SharedLedger) -> Result<()> {
+    for server in site.nodes() {
+        let (held, sent) = (server.total_notifications().await?, open(ledger).sent() as u64);
+        ensure!(held == sent, "/stats counts {held} notifications, {sent} were sent");
+    }
     Ok(())
 }

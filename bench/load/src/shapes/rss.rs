@@ -15,9 +15,10 @@ use tokio::time::{sleep, timeout};
 use super::{Outcome, announce};
 use crate::client::Client;
 use crate::login;
-use crate::procfs::{Sample, memory_kib};
+use crate::procfs::memory_kib;
 use crate::server::Server;
 use crate::settings::Settings;
+use crate::site::Site;
 
 /// Sockets that come first.
 const EARLY: u32 = 200;
@@ -26,7 +27,8 @@ const AT_ONCE: usize = 64;
 /// How long all of them may take for one step.
 const STEP_LIMIT: Duration = Duration::from_secs(180);
 
-pub async fn run(settings: &Settings, server: &Server) -> Result<Outcome> {
+pub async fn run(settings: &Settings, site: &Site) -> Result<Outcome> {
+    let server = site.here();
     let mut crowd = Crowd::new();
     let settle = Duration::from_secs(settings.settle);
     crowd.connect(server, 0..EARLY).await?;
@@ -34,7 +36,7 @@ pub async fn run(settings: &Settings, server: &Server) -> Result<Outcome> {
     crowd.rest(settle / 3).await?;
     let (base, _) = memory_kib(server.pid())?;
 
-    let sample = Sample::take(server.pid())?;
+    let sample = site.sample()?;
     crowd.connect(server, EARLY..EARLY + settings.sockets).await?;
     crowd.rest(settle / 3).await?;
     let (connected, _) = memory_kib(server.pid())?;
@@ -43,7 +45,7 @@ pub async fn run(settings: &Settings, server: &Server) -> Result<Outcome> {
     let (authenticated, peak) = memory_kib(server.pid())?;
     let usage = sample.until_now()?;
     if settings.attach.is_some() {
-        announce(settings, server);
+        announce(settings, site);
         crowd.rest(Duration::from_secs(settings.seconds)).await?;
     }
 
