@@ -46,7 +46,7 @@ const browser = await chromium.launch({
 const complaints = [];
 
 function watch(page) {
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(30_000);
   page.on("console", (message) => {
     if (["error", "warning"].includes(message.type())) complaints.push(`console ${message.type()}: ${message.text()}`);
   });
