@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Recipes in their order, whatever -j says: cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: help run test check fmt lint doc clients bench dist clean
+.PHONY: help run test check fmt lint doc clients bench faults soak dist clean
 
 # What is built lands here; both are respected when they are set outside.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -57,6 +57,12 @@ clients: ## Install what the tests need and is missing
 
 bench: ## Measure against Node, and write docs/PERFORMANCE.md (about 20 minutes)
 	bench/run.sh $(ARGS)
+
+faults: clients ## Each fault RUNS times (5), and write docs/RELIABILITY.md (about 90 s for each of the RUNS)
+	CARILLON_TESTS_ON=postgres CARILLON_FAULT_RUNS=$(or $(RUNS),5) cargo test --locked --test promises -- --ignored --exact --nocapture faults::the_table_is_written
+
+soak: clients ## Random faults for MINUTES (10); ends at the first broken promise, and prints the seed
+	CARILLON_TESTS_ON=postgres CARILLON_SOAK_MINUTES=$(or $(MINUTES),10) cargo test --locked --test promises -- --ignored --exact --nocapture faults::random_faults_for_a_long_time
 
 dist: ## Build what is shipped; tell its size and what it links
 	cargo build --profile dist --locked

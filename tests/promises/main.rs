@@ -17,6 +17,7 @@ mod bookings_survive_sigkill;
 mod bursts_arrive_whole;
 mod deployments_share_a_redis;
 mod every_required_field_is_checked;
+mod faults;
 mod foreign_pages_and_protocols_stay_out;
 mod forged_tokens_are_refused;
 mod guessing_slows_only_the_guesser;
