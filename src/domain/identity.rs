@@ -88,13 +88,6 @@ pub struct Recipient {
     pub user: UserId,
 }
 
-impl Recipient {
-    /// No user: an empty name, which nobody can have.
-    pub fn nobody() -> Self {
-        Self { tenant: Tenant::default(), user: UserId("".into()) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use serde_json::value::RawValue;
 
-use super::backplane::{Message, Shared};
+use super::backplane::{Line, Message, Shared};
 use super::room::{Pass, Room, Source};
 use super::{Close, Connection, ConnectionId, PushError};
 use crate::domain::{Notification, Position, Recipient, Timestamp};
@@ -332,7 +332,7 @@ impl Hub {
     /// Pushes an event to all of `recipient`'s connections, on every node.
     pub fn tell(&self, recipient: &Recipient, event: &str, payload: &RawValue) {
         self.tell_here(recipient, event, payload);
-        if self.gapless {
+        if self.backplane.line() != Line::Alone {
             let message = Message::Event { event: event.into(), payload };
             self.backplane.publish(recipient, message.encode(), Box::new(|_| ()));
         }

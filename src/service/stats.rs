@@ -91,17 +91,23 @@ impl StatsService {
         Ok(Stats { online: self.online().await?, counts })
     }
 
+    /// Who is connected: this node alone knows that on SQLite, the database where nodes share one.
     async fn online(&self) -> Result<Online, StoreError> {
         // What this node knows is on its way to the database.
         self.store.drain().await;
         let roll = self.store.roll(super::LEASE_SECONDS).await?;
-        let sessions = roll.connections;
-        if self.store.is_shared() {
-            let people = usize::try_from(roll.people).unwrap_or(0);
-            return Ok(Online { people, backend: roll.senders > 0, sessions });
+        let here = Online { sessions: roll.connections, ..self.here() };
+        if !self.store.is_shared() {
+            return Ok(here);
         }
+        let people = usize::try_from(roll.people).unwrap_or(0);
+        Ok(Online { people, backend: roll.senders > 0, ..here })
+    }
+
+    /// Who is connected to this node.
+    fn here(&self) -> Online {
         let census = self.hub.census(self.clock.now());
-        Ok(Online { people: census.people, backend: census.senders > 0, sessions })
+        Online { people: census.people, backend: census.senders > 0, sessions: 0 }
     }
 
     /// Everything `/health` tells.
@@ -109,17 +115,17 @@ impl StatsService {
         let database = self.database().await.is_ok();
         let numbers = async {
             let last = self.store.last_notification().await.unwrap_or(0);
-            (last, self.online().await.ok())
+            let online = if self.store.is_shared() { self.online().await.ok() } else { None };
+            (last, online)
         };
         let (last_notification, online) = match database {
             true => tokio::time::timeout(PATIENCE, numbers).await.unwrap_or_default(),
             false => (0, None),
         };
         let at = self.clock.now();
-        let census = self.hub.census(at);
-        let here = Online { people: census.people, backend: census.senders > 0, sessions: 0 };
-        let online = online.unwrap_or(here);
-        Health { database, line: self.hub.backplane().line(), census, online, last_notification, at }
+        let (line, census) = (self.hub.backplane().line(), self.hub.census(at));
+        let online = online.unwrap_or_else(|| self.here());
+        Health { database, line, census, online, last_notification, at }
     }
 
     /// Whether the database answers in time, and can store.

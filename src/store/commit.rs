@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Connection, Memory, RunQueryDsl, ago, confirm, insert_all, now, place, place_all};
 use crate::domain::{Accepted, NewNotification, NotificationId, Position, Recipient, Timestamp};
-use crate::store::schema::{connections, inbox, nodes, notifications, recipients};
+use crate::store::schema::{connections, deployment, inbox, nodes, notifications, recipients};
 use crate::store::types::{At, UuidColumn};
 use crate::store::writer::Beat;
 use crate::store::{Presence, Write, Written};
@@ -36,8 +36,9 @@ body! {
                 Write::Beat(sign) => wait!(beat(connection, sign))?,
                 Write::Leave(node) => wait!(leave(connection, node))?,
                 Write::Probe => {
-                    wait!(connected(connection, &Presence::probe()))?;
-                    wait!(gone(connection, &Presence::probe().socket_id))?
+                    let same = deployment::name.eq(deployment::name);
+                    wait!(diesel::update(deployment::table).set(same).execute(connection))?;
+                    Written::Done
                 }
                 Write::Barrier | Write::Last => Written::Done,
             };

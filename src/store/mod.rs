@@ -105,7 +105,7 @@ pub struct Roll {
     /// Connections of people: facilitator sessions.
     #[diesel(sql_type = diesel::sql_types::BigInt)]
     pub connections: i64,
-    /// Different people among them.
+    /// Different people among them. Not counted on SQLite.
     #[diesel(sql_type = diesel::sql_types::BigInt)]
     pub people: i64,
     /// Back ends. Not counted on SQLite.
@@ -145,6 +145,19 @@ macro_rules! on {
             }
         }
     };
+}
+
+/// Whether one write of a batch is at fault, rather than the disk, a lock or the line: then the others may do.
+fn is_of_one_write(fault: &diesel::result::Error) -> bool {
+    use diesel::result::{DatabaseErrorKind as Kind, Error as Fault};
+    match fault {
+        Fault::DatabaseError(kind, _) => matches!(
+            kind,
+            Kind::UniqueViolation | Kind::NotNullViolation | Kind::CheckViolation | Kind::ForeignKeyViolation
+        ),
+        Fault::SerializationError(_) | Fault::NotFound => true,
+        _ => false,
+    }
 }
 
 /// Less room than this on the disk, and the next commits may fail.
@@ -300,12 +313,12 @@ impl Store {
 
     /// Waits until every write submitted before has been committed and reported.
     pub async fn drain(&self) {
-        self.writer.wait(Write::Barrier).await;
+        self.write(Write::Barrier).await.ok();
     }
 
     /// The same, for the last time before the process ends: an SQLite file is then whole without its
     /// write-ahead log.
     pub async fn close(&self) {
-        self.writer.wait(Write::Last).await;
+        self.write(Write::Last).await.ok();
     }
 }

@@ -9,7 +9,7 @@ use super::Connection;
 use crate::domain::{Notification, NotificationId, Position, Recipient, Tenant};
 use crate::store::schema::{deployment, inbox, notifications, recipients};
 use crate::store::types::At;
-use crate::store::{Counts, Entry, Pending, Roll, StoreError};
+use crate::store::{Counts, Entry, Pending, StoreError};
 
 /// Entries that are done and are passed over in each list; with more of them, the list is begun later.
 const PASSED_OVER: i64 = 64;
@@ -83,11 +83,6 @@ pub async fn counts(connection: &mut Connection) -> Result<Counts, StoreError> {
         .get_result(connection)
         .await?;
     Ok(Counts { notifications: super::total(connection).await?, pending })
-}
-
-/// See [`crate::store::Store::roll`].
-pub async fn roll(connection: &mut Connection, lease: i64) -> Result<Roll, StoreError> {
-    super::roll(connection, lease).await
 }
 
 /// See [`crate::store::Store::last_positions`].

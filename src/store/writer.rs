@@ -53,7 +53,7 @@ pub enum Write {
     Leave(String),
     /// Nothing: its completion runs after those of all earlier writes.
     Barrier,
-    /// Nothing that stays: shows whether a commit goes well again.
+    /// Changes nothing, and yet writes a row: shows whether a commit goes well again.
     Probe,
     /// Nothing more comes: the database is left as one would like to copy it.
     Last,
@@ -94,18 +94,6 @@ pub struct Presence {
     pub recipient: Recipient,
     /// Since when.
     pub connected_at: Timestamp,
-}
-
-impl Presence {
-    /// Nobody's, for [`Write::Probe`].
-    pub(super) fn probe() -> Self {
-        Self {
-            socket_id: "probe".to_owned(),
-            node: String::new(),
-            recipient: Recipient::nobody(),
-            connected_at: Timestamp::from_micros(0),
-        }
-    }
 }
 
 /// What came of a [`Write`].
@@ -178,13 +166,6 @@ impl Writer {
     /// Whether the last commit went well (true before the first one).
     pub fn is_well(&self) -> bool {
         self.well.load(Ordering::Acquire) && !self.jobs.is_closed()
-    }
-
-    /// Waits for the completion of `write`, and with it of all before.
-    pub async fn wait(&self, write: Write) {
-        let (tell, told) = tokio::sync::oneshot::channel();
-        self.submit(write, Box::new(move |_| _ = tell.send(())));
-        told.await.ok();
     }
 }
 

@@ -9,7 +9,7 @@ mod writing;
 use std::time::{Duration, Instant};
 
 use diesel::ConnectionError;
-use diesel::result::{DatabaseErrorKind, Error as Fault};
+use diesel::result::Error as Fault;
 use diesel_async::pooled_connection::deadpool::{Object, Pool as Deadpool};
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, PoolableConnection as _, RecyclingMethod,
@@ -18,7 +18,7 @@ use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use futures_util::FutureExt as _;
 
 use super::writer::{Inlet, Job, Writer, queue};
-use super::{Roll, StoreError, Write, Written};
+use super::{Roll, StoreError, Write, Written, is_of_one_write};
 use crate::telemetry::{Metrics, vital};
 
 pub use connect::Target;
@@ -34,8 +34,9 @@ mod queries_body;
 /// The query bodies, for this database.
 pub mod queries {
     pub use super::queries_body::{
-        after, counts, deployment_name, last_notification, last_positions, pending, ping, roll,
+        after, counts, deployment_name, last_notification, last_positions, pending, ping,
     };
+    pub use super::roll;
 }
 
 /// A batch is given up when the server has been away for this long; its senders are then told.
@@ -57,7 +58,7 @@ async fn total(connection: &mut Connection) -> Result<i64, StoreError> {
 }
 
 /// Who is connected to nodes that are alive.
-async fn roll(connection: &mut Connection, lease: i64) -> Result<Roll, StoreError> {
+pub async fn roll(connection: &mut Connection, lease: i64) -> Result<Roll, StoreError> {
     let all = "WITH alive AS (SELECT name, senders FROM nodes \
             WHERE seen_at >= now() - make_interval(secs => $1)), \
         here AS (SELECT tenant, user_id FROM connections JOIN alive ON name = node) \
@@ -265,18 +266,5 @@ impl Committer {
             return outcome.map_err(Failure::Refused);
         }
         outcome.map_err(|fault| Failure::Away(fault.into()))
-    }
-}
-
-/// Whether one write of a batch is at fault: then the others may do.
-fn is_of_one_write(fault: &Fault) -> bool {
-    use DatabaseErrorKind as Kind;
-    match fault {
-        Fault::DatabaseError(kind, _) => matches!(
-            kind,
-            Kind::UniqueViolation | Kind::NotNullViolation | Kind::CheckViolation | Kind::ForeignKeyViolation
-        ),
-        Fault::SerializationError(_) | Fault::NotFound => true,
-        _ => false,
     }
 }

@@ -15,7 +15,7 @@ use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use futures_util::FutureExt as _;
 
 use super::writer::{Inlet, Job, Writer, queue};
-use super::{Roll, StoreError, Write, Written};
+use super::{Roll, StoreError, Write, Written, is_of_one_write};
 use crate::store::schema::connections;
 use crate::telemetry::Metrics;
 
@@ -30,8 +30,9 @@ mod queries_body;
 /// The query bodies, for this database.
 pub mod queries {
     pub use super::queries_body::{
-        after, counts, deployment_name, last_notification, last_positions, pending, ping, roll,
+        after, counts, deployment_name, last_notification, last_positions, pending, ping,
     };
+    pub use super::roll;
 }
 
 use ReadConnection as Connection;
@@ -65,11 +66,10 @@ async fn total(connection: &mut Connection) -> Result<i64, StoreError> {
     queries_body::last_notification(connection).await
 }
 
-/// Who is connected: one process has this file, so all rows are its own.
-async fn roll(connection: &mut Connection, _: i64) -> Result<Roll, StoreError> {
+/// How many connections are written down. Who they are, the one process that has this file knows itself.
+pub async fn roll(connection: &mut Connection, _: i64) -> Result<Roll, StoreError> {
     let all = "SELECT (SELECT count(*) FROM connections) AS connections, \
-        (SELECT count(*) FROM (SELECT DISTINCT tenant, user_id FROM connections)) AS people, \
-        (SELECT coalesce(sum(senders), 0) FROM nodes) AS senders";
+        0 AS people, 0 AS senders";
     Ok(diesel_async::RunQueryDsl::get_result(diesel::sql_query(all), connection).await?)
 }
 
@@ -210,18 +210,5 @@ fn commit(
                 })
                 .collect()
         }
-    }
-}
-
-/// Whether one write of a batch is at fault, rather than the disk or a lock: then the others may do.
-fn is_of_one_write(fault: &diesel::result::Error) -> bool {
-    use diesel::result::DatabaseErrorKind as Kind;
-    match fault {
-        diesel::result::Error::DatabaseError(kind, _) => matches!(
-            kind,
-            Kind::UniqueViolation | Kind::NotNullViolation | Kind::CheckViolation | Kind::ForeignKeyViolation
-        ),
-        diesel::result::Error::SerializationError(_) | diesel::result::Error::NotFound => true,
-        _ => false,
     }
 }
