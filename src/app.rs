@@ -19,8 +19,8 @@ use crate::listen::{Listener, Proxies, Servant};
 use crate::realtime::Hub;
 use crate::realtime::backplane::{self, Alone, Redis};
 use crate::secrets;
-use crate::service::{Inbox, Notify, Roster, Session, StatsService};
-use crate::store::Store;
+use crate::service::{Inbox, Notify, Presences, Roster, Session, StatsService, Worker};
+use crate::store::{DatabaseUrl, Store};
 use crate::telemetry::{Metrics, vital};
 
 /// Descriptors kept for the database, the listener and requests without a socket.
@@ -36,6 +36,8 @@ pub struct App {
     pub hub: Arc<Hub>,
     /// The database.
     pub store: Arc<Store>,
+    /// Who is connected, as the database knows it.
+    pub presences: Arc<Presences>,
     /// Who may come in.
     pub admission: Arc<Admission>,
     /// Whether new work is taken.
@@ -87,20 +89,30 @@ impl App {
         let limit = config.booking.pending_limit;
         let inbox =
             Arc::new(Inbox::new(store.clone(), hub.clone(), catch_up, clock.clone(), metrics.clone(), limit));
+        let presences = Presences::new(store.clone(), node.clone());
+        vital("presences", presences.clone().run());
         let session = Session::new(
             hub.clone(),
-            store.clone(),
+            presences.clone(),
             keyring,
             clock.clone(),
             metrics.clone(),
-            node.clone(),
             config.limits.sockets_per_user,
         );
         if let Some(missed) = missed {
-            let roster =
-                Roster::new(hub.clone(), store.clone(), session.clone(), clock.clone(), node.clone());
+            let roster = Roster::new(
+                hub.clone(),
+                store.clone(),
+                session.clone(),
+                presences.clone(),
+                clock.clone(),
+                node.clone(),
+            );
             roster.sign().await?;
             until(&stop, roster.run());
+            if config.worker.enabled {
+                until(&stop, Worker::new(store.clone()).run());
+            }
             vital("catch-up", catch_up::run(missed, hub.clone(), store.clone(), live));
         }
 
@@ -130,7 +142,7 @@ impl App {
         );
 
         let readiness = Readiness::default();
-        let stats = Arc::new(StatsService::new(hub.clone(), store.clone(), clock.clone()));
+        let stats = Arc::new(StatsService::new(hub.clone(), store.clone(), presences.clone(), clock.clone()));
         let development = config.server.environment == Environment::Development;
         let state = http::State {
             stats,
@@ -159,7 +171,24 @@ impl App {
         vital("confirmations", confirmations.run(hub.clone(), store.clone(), clock));
         vital("listener", listener.run(servant));
         readiness.set(true);
-        Ok(Arc::new(Self { hub, store, admission, readiness, stop, tasks, address, node }))
+        Ok(Arc::new(Self { hub, store, presences, admission, readiness, stop, tasks, address, node }))
+    }
+}
+
+impl App {
+    /// What `carillon worker` runs.
+    ///
+    /// # Errors
+    /// When the database cannot be opened, or is a file of one process.
+    pub async fn worker(config: &Config) -> anyhow::Result<Worker> {
+        let shared = matches!(config.database.url.parse()?, DatabaseUrl::Postgres(_));
+        anyhow::ensure!(
+            shared,
+            "`carillon worker` works beside servers that share a PostgreSQL; with an SQLite file the server does \
+             everything itself. Set DATABASE_URL=postgres://…, or start `carillon serve` alone"
+        );
+        let store = Store::open(&config.database, Arc::new(Metrics::new())).await?;
+        Ok(Worker::new(Arc::new(store)))
     }
 }
 

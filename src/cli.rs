@@ -48,7 +48,13 @@ struct Given {
 #[derive(Subcommand)]
 enum Command {
     /// Start the server (this is what happens without a command, too)
-    Serve,
+    Serve {
+        /// Leave the work that belongs to no connection to `carillon worker`
+        #[arg(long)]
+        no_worker: bool,
+    },
+    /// Do the work that belongs to no connection, beside servers that share a PostgreSQL
+    Worker,
     /// Mint a JSON Web Token for a user or a service
     Token(Token),
     /// Print every setting, with where it came from
@@ -91,8 +97,9 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     // Redis over TLS asks for the process's own choice.
     rustls::crypto::ring::default_provider().install_default().ok();
-    let outcome = loaded(cli.given).and_then(|loaded| match cli.command {
-        None | Some(Command::Serve) => serve(loaded),
+    let outcome = loaded(cli.given, cli.command.as_ref()).and_then(|loaded| match cli.command {
+        None | Some(Command::Serve { .. }) => serve(loaded),
+        Some(Command::Worker) => work(&loaded.config),
         Some(Command::Token(token)) => mint(loaded, token),
         Some(Command::Config) => print(&loaded),
         Some(Command::Migrate { to }) => migrate(&loaded.config, to.as_deref()),
@@ -107,8 +114,11 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn loaded(given: Given) -> anyhow::Result<Loaded> {
+fn loaded(given: Given, command: Option<&Command>) -> anyhow::Result<Loaded> {
     let mut flags: Flags = Vec::new();
+    if let Some(Command::Serve { no_worker: true }) = command {
+        flags.push(("--no-worker", "worker.enabled".to_owned(), "false".to_owned()));
+    }
     for pair in given.set {
         let (key, value) =
             pair.split_once('=').with_context(|| format!("--set takes section.key=value, not `{pair}`"))?;
@@ -174,6 +184,20 @@ fn serve(loaded: Loaded) -> anyhow::Result<()> {
             Ok(())
         })
         .inspect(|()| runtime.shutdown_timeout(Duration::from_millis(500)))
+}
+
+fn work(config: &Config) -> anyhow::Result<()> {
+    let in_development = config.server.environment == Environment::Development;
+    telemetry::start_logging(&config.log, in_development)?;
+    runtime(1)?.block_on(async {
+        let worker = App::worker(config).await?;
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), "working");
+        tokio::select! {
+            signal = lifecycle::told_to_stop() => tracing::info!(signal = signal?, "stopped"),
+            () = worker.run() => {}
+        }
+        Ok(())
+    })
 }
 
 fn mint(loaded: Loaded, token: Token) -> anyhow::Result<()> {

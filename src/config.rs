@@ -111,6 +111,20 @@ impl Server {
     }
 }
 
+/// Settings of `[worker]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkerSettings {
+    /// Whether this server does the work that belongs to no connection.
+    pub enabled: bool,
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
 /// Settings of `[metrics]`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -138,6 +152,8 @@ pub struct Config {
     pub booking: gateway::BookingSettings,
     /// Limits.
     pub limits: gateway::Limits,
+    /// Work that belongs to no connection.
+    pub worker: WorkerSettings,
     /// Logs.
     pub log: telemetry::Settings,
     /// Metrics.

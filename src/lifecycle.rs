@@ -74,6 +74,7 @@ pub async fn stop(app: Arc<App>, limit: Duration, delay: Duration) {
     app.tasks.close();
     tokio::time::timeout(left(deadline) / 2, app.tasks.wait()).await.ok();
     // Those who left are noted as gone.
+    tokio::time::timeout(left(deadline), app.presences.write()).await.ok();
     if app.store.is_shared() {
         app.store.submit(Write::Leave(app.node.clone()), Box::new(|_| ()));
     }

@@ -110,6 +110,7 @@ impl Live {
                 let notification = backplane::notification(id, &kind, &message, data, created_at);
                 self.hand_out(recipient, &notification, row, position, Source::Live);
             }
+            Ok(Message::Missed) => self.catch_up.behind(recipient),
             Ok(Message::Event { event, payload }) => self.hub.tell_here(recipient, &event, payload),
             Err(fault) => {
                 tracing::warn!(%fault, "another node's message cannot be read; the database has what it was about");

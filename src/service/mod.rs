@@ -2,18 +2,22 @@
 
 mod inbox;
 mod notify;
+mod presence;
 mod roster;
 mod session;
 mod stats;
+mod worker;
 
 use crate::access::TokenError;
 use crate::store::StoreError;
 
 pub use inbox::{Inbox, Listing};
 pub use notify::{Answer, Notify, Reached, Receipt};
+pub use presence::Presences;
 pub use roster::{LEASE_SECONDS, Roster};
 pub use session::Session;
 pub use stats::{Health, Online, Stats, StatsService};
+pub use worker::Worker;
 
 /// Why something was not done. `Display` is what a caller may read; sources stay inside.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Session;
+use super::{Presences, Session};
 use crate::domain::Clock;
 use crate::realtime::Hub;
 use crate::store::{Beat, Store, StoreError, Write, Written};
@@ -20,6 +20,7 @@ pub struct Roster {
     hub: Arc<Hub>,
     store: Arc<Store>,
     session: Arc<Session>,
+    presences: Arc<Presences>,
     clock: Arc<dyn Clock>,
     node: String,
 }
@@ -30,10 +31,11 @@ impl Roster {
         hub: Arc<Hub>,
         store: Arc<Store>,
         session: Arc<Session>,
+        presences: Arc<Presences>,
         clock: Arc<dyn Clock>,
         node: String,
     ) -> Self {
-        Self { hub, store, session, clock, node }
+        Self { hub, store, session, presences, clock, node }
     }
 
     /// Gives one sign of life. If the node was taken for dead meanwhile (it may have been stopped), its
@@ -42,10 +44,9 @@ impl Roster {
     /// # Errors
     /// When the database does not take it.
     pub async fn sign(&self) -> Result<(), StoreError> {
-        let beat = Beat { node: self.node.clone(), senders: self.senders(), lease: LEASE_SECONDS };
+        let beat = Beat { node: self.node.clone(), senders: self.senders() };
         if let Written::Beat { known: false } = self.store.write(Write::Beat(beat)).await? {
-            let here = self.hub.everybody();
-            here.iter().for_each(|connection| self.session.note(connection));
+            self.hub.everybody().iter().for_each(|connection| self.presences.came(connection));
         }
         Ok(())
     }

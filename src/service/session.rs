@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 use tokio::sync::Notify;
 
-use super::Error;
+use super::{Error, Presences};
 use crate::access::{self, Keyring, Principal, Throttle, TokenError};
 use crate::domain::{Clock, Recipient, Timestamp, UserId};
 use crate::realtime::{Connection, ConnectionId, Hub};
-use crate::store::{Presence, Store, Write};
 use crate::telemetry::{Metrics, Refusal};
 
 /// How often expiry is looked at.
@@ -21,12 +20,11 @@ const TICK: Duration = Duration::from_millis(500);
 /// Who is connected, and by what right.
 pub struct Session {
     hub: Arc<Hub>,
-    store: Arc<Store>,
+    presences: Arc<Presences>,
     keyring: Arc<Keyring>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     throttle: Throttle,
-    node: String,
     sockets_per_user: usize,
     /// Told when back ends come or go.
     changed: Arc<Notify>,
@@ -38,21 +36,19 @@ impl Session {
     /// Sessions of this `node`; a person may have `sockets_per_user` connections.
     pub fn new(
         hub: Arc<Hub>,
-        store: Arc<Store>,
+        presences: Arc<Presences>,
         keyring: Arc<Keyring>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
-        node: String,
         sockets_per_user: usize,
     ) -> Arc<Self> {
         let session = Arc::new(Self {
             hub,
-            store,
+            presences,
             keyring,
             clock,
             metrics,
             throttle: Throttle::default(),
-            node,
             sockets_per_user,
             changed: Arc::default(),
             expiries: Mutex::default(),
@@ -115,25 +111,13 @@ impl Session {
         if !is_new {
             return Ok(recipient);
         }
-        self.note(connection);
+        self.presences.came(connection);
         // It may have left while it joined; then nobody else would remove the row.
         if !self.hub.is_here(connection.id) {
-            self.forget(connection);
+            self.presences.left(connection);
         }
         tracing::info!(user.id = %claimed, socket.id = %connection.socket_id, "Facilitator connected");
         Ok(recipient)
-    }
-
-    /// Writes down whose connection this is, if it is somebody's.
-    pub fn note(&self, connection: &Connection) {
-        let Some(recipient) = connection.identity(|who| who.recipient.clone()) else { return };
-        let presence = Presence {
-            socket_id: connection.socket_id.to_string(),
-            node: self.node.clone(),
-            recipient,
-            connected_at: connection.since,
-        };
-        self.store.submit(Write::Connected(presence), Box::new(|_| ()));
     }
 
     /// Prolongs what `connection` has proved, by a newer token of the same person or a sender.
@@ -223,13 +207,9 @@ impl Session {
         self.changed.notify_one();
         self.expires(connection, None);
         if let Some(recipient) = connection.identity(|who| who.recipient.take()) {
-            self.forget(connection);
+            self.presences.left(connection);
             tracing::info!(user.id = %recipient.user, socket.id = %connection.socket_id, "Facilitator disconnected");
         }
-    }
-
-    fn forget(&self, connection: &Connection) {
-        self.store.submit(Write::Gone(connection.socket_id.to_string()), Box::new(|_| ()));
     }
 
     /// Ends what has expired, for as long as it is polled; `tell` informs the client.
@@ -250,7 +230,7 @@ impl Session {
                 let was_here = connection.identity(|who| who.recipient.is_some());
                 self.hub.demote(&connection);
                 if was_here {
-                    self.forget(&connection);
+                    self.presences.left(&connection);
                 }
                 tracing::info!(socket.id = %connection.socket_id, "The token of a live socket expired");
             }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 
+use super::Presences;
 use crate::domain::{Clock, Timestamp};
 use crate::realtime::backplane::Line;
 use crate::realtime::{Census, Hub};
@@ -62,14 +63,15 @@ struct Counted {
 pub struct StatsService {
     hub: Arc<Hub>,
     store: Arc<Store>,
+    presences: Arc<Presences>,
     clock: Arc<dyn Clock>,
     counted: Mutex<Option<Counted>>,
 }
 
 impl StatsService {
     /// Counts what is in `hub` and `store`.
-    pub fn new(hub: Arc<Hub>, store: Arc<Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { hub, store, clock, counted: Mutex::new(None) }
+    pub fn new(hub: Arc<Hub>, store: Arc<Store>, presences: Arc<Presences>, clock: Arc<dyn Clock>) -> Self {
+        Self { hub, store, presences, clock, counted: Mutex::new(None) }
     }
 
     /// Everything `/stats` tells. A count that took long is used again for ten times as long.
@@ -93,8 +95,7 @@ impl StatsService {
 
     /// Who is connected: this node alone knows that on SQLite, the database where nodes share one.
     async fn online(&self) -> Result<Online, StoreError> {
-        // What this node knows is on its way to the database.
-        self.store.drain().await;
+        self.presences.write().await?;
         let roll = self.store.roll(super::LEASE_SECONDS).await?;
         let here = Online { sessions: roll.connections, ..self.here() };
         if !self.store.is_shared() {

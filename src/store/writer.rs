@@ -43,12 +43,17 @@ pub enum Write {
         /// The last place of which that is known.
         upto: Position,
     },
-    /// Somebody is connected.
-    Connected(Presence),
-    /// The socket of this id is connected no longer.
-    Gone(String),
-    /// The node is alive; others that have not been for too long are forgotten, with their connections.
+    /// These sockets are connected, and those are no longer.
+    Presence {
+        /// Those that came.
+        came: Vec<Presence>,
+        /// The ids of those that left.
+        gone: Vec<String>,
+    },
+    /// The node is alive.
     Beat(Beat),
+    /// Nodes that gave no sign of life for so many seconds are forgotten, with their connections.
+    Reap(i64),
     /// The node of this name stops; nobody is connected to it any more.
     Leave(String),
     /// Nothing: its completion runs after those of all earlier writes.
@@ -79,8 +84,6 @@ pub struct Beat {
     pub node: String,
     /// How many back ends it serves.
     pub senders: usize,
-    /// Nodes that gave no sign for this many seconds count as dead.
-    pub lease: i64,
 }
 
 /// One live connection of an authenticated person.

@@ -13,6 +13,7 @@ mod a_malformed_event_harms_nobody;
 mod a_resend_is_answered_as_before;
 mod a_slow_reader_stalls_nobody;
 mod a_token_ends_while_its_socket_lives;
+mod a_worker_clears_up;
 mod bookings_survive_sigkill;
 mod bursts_arrive_whole;
 mod deployments_share_a_redis;

@@ -2,7 +2,7 @@
 //! comes twice, and all is well by itself afterwards.
 
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -64,21 +64,45 @@ fn a_node_that_loses_redis_hears_by_other_ways() {
     }
 }
 
-/// A server, and the line by which it has Redis.
-fn behind_a_line() -> Option<(Server, Proxy)> {
+/// What was booked at a node without Redis is told as soon as it has Redis again: nobody waits for a sweep.
+#[test]
+fn what_could_not_be_told_is_told_on_return() {
+    const SWEEP: Duration = Duration::from_secs(10);
+    let Some((far, proxy, shared)) = behind_a_line() else { return };
+    let near = Server::on(&shared.with_redis(&Redis::shared().url()).into(), &[]);
+    near.wait_for_health("healthy");
+    let page = Clients::of(&near).facilitator(2);
+    let backend = Clients::of(&far).backend();
+    let mut waited = Duration::ZERO;
+    for number in 1..=4 {
+        proxy.refuse();
+        proxy.reset();
+        far.wait_for_health("degraded");
+        backend.call("booking_notification", booking(number, 2));
+        proxy.heal();
+        far.wait_for_health("healthy");
+        let healed = Instant::now();
+        assert_eq!(page.hear("new_booking_notification")["booking_id"], number);
+        waited += healed.elapsed();
+    }
+    assert!(waited < SWEEP, "four times, together {waited:?}");
+}
+
+/// A server, the line by which it has Redis, and what it shares.
+fn behind_a_line() -> Option<(Server, Proxy, Shared)> {
     if !on_postgres() {
         return None;
     }
     let proxy = Proxy::to(Upstream::Unix(Redis::shared().socket()));
     let shared = Shared::fresh().with_redis(&format!("redis://{}", proxy.address));
-    let server = Server::on(&shared.into(), &[]);
+    let server = Server::on(&shared.clone().into(), &[]);
     server.wait_for_health("healthy");
-    Some((server, proxy))
+    Some((server, proxy, shared))
 }
 
 #[test]
 fn receipts_keep_their_order_when_redis_is_slow() {
-    let Some((server, proxy)) = behind_a_line() else { return };
+    let Some((server, proxy, _)) = behind_a_line() else { return };
     let backend = Clients::of(&server).backend();
     backend.call("booking_notification", booking(1, 3));
     proxy.delay(Duration::from_millis(300));
@@ -92,7 +116,7 @@ fn receipts_keep_their_order_when_redis_is_slow() {
 /// What is called delivered was handed to a socket at that time: also to somebody who has only just come.
 #[test]
 fn delivered_means_delivered_when_redis_is_slow() {
-    let Some((server, proxy)) = behind_a_line() else { return };
+    let Some((server, proxy, _)) = behind_a_line() else { return };
     let clients = Clients::of(&server);
     let backend = clients.backend();
     proxy.delay(Duration::from_millis(300));

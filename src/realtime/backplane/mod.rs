@@ -47,6 +47,8 @@ pub enum Message<'a> {
         #[serde(borrow)]
         payload: &'a RawValue,
     },
+    /// Something was stored while nobody could be told.
+    Missed,
 }
 
 impl Message<'_> {

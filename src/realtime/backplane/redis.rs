@@ -5,18 +5,18 @@
 //! so that it is known whether this node itself was among those that heard. While Redis is away, orders are
 //! answered without it; the task connects again by itself, subscribes to every room, and says so.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use redis::{PushInfo, PushKind, RedisError, RedisResult, Value};
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
 use super::link::{Link, Server};
-use super::{Backplane, Heard, Joined, Line, Told};
+use super::{Backplane, Heard, Joined, Line, Message, Told};
 use crate::domain::{Recipient, Secret, Tenant, UserId};
 use crate::telemetry::{Metrics, vital};
 
@@ -26,6 +26,9 @@ const TOGETHER: usize = 512;
 const PING: Duration = Duration::from_secs(1);
 /// Between two attempts to connect, at first and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// Rooms that are remembered for when Redis returns; with more of them, other nodes find everything by their
+/// own sweeps.
+const REMEMBERED: usize = 100_000;
 /// Between tenant and user in a channel's name; neither can contain it.
 const BETWEEN: char = '\u{1f}';
 
@@ -77,7 +80,7 @@ impl Redis {
         changed: impl Fn() + Send + Sync + 'static,
         metrics: Arc<Metrics>,
     ) -> Result<Self, RedisError> {
-        let server = Server::new(settings)?;
+        let server = Arc::new(Server::new(settings)?);
         let (orders, waiting) = mpsc::unbounded_channel();
         let line = Arc::new(AtomicU8::new(Line::Degraded as u8));
         let worker = Worker {
@@ -86,6 +89,7 @@ impl Redis {
             node: node.as_bytes().into(),
             orders: waiting,
             rooms: HashMap::new(),
+            unheard: HashSet::new(),
             heard: Arc::new(heard),
             changed: Box::new(changed),
             line: line.clone(),
@@ -115,11 +119,7 @@ impl Backplane for Redis {
     }
 
     fn publish(&self, room: &Recipient, message: Vec<u8>, told: Told) {
-        let mut text = Vec::with_capacity(self.node.len() + 1 + message.len());
-        text.extend_from_slice(&self.node);
-        text.push(b'\n');
-        text.extend_from_slice(&message);
-        self.order(Order::Publish(room.clone(), text, told));
+        self.order(Order::Publish(room.clone(), signed(&self.node, &message), told));
     }
 
     fn line(&self) -> Line {
@@ -132,12 +132,14 @@ impl Backplane for Redis {
 
 /// The task behind [`Redis`].
 struct Worker {
-    server: Server,
+    server: Arc<Server>,
     prefix: String,
     node: Box<[u8]>,
     orders: mpsc::UnboundedReceiver<Order>,
     /// The rooms of this node, and their channels.
     rooms: HashMap<Recipient, String>,
+    /// Rooms for which there was something while Redis was away.
+    unheard: HashSet<Recipient>,
     heard: Arc<Heard>,
     changed: Box<dyn Fn() + Send + Sync>,
     line: Arc<AtomicU8>,
@@ -150,13 +152,13 @@ impl Worker {
         let mut was_up = true;
         while !self.orders.is_closed() {
             match self.connected().await {
-                Ok(mut link) => {
+                Ok((mut link, mut lost)) => {
                     tracing::info!(rooms = self.rooms.len(), "Redis is connected");
                     self.line.store(Line::Connected as u8, Ordering::Release);
                     self.metrics.backplane_up.set(1);
                     (self.changed)();
                     (pause, was_up) = (PAUSES.0, true);
-                    let Err(fault) = self.serve(&mut link).await else { return };
+                    let Err(fault) = self.serve(&mut link, &mut lost).await else { return };
                     self.line.store(Line::Degraded as u8, Ordering::Release);
                     self.metrics.backplane_up.set(0);
                     (self.changed)();
@@ -173,26 +175,46 @@ impl Worker {
         }
     }
 
-    /// A new connection that hears every room of this node.
-    async fn connected(&mut self) -> RedisResult<Link> {
+    /// A new connection that hears every room of this node, and what ends when it does.
+    async fn connected(&mut self) -> RedisResult<(Link, oneshot::Receiver<()>)> {
         let (pushes, pushed) = mpsc::unbounded_channel();
-        let connecting = self.server.connect(pushes);
+        let server = self.server.clone();
+        let connecting = server.connect(pushes);
         let mut link = {
             let mut connecting = std::pin::pin!(connecting);
             loop {
                 tokio::select! {
                     link = &mut connecting => break link?,
                     order = self.orders.recv() => match order {
-                        Some(order) => without(&mut self.rooms, &self.prefix, order),
+                        Some(order) => self.without(order),
                         None => break connecting.await?,
                     }
                 }
             }
         };
-        vital("redis listener", listen(pushed, self.prefix.clone(), self.node.clone(), self.heard.clone()));
+        let (alive, lost) = oneshot::channel();
+        let listening = listen(pushed, self.prefix.clone(), self.node.clone(), self.heard.clone());
+        vital("redis listener", async move {
+            listening.await;
+            drop(alive);
+        });
         let channels: Vec<String> = self.rooms.values().cloned().collect();
         link.subscribe(&channels).await?;
-        Ok(link)
+        self.tell_of_unheard(&mut link).await?;
+        Ok((link, lost))
+    }
+
+    /// Lets other nodes look for what this one stored while Redis was away.
+    async fn tell_of_unheard(&mut self, link: &mut Link) -> RedisResult<()> {
+        let text = signed(&self.node, &Message::Missed.encode());
+        let unheard: Vec<Recipient> = self.unheard.iter().cloned().collect();
+        for rooms in unheard.chunks(TOGETHER) {
+            let messages: Vec<_> =
+                rooms.iter().map(|room| (channel(&self.prefix, room), text.as_slice())).collect();
+            link.publish(&messages).await?;
+            self.unheard.retain(|room| !rooms.contains(room));
+        }
+        Ok(())
     }
 
     /// Answers orders without Redis for a while.
@@ -203,15 +225,38 @@ impl Worker {
             tokio::select! {
                 () = &mut sleep => return,
                 order = self.orders.recv() => match order {
-                    Some(order) => without(&mut self.rooms, &self.prefix, order),
+                    Some(order) => self.without(order),
                     None => return,
                 }
             }
         }
     }
 
+    /// Carries out an order as far as that goes while Redis is away.
+    fn without(&mut self, order: Order) {
+        match order {
+            Order::Join(room, joined) => {
+                let channel = channel(&self.prefix, &room);
+                self.rooms.insert(room, channel);
+                joined();
+            }
+            Order::Leave(room) => drop(self.rooms.remove(&room)),
+            Order::Publish(room, _, told) => {
+                self.not_heard(room);
+                told(None);
+            }
+            Order::After(done) => done(),
+        }
+    }
+
+    fn not_heard(&mut self, room: Recipient) {
+        if self.unheard.len() < REMEMBERED {
+            self.unheard.insert(room);
+        }
+    }
+
     /// Carries out orders until the line breaks, or nobody orders any more.
-    async fn serve(&mut self, link: &mut Link) -> RedisResult<()> {
+    async fn serve(&mut self, link: &mut Link, lost: &mut oneshot::Receiver<()>) -> RedisResult<()> {
         let mut pings = tokio::time::interval(PING);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::with_capacity(TOGETHER);
@@ -224,12 +269,15 @@ impl Worker {
                     let mut orders = std::mem::take(&mut batch).into_iter().peekable();
                     while orders.peek().is_some() {
                         if let Err(fault) = self.some(link, &mut orders).await {
-                            orders.for_each(|order| without(&mut self.rooms, &self.prefix, order));
+                            orders.for_each(|order| self.without(order));
                             return Err(fault);
                         }
                     }
                 }
                 _ = pings.tick() => link.ping().await?,
+                _ = &mut *lost => {
+                    return Err(RedisError::from((redis::ErrorKind::Io, "the connection has ended")));
+                }
             }
         }
     }
@@ -290,7 +338,11 @@ impl Worker {
                     continue;
                 };
                 let ourselves = usize::from(self.rooms.contains_key(&room));
-                told(counts.next().map(|count| count.saturating_sub(ourselves)));
+                let others = counts.next().map(|count| count.saturating_sub(ourselves));
+                if others.is_none() {
+                    self.not_heard(room);
+                }
+                told(others);
             }
             outcome = heard.map(drop);
         }
@@ -298,18 +350,9 @@ impl Worker {
     }
 }
 
-/// Carries out an order as far as that goes while Redis is away.
-fn without(rooms: &mut HashMap<Recipient, String>, prefix: &str, order: Order) {
-    match order {
-        Order::Join(room, joined) => {
-            let channel = channel(prefix, &room);
-            rooms.insert(room, channel);
-            joined();
-        }
-        Order::Leave(room) => drop(rooms.remove(&room)),
-        Order::Publish(_, _, told) => told(None),
-        Order::After(done) => done(),
-    }
+/// What `node` publishes begins with its name.
+fn signed(node: &[u8], message: &[u8]) -> Vec<u8> {
+    [node, b"\n", message].concat()
 }
 
 fn channel(prefix: &str, room: &Recipient) -> String {
@@ -322,7 +365,8 @@ fn room(prefix: &str, channel: &[u8]) -> Option<Recipient> {
     Some(Recipient { tenant: Tenant::new(tenant).ok()?, user: UserId::new(user).ok()? })
 }
 
-/// Hands on what other nodes publish, until the connection ends.
+/// Hands on what other nodes publish, until the connection ends; of a cluster, any of its connections: what
+/// was published before the client has subscribed anew is lost.
 async fn listen(
     mut pushed: mpsc::UnboundedReceiver<PushInfo>,
     prefix: String,
@@ -330,6 +374,9 @@ async fn listen(
     heard: Arc<Heard>,
 ) {
     while let Some(push) = pushed.recv().await {
+        if push.kind == PushKind::Disconnection {
+            return;
+        }
         if !matches!(push.kind, PushKind::Message | PushKind::SMessage) {
             continue;
         }

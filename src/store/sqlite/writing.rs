@@ -19,14 +19,15 @@ use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Connection;
 
-use crate::domain::{NewNotification, NotificationId, Recipient};
-use crate::store::Sent;
-use crate::store::schema::{inbox, notifications, recipients};
+use crate::domain::{NewNotification, NotificationId, Position, Recipient};
+use crate::store::schema::{connections, inbox, notifications, recipients};
 use crate::store::types::{At, Instant, UuidColumn};
+use crate::store::{Presence, Sent};
 
 #[path = "../commit.rs"]
 mod commit;
 pub use commit::apply;
+use commit::{Earlier, Seen};
 
 diesel::table! {
     /// Where AUTOINCREMENT remembers the highest number it ever gave.
@@ -193,4 +194,80 @@ fn place(
         .select((inbox::recipient_id, inbox::position))
         .get_result(connection)
         .optional()
+}
+
+/// What was accepted before under the keys of `news`.
+fn earlier(connection: &mut Connection, news: &[&NewNotification]) -> QueryResult<Vec<Option<Earlier>>> {
+    let one = |new: &&NewNotification| {
+        type Columns = (i64, UuidColumn, Option<Vec<u8>>, At);
+        let Some(same) = &new.idempotency else { return Ok(None) };
+        let found: Option<Columns> = notifications::table
+            .filter(notifications::idempotency_key.eq(same.key.as_slice()))
+            .select((
+                notifications::id,
+                notifications::uuid,
+                notifications::request_digest,
+                notifications::created_at,
+            ))
+            .get_result(connection)
+            .optional()?;
+        let Some((id, UuidColumn(uuid), request, At(created_at))) = found else { return Ok(None) };
+        let id = NotificationId(id);
+        let place = place(connection, &new.recipient, id)?;
+        let mut delivered_at = None;
+        if let Some(place) = place {
+            let (sent_at, confirmed_at) = inbox::table
+                .find(place)
+                .select((inbox::sent_at, inbox::confirmed_at))
+                .get_result::<(Option<At>, Option<At>)>(connection)?;
+            delivered_at = sent_at.or(confirmed_at).map(|at| at.0);
+        }
+        Ok(Some(Earlier { id, uuid, request, created_at, place, delivered_at }))
+    };
+    news.iter().map(one).collect()
+}
+
+/// Marks read; `false` for each that its recipient does not have.
+fn mark_read(connection: &mut Connection, seen: &[Seen<'_>]) -> QueryResult<Vec<bool>> {
+    let one = |seen: &Seen<'_>| {
+        let Some(place) = place(connection, seen.recipient, seen.notification)? else { return Ok(false) };
+        let unconfirmed = inbox::table.find(place).filter(inbox::confirmed_at.is_null());
+        diesel::update(unconfirmed)
+            .set((inbox::confirmed_at.eq(At(seen.at)), inbox::confirmed_by.eq("read")))
+            .execute(connection)?;
+        let unread = inbox::table.find(place).filter(inbox::read_at.is_null());
+        diesel::update(unread).set(inbox::read_at.eq(At(seen.at))).execute(connection)?;
+        Ok(true)
+    };
+    seen.iter().map(one).collect()
+}
+
+/// Nothing of these recipients (rows) is pending up to these places.
+fn settle(connection: &mut Connection, settled: &[(i64, Position)]) -> QueryResult<()> {
+    for (recipient, upto) in settled {
+        diesel::update(recipients::table.find(recipient))
+            .filter(recipients::pending_after.lt(upto))
+            .set(recipients::pending_after.eq(upto))
+            .execute(connection)?;
+    }
+    Ok(())
+}
+
+/// Notes who came, and who left.
+fn note_presence(connection: &mut Connection, came: &[Presence], gone: &[String]) -> QueryResult<()> {
+    for presence in came {
+        diesel::replace_into(connections::table)
+            .values((
+                connections::socket_id.eq(&presence.socket_id),
+                connections::node.eq(&presence.node),
+                connections::tenant.eq(presence.recipient.tenant.as_str()),
+                connections::user_id.eq(presence.recipient.user.as_str()),
+                connections::connected_at.eq(At(presence.connected_at)),
+            ))
+            .execute(connection)?;
+    }
+    for socket_id in gone {
+        diesel::delete(connections::table.find(socket_id)).execute(connection)?;
+    }
+    Ok(())
 }

@@ -27,6 +27,7 @@ pub use dice::Dice;
 pub use disk::SmallDisk;
 pub use ground::{Ground, Shared, on_postgres};
 pub use http::{Reply, get, get_with, post, try_get};
+pub use keeper::{Keeper, home_of};
 pub use patience::{PATIENCE, eventually};
 pub use postgres::{Database, Postgres};
 pub use proxy::{Proxy, Side, Upstream};

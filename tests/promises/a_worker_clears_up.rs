@@ -1,0 +1,48 @@
+//! What dead nodes leave behind is cleared away: by each server, or by `carillon worker`, if servers are told to leave
+//! it to that.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{Clients, Cluster, Keeper, Shared, eventually, home_of, on_postgres, run_command};
+
+/// How many rows of connections the database holds, whoever they belong to.
+fn rows(url: &str) -> String {
+    let counted = Command::new("psql")
+        .args([url, "--no-psqlrc", "--tuples-only", "--no-align"])
+        .args(["--command", "SELECT count(*) FROM connections"])
+        .output()
+        .expect("psql");
+    assert!(counted.status.success(), "{}", String::from_utf8_lossy(&counted.stderr));
+    String::from_utf8_lossy(&counted.stdout).trim().to_owned()
+}
+
+#[test]
+fn a_worker_does_what_servers_leave_to_it() {
+    if !on_postgres() {
+        return;
+    }
+    let shared = Shared::fresh();
+    let url = shared.database.url();
+    let mut cluster = Cluster::on(&shared.into(), 2, &[("worker.enabled", "false")]);
+    let _page = Clients::of(cluster.node(1)).facilitator(2);
+    cluster.node(0).wait_for_stat("facilitator_sessions", 1);
+    cluster.kill(1);
+    // Nobody counts it any more, and nobody has cleared it away.
+    cluster.node(0).wait_for_stat("facilitator_sessions", 0);
+    assert_eq!(rows(&url), "1");
+
+    let arguments = ["worker", "--set", "server.environment=production", "--database-url", &url];
+    let program = Path::new(env!("CARGO_BIN_EXE_carillon"));
+    let mut worker = Keeper::of(home_of(None), None, program, &arguments.map(str::to_owned), "TERM");
+    worker.start();
+    eventually("the dead node's connection is cleared away", || (rows(&url) == "0").then_some(()));
+}
+
+#[test]
+fn a_worker_for_a_file_is_refused() {
+    let refused = run_command(&["worker"], &[]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success(), "{said}");
+    assert!(said.contains("the server does everything itself"), "{said}");
+}
