@@ -41,7 +41,7 @@ struct Content {
     created_at: At,
 }
 
-#[derive(Queryable, Insertable, Debug)]
+#[derive(Clone, Queryable, Insertable, Debug)]
 #[diesel(table_name = recipients)]
 struct Person {
     id: i64,
@@ -129,6 +129,41 @@ macro_rules! page {
     };
 }
 
+/// A digest of everything on one side, and how much that is.
+macro_rules! summary {
+    ($connection:expr) => {{
+        let (mut digest, mut moved) = (Sha256::new(), Moved::default());
+        let mut after = 0;
+        loop {
+            let rows = page!($connection, contents, after)?;
+            let Some(last) = rows.last() else { break };
+            after = last.id;
+            moved.notifications += rows.len() as i64;
+            rows.iter().for_each(|row| digest.update(format!("{row:?}")));
+        }
+        let mut after = 0;
+        loop {
+            let people = page!($connection, people, after)?;
+            let Some(last) = people.last() else { break };
+            after = last.id;
+            moved.recipients += people.len() as i64;
+            for person in &people {
+                // On SQLite the last place is not counted.
+                digest.update(format!("{:?}", Person { last_position: 0, ..person.clone() }));
+                let mut position = 0;
+                loop {
+                    let rows = page!($connection, places, person.id, position)?;
+                    let Some(last) = rows.last() else { break };
+                    position = last.position;
+                    moved.entries += rows.len() as i64;
+                    rows.iter().for_each(|row| digest.update(format!("{row:?}")));
+                }
+            }
+        }
+        (digest.finalize(), moved)
+    }};
+}
+
 impl Moving<'_> {
     /// What is in the target already must have come from here.
     async fn check_origin(&mut self) -> Result<(), StoreError> {
@@ -195,60 +230,9 @@ impl Moving<'_> {
 
     /// Counts and digests of both sides.
     async fn compare(&mut self) -> Result<Moved, StoreError> {
-        let (mut here, mut there) = (Sha256::new(), Sha256::new());
-        let mut moved = Moved::default();
-        let (mut after, mut other) = (0, 0);
-        loop {
-            let rows = page!(self.source, contents, after)?;
-            let copies = page!(self.target, contents, other)?;
-            rows.iter().for_each(|row| here.update(format!("{row:?}")));
-            copies.iter().for_each(|row| there.update(format!("{row:?}")));
-            moved.notifications += copies.len() as i64;
-            (after, other) =
-                (rows.last().map_or(after, |row| row.id), copies.last().map_or(other, |row| row.id));
-            if rows.is_empty() && copies.is_empty() {
-                break;
-            }
-        }
-        let (mut after, mut other) = (0, 0);
-        loop {
-            let people = page!(self.source, people, after)?;
-            let copies = page!(self.target, people, other)?;
-            for person in &people {
-                here.update(format!(
-                    "{:?}",
-                    (person.id, &person.tenant, &person.user_id, person.pending_after)
-                ));
-                let mut position = 0;
-                loop {
-                    let rows = page!(self.source, places, person.id, position)?;
-                    let Some(last) = rows.last() else { break };
-                    position = last.position;
-                    rows.iter().for_each(|row| here.update(format!("{row:?}")));
-                }
-            }
-            for person in &copies {
-                there.update(format!(
-                    "{:?}",
-                    (person.id, &person.tenant, &person.user_id, person.pending_after)
-                ));
-                let mut position = 0;
-                loop {
-                    let rows = page!(self.target, places, person.id, position)?;
-                    let Some(last) = rows.last() else { break };
-                    position = last.position;
-                    moved.entries += rows.len() as i64;
-                    rows.iter().for_each(|row| there.update(format!("{row:?}")));
-                }
-            }
-            moved.recipients += copies.len() as i64;
-            (after, other) =
-                (people.last().map_or(after, |row| row.id), copies.last().map_or(other, |row| row.id));
-            if people.is_empty() && copies.is_empty() {
-                break;
-            }
-        }
-        if here.finalize() == there.finalize() {
+        let (digest, _) = summary!(self.source);
+        let (copied, moved) = summary!(self.target);
+        if digest == copied {
             return Ok(moved);
         }
         Err(StoreError::Migration(
