@@ -55,7 +55,7 @@ doc: ## The documentation of the code; a broken link is an error
 clients: ## Install what the tests need and is missing
 	@tests/install.sh
 
-bench: ## Measure against Node, and write docs/PERFORMANCE.md (about 20 minutes)
+bench: ## Measure against Node, and write docs/PERFORMANCE.md (about 40 minutes)
 	bench/run.sh $(ARGS)
 
 faults: clients ## Each fault RUNS times (5), and write docs/RELIABILITY.md (about 90 s for each of the RUNS)

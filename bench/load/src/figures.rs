@@ -44,6 +44,10 @@ pub fn aim(shape: Shape, figure: &str) -> Option<f64> {
         (Shape::Latency, "receive_p99_us") => Some(2.0),
         (Shape::Rss, "socket_kib") => Some(1.0 / 1.1),
         (Shape::Connects, "connect_cpu_us") => Some(5.0),
+        // Against its own single commits.
+        (Shape::PgOffline, "bookings_per_s") => Some(10.0),
+        (Shape::Nodes, "booking_cpu_us") => Some(3.0),
+        (Shape::Nodes, "receive_p99_us") => Some(2.0),
         _ => None,
     }
 }
