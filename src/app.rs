@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::{Keyring, Mint};
 use crate::config::{Config, Environment};
-use crate::delivery::{CatchUp, Confirmations, Live, Rounds, catch_up};
+use crate::delivery::{CatchUp, Confirmations, Live, Rounds, Spreading, catch_up};
 use crate::domain::{Clock, SystemClock};
 use crate::gateway::socketio::{Admission, Booking, Door, Origins};
 use crate::http::{self, Demo, Readiness};
@@ -85,7 +85,17 @@ impl App {
         let live =
             Live::new(hub.clone(), confirmations.clone(), catch_up.clone(), clock.clone(), metrics.clone());
         listening.set(Arc::downgrade(&live)).ok();
-        let notify = Arc::new(Notify::new(store.clone(), live.clone(), clock.clone(), metrics.clone()));
+        let spreading = Spreading::new(store.clone(), live.clone());
+        let notify = Arc::new(Notify::new(
+            store.clone(),
+            live.clone(),
+            spreading.clone(),
+            clock.clone(),
+            metrics.clone(),
+        ));
+        if config.worker.enabled {
+            until(&stop, spreading.run());
+        }
         let limit = config.booking.pending_limit;
         let inbox =
             Arc::new(Inbox::new(store.clone(), hub.clone(), catch_up, clock.clone(), metrics.clone(), limit));

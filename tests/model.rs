@@ -12,10 +12,13 @@ use std::time::{Duration, Instant};
 
 use carillon::delivery::{CatchUp, Confirmations, Live, Rounds};
 use carillon::domain::{
-    Clock, NewNotification, Notification, NotificationId, Recipient, Tenant, Timestamp, UserId,
+    Audience, Clock, Idempotency, NewNotification, Notification, NotificationId, Place, Priority, Recipient,
+    Tenant, Timestamp, UserId,
 };
 use carillon::realtime::backplane::{Backplane, Joined, Line, Told};
-use carillon::realtime::{self, Close, Connection, Dialect, Hub, Outlet, PushError, Source, Transport};
+use carillon::realtime::{
+    self, Close, Connection, Dialect, Hub, Outlet, PushError, Shown, Source, Transport,
+};
 use carillon::telemetry::Metrics;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -163,9 +166,28 @@ fn recipient(person: usize) -> Recipient {
     Recipient { tenant: Tenant::default(), user }
 }
 
+fn new(person: usize) -> NewNotification {
+    let uuid = uuid::Uuid::nil();
+    NewNotification {
+        tenant: Tenant::default(),
+        audience: Audience::One(recipient(person)),
+        kind: "k".into(),
+        topic: "t".into(),
+        title: String::new(),
+        message: String::new(),
+        data: "{}".to_owned(),
+        priority: Priority::Normal,
+        action_url: None,
+        sender: None,
+        expires_at: None,
+        idempotency: Idempotency::none(uuid),
+        uuid,
+        created_at: Timestamp::from_micros(0),
+    }
+}
+
 fn content(id: i64) -> Notification {
-    let (kind, message, data) = ("k".to_owned(), String::new(), "{}".to_owned());
-    Notification { id: NotificationId(id), kind, message, data, created_at: Timestamp::from_micros(0) }
+    new(0).stored(NotificationId(id))
 }
 
 impl World {
@@ -205,20 +227,10 @@ impl World {
         let id = self.last;
         self.inboxes[person].push(Row { id, is_confirmed: false });
         let position = self.inboxes[person].len() as i64;
-        let new = NewNotification {
-            recipient: recipient(person),
-            kind: "k",
-            topic: "t",
-            title: String::new(),
-            message: String::new(),
-            data: "{}".to_owned(),
-            idempotency: None,
-            uuid: uuid::Uuid::nil(),
-            created_at: Timestamp::from_micros(0),
-        };
         let answer = Arc::new(Mutex::new(None));
         let told = answer.clone();
-        self.nodes[node].live.deliver(&new, NotificationId(id), person as i64, position, move |at| {
+        let places = [Place { recipient: person as i64, position }];
+        self.nodes[node].live.deliver(&new(person), NotificationId(id), &places, move |at| {
             *told.lock().expect("an answer") = Some(at.is_some());
         });
         let delivered = answer.lock().expect("an answer").expect("everybody is answered");
@@ -320,7 +332,9 @@ impl World {
         let rows = self.inboxes[person].iter().enumerate().skip(served as usize);
         for (index, row) in rows {
             let position = index as i64 + 1;
-            self.nodes[node].live.hand_out(&room, &content(row.id), person as i64, position, Source::Stored);
+            let mut shown = Shown::new(content(row.id));
+            let place = Place { recipient: person as i64, position };
+            self.nodes[node].live.hand_out(&room, &mut shown, place, Source::Stored);
         }
         self.forget_closed();
     }
@@ -363,13 +377,13 @@ impl World {
                 .confirmations
                 .due(self.looked, Timestamp::from_micros(micros), |id| node.hub.is_here(id));
             for sent in due {
-                let person = sent.recipient as usize;
-                let id = self.inboxes[person][sent.position as usize - 1].id;
+                let person = sent.place.recipient as usize;
+                let id = self.inboxes[person][sent.place.position as usize - 1].id;
                 let received = self.clients.iter().any(|client| {
                     client.node == number && client.socket.heard.lock().expect("a list").contains(&id)
                 });
                 assert!(received, "{id} is confirmed, and nobody who is here has it");
-                self.inboxes[person][sent.position as usize - 1].is_confirmed = true;
+                self.inboxes[person][sent.place.position as usize - 1].is_confirmed = true;
             }
         }
     }

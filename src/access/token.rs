@@ -18,6 +18,8 @@ use crate::domain::{Recipient, Secret, Tenant, Timestamp, UserId};
 
 /// Longer texts are not looked at.
 const LONGEST_TOKEN: usize = 8 * 1024;
+/// Longer roles are nobody's.
+const LONGEST_ROLE: usize = 128;
 
 /// Settings of `[auth]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -74,8 +76,12 @@ pub struct Principal {
     pub user: Option<UserId>,
     /// The claim `facilitator_id`, which also proves a facilitator.
     pub facilitator: Option<UserId>,
+    /// Its roles.
+    pub roles: Vec<String>,
     /// Whether it may send notifications to others within its tenant.
     pub can_send: bool,
+    /// Whether it may send to everybody who fits: a topic, a role, the whole tenant.
+    pub can_broadcast: bool,
     /// When it ends; the static back-end token does not.
     pub expires_at: Option<Timestamp>,
 }
@@ -315,7 +321,9 @@ impl Keyring {
                 tenant: Tenant::default(),
                 user: None,
                 facilitator: None,
+                roles: Vec::new(),
                 can_send: true,
+                can_broadcast: true,
                 expires_at: None,
             });
         }
@@ -415,15 +423,17 @@ fn principal(claims: &Claims) -> Result<Principal, TokenError> {
     scopes.extend(words(&claims.scopes));
     let mut roles = words(&claims.roles);
     roles.extend(words(&claims.role));
-    let can_send = scopes.contains(&"notifications:send")
-        || roles.iter().any(|role| matches!(*role, "service" | "admin"));
+    let can_broadcast = scopes.contains(&"notifications:broadcast") || roles.contains(&"admin");
+    let can_send = can_broadcast || scopes.contains(&"notifications:send") || roles.contains(&"service");
+    let roles = roles.into_iter().filter(|role| role.len() <= LONGEST_ROLE).map(str::to_owned).collect();
     if user_id.is_none() && facilitator.is_none() && !can_send {
         return Err(TokenError::Subject);
     }
     // The library has checked that `exp` is a time to come.
     let seconds = claims.exp.as_f64().ok_or(TokenError::Invalid)?;
     let expires_at = Timestamp::from_micros((seconds * 1e6) as i64);
-    Ok(Principal { tenant, user: user_id, facilitator, can_send, expires_at: Some(expires_at) })
+    let expires_at = Some(expires_at);
+    Ok(Principal { tenant, user: user_id, facilitator, roles, can_send, can_broadcast, expires_at })
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::Live;
 use crate::domain::Recipient;
 use crate::realtime::backplane::Line;
-use crate::realtime::{Hub, Source};
+use crate::realtime::{Hub, Shown, Source};
 use crate::store::{Store, StoreError};
 
 /// How often everybody here is looked after: while messages arrive, and while they do not.
@@ -249,9 +249,10 @@ impl Worker {
         for entry in entries {
             match entry.notification {
                 Some(notification) => {
-                    self.live.hand_out(recipient, &notification, entry.row, entry.position, Source::Stored);
+                    let mut shown = Shown::new(notification);
+                    self.live.hand_out(recipient, &mut shown, entry.place, Source::Stored);
                 }
-                None => self.hub.pass_over(recipient, entry.position),
+                None => self.hub.pass_over(recipient, entry.place.position),
             }
         }
         Ok(all)

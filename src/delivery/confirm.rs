@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::domain::{Clock, NotificationId, Position, Timestamp};
+use crate::domain::{Clock, NotificationId, Place, Timestamp};
 use crate::realtime::{self, Connection, ConnectionId, Hub, Transport};
 use crate::store::{Sent, Store, Write, Written};
 use crate::telemetry::{Metrics, Outcome};
@@ -86,8 +86,7 @@ impl Confirmations {
         &self,
         connection: &Connection,
         notification: NotificationId,
-        recipient: i64,
-        position: Position,
+        place: Place,
         sent_at: Timestamp,
     ) {
         let polling = connection.outlet().transport() == Transport::Polling;
@@ -97,7 +96,7 @@ impl Confirmations {
             due: watch.lived + TICK + round,
             connection: connection.id,
             notification,
-            entry: Sent { recipient, position, sent_at, confirmed_at: sent_at },
+            entry: Sent { place, sent_at, confirmed_at: sent_at },
         };
         if watch.stream.len() + watch.polling.len() >= MOST {
             return;
@@ -148,7 +147,7 @@ impl Confirmations {
             let due = self.due(Instant::now(), clock.now(), |id| hub.is_here(id));
             for entries in due.chunks(TOGETHER) {
                 match store.write(Write::Confirm(entries.to_vec())).await {
-                    Ok(Written::Confirmed(many)) => {
+                    Ok(Written::Changed(many)) => {
                         self.metrics.notifications_by(Outcome::Confirmed, many as u64);
                     }
                     Ok(_) => {}
@@ -219,15 +218,33 @@ mod tests {
         let confirmations = confirmations();
         let sent = Timestamp::from_micros(5);
         let start = Instant::now();
-        confirmations.watch(&connection(1, Transport::Stream), NotificationId(1), 7, 1, sent);
-        confirmations.watch(&connection(2, Transport::Stream), NotificationId(2), 8, 1, sent);
-        confirmations.watch(&connection(3, Transport::Polling), NotificationId(3), 9, 1, sent);
+        confirmations.watch(
+            &connection(1, Transport::Stream),
+            NotificationId(1),
+            Place { recipient: 7, position: 1 },
+            sent,
+        );
+        confirmations.watch(
+            &connection(2, Transport::Stream),
+            NotificationId(2),
+            Place { recipient: 8, position: 1 },
+            sent,
+        );
+        confirmations.watch(
+            &connection(3, Transport::Polling),
+            NotificationId(3),
+            Place { recipient: 9, position: 1 },
+            sent,
+        );
         assert!(look(&confirmations, start, 3_500, 2).is_empty());
         assert_eq!(confirmations.sent_at(NotificationId(1)), Some(sent));
 
         let confirmed = look(&confirmations, start + Duration::from_millis(3_500), 1_000, 2);
-        let entry =
-            Sent { recipient: 7, position: 1, sent_at: sent, confirmed_at: Timestamp::from_micros(9) };
+        let entry = Sent {
+            place: Place { recipient: 7, position: 1 },
+            sent_at: sent,
+            confirmed_at: Timestamp::from_micros(9),
+        };
         assert_eq!(confirmed, [entry], "the second socket died, the third is polling");
         assert_eq!(confirmations.sent_at(NotificationId(2)), None);
         assert_eq!(look(&confirmations, start + Duration::from_millis(4_500), 12_000, 2).len(), 1);
@@ -238,7 +255,12 @@ mod tests {
         let confirmations = confirmations();
         let start = Instant::now();
         let sent = Timestamp::from_micros(5);
-        confirmations.watch(&connection(1, Transport::Stream), NotificationId(1), 7, 1, sent);
+        confirmations.watch(
+            &connection(1, Transport::Stream),
+            NotificationId(1),
+            Place { recipient: 7, position: 1 },
+            sent,
+        );
         assert!(look(&confirmations, start, 1_000, 0).is_empty());
         let woken = start + Duration::from_secs(61);
         assert!(look(&confirmations, woken, 1_000, 0).is_empty());

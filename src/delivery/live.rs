@@ -1,11 +1,11 @@
 //! Hands a stored notification to whoever of its recipient is here, and tells the other nodes.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::{CatchUp, Confirmations};
-use crate::domain::{Clock, NewNotification, Notification, NotificationId, Position, Recipient, Timestamp};
-use crate::realtime::backplane::{self, Line, Message};
-use crate::realtime::{Delivery, Hub, Source};
+use crate::domain::{Clock, NewNotification, NotificationId, Place, Recipient, Timestamp};
+use crate::realtime::backplane::{Line, Message};
+use crate::realtime::{Delivery, Hub, Shown, Source};
 use crate::telemetry::{Metrics, Outcome};
 
 /// Live delivery.
@@ -29,38 +29,65 @@ impl Live {
         Arc::new(Self { hub, confirmations, catch_up, clock, metrics })
     }
 
-    /// Sends a notification that was just committed to its recipient's sockets, here and on other nodes;
-    /// `told` hears when that was, or `None` if nobody took it. Must be called in the order of commits.
+    /// Sends a notification that was just committed to those who are known by name, here and on other nodes;
+    /// `told` hears when somebody got it first, or `None` if nobody took it. Must be called in the order of
+    /// commits.
     pub fn deliver(
         self: &Arc<Self>,
         new: &NewNotification,
         id: NotificationId,
-        row: i64,
-        position: Position,
+        places: &[Place],
         told: impl FnOnce(Option<Timestamp>) + Send + 'static,
     ) {
-        let alone = self.hub.backplane().line() == Line::Alone;
-        if alone && !self.hub.is_online(&new.recipient) {
+        let named = new.audience.named();
+        if self.is_alone() && !named.iter().any(|recipient| self.hub.is_online(recipient)) {
             return told(self.counted(None));
         }
-        let notification = Notification {
-            id,
-            kind: new.kind.to_owned(),
-            message: new.message.clone(),
-            data: new.data.clone(),
-            created_at: new.created_at,
-        };
-        let sent_at = self.hand_out(&new.recipient, &notification, row, position, Source::Live);
-        let message = Message::notification(&notification, row, position);
-        let (false, Ok(message)) = (alone, message) else {
-            return told(self.counted(sent_at));
-        };
+        let shown = Shown::new(new.stored(id));
         let live = self.clone();
-        let others = move |others: Option<usize>| {
-            let elsewhere = others.is_some_and(|nodes| nodes > 0).then(|| live.clock.now());
-            told(live.counted(sent_at.or(elsewhere)));
+        let counted = move |sent_at| told(live.counted(sent_at));
+        self.spread(shown, named.iter().zip(places.iter().copied()), counted);
+    }
+
+    /// Sends a notification to each of these, who have it at these places; else like [`Live::deliver`].
+    pub fn spread<'a>(
+        self: &Arc<Self>,
+        mut shown: Shown,
+        to: impl Iterator<Item = (&'a Recipient, Place)>,
+        told: impl FnOnce(Option<Timestamp>) + Send + 'static,
+    ) {
+        let mut sent_at: Option<Timestamp> = None;
+        let mut messages = Vec::new();
+        for (recipient, place) in to {
+            let sent = self.hand_out(recipient, &mut shown, place, Source::Live);
+            sent_at = sent_at.or(sent);
+            if !self.is_alone()
+                && let Ok(message) = Message::notification(&shown.notification, place)
+            {
+                messages.push((recipient, message.encode()));
+            }
+        }
+        let Some((last, text)) = messages.pop() else { return told(sent_at) };
+        let live = self.clone();
+        let elsewhere = Arc::new(Mutex::new(sent_at));
+        let heard = move |elsewhere: &Mutex<Option<Timestamp>>, others: Option<usize>| {
+            let now = others.is_some_and(|nodes| nodes > 0).then(|| live.clock.now());
+            let mut first = elsewhere.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            *first = first.or(now);
+            *first
         };
-        self.hub.backplane().publish(&new.recipient, message.encode(), Box::new(others));
+        // They are told in their order: the last one tells how it went for all.
+        for (recipient, text) in messages {
+            let (heard, elsewhere) = (heard.clone(), elsewhere.clone());
+            let one = move |others| _ = heard(&elsewhere, others);
+            self.hub.backplane().publish(recipient, text, Box::new(one));
+        }
+        let all = move |others| told(heard(&elsewhere, others));
+        self.hub.backplane().publish(last, text, Box::new(all));
+    }
+
+    fn is_alone(&self) -> bool {
+        self.hub.backplane().line() == Line::Alone
     }
 
     /// Calls `answer` when every notification that was delivered before has been answered.
@@ -78,12 +105,12 @@ impl Live {
     pub fn hand_out(
         &self,
         recipient: &Recipient,
-        notification: &Notification,
-        row: i64,
-        position: Position,
+        shown: &mut Shown,
+        place: Place,
         source: Source,
     ) -> Option<Timestamp> {
-        let delivery = self.hub.deliver(recipient, notification, position, source);
+        let delivery = self.hub.deliver(recipient, shown, place.position, source);
+        let notification = &shown.notification;
         let sent_at = self.clock.now();
         match delivery {
             Delivery::Nobody => return None,
@@ -94,7 +121,7 @@ impl Live {
                     self.metrics.caught_up.inc();
                 }
                 for connection in took {
-                    self.confirmations.watch(&connection, notification.id, row, position, sent_at);
+                    self.confirmations.watch(&connection, notification.id, place, sent_at);
                 }
                 let age = sent_at.seconds_since(notification.created_at).max(0.0);
                 self.metrics.delivery_seconds.observe(age);
@@ -106,9 +133,9 @@ impl Live {
     /// Another node has something for `recipient`.
     pub fn heard(&self, recipient: &Recipient, text: &[u8]) {
         match Message::decode(text) {
-            Ok(Message::Notification { row, position, id, kind, message, data, created_at }) => {
-                let notification = backplane::notification(id, &kind, &message, data, created_at);
-                self.hand_out(recipient, &notification, row, position, Source::Live);
+            Ok(Message::Notification(committed)) => {
+                let (notification, place) = committed.read();
+                self.hand_out(recipient, &mut Shown::new(notification), place, Source::Live);
             }
             Ok(Message::Missed) => self.catch_up.behind(recipient),
             Ok(Message::Event { event, payload }) => self.hub.tell_here(recipient, &event, payload),

@@ -6,7 +6,9 @@
 pub mod catch_up;
 mod confirm;
 mod live;
+mod spread;
 
 pub use catch_up::CatchUp;
 pub use confirm::{Confirmations, Rounds};
 pub use live::Live;
+pub use spread::Spreading;

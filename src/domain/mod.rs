@@ -3,13 +3,16 @@
 //! Everything above may use this floor; it knows nothing of them.
 
 mod clock;
+mod draft;
 mod identity;
 mod notification;
 mod redact;
 
 pub use clock::{Clock, SystemClock, Timestamp};
+pub use draft::{Broken, Draft, To, is_name};
 pub use identity::{DEFAULT_TENANT, IdError, Recipient, Tenant, UserId};
 pub use notification::{
-    Accepted, Digest, Idempotency, NewNotification, Notification, NotificationId, Position,
+    Accepted, Audience, Digest, Group, Idempotency, NewNotification, Notification, NotificationId, Place,
+    Position, Priority,
 };
 pub use redact::Secret;

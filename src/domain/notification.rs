@@ -1,12 +1,13 @@
 //! What is sent, and how it is told apart.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{Recipient, Timestamp};
+use super::{Recipient, Tenant, Timestamp};
 
 /// A notification's number, the same on every door and node; never zero (front ends test its truth).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -58,6 +59,11 @@ impl Idempotency {
         Self { key: joined(&[b"k", door.as_bytes(), tenant.as_bytes(), key.as_bytes()]), request }
     }
 
+    /// A request that no other is like.
+    pub fn none(uuid: Uuid) -> Self {
+        Self { key: joined(&[b"u", uuid.as_bytes()]), request: Digest([0; 16]) }
+    }
+
     /// A request that is the same when its content is; `subject` is what it is about.
     pub fn by_content(door: &str, tenant: &str, subject: &str, request: Digest) -> Self {
         let parts = [b"c", door.as_bytes(), tenant.as_bytes(), subject.as_bytes(), &request.0];
@@ -70,60 +76,196 @@ fn joined(parts: &[&[u8]]) -> Vec<u8> {
     parts.join(&0_u8)
 }
 
-/// A notification that has been validated and waits to be stored for one recipient.
+/// How much a notification matters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(i32)]
+pub enum Priority {
+    /// It may wait.
+    Low = 0,
+    /// The usual.
+    #[default]
+    Normal = 1,
+    /// It should be seen soon.
+    High = 2,
+    /// It passes quiet hours.
+    Urgent = 3,
+}
+
+impl Priority {
+    /// All of them, from the lowest.
+    pub const ALL: [Self; 4] = [Self::Low, Self::Normal, Self::High, Self::Urgent];
+
+    /// Reads any door's word: `medium` (feed) is normal, `critical` (IEP) urgent.
+    pub fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "low" => Self::Low,
+            "normal" | "medium" => Self::Normal,
+            "high" => Self::High,
+            "urgent" | "critical" => Self::Urgent,
+            _ => return None,
+        })
+    }
+
+    /// As it is stored.
+    pub const fn level(self) -> i32 {
+        self as i32
+    }
+
+    /// What was stored.
+    pub fn from_level(level: i32) -> Self {
+        usize::try_from(level).ok().and_then(|level| Self::ALL.get(level)).copied().unwrap_or_default()
+    }
+
+    /// Its name in `/api/v1`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
+            Self::Urgent => "urgent",
+        }
+    }
+}
+
+/// For whom a notification is; all of one tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// One person.
+    One(Recipient),
+    /// These, each once.
+    Many(Vec<Recipient>),
+    /// Whoever fits, found out while it spreads.
+    Whoever(Tenant, Group),
+}
+
+/// Who fits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Group {
+    /// Subscribers of a topic.
+    Topic(String),
+    /// Those who have a role.
+    Role(String),
+    /// Everybody of the tenant.
+    Everyone,
+}
+
+impl Audience {
+    /// Those who are known by name.
+    pub fn named(&self) -> &[Recipient] {
+        match self {
+            Self::One(recipient) => std::slice::from_ref(recipient),
+            Self::Many(recipients) => recipients,
+            Self::Whoever(..) => &[],
+        }
+    }
+}
+
+/// A notification that has been validated and waits to be stored.
 #[derive(Clone, Debug)]
 pub struct NewNotification {
+    /// Whose notification it is.
+    pub tenant: Tenant,
     /// For whom.
-    pub recipient: Recipient,
+    pub audience: Audience,
     /// The sender's kind of notification: `new_booking`.
-    pub kind: &'static str,
-    /// The sender's category: `bookings`.
-    pub topic: &'static str,
-    /// One line.
+    pub kind: Cow<'static, str>,
+    /// The sender's category: `bookings`; may be empty.
+    pub topic: Cow<'static, str>,
+    /// One line; may be empty.
     pub title: String,
     /// The text shown to the recipient.
     pub message: String,
     /// What the sender gave for the client to use: a JSON object.
     pub data: String,
+    /// How much it matters.
+    pub priority: Priority,
+    /// Where a click leads.
+    pub action_url: Option<String>,
+    /// Who sent it, if that is a user or a named service.
+    pub sender: Option<String>,
+    /// When it ceases to matter.
+    pub expires_at: Option<Timestamp>,
     /// How a resend is recognised.
-    pub idempotency: Option<Idempotency>,
+    pub idempotency: Idempotency,
     /// Its second name, time-ordered (RFC 9562, version 7).
     pub uuid: Uuid,
     /// When it was accepted.
     pub created_at: Timestamp,
 }
 
-/// A notification in somebody's inbox.
+/// A notification, as everybody shows it who has it.
 #[derive(Clone, Debug)]
 pub struct Notification {
     /// Its number.
     pub id: NotificationId,
+    /// Its second name.
+    pub uuid: Uuid,
     /// The sender's kind of notification.
     pub kind: String,
+    /// The sender's category; may be empty.
+    pub topic: String,
+    /// One line; may be empty.
+    pub title: String,
     /// The text shown to the recipient.
     pub message: String,
     /// What the sender gave for the client to use: a JSON object.
     pub data: String,
+    /// How much it matters.
+    pub priority: Priority,
+    /// Where a click leads.
+    pub action_url: Option<String>,
     /// When it was accepted.
     pub created_at: Timestamp,
+    /// When it ceases to matter.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl NewNotification {
+    /// As it is once it has a number.
+    pub fn stored(&self, id: NotificationId) -> Notification {
+        Notification {
+            id,
+            uuid: self.uuid,
+            kind: self.kind.clone().into_owned(),
+            topic: self.topic.clone().into_owned(),
+            title: self.title.clone(),
+            message: self.message.clone(),
+            data: self.data.clone(),
+            priority: self.priority,
+            action_url: self.action_url.clone(),
+            created_at: self.created_at,
+            expires_at: self.expires_at,
+        }
+    }
+}
+
+/// One notification in one inbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The recipient's row.
+    pub recipient: i64,
+    /// Where it stands.
+    pub position: Position,
 }
 
 /// What the database says of a notification that was handed to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Accepted {
     /// Durable, for the first time.
     New {
         /// The notification's number.
         id: NotificationId,
-        /// The recipient's row.
-        recipient: i64,
-        /// Its place in the recipient's inbox.
-        position: Position,
+        /// The place of each recipient who is known by name, in their order. (After a commit whose answer
+        /// was lost, those of several are not known any more: sweeps find them.)
+        places: Vec<Place>,
     },
     /// Stored before, by the same request.
     Duplicate {
         /// The number it has.
         id: NotificationId,
+        /// Its second name.
+        uuid: Uuid,
         /// When it was accepted.
         created_at: Timestamp,
         /// When a device confirmed it (or it was sent, where that is known), if one did.

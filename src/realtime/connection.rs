@@ -78,6 +78,8 @@ pub struct Identity {
     pub sender: Option<Tenant>,
     /// This person.
     pub recipient: Option<Recipient>,
+    /// Its roles.
+    pub roles: Vec<String>,
     /// When the proof ends.
     pub expires_at: Option<Timestamp>,
     /// Wrong tokens it has shown.

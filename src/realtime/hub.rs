@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::backplane::{Line, Message, Shared};
 use super::room::{Pass, Room, Source};
-use super::{Close, Connection, ConnectionId, PushError};
+use super::{Close, Connection, ConnectionId, Dialect, PushError};
 use crate::domain::{Notification, Position, Recipient, Timestamp};
 use crate::telemetry::{Metrics, Refusal};
 
@@ -47,6 +47,29 @@ pub enum Delivery {
     Before,
     /// Somebody is here, and has to hear something else first.
     Later,
+}
+
+/// A notification as it is shown: encoded once for each dialect, however many hear it.
+pub struct Shown {
+    /// What is shown.
+    pub notification: Notification,
+    encoded: Vec<(&'static str, Box<RawValue>)>,
+}
+
+impl Shown {
+    /// Nobody has seen it yet.
+    pub fn new(notification: Notification) -> Self {
+        Self { notification, encoded: Vec::with_capacity(1) }
+    }
+
+    fn by(&mut self, dialect: &Dialect) -> &RawValue {
+        let known = self.encoded.iter().position(|(name, _)| *name == dialect.name);
+        let index = known.unwrap_or_else(|| {
+            self.encoded.push((dialect.name, (dialect.encode)(&self.notification)));
+            self.encoded.len() - 1
+        });
+        &self.encoded[index].1
+    }
 }
 
 /// Who is connected to this node.
@@ -245,17 +268,16 @@ impl Hub {
         self.registry().people.get(recipient).cloned()
     }
 
-    /// Hands `notification` to every connection of `recipient`, each position once and in order. A
+    /// Hands what is `shown` to every connection of `recipient`, each position once and in order. A
     /// connection whose buffer is full is closed and leaves: it will hear of this when it comes back.
     pub fn deliver(
         &self,
         recipient: &Recipient,
-        notification: &Notification,
+        shown: &mut Shown,
         position: Position,
         source: Source,
     ) -> Delivery {
         let Some(room) = self.room(recipient) else { return Delivery::Nobody };
-        let mut encoded: Vec<(&str, Box<RawValue>)> = Vec::with_capacity(1);
         let (mut took, mut slow) = (Vec::new(), Vec::new());
         {
             // Held while pushing, which never waits: two sources must not overtake each other.
@@ -268,16 +290,11 @@ impl Hub {
             took.reserve_exact(room.connections.len());
             for connection in &room.connections {
                 let dialect = connection.dialect();
-                let known = encoded.iter().position(|(name, _)| *name == dialect.name);
-                let index = known.unwrap_or_else(|| {
-                    encoded.push((dialect.name, (dialect.encode)(notification)));
-                    encoded.len() - 1
-                });
                 if connection.identity(|who| who.recipient.as_ref() != Some(recipient)) {
                     continue;
                 }
                 connection.pushed_live(position);
-                match push(connection, dialect.event, &encoded[index].1) {
+                match push(connection, dialect.event, shown.by(dialect)) {
                     Ok(()) => took.push(connection.clone()),
                     Err(PushError::Full) => slow.push(connection.clone()),
                     Err(PushError::Gone) => {}

@@ -13,7 +13,7 @@ mod room;
 pub use connection::{
     Close, Connection, ConnectionId, Dialect, Identity, ListState, Outlet, PushError, Transport,
 };
-pub use hub::{Census, Delivery, Hub};
+pub use hub::{Census, Delivery, Hub, Shown};
 pub use line::{Gate, Line};
 pub use room::Source;
 

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::Error;
 use crate::delivery::CatchUp;
-use crate::domain::{Clock, Notification, NotificationId, Position, Recipient};
+use crate::domain::{Clock, Notification, NotificationId, Position, Priority, Recipient};
 use crate::realtime::{Connection, Hub};
-use crate::store::{Store, StoreError, Write, Written};
+use crate::store::{Filter, Held, HeldCounts, Mark, Since, Store, StoreError, Write, Written};
 use crate::telemetry::{Metrics, Outcome};
 
 /// Bytes of text in one list; older notifications follow when these have been read.
@@ -19,6 +21,39 @@ pub struct Listing {
     pub notifications: Vec<Notification>,
     /// Older ones that did not fit; they come when these have been read.
     pub remaining: i64,
+}
+
+/// Entries in one page.
+const MOST_LISTED: i64 = 100;
+
+/// Which part of an inbox is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// What was not read.
+    pub unread_only: bool,
+    /// Of this kind.
+    pub kind: Option<String>,
+    /// Of this topic.
+    pub topic: Option<String>,
+    /// Of this priority.
+    pub priority: Option<Priority>,
+    /// What came before this one.
+    pub before: Option<NotificationId>,
+    /// How many of the newest are left out.
+    pub skip: i64,
+    /// How many are wanted, at most 100.
+    pub limit: i64,
+}
+
+/// A part of an inbox.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Newest first.
+    pub held: Vec<Held>,
+    /// Of all that fits, whatever the page.
+    pub counts: HeldCounts,
+    /// Whether more follows.
+    pub has_more: bool,
 }
 
 /// As many of `entries` as fit into one list, of `all` there are.
@@ -96,6 +131,106 @@ impl Inbox {
         Ok(listing(entries, all - live))
     }
 
+    /// What `query` asks for, newest first.
+    ///
+    /// # Errors
+    /// When its cursor is unknown, or the database cannot answer.
+    pub async fn list(&self, recipient: &Recipient, query: &Query) -> Result<Page, Error> {
+        let mut filter = Filter {
+            unread_only: query.unread_only,
+            kind: query.kind.clone(),
+            topic: query.topic.clone(),
+            priority: query.priority,
+            ..Filter::all(self.clock.now())
+        };
+        let counts = self.store.held_counts(recipient, &filter).await?;
+        if let Some(cursor) = query.before {
+            filter.before = Some(self.place_of(recipient, cursor).await?);
+        }
+        let limit = query.limit.clamp(1, MOST_LISTED);
+        let mut held = self.store.held(recipient, &filter, query.skip.max(0), limit + 1).await?;
+        let has_more = i64::try_from(held.len()).is_ok_and(|many| many > limit);
+        held.truncate(usize::try_from(limit).unwrap_or(0));
+        Ok(Page { held, counts, has_more })
+    }
+
+    /// What came after `since`, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn since(&self, recipient: &Recipient, since: Since, limit: i64) -> Result<Vec<Held>, Error> {
+        let filter = Filter { since: Some(since), ..Filter::all(self.clock.now()) };
+        let mut held = self.store.held(recipient, &filter, 0, limit).await?;
+        held.reverse();
+        Ok(held)
+    }
+
+    /// Where `recipient` has the notification that a cursor names.
+    ///
+    /// # Errors
+    /// When they have none of that number.
+    pub async fn place_of(&self, recipient: &Recipient, cursor: NotificationId) -> Result<Position, Error> {
+        let held = self.store.find(recipient, cursor).await?;
+        Ok(held.ok_or(Error::NotFound)?.place.position)
+    }
+
+    /// How much of it there is, and how much of that was not read.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn counts(&self, recipient: &Recipient) -> Result<HeldCounts, Error> {
+        Ok(self.store.held_counts(recipient, &Filter::all(self.clock.now())).await?)
+    }
+
+    /// One notification of `recipient`'s.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if they have no such one.
+    pub async fn find(&self, recipient: &Recipient, id: NotificationId) -> Result<Held, Error> {
+        self.store.find(recipient, id).await?.ok_or(Error::NotFound)
+    }
+
+    /// The number behind what a client calls a notification: its number, or its second name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it is neither.
+    pub async fn number_of(&self, name: &str) -> Result<NotificationId, Error> {
+        if let Ok(number) = name.parse::<i64>() {
+            return Ok(NotificationId(number));
+        }
+        let uuid = Uuid::try_parse(name).map_err(|_| Error::NotFound)?;
+        self.store.number_of(&uuid).await?.ok_or(Error::NotFound)
+    }
+
+    /// Marks one; durable on return.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if `recipient` has no such one.
+    pub async fn mark(&self, recipient: &Recipient, id: NotificationId, mark: Mark) -> Result<(), Error> {
+        let (recipient, at) = (recipient.clone(), self.clock.now());
+        match self.store.write(Write::Mark { recipient, notification: id, mark, at }).await? {
+            Written::Marked(true) => {
+                if mark == Mark::Read {
+                    self.metrics.notification(Outcome::Read);
+                }
+                Ok(())
+            }
+            _ => Err(Error::NotFound),
+        }
+    }
+
+    /// Marks everything read; returns how much was not.
+    ///
+    /// # Errors
+    /// When it could not be stored.
+    pub async fn read_all(&self, recipient: &Recipient) -> Result<usize, Error> {
+        let write = Write::ReadAll { recipient: recipient.clone(), at: self.clock.now() };
+        match self.store.write(write).await? {
+            Written::Changed(many) => Ok(many),
+            _ => Ok(0),
+        }
+    }
+
     /// Marks one read; `answer` is called after the commit, with [`Error::NotFound`] if `recipient`
     /// has no such notification.
     pub fn mark_read(
@@ -105,12 +240,12 @@ impl Inbox {
         answer: Box<dyn FnOnce(Result<(), Error>) + Send>,
     ) {
         let metrics = self.metrics.clone();
-        let write = Write::Read { recipient, notification, at: self.clock.now() };
+        let write = Write::Mark { recipient, notification, mark: Mark::Read, at: self.clock.now() };
         self.store.submit(
             write,
             Box::new(move |written| {
                 answer(match written {
-                    Ok(Written::Read(true)) => {
+                    Ok(Written::Marked(true)) => {
                         metrics.notification(Outcome::Read);
                         Ok(())
                     }

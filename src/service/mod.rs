@@ -6,17 +6,20 @@ mod presence;
 mod roster;
 mod session;
 mod stats;
+mod topics;
 mod worker;
 
 use crate::access::TokenError;
+use crate::domain::Broken;
 use crate::store::StoreError;
 
-pub use inbox::{Inbox, Listing};
+pub use inbox::{Inbox, Listing, Page, Query};
 pub use notify::{Answer, Notify, Reached, Receipt};
 pub use presence::Presences;
 pub use roster::{LEASE_SECONDS, Roster};
 pub use session::Session;
 pub use stats::{Health, Online, Stats, StatsService};
+pub use topics::Topics;
 pub use worker::Worker;
 
 /// Why something was not done. `Display` is what a caller may read; sources stay inside.
@@ -33,8 +36,14 @@ pub enum Error {
     /// There is no such thing, or it is somebody else's: both look the same.
     #[error("there is no such notification")]
     NotFound,
+    /// The request breaks a rule.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    /// The token does not allow it.
+    #[error("this token does not allow it; {0}")]
+    Forbidden(&'static str),
     /// The idempotency key was used for another request.
-    #[error("this idempotency_key was used for a different booking; send a new key with a new booking")]
+    #[error("this idempotency_key was used for a different request; send a new key with a new request")]
     KeyReused,
     /// The database could not do it.
     #[error("the notification could not be stored; nothing was lost that had been confirmed. Send it again")]

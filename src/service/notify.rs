@@ -1,10 +1,17 @@
 //! Accepting a notification: durable first, then delivered, then answered.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::Error;
-use crate::delivery::Live;
-use crate::domain::{Accepted, Clock, NewNotification, NotificationId, Timestamp};
+use crate::access::Principal;
+use crate::delivery::{Live, Spreading};
+use crate::domain::{
+    Accepted, Audience, Clock, Digest, Draft, Group, Idempotency, NewNotification, NotificationId, Recipient,
+    Timestamp, To, UserId,
+};
 use crate::store::{Store, StoreError, Write, Written};
 use crate::telemetry::{Metrics, Outcome};
 
@@ -16,6 +23,8 @@ const IDEMPOTENCY_SECONDS: i64 = 24 * 60 * 60;
 pub struct Receipt {
     /// Its number.
     pub id: NotificationId,
+    /// Its second name.
+    pub uuid: Uuid,
     /// How far it got.
     pub reached: Reached,
 }
@@ -36,14 +45,21 @@ pub type Answer = Box<dyn FnOnce(Result<Receipt, Error>) + Send>;
 pub struct Notify {
     store: Arc<Store>,
     live: Arc<Live>,
+    spreading: Arc<Spreading>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
 
 impl Notify {
-    /// Stores in `store`, delivers through `live`.
-    pub fn new(store: Arc<Store>, live: Arc<Live>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
-        Self { store, live, clock, metrics }
+    /// Stores in `store`, delivers through `live`, to audiences by `spreading`.
+    pub fn new(
+        store: Arc<Store>,
+        live: Arc<Live>,
+        spreading: Arc<Spreading>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { store, live, spreading, clock, metrics }
     }
 
     /// The time to write on a new notification.
@@ -56,6 +72,87 @@ impl Notify {
         self.metrics.notification(Outcome::Rejected);
     }
 
+    /// Accepts what `who` asks for, and waits for the commit.
+    ///
+    /// # Errors
+    /// When it breaks a rule, the token does not allow it, or it could not be stored.
+    pub async fn send(&self, who: &Principal, draft: Draft) -> Result<Receipt, Error> {
+        let new = self.admit(who, draft).inspect_err(|_| self.rejected())?;
+        let (tell, told) = tokio::sync::oneshot::channel();
+        self.accept(new, Box::new(move |outcome| drop(tell.send(outcome))));
+        told.await.unwrap_or(Err(Error::Store(StoreError::Closed)))
+    }
+
+    fn admit(&self, who: &Principal, draft: Draft) -> Result<NewNotification, Error> {
+        let now = self.now();
+        draft.check(now)?;
+        let tenant = who.tenant.clone();
+        let person = |user: UserId| Recipient { tenant: tenant.clone(), user };
+        let audience = match draft.to {
+            To::Myself => {
+                let user = who.user.clone().ok_or(Error::Forbidden(
+                    "it names no user: say for whom the notification is (user_id, user_ids, topic, role or everyone)",
+                ))?;
+                Audience::One(person(user))
+            }
+            To::Users(mut users) => {
+                let only_myself = users.iter().all(|user| Some(user) == who.user.as_ref());
+                if !only_myself && !who.can_send {
+                    return Err(Error::Forbidden("sending to others needs the scope notifications:send"));
+                }
+                let mut seen = HashSet::new();
+                users.retain(|user| seen.insert(user.clone()));
+                match <[UserId; 1]>::try_from(users) {
+                    Ok([user]) => Audience::One(person(user)),
+                    Err(users) => Audience::Many(users.into_iter().map(person).collect()),
+                }
+            }
+            group => {
+                if !who.can_broadcast {
+                    return Err(Error::Forbidden(
+                        "sending to everybody who fits needs the scope notifications:broadcast",
+                    ));
+                }
+                let group = match group {
+                    To::Topic(topic) => Group::Topic(topic),
+                    To::Role(role) => Group::Role(role),
+                    _ => Group::Everyone,
+                };
+                Audience::Whoever(tenant.clone(), group)
+            }
+        };
+        let data = draft.data.to_string();
+        let uuid = Uuid::now_v7();
+        let sender = who.user.as_ref().map(|user| user.as_str().to_owned());
+        let idempotency = match &draft.idempotency_key {
+            None => Idempotency::none(uuid),
+            Some(key) => {
+                let parts =
+                    format!("{audience:?}{:?}{:?}{:?}", draft.priority, draft.action_url, draft.expires_at);
+                let request =
+                    Digest::of(&[&draft.kind, &draft.topic, &draft.title, &draft.message, &data, &parts]);
+                let own = sender.as_deref().unwrap_or_default();
+                Idempotency::keyed("feed", &format!("{tenant}\u{1f}{own}"), key, request)
+            }
+        };
+        Ok(NewNotification {
+            tenant,
+            audience,
+            kind: draft.kind.into(),
+            topic: draft.topic.into(),
+            title: draft.title,
+            message: draft.message,
+            data,
+            priority: draft.priority,
+            action_url: draft.action_url,
+            sender,
+            expires_at: draft.expires_at,
+            idempotency,
+            uuid,
+            created_at: now,
+        })
+    }
+
     /// Accepts `new`; `answer` is called in commit order, after delivery was tried.
     pub fn accept(&self, new: NewNotification, answer: Answer) {
         let new = Arc::new(new);
@@ -64,7 +161,16 @@ impl Notify {
             window_start: new.created_at.plus_seconds(-IDEMPOTENCY_SECONDS),
         };
         let (live, metrics) = (self.live.clone(), self.metrics.clone());
-        self.store.submit(write, Box::new(move |written| committed(&live, &metrics, &new, written, answer)));
+        let spreading = matches!(new.audience, Audience::Whoever(..)).then(|| self.spreading.clone());
+        self.store.submit(
+            write,
+            Box::new(move |written| {
+                committed(&live, &metrics, &new, written, answer);
+                if let Some(spreading) = spreading {
+                    spreading.wake();
+                }
+            }),
+        );
     }
 }
 
@@ -76,27 +182,28 @@ fn committed(
     answer: Answer,
 ) {
     match written {
-        Ok(Written::Accepted(Accepted::New { id, recipient, position })) => {
-            let (user, created_at) = (new.recipient.user.clone(), new.created_at);
-            live.deliver(new, id, recipient, position, move |sent_at| {
+        Ok(Written::Accepted(Accepted::New { id, places })) => {
+            let (user, uuid, created_at) = (first(new), new.uuid, new.created_at);
+            live.deliver(new, id, &places, move |sent_at| {
+                let user = user.as_ref().map(UserId::as_str);
                 let reached = match sent_at {
                     Some(at) => {
-                        tracing::debug!(user.id = %user, notification.id = %id, "Real-time notification sent to facilitator");
+                        tracing::debug!(user.id = user, notification.id = %id, "Real-time notification sent to facilitator");
                         Reached::Sent(at)
                     }
                     None => {
-                        tracing::debug!(user.id = %user, notification.id = %id, "Notification stored for offline facilitator");
+                        tracing::debug!(user.id = user, notification.id = %id, "Notification stored for offline facilitator");
                         Reached::Stored(created_at)
                     }
                 };
-                answer(Ok(Receipt { id, reached }));
+                answer(Ok(Receipt { id, uuid, reached }));
             });
         }
-        Ok(Written::Accepted(Accepted::Duplicate { id, created_at, delivered_at })) => {
+        Ok(Written::Accepted(Accepted::Duplicate { id, uuid, created_at, delivered_at })) => {
             metrics.notification(Outcome::Duplicate);
             let sent_at = live.sent_at(id).or(delivered_at);
             let reached = sent_at.map_or(Reached::Stored(created_at), Reached::Sent);
-            live.in_order(move || answer(Ok(Receipt { id, reached })));
+            live.in_order(move || answer(Ok(Receipt { id, uuid, reached })));
         }
         Ok(Written::Accepted(Accepted::KeyReused)) => {
             metrics.notification(Outcome::Rejected);
@@ -104,9 +211,19 @@ fn committed(
         }
         Ok(_) => answer(Err(Error::Store(StoreError::Closed))),
         Err(fault) => {
-            tracing::error!(%fault, user.id = %new.recipient.user, "Error handling booking notification");
+            let user = first(new);
+            let user = user.as_ref().map(UserId::as_str);
+            tracing::error!(%fault, user.id = user, "Error handling booking notification");
             metrics.notification(Outcome::Failed);
             live.in_order(move || answer(Err(fault.into())));
         }
+    }
+}
+
+/// Whom it is for, if that is one person.
+fn first(new: &NewNotification) -> Option<UserId> {
+    match new.audience.named() {
+        [one] => Some(one.user.clone()),
+        _ => None,
     }
 }

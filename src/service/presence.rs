@@ -28,11 +28,17 @@ impl Presences {
 
     /// Notes whose connection this is, if it is somebody's.
     pub fn came(&self, connection: &Connection) {
-        let Some(recipient) = connection.identity(|who| who.recipient.clone()) else { return };
+        let (recipient, roles) = connection.identity(|who| (who.recipient.clone(), who.roles.clone()));
+        let Some(recipient) = recipient else { return };
         let socket_id = connection.socket_id.to_string();
         let connected_at = connection.since;
-        let presence =
-            Presence { socket_id: socket_id.clone(), node: self.node.clone(), recipient, connected_at };
+        let presence = Presence {
+            socket_id: socket_id.clone(),
+            node: self.node.clone(),
+            recipient,
+            connected_at,
+            roles,
+        };
         self.news().insert(socket_id, Some(presence));
     }
 

@@ -98,10 +98,11 @@ impl Session {
             .verify(token)
             .and_then(|principal| {
                 let recipient = principal.recipient(claimed).ok_or(TokenError::SomebodyElse)?;
-                Ok((recipient, principal.expires_at))
+                Ok((recipient, principal.roles, principal.expires_at))
             })
             .map_err(|refusal| self.refused(connection, refusal));
-        let (recipient, expires_at) = recipient?;
+        let (recipient, roles, expires_at) = recipient?;
+        connection.identity(|who| who.roles = roles);
         let joined = self.hub.join(connection, &recipient, self.sockets_per_user, welcome);
         let is_new = joined.map_err(|most| {
             self.metrics.refused(Refusal::User);

@@ -1,17 +1,27 @@
 //! One transaction for a whole batch of writes. Compiled twice: blocking for SQLite, async for
 //! PostgreSQL (`wait!`, `body!` and what is special to each database stand in the parents).
 
+use std::sync::Arc;
+
 use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::{
-    Connection, Memory, RunQueryDsl, ago, confirm, earlier, insert_all, mark_read, note_presence, now,
-    place_all, settle,
+    Connection, Memory, RunQueryDsl, ago, confirm, earlier, insert_all, mark, next_spread, note_presence,
+    now, place_all, read_all, row_of, settle, spread,
 };
-use crate::domain::{Accepted, NewNotification, NotificationId, Position, Recipient, Timestamp};
-use crate::store::schema::{connections, deployment, nodes, notifications};
-use crate::store::writer::Beat;
+use crate::domain::{
+    Accepted, Audience, Group, NewNotification, NotificationId, Place, Recipient, Tenant, Timestamp, UserId,
+};
+use crate::store::content::{Content, content, notification as shown};
+use crate::store::schema::{
+    connections, deployment, expansions, nodes, notifications, recipients, roles, subscriptions,
+};
+use crate::store::writer::{Beat, Mark, Spread};
 use crate::store::{Write, Written};
+
+/// People who get a notification for an audience in one transaction: others wait for them.
+const CHUNK: i64 = 256;
 
 body! {
     /// Does all of `batch`; the caller holds the transaction. New notifications come first: nothing else in
@@ -25,7 +35,7 @@ body! {
         wait!(memory.begin(connection))?;
         let mut written = vec![Written::Done; batch.len()];
         wait!(accept(connection, memory, batch, &mut written))?;
-        wait!(read(connection, batch, &mut written))?;
+        wait!(marks(connection, batch, &mut written))?;
         let settled = batch.iter().filter_map(|write| match write {
             Write::Settled { recipient, upto } => Some((*recipient, *upto)),
             _ => None,
@@ -33,10 +43,18 @@ body! {
         wait!(settle(connection, &settled.collect::<Vec<_>>()))?;
         for (write, written) in batch.iter().zip(&mut written) {
             *written = match write {
-                Write::Accept { .. } | Write::Read { .. } => continue,
-                Write::Confirm(entries) => Written::Confirmed(wait!(confirm(connection, entries))?),
+                Write::Accept { .. } | Write::Mark { .. } => continue,
+                Write::Confirm(entries) => Written::Changed(wait!(confirm(connection, entries))?),
+                Write::ReadAll { recipient, at } => {
+                    Written::Changed(wait!(read_all(connection, recipient, *at))?)
+                }
+                Write::Subscribe { recipient, topics, wanted } => {
+                    wait!(subscribe(connection, memory, recipient, topics, *wanted))?;
+                    Written::Done
+                }
+                Write::Spread => Written::Spread(wait!(one_chunk(connection, memory))?.map(Arc::new)),
                 Write::Presence { came, gone } => {
-                    wait!(note_presence(connection, came, gone))?;
+                    wait!(note_presence(connection, memory, came, gone))?;
                     Written::Done
                 }
                 Write::Beat(sign) => wait!(beat(connection, sign))?,
@@ -67,14 +85,14 @@ body! {
             _ => None,
         });
         let mut waiting: Vec<Accept<'_>> = accepts.collect();
-        let mut fresh: Vec<(usize, &Recipient, NotificationId)> = Vec::with_capacity(waiting.len());
+        let mut fresh: Vec<(usize, &NewNotification, NotificationId)> = Vec::with_capacity(waiting.len());
         while !waiting.is_empty() {
             let contents: Vec<&NewNotification> = waiting.iter().map(|(_, new, _)| *new).collect();
             let inserted = wait!(insert_all(connection, memory, &contents))?;
             let mut taken = Vec::new();
             for (accept, id) in waiting.into_iter().zip(inserted) {
                 match id {
-                    Some(id) => fresh.push((accept.0, &accept.1.recipient, NotificationId(id))),
+                    Some(id) => fresh.push((accept.0, accept.1, NotificationId(id))),
                     None => taken.push(accept),
                 }
             }
@@ -93,10 +111,17 @@ body! {
         }
         // As they came: places are given in this order.
         fresh.sort_unstable_by_key(|(index, ..)| *index);
-        let wanted: Vec<_> = fresh.iter().map(|(_, recipient, id)| (*recipient, *id)).collect();
-        let places = wait!(place_all(connection, memory, &wanted))?;
-        for ((index, _, id), (recipient, position)) in fresh.into_iter().zip(places) {
-            written[index] = Written::Accepted(Accepted::New { id, recipient, position });
+        let mut wanted: Vec<(&Recipient, NotificationId)> = Vec::with_capacity(fresh.len());
+        for (_, new, id) in &fresh {
+            wanted.extend(new.audience.named().iter().map(|recipient| (recipient, *id)));
+        }
+        let mut places = wait!(place_all(connection, memory, &wanted))?.into_iter();
+        for (index, new, id) in fresh {
+            if let Audience::Whoever(tenant, group) = &new.audience {
+                wait!(expect(connection, tenant, group, id))?;
+            }
+            let places = places.by_ref().take(new.audience.named().len()).collect();
+            written[index] = Written::Accepted(Accepted::New { id, places });
         }
         Ok(())
     }
@@ -117,13 +142,14 @@ fn again<'a>(
     for (accept, earlier) in taken.into_iter().zip(earlier) {
         let (index, new, window_start) = accept;
         let accepted = match earlier {
-            Some(Earlier { id, uuid, place: Some((recipient, position)), .. }) if uuid == new.uuid => {
-                Accepted::New { id, recipient, position }
+            Some(Earlier { id, uuid, place, .. }) if uuid == new.uuid => {
+                Accepted::New { id, places: place.into_iter().collect() }
             }
-            Some(Earlier { id, request, created_at, delivered_at, .. }) if created_at >= window_start => {
-                let same = new.idempotency.as_ref().map(|same| same.request.0.as_slice());
-                match request.as_deref() == same {
-                    true => Accepted::Duplicate { id, created_at, delivered_at },
+            Some(Earlier { id, uuid, request, created_at, delivered_at, .. })
+                if created_at >= window_start =>
+            {
+                match request.as_deref() == Some(new.idempotency.request.0.as_slice()) {
+                    true => Accepted::Duplicate { id, uuid, created_at, delivered_at },
                     false => Accepted::KeyReused,
                 }
             }
@@ -144,33 +170,150 @@ pub struct Earlier {
     pub uuid: Uuid,
     pub request: Option<Vec<u8>>,
     pub created_at: Timestamp,
-    /// Where the recipient has it: row and position.
-    pub place: Option<(i64, Position)>,
+    /// Where its recipient has it, if it was for one.
+    pub place: Option<Place>,
     pub delivered_at: Option<Timestamp>,
 }
 
-/// Somebody has read something.
-pub struct Seen<'a> {
+/// Somebody has done something with a notification.
+pub struct Marked<'a> {
     pub recipient: &'a Recipient,
     pub notification: NotificationId,
     pub at: Timestamp,
 }
 
 body! {
-    /// Marks what was read, and confirmed with it.
-    fn read(connection: &mut Connection, batch: &[Write], written: &mut [Written]) -> QueryResult<()> {
-        let reads = batch.iter().enumerate().filter_map(|(index, write)| match write {
-            Write::Read { recipient, notification, at } => {
-                Some((index, Seen { recipient, notification: *notification, at: *at }))
+    /// Marks entries, in the order in which that was asked for.
+    fn marks(connection: &mut Connection, batch: &[Write], written: &mut [Written]) -> QueryResult<()> {
+        let all: Vec<(usize, Mark, Marked<'_>)> = batch.iter().enumerate().filter_map(|(index, write)| match write {
+            Write::Mark { recipient, notification, mark, at } => {
+                Some((index, *mark, Marked { recipient, notification: *notification, at: *at }))
             }
             _ => None,
-        });
-        let (indices, seen): (Vec<_>, Vec<_>) = reads.unzip();
-        let found = wait!(mark_read(connection, &seen))?;
-        for (index, found) in indices.into_iter().zip(found) {
-            written[index] = Written::Read(found);
+        }).collect();
+        for alike in all.chunk_by(|(_, one, _), (_, other, _)| one == other) {
+            let entries: Vec<&Marked<'_>> = alike.iter().map(|(.., marked)| marked).collect();
+            let found = wait!(mark(connection, alike[0].1, &entries))?;
+            for ((index, ..), found) in alike.iter().zip(found) {
+                written[*index] = Written::Marked(found);
+            }
         }
         Ok(())
+    }
+}
+
+body! {
+    fn subscribe(
+        connection: &mut Connection,
+        memory: &mut Memory,
+        recipient: &Recipient,
+        topics: &[String],
+        wanted: bool,
+    ) -> QueryResult<()> {
+        let row = wait!(row_of(connection, memory, recipient))?;
+        for topic in topics {
+            let tenant = recipient.tenant.as_str();
+            if wanted {
+                wait!(diesel::insert_into(subscriptions::table)
+                    .values((
+                        subscriptions::tenant.eq(tenant),
+                        subscriptions::topic.eq(topic),
+                        subscriptions::recipient_id.eq(row),
+                    ))
+                    .on_conflict_do_nothing()
+                    .execute(connection))?;
+            } else {
+                wait!(diesel::delete(subscriptions::table.find((tenant, topic, row))).execute(connection))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+body! {
+    /// Notes that `notification` is to spread.
+    fn expect(
+        connection: &mut Connection,
+        tenant: &Tenant,
+        group: &Group,
+        notification: NotificationId,
+    ) -> QueryResult<()> {
+        let group = serde_json::to_string(group)
+            .map_err(|fault| diesel::result::Error::SerializationError(Box::new(fault)))?;
+        wait!(diesel::insert_into(expansions::table)
+            .values((
+                expansions::notification_id.eq(notification.0),
+                expansions::tenant.eq(tenant.as_str()),
+                expansions::audience.eq(group),
+            ))
+            .execute(connection))?;
+        Ok(())
+    }
+}
+
+body! {
+    /// Puts what spreads into the next inboxes.
+    fn one_chunk(connection: &mut Connection, memory: &mut Memory) -> QueryResult<Option<Spread>> {
+        let Some((notification, tenant, group, reached)) = wait!(next_spread(connection))? else {
+            return Ok(None);
+        };
+        let unreadable = |fault| diesel::result::Error::DeserializationError(fault);
+        let group: Group = serde_json::from_str(&group).map_err(|fault| unreadable(Box::new(fault)))?;
+        let tenant = Tenant::new(&tenant).map_err(|fault| unreadable(Box::new(fault)))?;
+        let people: Vec<(i64, String)> = match &group {
+            Group::Everyone => wait!(recipients::table
+                .filter(recipients::tenant.eq(tenant.as_str()))
+                .filter(recipients::id.gt(reached))
+                .order(recipients::id)
+                .limit(CHUNK)
+                .select((recipients::id, recipients::user_id))
+                .load(connection))?,
+            Group::Topic(topic) => wait!(subscriptions::table
+                .inner_join(recipients::table)
+                .filter(subscriptions::tenant.eq(tenant.as_str()))
+                .filter(subscriptions::topic.eq(topic))
+                .filter(subscriptions::recipient_id.gt(reached))
+                .order(subscriptions::recipient_id)
+                .limit(CHUNK)
+                .select((recipients::id, recipients::user_id))
+                .load(connection))?,
+            Group::Role(role) => wait!(roles::table
+                .inner_join(recipients::table)
+                .filter(roles::tenant.eq(tenant.as_str()))
+                .filter(roles::role.eq(role))
+                .filter(roles::recipient_id.gt(reached))
+                .order(roles::recipient_id)
+                .limit(CHUNK)
+                .select((recipients::id, recipients::user_id))
+                .load(connection))?,
+        };
+        let is_finished = i64::try_from(people.len()).is_ok_and(|many| many < CHUNK);
+        let last = people.last().map_or(reached, |(row, _)| *row);
+        let mut named = Vec::with_capacity(people.len());
+        for (row, user) in people {
+            let user = UserId::new(&user).map_err(|fault| unreadable(Box::new(fault)))?;
+            named.push((row, Recipient { tenant: tenant.clone(), user }));
+        }
+        let places = wait!(spread(connection, memory, &named, notification))?;
+        let finished_at = is_finished.then(now);
+        wait!(diesel::update(expansions::table.find(notification.0))
+            .set((
+                expansions::reached.eq(last),
+                expansions::recipients.eq(expansions::recipients + places.len() as i64),
+                expansions::chunks.eq(expansions::chunks + i64::from(!places.is_empty())),
+            ))
+            .execute(connection))?;
+        if let Some(now) = finished_at {
+            wait!(diesel::update(expansions::table.find(notification.0))
+                .set(expansions::finished_at.eq(now.nullable()))
+                .execute(connection))?;
+        }
+        let content: Content = wait!(notifications::table
+            .find(notification.0)
+            .select(content())
+            .get_result(connection))?;
+        let places = named.into_iter().map(|(_, recipient)| recipient).zip(places).collect();
+        Ok(Some(Spread { notification: shown(content), places, is_finished }))
     }
 }
 

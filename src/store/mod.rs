@@ -7,6 +7,7 @@
 //! compiled once under `sqlite` and once under `postgres`); what is special to one stands in that
 //! one's folder under the same name.
 
+mod content;
 mod migrate;
 mod postgres;
 mod schema;
@@ -21,14 +22,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use crate::domain::{Notification, Position, Recipient};
+use crate::domain::{Notification, NotificationId, Place, Position, Priority, Recipient, Timestamp};
 use crate::telemetry::Metrics;
 
 pub use migrate::migrate;
 pub use transfer::{Moved, transfer};
 pub use url::{DatabaseUrl, UrlError};
-pub use writer::{Beat, Done, Presence, Sent, Write, Written};
+pub use writer::{Beat, Done, Mark, Presence, Sent, Spread, Write, Written};
 
 /// Settings of `[database]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -116,12 +118,67 @@ pub struct Roll {
 /// One entry of an inbox, by its place.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The recipient's row.
-    pub row: i64,
-    /// Its place.
-    pub position: Position,
+    /// Where it stands.
+    pub place: Place,
     /// What it is about; nothing, when it was read or deleted meanwhile.
     pub notification: Option<Notification>,
+}
+
+/// What somebody holds, and what became of it.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// Where it stands.
+    pub place: Place,
+    /// What it is about.
+    pub notification: Notification,
+    /// When a device had it.
+    pub confirmed_at: Option<Timestamp>,
+    /// When it was looked at.
+    pub read_at: Option<Timestamp>,
+}
+
+/// How much of it there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeldCounts {
+    /// All that fits.
+    pub total: i64,
+    /// What of it was not read.
+    pub unread: i64,
+}
+
+/// Where a list begins, going back.
+#[derive(Clone, Copy, Debug)]
+pub enum Since {
+    /// Behind this place.
+    Position(Position),
+    /// Accepted after this instant.
+    Time(Timestamp),
+}
+
+/// Which part of an inbox; what has expired is not in it.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// The present.
+    pub now: Timestamp,
+    /// What stands before this place.
+    pub before: Option<Position>,
+    /// What came since.
+    pub since: Option<Since>,
+    /// What was not read.
+    pub unread_only: bool,
+    /// Of this kind.
+    pub kind: Option<String>,
+    /// Of this topic.
+    pub topic: Option<String>,
+    /// Of this priority.
+    pub priority: Option<Priority>,
+}
+
+impl Filter {
+    /// Everything that has not expired `now`.
+    pub const fn all(now: Timestamp) -> Self {
+        Self { now, before: None, since: None, unread_only: false, kind: None, topic: None, priority: None }
+    }
 }
 
 /// Where reads go: one arm a database, the same method behind each.
@@ -286,6 +343,64 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<Entry>, StoreError> {
         on!(&self.readers, after(recipient, position, limit))
+    }
+
+    /// What `recipient` holds, newest first.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn held(
+        &self,
+        recipient: &Recipient,
+        filter: &Filter,
+        skip: i64,
+        limit: i64,
+    ) -> Result<Vec<Held>, StoreError> {
+        on!(&self.readers, held(recipient, filter, skip, limit))
+    }
+
+    /// How much `recipient` holds of a kind, topic and priority.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn held_counts(
+        &self,
+        recipient: &Recipient,
+        filter: &Filter,
+    ) -> Result<HeldCounts, StoreError> {
+        on!(&self.readers, held_counts(recipient, filter))
+    }
+
+    /// One notification that `recipient` holds.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn find(&self, recipient: &Recipient, id: NotificationId) -> Result<Option<Held>, StoreError> {
+        on!(&self.readers, find(recipient, id))
+    }
+
+    /// The number of the notification with this second name. It may be anybody's.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn number_of(&self, uuid: &Uuid) -> Result<Option<NotificationId>, StoreError> {
+        on!(&self.readers, number_of(uuid))
+    }
+
+    /// The topics that `recipient` hears of, in their order.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn topics(&self, recipient: &Recipient) -> Result<Vec<String>, StoreError> {
+        on!(&self.readers, topics(recipient))
+    }
+
+    /// Whether some notification has not reached all of its audience.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn is_spreading(&self) -> Result<bool, StoreError> {
+        on!(&self.readers, is_spreading())
     }
 
     /// The highest notification number.

@@ -6,10 +6,11 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
-use crate::domain::{Notification, NotificationId, Position, Recipient, Tenant};
-use crate::store::schema::{deployment, inbox, notifications, recipients};
-use crate::store::types::At;
-use crate::store::{Counts, Entry, Pending, StoreError};
+use crate::domain::{NotificationId, Place, Position, Recipient, Tenant};
+use crate::store::content::{Content, content, notification};
+use crate::store::schema::{deployment, expansions, inbox, notifications, recipients, subscriptions};
+use crate::store::types::{At, UuidColumn};
+use crate::store::{Counts, Entry, Filter, Held, HeldCounts, Pending, Since, StoreError};
 
 /// Entries that are done and are passed over in each list; with more of them, the list is begun later.
 const PASSED_OVER: i64 = 64;
@@ -38,18 +39,11 @@ pub async fn pending(
         .filter(inbox::confirmed_at.is_null())
         .filter(inbox::read_at.is_null())
         .filter(inbox::deleted_at.is_null());
-    let entries: Vec<(i64, i64, String, String, String, At)> = waiting
+    let entries: Vec<(i64, Content)> = waiting
         .inner_join(notifications::table)
         .order(inbox::position.desc())
         .limit(limit)
-        .select((
-            inbox::position,
-            notifications::id,
-            notifications::kind,
-            notifications::message,
-            notifications::data,
-            notifications::created_at,
-        ))
+        .select((inbox::position, content()))
         .load(connection)
         .await?;
     let mut all = i64::try_from(entries.len()).unwrap_or(limit);
@@ -61,13 +55,7 @@ pub async fn pending(
         let done: i64 = unsettled.filter(inbox::position.le(upto)).count().get_result(connection).await?;
         settled = (done > PASSED_OVER).then_some((row, upto));
     }
-    let newest = entries
-        .into_iter()
-        .map(|(position, id, kind, message, data, created_at)| {
-            let id = NotificationId(id);
-            (position, Notification { id, kind, message, data, created_at: created_at.0 })
-        })
-        .collect();
+    let newest = entries.into_iter().map(|(position, content)| (position, notification(content))).collect();
     Ok(Pending { newest, all, settled })
 }
 
@@ -120,7 +108,7 @@ pub async fn after(
     position: Position,
     limit: i64,
 ) -> Result<Vec<Entry>, StoreError> {
-    type Columns = (i64, i64, Option<At>, Option<At>, (i64, String, String, String, At));
+    type Columns = (i64, i64, Option<At>, Option<At>, Content);
     let entries: Vec<Columns> = inbox::table
         .inner_join(recipients::table)
         .inner_join(notifications::table)
@@ -129,28 +117,171 @@ pub async fn after(
         .filter(inbox::position.gt(position))
         .order(inbox::position.asc())
         .limit(limit)
-        .select((
-            inbox::recipient_id,
-            inbox::position,
-            inbox::read_at,
-            inbox::deleted_at,
-            (
-                notifications::id,
-                notifications::kind,
-                notifications::message,
-                notifications::data,
-                notifications::created_at,
-            ),
-        ))
+        .select((inbox::recipient_id, inbox::position, inbox::read_at, inbox::deleted_at, content()))
         .load(connection)
         .await?;
-    let entry = |(row, position, read_at, deleted_at, content): Columns| {
-        let (id, kind, message, data, At(created_at)) = content;
-        let notification = Notification { id: NotificationId(id), kind, message, data, created_at };
+    let entry = |(recipient, position, read_at, deleted_at, content): Columns| {
         let is_over = read_at.is_some() || deleted_at.is_some();
-        Entry { row, position, notification: (!is_over).then_some(notification) }
+        let notification = (!is_over).then(|| notification(content));
+        Entry { place: Place { recipient, position }, notification }
     };
     Ok(entries.into_iter().map(entry).collect())
+}
+
+async fn row_of(connection: &mut Connection, recipient: &Recipient) -> Result<Option<i64>, StoreError> {
+    let row = recipients::table
+        .filter(recipients::tenant.eq(recipient.tenant.as_str()))
+        .filter(recipients::user_id.eq(recipient.user.as_str()))
+        .select(recipients::id)
+        .get_result(connection)
+        .await
+        .optional()?;
+    Ok(row)
+}
+
+/// See [`crate::store::Store::held`].
+pub async fn held(
+    connection: &mut Connection,
+    recipient: &Recipient,
+    filter: &Filter,
+    skip: i64,
+    limit: i64,
+) -> Result<Vec<Held>, StoreError> {
+    type Columns = (i64, Option<At>, Option<At>, Content);
+    let Some(row) = row_of(connection, recipient).await? else { return Ok(Vec::new()) };
+    let mut entries = inbox::table
+        .inner_join(notifications::table)
+        .filter(inbox::recipient_id.eq(row))
+        .filter(inbox::deleted_at.is_null())
+        .filter(notifications::expires_at.is_null().or(notifications::expires_at.gt(At(filter.now))))
+        .order(inbox::position.desc())
+        .offset(skip)
+        .limit(limit)
+        .select((inbox::position, inbox::confirmed_at, inbox::read_at, content()))
+        .into_boxed();
+    if let Some(before) = filter.before {
+        entries = entries.filter(inbox::position.lt(before));
+    }
+    match filter.since {
+        Some(Since::Position(position)) => entries = entries.filter(inbox::position.gt(position)),
+        Some(Since::Time(at)) => entries = entries.filter(notifications::created_at.gt(At(at))),
+        None => {}
+    }
+    if filter.unread_only {
+        entries = entries.filter(inbox::read_at.is_null());
+    }
+    if let Some(kind) = &filter.kind {
+        entries = entries.filter(notifications::kind.eq(kind));
+    }
+    if let Some(topic) = &filter.topic {
+        entries = entries.filter(notifications::topic.eq(topic));
+    }
+    if let Some(priority) = filter.priority {
+        entries = entries.filter(notifications::priority.eq(priority.level()));
+    }
+    let entries: Vec<Columns> = entries.load(connection).await?;
+    let held = |(position, confirmed_at, read_at, content): Columns| Held {
+        place: Place { recipient: row, position },
+        notification: notification(content),
+        confirmed_at: confirmed_at.map(|at| at.0),
+        read_at: read_at.map(|at| at.0),
+    };
+    Ok(entries.into_iter().map(held).collect())
+}
+
+/// See [`crate::store::Store::held_counts`].
+pub async fn held_counts(
+    connection: &mut Connection,
+    recipient: &Recipient,
+    filter: &Filter,
+) -> Result<HeldCounts, StoreError> {
+    let Some(row) = row_of(connection, recipient).await? else { return Ok(HeldCounts::default()) };
+    let all = || {
+        let mut entries = inbox::table
+            .inner_join(notifications::table)
+            .filter(inbox::recipient_id.eq(row))
+            .filter(inbox::deleted_at.is_null())
+            .filter(notifications::expires_at.is_null().or(notifications::expires_at.gt(At(filter.now))))
+            .count()
+            .into_boxed();
+        if let Some(kind) = &filter.kind {
+            entries = entries.filter(notifications::kind.eq(kind));
+        }
+        if let Some(topic) = &filter.topic {
+            entries = entries.filter(notifications::topic.eq(topic));
+        }
+        if let Some(priority) = filter.priority {
+            entries = entries.filter(notifications::priority.eq(priority.level()));
+        }
+        entries
+    };
+    let total = all().get_result(connection).await?;
+    let unread = all().filter(inbox::read_at.is_null()).get_result(connection).await?;
+    Ok(HeldCounts { total, unread })
+}
+
+/// See [`crate::store::Store::find`].
+pub async fn find(
+    connection: &mut Connection,
+    recipient: &Recipient,
+    id: NotificationId,
+) -> Result<Option<Held>, StoreError> {
+    type Columns = (i64, Option<At>, Option<At>, Content);
+    let Some(row) = row_of(connection, recipient).await? else { return Ok(None) };
+    let Some(position) = super::position_of(connection, row, id).await? else { return Ok(None) };
+    let entry: Option<Columns> = inbox::table
+        .inner_join(notifications::table)
+        .filter(inbox::recipient_id.eq(row))
+        .filter(inbox::position.eq(position))
+        .filter(inbox::deleted_at.is_null())
+        .select((inbox::position, inbox::confirmed_at, inbox::read_at, content()))
+        .get_result(connection)
+        .await
+        .optional()?;
+    Ok(entry.map(|(position, confirmed_at, read_at, content)| Held {
+        place: Place { recipient: row, position },
+        notification: notification(content),
+        confirmed_at: confirmed_at.map(|at| at.0),
+        read_at: read_at.map(|at| at.0),
+    }))
+}
+
+/// See [`crate::store::Store::number_of`].
+pub async fn number_of(
+    connection: &mut Connection,
+    uuid: &uuid::Uuid,
+) -> Result<Option<NotificationId>, StoreError> {
+    let id: Option<i64> = notifications::table
+        .filter(notifications::uuid.eq(UuidColumn(*uuid)))
+        .select(notifications::id)
+        .get_result(connection)
+        .await
+        .optional()?;
+    Ok(id.map(NotificationId))
+}
+
+/// See [`crate::store::Store::topics`].
+pub async fn topics(connection: &mut Connection, recipient: &Recipient) -> Result<Vec<String>, StoreError> {
+    let Some(row) = row_of(connection, recipient).await? else { return Ok(Vec::new()) };
+    let topics = subscriptions::table
+        .filter(subscriptions::recipient_id.eq(row))
+        .order(subscriptions::topic)
+        .select(subscriptions::topic)
+        .load(connection)
+        .await?;
+    Ok(topics)
+}
+
+/// See [`crate::store::Store::is_spreading`].
+pub async fn is_spreading(connection: &mut Connection) -> Result<bool, StoreError> {
+    let unfinished: Option<i64> = expansions::table
+        .filter(expansions::finished_at.is_null())
+        .select(expansions::notification_id)
+        .limit(1)
+        .get_result(connection)
+        .await
+        .optional()?;
+    Ok(unfinished.is_some())
 }
 
 /// See [`crate::store::Store::last_notification`].

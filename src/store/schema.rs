@@ -16,6 +16,41 @@ diesel::table! {
         idempotency_key -> Nullable<Binary>,
         request_digest -> Nullable<Binary>,
         created_at -> Instant,
+        priority -> Integer,
+        action_url -> Nullable<Text>,
+        sender -> Nullable<Text>,
+        expires_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    subscriptions (tenant, topic, recipient_id) {
+        tenant -> Text,
+        topic -> Text,
+        recipient_id -> BigInt,
+    }
+}
+
+diesel::table! {
+    roles (tenant, role, recipient_id) {
+        tenant -> Text,
+        role -> Text,
+        recipient_id -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::Instant;
+
+    expansions (notification_id) {
+        notification_id -> BigInt,
+        tenant -> Text,
+        audience -> Text,
+        reached -> BigInt,
+        recipients -> BigInt,
+        chunks -> BigInt,
+        finished_at -> Nullable<Instant>,
     }
 }
 
@@ -77,11 +112,16 @@ diesel::table! {
 
 diesel::joinable!(inbox -> notifications (notification_id));
 diesel::joinable!(inbox -> recipients (recipient_id));
+diesel::joinable!(roles -> recipients (recipient_id));
+diesel::joinable!(subscriptions -> recipients (recipient_id));
 diesel::allow_tables_to_appear_in_same_query!(
     connections,
     deployment,
+    expansions,
     inbox,
     nodes,
     notifications,
-    recipients
+    recipients,
+    roles,
+    subscriptions
 );

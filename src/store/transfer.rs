@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl};
 use sha2::{Digest as _, Sha256};
 
-use super::schema::{inbox, notifications, recipients};
+use super::schema::{expansions, inbox, notifications, recipients, roles, subscriptions};
 use super::types::{At, UuidColumn};
 use super::{DatabaseUrl, StoreError, migrate, postgres, sqlite};
 
@@ -39,6 +39,41 @@ struct Content {
     idempotency_key: Option<Vec<u8>>,
     request_digest: Option<Vec<u8>>,
     created_at: At,
+    priority: i32,
+    action_url: Option<String>,
+    sender: Option<String>,
+    expires_at: Option<At>,
+}
+
+/// A topic that somebody hears of.
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = subscriptions)]
+struct Subscription {
+    tenant: String,
+    topic: String,
+    recipient_id: i64,
+}
+
+/// A role that somebody has.
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = roles)]
+struct Role {
+    tenant: String,
+    role: String,
+    recipient_id: i64,
+}
+
+/// What spreads, or has spread.
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = expansions)]
+struct Expansion {
+    notification_id: i64,
+    tenant: String,
+    audience: String,
+    reached: i64,
+    recipients: i64,
+    chunks: i64,
+    finished_at: Option<At>,
 }
 
 #[derive(Clone, Queryable, Insertable, Debug)]
@@ -90,6 +125,7 @@ pub async fn transfer(
     moving.check_origin().await?;
     moving.contents(&tell).await?;
     moving.inboxes(&tell).await?;
+    moving.expansions().await?;
     moving.sequences().await?;
     tell("comparing both");
     moving.compare().await
@@ -127,6 +163,28 @@ macro_rules! page {
             .load::<Place>($connection)
             .await
     };
+    ($connection:expr, topics, $recipient:expr) => {
+        subscriptions::table
+            .filter(subscriptions::recipient_id.eq($recipient))
+            .order(subscriptions::topic)
+            .load::<Subscription>($connection)
+            .await
+    };
+    ($connection:expr, roles, $recipient:expr) => {
+        roles::table
+            .filter(roles::recipient_id.eq($recipient))
+            .order(roles::role)
+            .load::<Role>($connection)
+            .await
+    };
+    ($connection:expr, expansions, $after:expr) => {
+        expansions::table
+            .filter(expansions::notification_id.gt($after))
+            .order(expansions::notification_id)
+            .limit(TOGETHER)
+            .load::<Expansion>($connection)
+            .await
+    };
 }
 
 /// A digest of everything on one side, and how much that is.
@@ -150,6 +208,8 @@ macro_rules! summary {
             for person in &people {
                 // On SQLite the last place is not counted.
                 digest.update(format!("{:?}", Person { last_position: 0, ..person.clone() }));
+                digest.update(format!("{:?}", page!($connection, topics, person.id)?));
+                digest.update(format!("{:?}", page!($connection, roles, person.id)?));
                 let mut position = 0;
                 loop {
                     let rows = page!($connection, places, person.id, position)?;
@@ -159,6 +219,13 @@ macro_rules! summary {
                     rows.iter().for_each(|row| digest.update(format!("{row:?}")));
                 }
             }
+        }
+        let mut after = 0;
+        loop {
+            let rows = page!($connection, expansions, after)?;
+            let Some(last) = rows.last() else { break };
+            after = last.notification_id;
+            rows.iter().for_each(|row| digest.update(format!("{row:?}")));
         }
         (digest.finalize(), moved)
     }};
@@ -215,6 +282,21 @@ impl Moving<'_> {
         }
     }
 
+    /// What spreads goes on spreading.
+    async fn expansions(&mut self) -> Result<(), StoreError> {
+        let last: Option<i64> = expansions::table
+            .select(diesel::dsl::max(expansions::notification_id))
+            .get_result(self.target)
+            .await?;
+        let mut after = last.unwrap_or(0);
+        loop {
+            let rows = page!(self.source, expansions, after)?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = last.notification_id;
+            diesel::insert_into(expansions::table).values(&rows).execute(self.target).await?;
+        }
+    }
+
     /// New rows get numbers behind those that were moved.
     async fn sequences(&mut self) -> Result<(), StoreError> {
         for table in ["notifications", "recipients"] {
@@ -255,6 +337,9 @@ async fn move_person(
     person.last_position = last.unwrap_or(0);
     let id = person.id;
     diesel::insert_into(recipients::table).values(&person).execute(target).await?;
+    let (topics, held) = (page!(source, topics, id)?, page!(source, roles, id)?);
+    diesel::insert_into(subscriptions::table).values(&topics).execute(target).await?;
+    diesel::insert_into(roles::table).values(&held).execute(target).await?;
     let mut after = 0;
     loop {
         let rows = page!(source, places, id, after)?;

@@ -11,7 +11,9 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 
 use super::StoreError;
-use crate::domain::{Accepted, NewNotification, NotificationId, Position, Recipient, Timestamp};
+use crate::domain::{
+    Accepted, NewNotification, Notification, NotificationId, Place, Position, Recipient, Timestamp,
+};
 use crate::telemetry::{Metrics, vital};
 
 /// Something to be made durable.
@@ -27,15 +29,35 @@ pub enum Write {
     },
     /// These entries were confirmed.
     Confirm(Vec<Sent>),
-    /// The recipient has read it.
-    Read {
+    /// The recipient has done something with one notification.
+    Mark {
         /// Whose inbox.
         recipient: Recipient,
         /// Which notification.
         notification: NotificationId,
+        /// What.
+        mark: Mark,
         /// When.
         at: Timestamp,
     },
+    /// The recipient has read everything.
+    ReadAll {
+        /// Whose inbox.
+        recipient: Recipient,
+        /// When.
+        at: Timestamp,
+    },
+    /// The recipient wants to hear of these topics from now on, or no longer.
+    Subscribe {
+        /// Who.
+        recipient: Recipient,
+        /// Which.
+        topics: Vec<String>,
+        /// Whether it does.
+        wanted: bool,
+    },
+    /// One more chunk of the audience of the oldest notification that has not reached all of it.
+    Spread,
     /// Nothing of this recipient is pending up to there.
     Settled {
         /// The recipient's row.
@@ -64,13 +86,24 @@ pub enum Write {
     Last,
 }
 
+/// What a recipient does with a notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// A device has it.
+    Confirmed,
+    /// Somebody has looked at it.
+    Read,
+    /// It is to look new again.
+    Unread,
+    /// It is to be seen no more.
+    Deleted,
+}
+
 /// An inbox entry that was sent to a socket and confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// The recipient's row.
-    pub recipient: i64,
-    /// The entry's place.
-    pub position: Position,
+    /// Where it stands.
+    pub place: Place,
     /// When it was handed to the socket.
     pub sent_at: Timestamp,
     /// When it counted as confirmed.
@@ -97,22 +130,37 @@ pub struct Presence {
     pub recipient: Recipient,
     /// Since when.
     pub connected_at: Timestamp,
+    /// The roles that its token names.
+    pub roles: Vec<String>,
+}
+
+/// One chunk of an audience.
+#[derive(Clone, Debug)]
+pub struct Spread {
+    /// What reached it.
+    pub notification: Notification,
+    /// Who has it now, and where.
+    pub places: Vec<(Recipient, Place)>,
+    /// Whether that was all of the audience.
+    pub is_finished: bool,
 }
 
 /// What came of a [`Write`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Written {
     /// Of `Accept`.
     Accepted(Accepted),
-    /// Of `Confirm`: how many were not confirmed before.
-    Confirmed(usize),
+    /// Of `Confirm`: how many were not confirmed before. Of `ReadAll`: how many were not read.
+    Changed(usize),
     /// Of `Beat`: whether the node was known; if not, nor are its connections.
     Beat {
         /// Whether it was.
         known: bool,
     },
-    /// Of `Read`: whether the recipient has such a notification.
-    Read(bool),
+    /// Of `Mark`: whether the recipient has such a notification.
+    Marked(bool),
+    /// Of `Spread`; nothing, if there was nothing to do, or another node does it.
+    Spread(Option<Arc<Spread>>),
     /// Of the others.
     Done,
 }

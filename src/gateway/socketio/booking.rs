@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::{Ack, Event, Protocol, wire};
-use crate::domain::{Digest, Idempotency, NewNotification, Recipient, Tenant};
+use crate::domain::{Audience, Digest, Idempotency, NewNotification, Priority, Recipient, Tenant};
 use crate::gateway::BookingSettings;
 use crate::realtime::{Connection, Dialect, Hub};
 use crate::service::{Error, Inbox, Listing, Notify, Reached, Receipt, Session};
@@ -168,13 +168,18 @@ impl Booking {
             None => Idempotency::by_content("booking", tenant.as_str(), booking.booking_id.get(), request),
         };
         NewNotification {
-            recipient: Recipient { tenant, user: booking.facilitator },
-            kind: "new_booking",
-            topic: "bookings",
+            tenant: tenant.clone(),
+            audience: Audience::One(Recipient { tenant, user: booking.facilitator }),
+            kind: "new_booking".into(),
+            topic: "bookings".into(),
             title: booking.title,
             message: booking.message,
             data: booking.data,
-            idempotency: Some(idempotency),
+            priority: Priority::Normal,
+            action_url: None,
+            sender: None,
+            expires_at: None,
+            idempotency,
             uuid: Uuid::now_v7(),
             created_at: self.notify.now(),
         }
@@ -189,7 +194,7 @@ impl Booking {
         outcome: Result<Receipt, Error>,
     ) {
         match outcome {
-            Ok(Receipt { id, reached }) => {
+            Ok(Receipt { id, reached, .. }) => {
                 let (event, delivered_at, stored_at) = match reached {
                     Reached::Sent(at) => ("notification_delivered", Some(at), None),
                     Reached::Stored(at) => ("notification_stored", None, Some(at)),

@@ -567,10 +567,16 @@ mod tests {
         let created_at = Timestamp::from_micros(1_705_246_200_000_000);
         let notification = Notification {
             id: NotificationId(456),
+            uuid: uuid::Uuid::nil(),
             kind: "new_booking".to_owned(),
+            topic: "bookings".to_owned(),
+            title: String::new(),
             message,
             data,
+            priority: crate::domain::Priority::Normal,
+            action_url: None,
             created_at,
+            expires_at: None,
         };
         let live: Value = serde_json::from_str(live(&notification).get()).unwrap();
         assert_eq!(live["type"], "new_booking");

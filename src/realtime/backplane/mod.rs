@@ -11,33 +11,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
-use crate::domain::{Notification, NotificationId, Position, Recipient, Timestamp};
+use crate::domain::{Notification, NotificationId, Place, Position, Priority, Recipient, Timestamp};
 
 /// What nodes tell each other about a room.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Message<'a> {
     /// A notification was committed.
-    Notification {
-        /// The recipient's row.
-        row: i64,
-        /// Its place in the inbox.
-        position: Position,
-        /// Its number.
-        id: NotificationId,
-        /// Its kind.
-        #[serde(borrow)]
-        kind: Cow<'a, str>,
-        /// Its text.
-        #[serde(borrow)]
-        message: Cow<'a, str>,
-        /// Its data.
-        #[serde(borrow)]
-        data: &'a RawValue,
-        /// When it was accepted, in microseconds since 1970.
-        created_at: i64,
-    },
+    Notification(#[serde(borrow)] Committed<'a>),
     /// Something that all of a person's sockets hear.
     Event {
         /// Its name.
@@ -67,41 +50,71 @@ impl<'a> Message<'a> {
         serde_json::from_slice(text)
     }
 
-    /// Tells of `notification`.
+    /// Tells of `notification`, which its recipient has at `place`.
     ///
     /// # Errors
     /// When its data is no JSON, which it always is.
-    pub fn notification(
-        notification: &'a Notification,
-        row: i64,
-        position: Position,
-    ) -> Result<Self, serde_json::Error> {
-        Ok(Self::Notification {
-            row,
-            position,
+    pub fn notification(notification: &'a Notification, place: Place) -> Result<Self, serde_json::Error> {
+        Ok(Self::Notification(Committed {
+            row: place.recipient,
+            position: place.position,
             id: notification.id,
+            uuid: notification.uuid,
             kind: notification.kind.as_str().into(),
+            topic: notification.topic.as_str().into(),
+            title: notification.title.as_str().into(),
             message: notification.message.as_str().into(),
             data: serde_json::from_str(&notification.data)?,
+            priority: notification.priority.level(),
+            action_url: notification.action_url.as_deref().map(Cow::Borrowed),
             created_at: notification.created_at.as_micros(),
-        })
+            expires_at: notification.expires_at.map(Timestamp::as_micros),
+        }))
     }
 }
 
-/// The notification of a [`Message`].
-pub fn notification(
+/// A notification on its way between nodes, with its place in the recipient's inbox. Instants are in
+/// microseconds since 1970.
+#[derive(Serialize, Deserialize)]
+pub struct Committed<'a> {
+    row: i64,
+    position: Position,
     id: NotificationId,
-    kind: &str,
-    message: &str,
-    data: &RawValue,
+    uuid: Uuid,
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    topic: Cow<'a, str>,
+    #[serde(borrow)]
+    title: Cow<'a, str>,
+    #[serde(borrow)]
+    message: Cow<'a, str>,
+    #[serde(borrow)]
+    data: &'a RawValue,
+    priority: i32,
+    #[serde(borrow)]
+    action_url: Option<Cow<'a, str>>,
     created_at: i64,
-) -> Notification {
-    Notification {
-        id,
-        kind: kind.to_owned(),
-        message: message.to_owned(),
-        data: data.get().to_owned(),
-        created_at: Timestamp::from_micros(created_at),
+    expires_at: Option<i64>,
+}
+
+impl Committed<'_> {
+    /// What it says.
+    pub fn read(self) -> (Notification, Place) {
+        let notification = Notification {
+            id: self.id,
+            uuid: self.uuid,
+            kind: self.kind.into_owned(),
+            topic: self.topic.into_owned(),
+            title: self.title.into_owned(),
+            message: self.message.into_owned(),
+            data: self.data.get().to_owned(),
+            priority: Priority::from_level(self.priority),
+            action_url: self.action_url.map(Cow::into_owned),
+            created_at: Timestamp::from_micros(self.created_at),
+            expires_at: self.expires_at.map(Timestamp::from_micros),
+        };
+        (notification, Place { recipient: self.row, position: self.position })
     }
 }
 

@@ -4,6 +4,7 @@
 //! again on a new connection: what it stored before is recognised by its keys.
 
 mod connect;
+mod statements;
 mod writing;
 
 use std::time::{Duration, Instant};
@@ -19,6 +20,8 @@ use futures_util::FutureExt as _;
 
 use super::writer::{Inlet, Job, Writer, queue};
 use super::{Roll, StoreError, Write, Written, is_of_one_write};
+use crate::domain::{NotificationId, Position};
+use crate::store::schema::inbox;
 use crate::telemetry::{Metrics, vital};
 
 pub use connect::Target;
@@ -34,7 +37,8 @@ mod queries_body;
 /// The query bodies, for this database.
 pub mod queries {
     pub use super::queries_body::{
-        after, counts, deployment_name, last_notification, last_positions, pending, ping,
+        after, counts, deployment_name, find, held, held_counts, is_spreading, last_notification,
+        last_positions, number_of, pending, ping, topics,
     };
     pub use super::roll;
 }
@@ -55,6 +59,20 @@ async fn total(connection: &mut Connection) -> Result<i64, StoreError> {
     use diesel::QueryDsl as _;
     let counted = crate::store::schema::notifications::table.count();
     Ok(diesel_async::RunQueryDsl::get_result(counted, connection).await?)
+}
+
+/// Where the recipient of row `recipient` has a notification.
+async fn position_of(
+    connection: &mut Connection,
+    recipient: i64,
+    id: NotificationId,
+) -> Result<Option<Position>, StoreError> {
+    use diesel::{ExpressionMethods as _, OptionalExtension as _, QueryDsl as _};
+    let here = inbox::table
+        .filter(inbox::recipient_id.eq(recipient))
+        .filter(inbox::notification_id.eq(id.0))
+        .select(inbox::position);
+    Ok(diesel_async::RunQueryDsl::get_result(here, connection).await.optional()?)
 }
 
 /// Who is connected to nodes that are alive.

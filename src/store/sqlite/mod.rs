@@ -16,7 +16,8 @@ use futures_util::FutureExt as _;
 
 use super::writer::{Inlet, Job, Writer, queue};
 use super::{Roll, StoreError, Write, Written, is_of_one_write};
-use crate::store::schema::connections;
+use crate::domain::{NotificationId, Position};
+use crate::store::schema::{connections, expansions, inbox};
 use crate::telemetry::Metrics;
 
 /// A reader.
@@ -30,7 +31,8 @@ mod queries_body;
 /// The query bodies, for this database.
 pub mod queries {
     pub use super::queries_body::{
-        after, counts, deployment_name, last_notification, last_positions, pending, ping,
+        after, counts, deployment_name, find, held, held_counts, is_spreading, last_notification,
+        last_positions, number_of, pending, ping, topics,
     };
     pub use super::roll;
 }
@@ -63,7 +65,32 @@ pub fn open_writer(path: &Path) -> Result<SqliteConnection, StoreError> {
 /// How many notifications are stored. Numbers are given out without gaps here and nothing is deleted yet,
 /// so the highest one tells; counting them would read the whole table.
 async fn total(connection: &mut Connection) -> Result<i64, StoreError> {
-    queries_body::last_notification(connection).await
+    // Numbers that only were places, of what was spread, are no notifications.
+    let last = queries_body::last_notification(connection).await?;
+    let spread: Vec<i64> =
+        diesel_async::RunQueryDsl::load(expansions::table.select(expansions::chunks), connection).await?;
+    Ok(last - spread.iter().sum::<i64>())
+}
+
+/// Where the recipient of row `recipient` has a notification.
+async fn position_of(
+    connection: &mut Connection,
+    recipient: i64,
+    id: NotificationId,
+) -> Result<Option<Position>, StoreError> {
+    use diesel::OptionalExtension as _;
+    let here = inbox::table.filter(inbox::recipient_id.eq(recipient)).select(inbox::position);
+    let found: Option<i64> =
+        diesel_async::RunQueryDsl::get_result(here.filter(inbox::position.eq(id.0)), connection)
+            .await
+            .optional()?;
+    if found.is_some() {
+        return Ok(found);
+    }
+    // What was spread has another place.
+    let spread =
+        here.filter(inbox::notification_id.eq(id.0)).filter(inbox::position.ne(inbox::notification_id));
+    Ok(diesel_async::RunQueryDsl::get_result(spread, connection).await.optional()?)
 }
 
 /// How many connections are written down. Who they are, the one process that has this file knows itself.

@@ -19,15 +19,15 @@ use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Connection;
 
-use crate::domain::{NewNotification, NotificationId, Position, Recipient};
-use crate::store::schema::{connections, inbox, notifications, recipients};
+use crate::domain::{NewNotification, NotificationId, Place, Position, Recipient, Timestamp};
+use crate::store::schema::{connections, expansions, inbox, notifications, recipients, roles};
 use crate::store::types::{At, Instant, UuidColumn};
-use crate::store::{Presence, Sent};
+use crate::store::{Mark, Presence, Sent};
 
 #[path = "../commit.rs"]
 mod commit;
 pub use commit::apply;
-use commit::{Earlier, Seen};
+use commit::{Earlier, Marked};
 
 diesel::table! {
     /// Where AUTOINCREMENT remembers the highest number it ever gave.
@@ -77,20 +77,25 @@ fn insert(
     new: &NewNotification,
 ) -> QueryResult<Option<i64>> {
     let id = memory.last_notification.unwrap_or(0) + 1;
-    let same = new.idempotency.as_ref();
     let stored = diesel::insert_or_ignore_into(notifications::table)
         .values((
             notifications::id.eq(id),
             notifications::uuid.eq(UuidColumn(new.uuid)),
-            notifications::tenant.eq(new.recipient.tenant.as_str()),
-            notifications::kind.eq(new.kind),
-            notifications::topic.eq(new.topic),
+            notifications::tenant.eq(new.tenant.as_str()),
+            notifications::kind.eq(&*new.kind),
+            notifications::topic.eq(&*new.topic),
             notifications::title.eq(&new.title),
             notifications::message.eq(&new.message),
             notifications::data.eq(&new.data),
-            notifications::idempotency_key.eq(same.map(|same| same.key.as_slice())),
-            notifications::request_digest.eq(same.map(|same| same.request.0.as_slice())),
+            notifications::idempotency_key.eq(new.idempotency.key.as_slice()),
+            notifications::request_digest.eq(new.idempotency.request.0.as_slice()),
             notifications::created_at.eq(At(new.created_at)),
+            (
+                notifications::priority.eq(new.priority.level()),
+                notifications::action_url.eq(&new.action_url),
+                notifications::sender.eq(&new.sender),
+                notifications::expires_at.eq(new.expires_at.map(At)),
+            ),
         ))
         .execute(connection)?;
     if stored == 0 {
@@ -106,24 +111,65 @@ fn place_all(
     connection: &mut Connection,
     memory: &mut Memory,
     all: &[(&Recipient, NotificationId)],
-) -> QueryResult<Vec<(i64, i64)>> {
+) -> QueryResult<Vec<Place>> {
     let mut places = Vec::with_capacity(all.len());
     for (recipient, notification) in all {
-        let place = (made(connection, memory, recipient)?, notification.0);
-        diesel::insert_into(inbox::table)
-            .values((
-                inbox::recipient_id.eq(place.0),
-                inbox::position.eq(place.1),
-                inbox::notification_id.eq(notification.0),
-            ))
-            .execute(connection)?;
+        let place = Place { recipient: row_of(connection, memory, recipient)?, position: notification.0 };
+        put(connection, place, *notification)?;
+        places.push(place);
+    }
+    Ok(places)
+}
+
+fn put(connection: &mut Connection, place: Place, notification: NotificationId) -> QueryResult<()> {
+    diesel::insert_into(inbox::table)
+        .values((
+            inbox::recipient_id.eq(place.recipient),
+            inbox::position.eq(place.position),
+            inbox::notification_id.eq(notification.0),
+        ))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// The notification that spreads since the longest time: its number, tenant, group, and the last row reached.
+fn next_spread(connection: &mut Connection) -> QueryResult<Option<(NotificationId, String, String, i64)>> {
+    let next: Option<(i64, String, String, i64)> = expansions::table
+        .filter(expansions::finished_at.is_null())
+        .order(expansions::notification_id)
+        .limit(1)
+        .select((expansions::notification_id, expansions::tenant, expansions::audience, expansions::reached))
+        .get_result(connection)
+        .optional()?;
+    Ok(next.map(|(id, tenant, group, reached)| (NotificationId(id), tenant, group, reached)))
+}
+
+/// Puts `notification` into the inboxes of `people`, behind all that is there: at a number of its own.
+fn spread(
+    connection: &mut Connection,
+    memory: &mut Memory,
+    people: &[(i64, Recipient)],
+    notification: NotificationId,
+) -> QueryResult<Vec<Place>> {
+    if people.is_empty() {
+        return Ok(Vec::new());
+    }
+    let position = memory.last_notification.unwrap_or(0) + 1;
+    diesel::update(sqlite_sequence::table.filter(sqlite_sequence::name.eq("notifications")))
+        .set(sqlite_sequence::seq.eq(position))
+        .execute(connection)?;
+    memory.last_notification = Some(position);
+    let mut places = Vec::with_capacity(people.len());
+    for (recipient, _) in people {
+        let place = Place { recipient: *recipient, position };
+        put(connection, place, notification)?;
         places.push(place);
     }
     Ok(places)
 }
 
 /// The row of `recipient`, made when it is new.
-fn made(connection: &mut Connection, memory: &mut Memory, recipient: &Recipient) -> QueryResult<i64> {
+fn row_of(connection: &mut Connection, memory: &mut Memory, recipient: &Recipient) -> QueryResult<i64> {
     if let Some(row) = memory.recipients.get(recipient) {
         return Ok(*row);
     }
@@ -148,7 +194,7 @@ fn made(connection: &mut Connection, memory: &mut Memory, recipient: &Recipient)
 fn confirm(connection: &mut Connection, entries: &[Sent]) -> QueryResult<usize> {
     let mut confirmed = 0;
     for entry in entries {
-        confirmed += diesel::update(inbox::table.find((entry.recipient, entry.position)))
+        confirmed += diesel::update(inbox::table.find((entry.place.recipient, entry.place.position)))
             .filter(inbox::confirmed_at.is_null())
             .set((
                 inbox::sent_at.eq(At(entry.sent_at)),
@@ -184,25 +230,34 @@ fn place(
     connection: &mut Connection,
     recipient: &Recipient,
     notification: NotificationId,
-) -> QueryResult<Option<(i64, i64)>> {
-    let Some(row) = row(connection, recipient)? else {
+) -> QueryResult<Option<Place>> {
+    let Some(recipient) = row(connection, recipient)? else {
         return Ok(None);
     };
-    inbox::table
-        .find((row, notification.0))
-        .filter(inbox::deleted_at.is_null())
-        .select((inbox::recipient_id, inbox::position))
+    let here = inbox::table.filter(inbox::recipient_id.eq(recipient)).filter(inbox::deleted_at.is_null());
+    let mut position: Option<i64> = here
+        .filter(inbox::position.eq(notification.0))
+        .select(inbox::position)
         .get_result(connection)
-        .optional()
+        .optional()?;
+    if position.is_none() {
+        // What was spread has another place.
+        position = here
+            .filter(inbox::notification_id.eq(notification.0))
+            .filter(inbox::position.ne(inbox::notification_id))
+            .select(inbox::position)
+            .get_result(connection)
+            .optional()?;
+    }
+    Ok(position.map(|position| Place { recipient, position }))
 }
 
 /// What was accepted before under the keys of `news`.
 fn earlier(connection: &mut Connection, news: &[&NewNotification]) -> QueryResult<Vec<Option<Earlier>>> {
     let one = |new: &&NewNotification| {
         type Columns = (i64, UuidColumn, Option<Vec<u8>>, At);
-        let Some(same) = &new.idempotency else { return Ok(None) };
         let found: Option<Columns> = notifications::table
-            .filter(notifications::idempotency_key.eq(same.key.as_slice()))
+            .filter(notifications::idempotency_key.eq(new.idempotency.key.as_slice()))
             .select((
                 notifications::id,
                 notifications::uuid,
@@ -213,33 +268,66 @@ fn earlier(connection: &mut Connection, news: &[&NewNotification]) -> QueryResul
             .optional()?;
         let Some((id, UuidColumn(uuid), request, At(created_at))) = found else { return Ok(None) };
         let id = NotificationId(id);
-        let place = place(connection, &new.recipient, id)?;
         let mut delivered_at = None;
-        if let Some(place) = place {
+        let mut place_of_one = None;
+        if let [recipient] = new.audience.named()
+            && let Some(found) = place(connection, recipient, id)?
+        {
             let (sent_at, confirmed_at) = inbox::table
-                .find(place)
+                .find((found.recipient, found.position))
                 .select((inbox::sent_at, inbox::confirmed_at))
                 .get_result::<(Option<At>, Option<At>)>(connection)?;
             delivered_at = sent_at.or(confirmed_at).map(|at| at.0);
+            place_of_one = Some(found);
         }
-        Ok(Some(Earlier { id, uuid, request, created_at, place, delivered_at }))
+        Ok(Some(Earlier { id, uuid, request, created_at, place: place_of_one, delivered_at }))
     };
     news.iter().map(one).collect()
 }
 
-/// Marks read; `false` for each that its recipient does not have.
-fn mark_read(connection: &mut Connection, seen: &[Seen<'_>]) -> QueryResult<Vec<bool>> {
-    let one = |seen: &Seen<'_>| {
-        let Some(place) = place(connection, seen.recipient, seen.notification)? else { return Ok(false) };
-        let unconfirmed = inbox::table.find(place).filter(inbox::confirmed_at.is_null());
-        diesel::update(unconfirmed)
-            .set((inbox::confirmed_at.eq(At(seen.at)), inbox::confirmed_by.eq("read")))
-            .execute(connection)?;
-        let unread = inbox::table.find(place).filter(inbox::read_at.is_null());
-        diesel::update(unread).set(inbox::read_at.eq(At(seen.at))).execute(connection)?;
+/// Marks entries; `false` for each that its recipient does not have.
+fn mark(connection: &mut Connection, mark: Mark, entries: &[&Marked<'_>]) -> QueryResult<Vec<bool>> {
+    let one = |marked: &&Marked<'_>| {
+        let Some(Place { recipient, position }) = place(connection, marked.recipient, marked.notification)?
+        else {
+            return Ok(false);
+        };
+        let entry = inbox::table.find((recipient, position));
+        let at = At(marked.at);
+        let by = match mark {
+            Mark::Read => Some("read"),
+            Mark::Confirmed => Some("ack"),
+            Mark::Unread | Mark::Deleted => None,
+        };
+        if let Some(by) = by {
+            diesel::update(entry.filter(inbox::confirmed_at.is_null()))
+                .set((inbox::confirmed_at.eq(at), inbox::confirmed_by.eq(by)))
+                .execute(connection)?;
+        }
+        match mark {
+            Mark::Confirmed => 0,
+            Mark::Read => diesel::update(entry.filter(inbox::read_at.is_null()))
+                .set(inbox::read_at.eq(at))
+                .execute(connection)?,
+            Mark::Unread => diesel::update(entry).set(inbox::read_at.eq(None::<At>)).execute(connection)?,
+            Mark::Deleted => diesel::update(entry).set(inbox::deleted_at.eq(at)).execute(connection)?,
+        };
         Ok(true)
     };
-    seen.iter().map(one).collect()
+    entries.iter().map(one).collect()
+}
+
+/// Marks everything read; returns how much was not.
+fn read_all(connection: &mut Connection, recipient: &Recipient, at: Timestamp) -> QueryResult<usize> {
+    let Some(row) = row(connection, recipient)? else { return Ok(0) };
+    let unread = inbox::table
+        .filter(inbox::recipient_id.eq(row))
+        .filter(inbox::read_at.is_null())
+        .filter(inbox::deleted_at.is_null());
+    diesel::update(unread.filter(inbox::confirmed_at.is_null()))
+        .set((inbox::confirmed_at.eq(At(at)), inbox::confirmed_by.eq("read")))
+        .execute(connection)?;
+    diesel::update(unread).set(inbox::read_at.eq(At(at))).execute(connection)
 }
 
 /// Nothing of these recipients (rows) is pending up to these places.
@@ -254,8 +342,15 @@ fn settle(connection: &mut Connection, settled: &[(i64, Position)]) -> QueryResu
 }
 
 /// Notes who came, and who left.
-fn note_presence(connection: &mut Connection, came: &[Presence], gone: &[String]) -> QueryResult<()> {
+fn note_presence(
+    connection: &mut Connection,
+    memory: &mut Memory,
+    came: &[Presence],
+    gone: &[String],
+) -> QueryResult<()> {
     for presence in came {
+        let row = row_of(connection, memory, &presence.recipient)?;
+        note_roles(connection, row, presence)?;
         diesel::replace_into(connections::table)
             .values((
                 connections::socket_id.eq(&presence.socket_id),
@@ -268,6 +363,30 @@ fn note_presence(connection: &mut Connection, came: &[Presence], gone: &[String]
     }
     for socket_id in gone {
         diesel::delete(connections::table.find(socket_id)).execute(connection)?;
+    }
+    Ok(())
+}
+
+/// Notes which roles somebody has now.
+fn note_roles(connection: &mut Connection, row: i64, presence: &Presence) -> QueryResult<()> {
+    let mut known: Vec<String> =
+        roles::table.filter(roles::recipient_id.eq(row)).select(roles::role).load(connection)?;
+    known.sort_unstable();
+    let mut wanted = presence.roles.clone();
+    wanted.sort_unstable();
+    wanted.dedup();
+    if known == wanted {
+        return Ok(());
+    }
+    diesel::delete(roles::table.filter(roles::recipient_id.eq(row))).execute(connection)?;
+    for role in wanted {
+        diesel::insert_into(roles::table)
+            .values((
+                roles::tenant.eq(presence.recipient.tenant.as_str()),
+                roles::role.eq(role),
+                roles::recipient_id.eq(row),
+            ))
+            .execute(connection)?;
     }
     Ok(())
 }

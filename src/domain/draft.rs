@@ -1,0 +1,203 @@
+//! What a sender asks for, and the rules it must keep.
+
+use serde_json::Value;
+
+use super::{Priority, Timestamp, UserId};
+
+/// Bytes of a kind or a topic.
+const LONGEST_NAME: usize = 128;
+/// Bytes of a title.
+const LONGEST_TITLE: usize = 512;
+/// Bytes of a message.
+const LONGEST_MESSAGE: usize = 32 * 1024;
+/// Bytes of data, as JSON.
+const LARGEST_DATA: usize = 64 * 1024;
+/// Bytes of an address.
+const LONGEST_URL: usize = 2_048;
+/// Bytes of an idempotency key.
+const LONGEST_KEY: usize = 255;
+/// People who may be named in one request; more of them are reached by a topic or a role.
+const MOST_USERS: usize = 1_000;
+
+/// Whom a sender means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum To {
+    /// Whoever sends it.
+    Myself,
+    /// These people.
+    Users(Vec<UserId>),
+    /// Subscribers of a topic.
+    Topic(String),
+    /// Those who have a role.
+    Role(String),
+    /// Everybody of the tenant.
+    Everyone,
+}
+
+/// A notification as a sender wants it.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// For whom.
+    pub to: To,
+    /// The sender's kind of notification: `order_status`.
+    pub kind: String,
+    /// The sender's category: `orders`; may be empty.
+    pub topic: String,
+    /// One line.
+    pub title: String,
+    /// The text; may be empty if there is a title.
+    pub message: String,
+    /// What the client gets to use: a JSON object.
+    pub data: Value,
+    /// How much it matters.
+    pub priority: Priority,
+    /// Where a click leads: `https:` or `http:`, or a path.
+    pub action_url: Option<String>,
+    /// When it ceases to matter.
+    pub expires_at: Option<Timestamp>,
+    /// What the sender tells its requests apart by.
+    pub idempotency_key: Option<String>,
+}
+
+/// Which rule a request breaks: the field, and what is expected of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {expected}")]
+pub struct Broken {
+    /// As the API names it.
+    pub field: &'static str,
+    /// What may stand there.
+    pub expected: &'static str,
+}
+
+fn rule(is_kept: bool, field: &'static str, expected: &'static str) -> Result<(), Broken> {
+    if is_kept { Ok(()) } else { Err(Broken { field, expected }) }
+}
+
+/// Whether `name` can be the name of a kind, a topic or a role.
+pub fn is_name(name: &str) -> bool {
+    !name.trim().is_empty() && name.len() <= LONGEST_NAME && !name.chars().any(char::is_control)
+}
+
+fn is_line(text: &str) -> bool {
+    !text.chars().any(|letter| letter.is_control() && letter != '\t')
+}
+
+fn leads_nowhere_bad(url: &str) -> bool {
+    let lower = url.trim_start().to_ascii_lowercase();
+    let is_web = lower.starts_with("https://") || lower.starts_with("http://");
+    let is_path = url.starts_with('/') && !url.starts_with("//") && !url.starts_with("/\\");
+    (is_web || is_path) && url.len() <= LONGEST_URL && !url.chars().any(char::is_control)
+}
+
+impl Draft {
+    /// Checks what can be checked without asking anybody.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check(&self, now: Timestamp) -> Result<(), Broken> {
+        rule(is_name(&self.kind), "type", "1 to 128 bytes, no control characters")?;
+        rule(
+            self.topic.is_empty() || is_name(&self.topic),
+            "topic",
+            "at most 128 bytes, no control characters",
+        )?;
+        let is_titled = self.title.len() <= LONGEST_TITLE && is_line(&self.title);
+        rule(is_titled, "title", "one line of at most 512 bytes")?;
+        rule(self.message.len() <= LONGEST_MESSAGE, "message", "at most 32,768 bytes")?;
+        rule(!self.message.contains('\0') && !self.title.contains('\0'), "message", "text without U+0000")?;
+        let has_text = !(self.title.trim().is_empty() && self.message.trim().is_empty());
+        rule(has_text, "title", "a title or a message")?;
+        rule(self.data.is_object(), "data", "a JSON object")?;
+        let data = self.data.to_string();
+        rule(data.len() <= LARGEST_DATA, "data", "at most 65,536 bytes of JSON")?;
+        rule(!data.contains("\\u0000"), "data", "text without U+0000")?;
+        rule(
+            self.action_url.as_deref().is_none_or(leads_nowhere_bad),
+            "action_url",
+            "an http(s) address, or a path that begins with /",
+        )?;
+        rule(self.expires_at.is_none_or(|at| at > now), "expires_at", "a time to come")?;
+        rule(
+            self.idempotency_key.as_ref().is_none_or(|key| {
+                !key.is_empty() && key.len() <= LONGEST_KEY && key.chars().all(|letter| !letter.is_control())
+            }),
+            "idempotency_key",
+            "1 to 255 bytes, no control characters",
+        )?;
+        match &self.to {
+            To::Myself | To::Everyone => Ok(()),
+            To::Users(users) => {
+                rule(!users.is_empty(), "user_ids", "at least one user")?;
+                rule(
+                    users.len() <= MOST_USERS,
+                    "user_ids",
+                    "at most 1,000 users; use a topic or a role for more",
+                )
+            }
+            To::Topic(name) => rule(is_name(name), "topic", "1 to 128 bytes, no control characters"),
+            To::Role(name) => rule(is_name(name), "role", "1 to 128 bytes, no control characters"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn draft() -> Draft {
+        Draft {
+            to: To::Myself,
+            kind: "order_status".to_owned(),
+            topic: "orders".to_owned(),
+            title: "Order updated".to_owned(),
+            message: "It was shipped".to_owned(),
+            data: json!({}),
+            priority: Priority::Normal,
+            action_url: None,
+            expires_at: None,
+            idempotency_key: None,
+        }
+    }
+
+    fn field(change: impl FnOnce(&mut Draft)) -> Option<&'static str> {
+        let mut draft = draft();
+        change(&mut draft);
+        draft.check(Timestamp::from_micros(10)).err().map(|broken| broken.field)
+    }
+
+    #[test]
+    fn each_rule_names_its_field() {
+        assert_eq!(field(|_| ()), None);
+        assert_eq!(field(|draft| draft.kind = " ".to_owned()), Some("type"));
+        assert_eq!(field(|draft| draft.topic = "a\nb".to_owned()), Some("topic"));
+        assert_eq!(field(|draft| draft.title = "a\nb".to_owned()), Some("title"));
+        assert_eq!(field(|draft| draft.message = "x".repeat(32_769)), Some("message"));
+        assert_eq!(field(|draft| draft.message = "a\0b".to_owned()), Some("message"));
+        assert_eq!(field(|draft| (draft.title, draft.message) = Default::default()), Some("title"));
+        assert_eq!(field(|draft| draft.data = json!([])), Some("data"));
+        assert_eq!(field(|draft| draft.data = json!({"a": "x".repeat(70_000)})), Some("data"));
+        assert_eq!(field(|draft| draft.expires_at = Some(Timestamp::from_micros(10))), Some("expires_at"));
+        assert_eq!(field(|draft| draft.idempotency_key = Some(String::new())), Some("idempotency_key"));
+        assert_eq!(field(|draft| draft.to = To::Users(Vec::new())), Some("user_ids"));
+        assert_eq!(field(|draft| draft.to = To::Role(String::new())), Some("role"));
+    }
+
+    #[test]
+    fn a_click_leads_to_the_web_or_a_path() {
+        for good in ["https://example.com/a", "HTTP://example.com", "/orders/5"] {
+            assert_eq!(field(|draft| draft.action_url = Some(good.to_owned())), None, "{good}");
+        }
+        for bad in [
+            "javascript:alert(1)",
+            " javascript:alert(1)",
+            "data:text/html,x",
+            "//evil.example",
+            "/\\evil",
+            "orders",
+            "",
+        ] {
+            assert_eq!(field(|draft| draft.action_url = Some(bad.to_owned())), Some("action_url"), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Statements over arrays: one for a whole batch.
+
+use std::marker::PhantomData;
+
+use diesel::pg::Pg;
+use diesel::prelude::QueryResult;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{Array, BigInt, Binary, Integer, Nullable, Text};
+
+use crate::store::types::{At, Instant, Uuid128, UuidColumn};
+
+/// A statement over arrays, prepared once: its text is always the same.
+macro_rules! over_arrays {
+    ($name:ident { $($field:ident: $sql:ty => $rust:ty),* } -> $output:ty, $before:expr, $after:expr) => {
+        pub struct $name<'a> {
+            $(pub $field: Vec<$rust>,)*
+            pub borrowed: PhantomData<&'a str>,
+        }
+
+        impl QueryFragment<Pg> for $name<'_> {
+            fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+                out.push_sql($before);
+                let mut between = "unnest(";
+                $(
+                    out.push_sql(between);
+                    out.push_bind_param::<Array<$sql>, _>(&self.$field)?;
+                    between = ", ";
+                )*
+                let _ = between;
+                out.push_sql($after);
+                Ok(())
+            }
+        }
+
+        impl QueryId for $name<'_> {
+            type QueryId = $name<'static>;
+            const HAS_STATIC_QUERY_ID: bool = true;
+        }
+
+        impl Query for $name<'_> {
+            type SqlType = $output;
+        }
+    };
+}
+
+over_arrays! {
+    InsertContents {
+        uuids: Uuid128 => UuidColumn,
+        tenants: Text => &'a str,
+        kinds: Text => &'a str,
+        topics: Text => &'a str,
+        titles: Text => &'a str,
+        messages: Text => &'a str,
+        datas: Text => &'a str,
+        keys: Binary => &'a [u8],
+        digests: Binary => &'a [u8],
+        instants: Instant => At,
+        priorities: Integer => i32,
+        action_urls: Nullable<Text> => Option<&'a str>,
+        senders: Nullable<Text> => Option<&'a str>,
+        ends: Nullable<Instant> => Option<At>
+    } -> (BigInt, Uuid128),
+    "INSERT INTO notifications (uuid, tenant, kind, topic, title, message, data, idempotency_key, \
+     request_digest, created_at, priority, action_url, sender, expires_at) SELECT * FROM ",
+    ") ON CONFLICT DO NOTHING RETURNING id, uuid"
+}
+
+over_arrays! {
+    ReservePlaces {
+        tenants: Text => &'a str,
+        users: Text => &'a str,
+        counts: BigInt => i64
+    } -> (BigInt, Text, Text, BigInt),
+    "INSERT INTO recipients AS r (tenant, user_id, last_position) SELECT * FROM ",
+    ") ON CONFLICT (tenant, user_id) DO UPDATE SET last_position = r.last_position + excluded.last_position \
+     RETURNING id, tenant, user_id, last_position"
+}
+
+over_arrays! {
+    InsertEntries {
+        recipients: BigInt => i64,
+        positions: BigInt => i64,
+        notifications: BigInt => i64
+    } -> (),
+    "INSERT INTO inbox (recipient_id, position, notification_id) SELECT * FROM ",
+    ")"
+}
+
+over_arrays! {
+    ConfirmEntries {
+        recipients: BigInt => i64,
+        positions: BigInt => i64,
+        sent: Instant => At,
+        confirmed: Instant => At
+    } -> (),
+    "UPDATE inbox SET sent_at = e.sent, confirmed_at = e.confirmed, confirmed_by = 'heartbeat' FROM ",
+    ") AS e (recipient, place, sent, confirmed) \
+     WHERE recipient_id = e.recipient AND position = e.place AND confirmed_at IS NULL"
+}
+
+over_arrays! {
+    EarlierOf {
+        keys: Binary => &'a [u8],
+        tenants: Nullable<Text> => Option<&'a str>,
+        users: Nullable<Text> => Option<&'a str>
+    } -> EarlierColumns,
+    "SELECT e.place, n.id, n.uuid, n.request_digest, n.created_at, i.recipient_id, i.position, \
+     coalesce(i.sent_at, i.confirmed_at) FROM ",
+    ") WITH ORDINALITY AS e (key, tenant, user_id, place) \
+     JOIN notifications AS n ON n.idempotency_key = e.key \
+     LEFT JOIN recipients AS r ON r.tenant = e.tenant AND r.user_id = e.user_id \
+     LEFT JOIN inbox AS i ON i.notification_id = n.id AND i.recipient_id = r.id AND i.deleted_at IS NULL"
+}
+type EarlierColumns = (
+    BigInt,
+    BigInt,
+    Uuid128,
+    Nullable<Binary>,
+    Instant,
+    Nullable<BigInt>,
+    Nullable<BigInt>,
+    Nullable<Instant>,
+);
+
+/// A statement that marks entries, and tells which of them there are.
+macro_rules! marking {
+    ($name:ident, $set:literal, $which:literal) => {
+        over_arrays! {
+            $name {
+                tenants: Text => &'a str,
+                users: Text => &'a str,
+                notifications: BigInt => i64,
+                instants: Instant => At
+            } -> (BigInt,),
+            "WITH found AS (SELECT e.place, e.at, i.recipient_id, i.position FROM ",
+            concat!(
+                ") WITH ORDINALITY AS e (tenant, user_id, notification, at, place) \
+                     JOIN recipients AS r ON r.tenant = e.tenant AND r.user_id = e.user_id \
+                     JOIN inbox AS i ON i.notification_id = e.notification AND i.recipient_id = r.id \
+                     WHERE i.deleted_at IS NULL), \
+                 one AS (SELECT recipient_id, position, min(at) AS at FROM found GROUP BY recipient_id, position), \
+                 marked AS (UPDATE inbox SET ", $set, " FROM one \
+                     WHERE inbox.recipient_id = one.recipient_id AND inbox.position = one.position AND ", $which, ") \
+                 SELECT place FROM found"
+            )
+        }
+    };
+}
+
+marking!(
+    MarkRead,
+    "read_at = one.at, confirmed_at = coalesce(inbox.confirmed_at, one.at), \
+     confirmed_by = coalesce(inbox.confirmed_by, 'read')",
+    "inbox.read_at IS NULL"
+);
+marking!(MarkConfirmed, "confirmed_at = one.at, confirmed_by = 'ack'", "inbox.confirmed_at IS NULL");
+marking!(MarkUnread, "read_at = NULL", "inbox.read_at IS NOT NULL");
+marking!(MarkDeleted, "deleted_at = one.at", "inbox.deleted_at IS NULL");
+
+over_arrays! {
+    KnowRecipients {
+        tenants: Text => &'a str,
+        users: Text => &'a str
+    } -> (),
+    "INSERT INTO recipients (tenant, user_id) SELECT * FROM ",
+    ") ON CONFLICT DO NOTHING"
+}
+
+over_arrays! {
+    TakeRoles {
+        tenants: Text => &'a str,
+        users: Text => &'a str
+    } -> (),
+    "DELETE FROM roles USING recipients AS r, ",
+    ") AS e (tenant, user_id) \
+     WHERE r.tenant = e.tenant AND r.user_id = e.user_id AND roles.recipient_id = r.id"
+}
+
+over_arrays! {
+    GiveRoles {
+        tenants: Text => &'a str,
+        users: Text => &'a str,
+        roles: Text => &'a str
+    } -> (),
+    "INSERT INTO roles (tenant, role, recipient_id) SELECT e.tenant, e.role, r.id FROM ",
+    ") AS e (tenant, user_id, role) JOIN recipients AS r ON r.tenant = e.tenant AND r.user_id = e.user_id \
+     ON CONFLICT DO NOTHING"
+}
+
+over_arrays! {
+    // Who else holds such a row stores something for its recipient: this can wait for another time.
+    SettlePlaces {
+        recipients: BigInt => i64,
+        places: BigInt => i64
+    } -> (),
+    "UPDATE recipients AS r SET pending_after = e.upto FROM (\
+         SELECT one.id, e.upto FROM ",
+    ") AS e (id, upto) JOIN recipients AS one ON one.id = e.id \
+         WHERE one.pending_after < e.upto FOR UPDATE OF one SKIP LOCKED) AS e WHERE r.id = e.id"
+}
+
+over_arrays! {
+    NoteConnections {
+        socket_ids: Text => &'a str,
+        nodes: Text => &'a str,
+        tenants: Text => &'a str,
+        users: Text => &'a str,
+        instants: Instant => At
+    } -> (),
+    "INSERT INTO connections (socket_id, node, tenant, user_id, connected_at) SELECT * FROM ",
+    ") ON CONFLICT (socket_id) DO UPDATE SET tenant = excluded.tenant, user_id = excluded.user_id, \
+     connected_at = excluded.connected_at"
+}
