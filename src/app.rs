@@ -85,7 +85,7 @@ impl App {
         let live =
             Live::new(hub.clone(), confirmations.clone(), catch_up.clone(), clock.clone(), metrics.clone());
         listening.set(Arc::downgrade(&live)).ok();
-        let spreading = Spreading::new(store.clone(), live.clone());
+        let spreading = Spreading::new(store.clone(), live.clone(), clock.clone());
         let notify = Arc::new(Notify::new(
             store.clone(),
             live.clone(),

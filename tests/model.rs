@@ -180,6 +180,7 @@ fn new(person: usize) -> NewNotification {
         action_url: None,
         sender: None,
         expires_at: None,
+        due_at: None,
         idempotency: Idempotency::none(uuid),
         uuid,
         created_at: Timestamp::from_micros(0),

@@ -1,4 +1,4 @@
-//! A notification for an audience spreads: its text is stored once, then it is put into one chunk of
+//! A notification for an audience, or for later, spreads when it is due: its text is stored once, then it is put into one chunk of
 //! inboxes after another, each a commit of its own, so that others wait for none of them. Whoever dies on
 //! the way has lost nothing: the next one, here or on another node, goes on at the next chunk.
 
@@ -8,10 +8,11 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 use super::Live;
+use crate::domain::Clock;
 use crate::realtime::Shown;
 use crate::store::{Spread, Store, StoreError, Write, Written};
 
-/// How often it is looked whether something was left by somebody who died.
+/// How often it is looked whether something was left by somebody who died, or sent for later elsewhere.
 const LOOK: Duration = Duration::from_secs(5);
 /// After a fault.
 const RESPITE: Duration = Duration::from_secs(1);
@@ -20,13 +21,14 @@ const RESPITE: Duration = Duration::from_secs(1);
 pub struct Spreading {
     store: Arc<Store>,
     live: Arc<Live>,
+    clock: Arc<dyn Clock>,
     something_new: Notify,
 }
 
 impl Spreading {
     /// Stores in `store`, delivers through `live`.
-    pub fn new(store: Arc<Store>, live: Arc<Live>) -> Arc<Self> {
-        Arc::new(Self { store, live, something_new: Notify::new() })
+    pub fn new(store: Arc<Store>, live: Arc<Live>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { store, live, clock, something_new: Notify::new() })
     }
 
     /// Something new is to spread.
@@ -38,7 +40,7 @@ impl Spreading {
     pub async fn run(self: Arc<Self>) {
         loop {
             match self.spread().await {
-                Ok(()) => drop(tokio::time::timeout(LOOK, self.something_new.notified()).await),
+                Ok(pause) => drop(tokio::time::timeout(pause, self.something_new.notified()).await),
                 Err(fault) => {
                     tracing::warn!(%fault, "a notification could not be spread further; trying again");
                     tokio::time::sleep(RESPITE).await;
@@ -47,18 +49,23 @@ impl Spreading {
         }
     }
 
-    /// Goes on until nothing is left.
-    async fn spread(self: &Arc<Self>) -> Result<(), StoreError> {
-        if !self.store.is_spreading().await? {
-            return Ok(());
-        }
-        while let Some(spread) = self.one_chunk().await? {
+    /// Goes on until nothing is due; returns for how long nothing will be.
+    async fn spread(self: &Arc<Self>) -> Result<Duration, StoreError> {
+        loop {
+            let Some(due_at) = self.store.next_due().await? else { return Ok(LOOK) };
+            let left = due_at.as_micros().saturating_sub(self.clock.now().as_micros());
+            if let Ok(left @ 1..) = u64::try_from(left) {
+                return Ok(Duration::from_micros(left).min(LOOK));
+            }
+            let Some(spread) = self.one_chunk().await? else {
+                // Another node is at it, or the database's clock is behind ours.
+                return Ok(RESPITE);
+            };
             if spread.is_finished {
                 let id = spread.notification.id;
                 tracing::info!(notification.id = %id, "a notification has reached all of its audience");
             }
         }
-        Ok(())
     }
 
     async fn one_chunk(self: &Arc<Self>) -> Result<Option<Arc<Spread>>, StoreError> {

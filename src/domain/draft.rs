@@ -16,6 +16,8 @@ const LARGEST_DATA: usize = 64 * 1024;
 const LONGEST_URL: usize = 2_048;
 /// Bytes of an idempotency key.
 const LONGEST_KEY: usize = 255;
+/// How far ahead something may be scheduled, in seconds: ten years.
+const FURTHEST: i64 = 10 * 366 * 24 * 60 * 60;
 /// People who may be named in one request; more of them are reached by a topic or a role.
 const MOST_USERS: usize = 1_000;
 
@@ -53,6 +55,8 @@ pub struct Draft {
     pub priority: Priority,
     /// Where a click leads: `https:` or `http:`, or a path.
     pub action_url: Option<String>,
+    /// When it is to go out, if not at once.
+    pub scheduled_at: Option<Timestamp>,
     /// When it ceases to matter.
     pub expires_at: Option<Timestamp>,
     /// What the sender tells its requests apart by.
@@ -117,6 +121,10 @@ impl Draft {
             "an http(s) address, or a path that begins with /",
         )?;
         rule(self.expires_at.is_none_or(|at| at > now), "expires_at", "a time to come")?;
+        let latest = now.plus_seconds(FURTHEST);
+        rule(self.scheduled_at.is_none_or(|at| at <= latest), "scheduled_at", "at most ten years ahead")?;
+        let ends_later = self.expires_at.is_none_or(|end| self.scheduled_at.is_none_or(|at| end > at));
+        rule(ends_later, "expires_at", "later than scheduled_at")?;
         rule(
             self.idempotency_key.as_ref().is_none_or(|key| {
                 !key.is_empty() && key.len() <= LONGEST_KEY && key.chars().all(|letter| !letter.is_control())
@@ -155,6 +163,7 @@ mod tests {
             data: json!({}),
             priority: Priority::Normal,
             action_url: None,
+            scheduled_at: None,
             expires_at: None,
             idempotency_key: None,
         }
@@ -178,6 +187,12 @@ mod tests {
         assert_eq!(field(|draft| draft.data = json!([])), Some("data"));
         assert_eq!(field(|draft| draft.data = json!({"a": "x".repeat(70_000)})), Some("data"));
         assert_eq!(field(|draft| draft.expires_at = Some(Timestamp::from_micros(10))), Some("expires_at"));
+        let at = |micros| Some(Timestamp::from_micros(micros));
+        assert_eq!(
+            field(|draft| (draft.scheduled_at, draft.expires_at) = (at(90), at(80))),
+            Some("expires_at")
+        );
+        assert_eq!(field(|draft| draft.scheduled_at = at(i64::MAX)), Some("scheduled_at"));
         assert_eq!(field(|draft| draft.idempotency_key = Some(String::new())), Some("idempotency_key"));
         assert_eq!(field(|draft| draft.to = To::Users(Vec::new())), Some("user_ids"));
         assert_eq!(field(|draft| draft.to = To::Role(String::new())), Some("role"));

@@ -148,6 +148,8 @@ pub enum Group {
     Role(String),
     /// Everybody of the tenant.
     Everyone,
+    /// These people, later.
+    People(Vec<String>),
 }
 
 impl Audience {
@@ -186,6 +188,8 @@ pub struct NewNotification {
     pub sender: Option<String>,
     /// When it ceases to matter.
     pub expires_at: Option<Timestamp>,
+    /// When it is to go out, if not at once. Its audience is then [`Audience::Whoever`].
+    pub due_at: Option<Timestamp>,
     /// How a resend is recognised.
     pub idempotency: Idempotency,
     /// Its second name, time-ordered (RFC 9562, version 7).

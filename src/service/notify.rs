@@ -36,6 +36,8 @@ pub enum Reached {
     Stored(Timestamp),
     /// It was handed to a live socket at this time.
     Sent(Timestamp),
+    /// It goes out at this time.
+    Scheduled(Timestamp),
 }
 
 /// Called once, after the commit.
@@ -121,14 +123,21 @@ impl Notify {
                 Audience::Whoever(tenant.clone(), group)
             }
         };
+        let due_at = draft.scheduled_at.filter(|at| *at > now);
+        let audience = match due_at {
+            Some(_) => later(audience),
+            None => audience,
+        };
         let data = draft.data.to_string();
         let uuid = Uuid::now_v7();
         let sender = who.user.as_ref().map(|user| user.as_str().to_owned());
         let idempotency = match &draft.idempotency_key {
             None => Idempotency::none(uuid),
             Some(key) => {
-                let parts =
-                    format!("{audience:?}{:?}{:?}{:?}", draft.priority, draft.action_url, draft.expires_at);
+                let parts = format!(
+                    "{audience:?}{:?}{:?}{:?}{:?}",
+                    draft.priority, draft.action_url, draft.expires_at, draft.scheduled_at
+                );
                 let request =
                     Digest::of(&[&draft.kind, &draft.topic, &draft.title, &draft.message, &data, &parts]);
                 let own = sender.as_deref().unwrap_or_default();
@@ -147,10 +156,36 @@ impl Notify {
             action_url: draft.action_url,
             sender,
             expires_at: draft.expires_at,
+            due_at,
             idempotency,
             uuid,
             created_at: now,
         })
+    }
+
+    /// Moves a notification of `who`'s tenant that has not gone out yet to another time, or takes it back.
+    ///
+    /// # Errors
+    /// When the token does not allow it, or there is nothing of that number that waits.
+    pub async fn reschedule(
+        &self,
+        who: &Principal,
+        notification: NotificationId,
+        due_at: Option<Timestamp>,
+    ) -> Result<(), Error> {
+        if !who.can_send {
+            return Err(Error::Forbidden(
+                "what waits to go out is changed with the scope notifications:send",
+            ));
+        }
+        let write = Write::Reschedule { tenant: who.tenant.clone(), notification, due_at };
+        match self.store.write(write).await? {
+            Written::Marked(true) => {
+                self.spreading.wake();
+                Ok(())
+            }
+            _ => Err(Error::NotFound),
+        }
     }
 
     /// Accepts `new`; `answer` is called in commit order, after delivery was tried.
@@ -184,6 +219,9 @@ fn committed(
     match written {
         Ok(Written::Accepted(Accepted::New { id, places })) => {
             let (user, uuid, created_at) = (first(new), new.uuid, new.created_at);
+            if let Some(at) = new.due_at {
+                return answer(Ok(Receipt { id, uuid, reached: Reached::Scheduled(at) }));
+            }
             live.deliver(new, id, &places, move |sent_at| {
                 let user = user.as_ref().map(UserId::as_str);
                 let reached = match sent_at {
@@ -217,6 +255,19 @@ fn committed(
             metrics.notification(Outcome::Failed);
             live.in_order(move || answer(Err(fault.into())));
         }
+    }
+}
+
+/// The same people, when its time comes.
+fn later(audience: Audience) -> Audience {
+    let people = audience.named().iter().map(|recipient| recipient.user.as_str().to_owned()).collect();
+    match audience {
+        Audience::One(recipient) => Audience::Whoever(recipient.tenant, Group::People(people)),
+        Audience::Many(recipients) => {
+            let tenant = recipients.into_iter().next().map(|recipient| recipient.tenant).unwrap_or_default();
+            Audience::Whoever(tenant, Group::People(people))
+        }
+        group @ Audience::Whoever(..) => group,
     }
 }
 

@@ -17,6 +17,7 @@ use crate::store::content::{Content, content, notification as shown};
 use crate::store::schema::{
     connections, deployment, expansions, nodes, notifications, recipients, roles, subscriptions,
 };
+use crate::store::types::At;
 use crate::store::writer::{Beat, Mark, Spread};
 use crate::store::{Write, Written};
 
@@ -51,6 +52,9 @@ body! {
                 Write::Subscribe { recipient, topics, wanted } => {
                     wait!(subscribe(connection, memory, recipient, topics, *wanted))?;
                     Written::Done
+                }
+                Write::Reschedule { tenant, notification, due_at } => {
+                    Written::Marked(wait!(reschedule(connection, tenant, *notification, *due_at))?)
                 }
                 Write::Spread => Written::Spread(wait!(one_chunk(connection, memory))?.map(Arc::new)),
                 Write::Presence { came, gone } => {
@@ -118,7 +122,8 @@ body! {
         let mut places = wait!(place_all(connection, memory, &wanted))?.into_iter();
         for (index, new, id) in fresh {
             if let Audience::Whoever(tenant, group) = &new.audience {
-                wait!(expect(connection, tenant, group, id))?;
+                let due_at = new.due_at.unwrap_or(new.created_at);
+                wait!(expect(connection, tenant, group, due_at, id))?;
             }
             let places = places.by_ref().take(new.audience.named().len()).collect();
             written[index] = Written::Accepted(Accepted::New { id, places });
@@ -231,11 +236,12 @@ body! {
 }
 
 body! {
-    /// Notes that `notification` is to spread.
+    /// Notes that `notification` is to spread, from `due_at` on.
     fn expect(
         connection: &mut Connection,
         tenant: &Tenant,
         group: &Group,
+        due_at: Timestamp,
         notification: NotificationId,
     ) -> QueryResult<()> {
         let group = serde_json::to_string(group)
@@ -245,6 +251,7 @@ body! {
                 expansions::notification_id.eq(notification.0),
                 expansions::tenant.eq(tenant.as_str()),
                 expansions::audience.eq(group),
+                expansions::due_at.eq(At(due_at)),
             ))
             .execute(connection))?;
         Ok(())
@@ -252,11 +259,38 @@ body! {
 }
 
 body! {
+    /// Moves what has not begun to go out to another time, or takes it back. `false` if there is no such thing.
+    fn reschedule(
+        connection: &mut Connection,
+        tenant: &Tenant,
+        notification: NotificationId,
+        due_at: Option<Timestamp>,
+    ) -> QueryResult<bool> {
+        let waiting = expansions::table
+            .filter(expansions::notification_id.eq(notification.0))
+            .filter(expansions::tenant.eq(tenant.as_str()))
+            .filter(expansions::finished_at.is_null())
+            .filter(expansions::reached.eq(0))
+            .filter(expansions::due_at.gt(now()));
+        let found = match due_at {
+            Some(at) => wait!(diesel::update(waiting).set(expansions::due_at.eq(At(at))).execute(connection))?,
+            None => wait!(diesel::delete(waiting).execute(connection))?,
+        };
+        Ok(found > 0)
+    }
+}
+
+body! {
     /// Puts what spreads into the next inboxes.
     fn one_chunk(connection: &mut Connection, memory: &mut Memory) -> QueryResult<Option<Spread>> {
-        let Some((notification, tenant, group, reached)) = wait!(next_spread(connection))? else {
+        let Some((notification, tenant, group, reached, due_at)) = wait!(next_spread(connection))? else {
             return Ok(None);
         };
+        // What was sent for later is as old as its going out.
+        wait!(diesel::update(notifications::table.find(notification.0))
+            .filter(notifications::created_at.lt(At(due_at)))
+            .set(notifications::created_at.eq(At(due_at)))
+            .execute(connection))?;
         let unreadable = |fault| diesel::result::Error::DeserializationError(fault);
         let group: Group = serde_json::from_str(&group).map_err(|fault| unreadable(Box::new(fault)))?;
         let tenant = Tenant::new(&tenant).map_err(|fault| unreadable(Box::new(fault)))?;
@@ -286,9 +320,23 @@ body! {
                 .limit(CHUNK)
                 .select((recipients::id, recipients::user_id))
                 .load(connection))?,
+            Group::People(users) => {
+                let next = users.iter().skip(usize::try_from(reached).unwrap_or(0));
+                let mut people = Vec::new();
+                for user in next.take(CHUNK as usize) {
+                    let name = UserId::new(user).map_err(|fault| unreadable(Box::new(fault)))?;
+                    let recipient = Recipient { tenant: tenant.clone(), user: name };
+                    people.push((wait!(row_of(connection, memory, &recipient))?, user.clone()));
+                }
+                people
+            }
         };
         let is_finished = i64::try_from(people.len()).is_ok_and(|many| many < CHUNK);
-        let last = people.last().map_or(reached, |(row, _)| *row);
+        let mut last = people.last().map_or(reached, |(row, _)| *row);
+        if let Group::People(_) = group {
+            // There are no rows to go by: it is counted.
+            last = reached + people.len() as i64;
+        }
         let mut named = Vec::with_capacity(people.len());
         for (row, user) in people {
             let user = UserId::new(&user).map_err(|fault| unreadable(Box::new(fault)))?;

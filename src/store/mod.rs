@@ -395,12 +395,12 @@ impl Store {
         on!(&self.readers, topics(recipient))
     }
 
-    /// Whether some notification has not reached all of its audience.
+    /// When the next notification that has not reached all of its audience is to go out.
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn is_spreading(&self) -> Result<bool, StoreError> {
-        on!(&self.readers, is_spreading())
+    pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        on!(&self.readers, next_due())
     }
 
     /// The highest notification number.

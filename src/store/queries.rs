@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
-use crate::domain::{NotificationId, Place, Position, Recipient, Tenant};
+use crate::domain::{NotificationId, Place, Position, Recipient, Tenant, Timestamp};
 use crate::store::content::{Content, content, notification};
 use crate::store::schema::{deployment, expansions, inbox, notifications, recipients, subscriptions};
 use crate::store::types::{At, UuidColumn};
@@ -272,16 +272,17 @@ pub async fn topics(connection: &mut Connection, recipient: &Recipient) -> Resul
     Ok(topics)
 }
 
-/// See [`crate::store::Store::is_spreading`].
-pub async fn is_spreading(connection: &mut Connection) -> Result<bool, StoreError> {
-    let unfinished: Option<i64> = expansions::table
+/// See [`crate::store::Store::next_due`].
+pub async fn next_due(connection: &mut Connection) -> Result<Option<Timestamp>, StoreError> {
+    let due: Option<At> = expansions::table
         .filter(expansions::finished_at.is_null())
-        .select(expansions::notification_id)
+        .order(expansions::due_at)
+        .select(expansions::due_at)
         .limit(1)
         .get_result(connection)
         .await
         .optional()?;
-    Ok(unfinished.is_some())
+    Ok(due.map(|at| at.0))
 }
 
 /// See [`crate::store::Store::last_notification`].

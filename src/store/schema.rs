@@ -47,6 +47,7 @@ diesel::table! {
         notification_id -> BigInt,
         tenant -> Text,
         audience -> Text,
+        due_at -> Instant,
         reached -> BigInt,
         recipients -> BigInt,
         chunks -> BigInt,

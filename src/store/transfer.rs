@@ -70,6 +70,7 @@ struct Expansion {
     notification_id: i64,
     tenant: String,
     audience: String,
+    due_at: At,
     reached: i64,
     recipients: i64,
     chunks: i64,

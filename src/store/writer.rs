@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::StoreError;
 use crate::domain::{
-    Accepted, NewNotification, Notification, NotificationId, Place, Position, Recipient, Timestamp,
+    Accepted, NewNotification, Notification, NotificationId, Place, Position, Recipient, Tenant, Timestamp,
 };
 use crate::telemetry::{Metrics, vital};
 
@@ -55,6 +55,15 @@ pub enum Write {
         topics: Vec<String>,
         /// Whether it does.
         wanted: bool,
+    },
+    /// What was sent for later goes out at another time, or never (no time).
+    Reschedule {
+        /// Whose it is.
+        tenant: Tenant,
+        /// Which.
+        notification: NotificationId,
+        /// When, now.
+        due_at: Option<Timestamp>,
     },
     /// One more chunk of the audience of the oldest notification that has not reached all of it.
     Spread,
@@ -157,7 +166,7 @@ pub enum Written {
         /// Whether it was.
         known: bool,
     },
-    /// Of `Mark`: whether the recipient has such a notification.
+    /// Of `Mark`: whether the recipient has such a notification. Of `Reschedule`: whether it was waiting.
     Marked(bool),
     /// Of `Spread`; nothing, if there was nothing to do, or another node does it.
     Spread(Option<Arc<Spread>>),

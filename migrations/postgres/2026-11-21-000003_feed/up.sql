@@ -23,15 +23,16 @@ CREATE TABLE roles (
 );
 CREATE INDEX roles_recipient ON roles (recipient_id);
 
--- Notifications for an audience, and how far they have got into its inboxes.
+-- Notifications for an audience, or for later, and how far they have got into inboxes.
 CREATE TABLE expansions (
     notification_id BIGINT NOT NULL PRIMARY KEY REFERENCES notifications (id),
     tenant          TEXT   NOT NULL,
     audience        TEXT   NOT NULL,
+    due_at          TIMESTAMPTZ NOT NULL,
     -- The last recipient that has it.
     reached         BIGINT NOT NULL DEFAULT 0,
     recipients      BIGINT NOT NULL DEFAULT 0,
     chunks          BIGINT NOT NULL DEFAULT 0,
     finished_at     TIMESTAMPTZ
 );
-CREATE INDEX expansions_unfinished ON expansions (notification_id) WHERE finished_at IS NULL;
+CREATE INDEX expansions_unfinished ON expansions (due_at, notification_id) WHERE finished_at IS NULL;

@@ -179,6 +179,7 @@ impl Booking {
             action_url: None,
             sender: None,
             expires_at: None,
+            due_at: None,
             idempotency,
             uuid: Uuid::now_v7(),
             created_at: self.notify.now(),
@@ -197,7 +198,7 @@ impl Booking {
             Ok(Receipt { id, reached, .. }) => {
                 let (event, delivered_at, stored_at) = match reached {
                     Reached::Sent(at) => ("notification_delivered", Some(at), None),
-                    Reached::Stored(at) => ("notification_stored", None, Some(at)),
+                    Reached::Stored(at) | Reached::Scheduled(at) => ("notification_stored", None, Some(at)),
                 };
                 let answer = wire::Accepted {
                     booking_id,

@@ -250,18 +250,27 @@ async fn row_of(connection: &mut Connection, _: &mut Memory, recipient: &Recipie
 /// group, and the last row reached. It is this transaction's until the commit.
 async fn next_spread(
     connection: &mut Connection,
-) -> QueryResult<Option<(NotificationId, String, String, i64)>> {
-    let next: Option<(i64, String, String, i64)> = expansions::table
+) -> QueryResult<Option<(NotificationId, String, String, i64, Timestamp)>> {
+    let next: Option<(i64, String, String, i64, At)> = expansions::table
         .filter(expansions::finished_at.is_null())
-        .order(expansions::notification_id)
+        .filter(expansions::due_at.le(now()))
+        .order((expansions::due_at, expansions::notification_id))
         .limit(1)
-        .select((expansions::notification_id, expansions::tenant, expansions::audience, expansions::reached))
+        .select((
+            expansions::notification_id,
+            expansions::tenant,
+            expansions::audience,
+            expansions::reached,
+            expansions::due_at,
+        ))
         .for_update()
         .skip_locked()
         .get_result(connection)
         .await
         .optional()?;
-    Ok(next.map(|(id, tenant, group, reached)| (NotificationId(id), tenant, group, reached)))
+    let found =
+        |(id, tenant, group, reached, At(due_at))| (NotificationId(id), tenant, group, reached, due_at);
+    Ok(next.map(found))
 }
 
 /// Puts `notification` into the inboxes of `people`, behind all that is there.

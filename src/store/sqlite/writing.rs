@@ -133,15 +133,26 @@ fn put(connection: &mut Connection, place: Place, notification: NotificationId) 
 }
 
 /// The notification that spreads since the longest time: its number, tenant, group, and the last row reached.
-fn next_spread(connection: &mut Connection) -> QueryResult<Option<(NotificationId, String, String, i64)>> {
-    let next: Option<(i64, String, String, i64)> = expansions::table
+fn next_spread(
+    connection: &mut Connection,
+) -> QueryResult<Option<(NotificationId, String, String, i64, Timestamp)>> {
+    let next: Option<(i64, String, String, i64, At)> = expansions::table
         .filter(expansions::finished_at.is_null())
-        .order(expansions::notification_id)
+        .filter(expansions::due_at.le(now()))
+        .order((expansions::due_at, expansions::notification_id))
         .limit(1)
-        .select((expansions::notification_id, expansions::tenant, expansions::audience, expansions::reached))
+        .select((
+            expansions::notification_id,
+            expansions::tenant,
+            expansions::audience,
+            expansions::reached,
+            expansions::due_at,
+        ))
         .get_result(connection)
         .optional()?;
-    Ok(next.map(|(id, tenant, group, reached)| (NotificationId(id), tenant, group, reached)))
+    let found =
+        |(id, tenant, group, reached, At(due_at))| (NotificationId(id), tenant, group, reached, due_at);
+    Ok(next.map(found))
 }
 
 /// Puts `notification` into the inboxes of `people`, behind all that is there: at a number of its own.
