@@ -6,13 +6,15 @@ mod lines;
 mod report;
 mod servers;
 mod stage;
+mod verdict;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use crate::support::{Dice, on_postgres};
-use ledger::{Ledger, Outcome};
+use ledger::Ledger;
 use stage::Stage;
+use verdict::Outcome;
 
 /// Something that goes wrong for a while, and is well again when the script returns.
 #[derive(Clone, Copy)]
@@ -30,7 +32,7 @@ fn run(stage: &mut Stage, fault: Fault, dice: &mut Dice) -> Outcome {
             (fault.script)(stage, dice);
         })
     }));
-    let outcome = attempt.unwrap_or_else(|_| Outcome::broken());
+    let outcome = attempt.map_or_else(|_| Outcome::broken(), |evidence| Outcome::of(&evidence));
     let took = begun.elapsed().as_secs_f64();
     println!("{:<52} {outcome} ({took:.1} s)", fault.name);
     outcome.complaints.iter().take(8).for_each(|complaint| println!("    {complaint}"));
