@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need and is not there: a browser, PostgreSQL, Redis and Python's venv from Debian, the
-# Socket.IO clients from npm and PyPI, into tests/clients. What is there stays as it is. Run again, it costs a second and
-# asks no network.
+# Installs what the tests need and is not there: a browser, PostgreSQL, Redis, Caddy, OpenSSL and Python's venv from
+# Debian, the Socket.IO clients from npm and PyPI, into tests/clients. What is there stays as it is. Run again, it costs
+# a second and asks no network.
 set -euo pipefail
 cd "$(dirname "$0")/clients"
 
@@ -61,7 +61,7 @@ has_browser() {
 has_browser || debian chromium fonts-liberation
 has_browser || fail "no Chromium was found; name one by the variable CHROMIUM"
 
-# ---- databases ---------------------------------------------------------------------------------
+# ---- databases, and what stands beside them ----------------------------------------------------
 
 # Only the programs are wanted: the tests start servers of their own. So Debian is asked to start none meanwhile.
 policy=/usr/sbin/policy-rc.d
@@ -82,9 +82,13 @@ has_postgres() {
 missing=()
 has_postgres || missing+=(postgresql)
 have redis-server || missing+=(redis-server)
+have caddy || missing+=(caddy)
+have openssl || missing+=(openssl)
 if [ "${#missing[@]}" -gt 0 ]; then without_services "${missing[@]}"; fi
 has_postgres || fail "no PostgreSQL was found: neither in the path nor in /usr/lib/postgresql"
-have redis-server || fail "no redis-server was found"
+for program in redis-server caddy openssl; do
+  have "$program" || fail "no $program was found"
+done
 
 # ---- npm ---------------------------------------------------------------------------------------
 
