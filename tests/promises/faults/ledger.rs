@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::stage::Stage;
 use super::verdict::{Evidence, PROMISE, Receipt, Record, Stay, booking_of};
 use crate::support::{
-    Clients, Kind, Library, PendingList, Route, Socket, backend_hello, booking, facilitator_hello,
+    Clients, Kind, Library, PendingList, Route, Socket, backend_hello, booking, in_seconds, sign,
 };
 
 /// A back end that has no receipt by then asks again, at the other node.
@@ -70,6 +70,11 @@ pub fn lane_of(booking: u64) -> usize {
 /// The person whom the bookings of a lane are for.
 pub fn person_of(lane: usize) -> usize {
     lane % PEOPLE
+}
+
+/// It outlasts a clock that jumps.
+fn lasting_token(id: u64) -> String {
+    sign(&json!({"sub": id.to_string(), "type": "access", "exp": in_seconds(24 * 3_600)}))
 }
 
 impl Person {
@@ -261,7 +266,8 @@ impl Ledger {
 
 impl Person {
     fn come(&mut self, clients: &[Clients]) {
-        let hello = [facilitator_hello(self.id)];
+        let hello =
+            [json!(["facilitator_connect", {"facilitator_id": self.id, "token": lasting_token(self.id)}])];
         self.page = Some(clients[self.door].open_with(self.kind, &hello, hasty(self.kind)));
     }
 

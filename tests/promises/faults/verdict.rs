@@ -218,7 +218,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::ledger::Ledger;
-    use super::super::stage::Stage;
+    use super::super::stage::{Scene, Stage};
     use super::*;
     use crate::support::on_postgres;
 
@@ -347,7 +347,7 @@ mod tests {
         if !on_postgres() {
             return;
         }
-        let stage = Stage::set(false);
+        let stage = Stage::set(Scene::Usual, false).expect("the usual stage");
         let real = Ledger::open(&stage).book_while(|| std::thread::sleep(5 * SECOND));
         let outcome = Outcome::of(&real);
         assert!(outcome.is_kept(), "{:?}", outcome.complaints);

@@ -5,6 +5,7 @@ mod authority;
 mod balancer;
 mod bookings;
 mod clients;
+mod clock;
 mod cluster;
 mod dice;
 mod disk;
@@ -24,6 +25,7 @@ pub use authority::Authority;
 pub use balancer::Balancer;
 pub use bookings::{PendingList, booking, booking_ids, large_booking, notification_ids};
 pub use clients::{Clients, Kind, Library, Route, backend_hello, facilitator_hello};
+pub use clock::Clock;
 pub use cluster::Cluster;
 pub use dice::Dice;
 pub use disk::SmallDisk;
@@ -33,7 +35,7 @@ pub use patience::{PATIENCE, eventually};
 pub use postgres::{Database, NO_PASSWORD, Postgres};
 pub use proxy::{Proxy, Side, Upstream};
 pub use raw::Raw;
-pub use redis::{Redis, RedisCluster};
+pub use redis::{Redis, RedisCluster, SHARDS};
 pub use server::{Server, quiet_port, run_command, run_command_in};
 pub use tokens::{
     BACKEND_TOKEN, JWT_SECRET, METRICS_TOKEN, in_seconds, service_token, sign, sign_with, user_token,

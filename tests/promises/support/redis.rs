@@ -16,6 +16,8 @@ use super::{PATIENCE, eventually};
 
 /// All hash slots of a cluster.
 const SLOTS: usize = 16_384;
+/// The nodes of a cluster that share them.
+pub const SHARDS: usize = 3;
 
 /// A running server, which stores nothing on disk.
 pub struct Redis {
@@ -125,7 +127,7 @@ impl Redis {
     }
 }
 
-/// Three Redis nodes on loopback ports, each with a third of the slots.
+/// Three Redis nodes on loopback ports, each with a third of the slots; and replicas, if wanted.
 pub struct RedisCluster {
     scheme: &'static str,
     nodes: Vec<(u16, Redis)>,
@@ -133,30 +135,52 @@ pub struct RedisCluster {
 
 impl RedisCluster {
     pub fn start() -> Self {
-        Self::launch("redis", |port| ["--port", port].map(str::to_owned).to_vec())
+        Self::launch("redis", 0, |port| ["--port", port].map(str::to_owned).to_vec())
+    }
+
+    /// Three, and a replica of each.
+    pub fn with_replicas() -> Self {
+        Self::launch("redis", SHARDS, |port| ["--port", port].map(str::to_owned).to_vec())
     }
 
     /// Three that listen with TLS alone.
     pub fn with_tls(identity: &Identity) -> Self {
-        Self::launch("rediss", |port| {
+        Self::launch("rediss", 0, |port| {
             let cluster = ["--port", "0", "--tls-cluster", "yes"].map(str::to_owned);
             cluster.into_iter().chain(tls(identity, port)).collect()
         })
     }
 
-    fn launch(scheme: &'static str, listening: impl Fn(&str) -> Vec<String>) -> Self {
+    /// Makes these follow the first ones: the fourth the first, and so on.
+    fn follow(&self, replicas: usize) {
+        for number in SHARDS..SHARDS + replicas {
+            let (_, replica) = &self.nodes[number];
+            let master = self.nodes[number - SHARDS].1.ask("CLUSTER MYID").expect("a name");
+            eventually("a node can follow another", || {
+                (replica.ask(&format!("CLUSTER REPLICATE {master}")).ok()? == "+OK").then_some(())
+            });
+            eventually("a node follows another", || {
+                replica.ask("INFO replication").ok()?.contains("master_link_status:up").then_some(())
+            });
+        }
+    }
+
+    fn launch(scheme: &'static str, replicas: usize, listening: impl Fn(&str) -> Vec<String>) -> Self {
         let node = |_| {
             let (port, bus) = (quiet_port(), quiet_port());
             let (bus_word, mut words) = (bus.to_string(), listening(&port.to_string()));
             let usual = ["--bind", "127.0.0.1", "--cluster-enabled", "yes", "--cluster-port", &bus_word];
             words.extend(usual.map(str::to_owned));
-            words.extend(["--cluster-node-timeout", "2000"].map(str::to_owned));
+            let quick = ["--cluster-node-timeout", "2000", "--repl-diskless-sync-delay", "0"];
+            words.extend(quick.map(str::to_owned));
             (port, bus, Redis::launch(&words))
         };
-        let nodes: Vec<_> = (0..3).map(node).collect();
+        let nodes: Vec<_> = (0..SHARDS + replicas).map(node).collect();
         for (number, (_, _, redis)) in nodes.iter().enumerate() {
-            let (first, last) = (SLOTS * number / 3, SLOTS * (number + 1) / 3 - 1);
-            redis.tell(&format!("CLUSTER ADDSLOTSRANGE {first} {last}"));
+            if number < SHARDS {
+                let (first, last) = (SLOTS * number / SHARDS, SLOTS * (number + 1) / SHARDS - 1);
+                redis.tell(&format!("CLUSTER ADDSLOTSRANGE {first} {last}"));
+            }
             redis.tell(&format!("CLUSTER SET-CONFIG-EPOCH {}", number + 1));
             let (port, bus, _) = nodes[0];
             if number > 0 {
@@ -165,14 +189,21 @@ impl RedisCluster {
         }
         let cluster =
             Self { scheme, nodes: nodes.into_iter().map(|(port, _, redis)| (port, redis)).collect() };
+        let known = format!("cluster_known_nodes:{}", SHARDS + replicas);
         eventually("the nodes know each other", || {
             let knows_all = |(_, redis): &(u16, Redis)| {
                 let facts = redis.ask("CLUSTER INFO").unwrap_or_default();
-                facts.contains("cluster_state:ok") && facts.contains("cluster_known_nodes:3")
+                facts.contains("cluster_state:ok") && facts.contains(&known)
             };
             cluster.nodes.iter().all(knows_all).then_some(())
         });
+        cluster.follow(replicas);
         cluster
+    }
+
+    /// The nodes, to treat badly.
+    pub fn into_nodes(self) -> Vec<Redis> {
+        self.nodes.into_iter().map(|(_, redis)| redis).collect()
     }
 
     /// All addresses, with commas between.
