@@ -58,7 +58,7 @@ clients: ## Install what the tests need and is missing
 bench: ## Measure against Node, and write docs/PERFORMANCE.md (about 40 minutes)
 	bench/run.sh $(ARGS)
 
-faults: clients ## Each fault RUNS times (5), and write docs/RELIABILITY.md (about 90 s for each of the RUNS)
+faults: clients ## Each fault RUNS times (5), and write docs/RELIABILITY.md (about 160 s for each of the RUNS)
 	CARILLON_TESTS_ON=postgres CARILLON_FAULT_RUNS=$(or $(RUNS),5) cargo test --locked --test promises -- --ignored --exact --nocapture faults::the_table_is_written
 
 soak: clients ## Random faults for MINUTES (10); ends at the first broken promise, and prints the seed

@@ -218,7 +218,7 @@ async fn backplane(
     let changed = move || missed.everybody();
     let deployment = store.deployment().await?;
     let redis = Redis::start(&config.redis, &deployment, node, Box::new(heard), changed, metrics.clone())
-        .context("redis.url (REDIS_URL) cannot be used")?;
+        .context("Redis cannot be used as redis.url (REDIS_URL) and redis.ca_file say")?;
     Ok(Arc::new(redis))
 }
 

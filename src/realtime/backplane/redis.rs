@@ -41,13 +41,20 @@ pub struct Settings {
     pub url: Secret,
     /// Whether `url` is a cluster, even if it names one node only.
     pub cluster: bool,
+    /// A PEM file of who vouches for a `rediss://` server. Empty: the system's roots.
+    pub ca_file: String,
     /// Begins the names of channels, so that deployments can share one Redis.
     pub prefix: String,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { url: Secret::default(), cluster: false, prefix: "carillon:".to_owned() }
+        Self {
+            url: Secret::default(),
+            cluster: false,
+            ca_file: String::new(),
+            prefix: "carillon:".to_owned(),
+        }
     }
 }
 
@@ -71,7 +78,7 @@ impl Redis {
     /// (again) and every room subscribed, and whenever it breaks.
     ///
     /// # Errors
-    /// When the address cannot be read.
+    /// When the address, or the file of certificates, cannot be read.
     pub fn start(
         settings: &Settings,
         deployment: &str,

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{BACKEND_TOKEN, Ground, JWT_SECRET, METRICS_TOKEN, PATIENCE, Reply, eventually, get};
+use super::{BACKEND_TOKEN, Clock, Ground, JWT_SECRET, METRICS_TOKEN, PATIENCE, Reply, eventually, get};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_carillon");
 
@@ -59,17 +59,22 @@ impl Server {
 
     /// Beside others that stand on the same ground.
     pub fn on(ground: &Ground, settings: &[(&str, &str)]) -> Self {
-        Self::at(Home::Own(tempfile::tempdir().expect("a folder")), ground, settings)
+        Self::at(Home::Own(tempfile::tempdir().expect("a folder")), ground, settings, Vec::new())
+    }
+
+    /// One that takes the time of day from this clock.
+    pub fn by_clock(ground: &Ground, clock: &Clock) -> Self {
+        Self::at(Home::Own(tempfile::tempdir().expect("a folder")), ground, &[], clock.variables())
     }
 
     /// With its SQLite file in a folder that outlives it.
     pub fn in_home(home: &Path, settings: &[(&str, &str)]) -> Self {
-        Self::at(Home::Given(home.to_owned()), &Ground::Sqlite, settings)
+        Self::at(Home::Given(home.to_owned()), &Ground::Sqlite, settings, Vec::new())
     }
 
-    fn at(home: Home, ground: &Ground, settings: &[(&str, &str)]) -> Self {
-        let settings: Vec<_> =
-            settings.iter().map(|(name, value)| (variable(name), (*value).to_owned())).collect();
+    fn at(home: Home, ground: &Ground, settings: &[(&str, &str)], more: Vec<(String, String)>) -> Self {
+        let settings = settings.iter().map(|(name, value)| (variable(name), (*value).to_owned()));
+        let settings: Vec<_> = settings.chain(more).collect();
         let address = SocketAddr::from(([127, 0, 0, 1], quiet_port()));
         let log = Arc::default();
         let child = launch(address, home.path(), ground, &settings, &log);
