@@ -13,9 +13,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{BACKEND_TOKEN, Ground, JWT_SECRET, METRICS_TOKEN, PATIENCE, Reply, eventually, get};
-
-const BINARY: &str = env!("CARGO_BIN_EXE_carillon");
+use super::{BACKEND_TOKEN, Ground, JWT_SECRET, METRICS_TOKEN, PATIENCE, Reply, eventually, get, program};
 
 /// A running `carillon serve`; killed when dropped.
 pub struct Server {
@@ -213,9 +211,8 @@ fn launch(
 
 /// The binary with the secrets of the tests and nothing else from this environment.
 fn command(home: &Path) -> Command {
-    let mut command = Command::new(BINARY);
+    let mut command = program();
     command
-        .env_clear()
         .current_dir(home)
         .env("CARILLON_ENV", "production")
         .env("JWT_SECRET_KEY", JWT_SECRET)
@@ -233,8 +230,7 @@ pub fn run_command(args: &[&str], variables: &[(&str, &str)]) -> Output {
 
 /// The same, in a folder of the caller's.
 pub fn run_command_in(home: &Path, args: &[&str], variables: &[(&str, &str)]) -> Output {
-    let mut child = Command::new(BINARY)
-        .env_clear()
+    let mut child = program()
         .current_dir(home)
         .args(args)
         .envs(variables.iter().copied())
