@@ -24,6 +24,7 @@ mod guessing_slows_only_the_guesser;
 mod health_tells_the_truth;
 mod keys_come_by_url;
 mod limits_hold;
+mod lines_may_be_encrypted;
 mod logs_name_nobody;
 mod many_nodes_are_one;
 mod metrics_count;

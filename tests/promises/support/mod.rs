@@ -3,6 +3,7 @@
 mod agent;
 mod balancer;
 mod bookings;
+pub mod certificates;
 mod clients;
 mod cluster;
 mod dice;

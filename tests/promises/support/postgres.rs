@@ -1,7 +1,9 @@
 //! A private PostgreSQL on a Unix socket: one that all tests of this process share, each with its own database, and
 //! ones that a test may treat badly.
 
-use std::os::unix::fs::MetadataExt;
+use std::fmt::Display;
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +12,8 @@ use nix::sys::signal::Signal;
 use tokio_postgres::NoTls;
 
 use super::keeper::{Keeper, User, command_as, home_of};
-use super::{PATIENCE, eventually};
+use super::server::quiet_port;
+use super::{PATIENCE, certificates, eventually};
 
 /// Durable as everywhere; small, and without what only replicas need.
 const SETTINGS: [&str; 8] = [
@@ -24,9 +27,14 @@ const SETTINGS: [&str; 8] = [
     "log_checkpoints=off",
 ];
 
+/// Nobody listens there over TCP, unless told otherwise.
+const USUAL_PORT: u16 = 5432;
+
 /// A running server.
 pub struct Postgres {
     keeper: Keeper,
+    /// Names its Unix socket.
+    port: u16,
     is_shared: bool,
 }
 
@@ -34,15 +42,21 @@ impl Postgres {
     /// The one that all tests share; started by the first that asks.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Postgres> = OnceLock::new();
-        SHARED.get_or_init(|| Self::launch(true))
+        SHARED.get_or_init(|| Self::launch(true, None))
     }
 
     /// One for a single test, which may kill it, stop it and start it again.
     pub fn private() -> Self {
-        Self::launch(false)
+        Self::launch(false, None)
     }
 
-    fn launch(is_shared: bool) -> Self {
+    /// One for a single test, and the port where it takes encrypted lines only, as `localhost`.
+    pub fn encrypted() -> (Self, u16) {
+        let port = quiet_port();
+        (Self::launch(false, Some(port)), port)
+    }
+
+    fn launch(is_shared: bool, encrypted: Option<u16>) -> Self {
         let user = unprivileged();
         let home = home_of(user);
         let made = command_as(user, &binary("initdb"), &home)
@@ -55,8 +69,15 @@ impl Postgres {
         for setting in SETTINGS.into_iter().chain([socket.as_str()]) {
             arguments.extend(["-c".to_owned(), setting.to_owned()]);
         }
+        if let Some(port) = encrypted {
+            encrypt(&home.join("data"), user);
+            for setting in [&format!("port={port}"), "listen_addresses=127.0.0.1", "ssl=on"] {
+                arguments.extend(["-c".to_owned(), setting.to_owned()]);
+            }
+        }
         let keeper = Keeper::of(home, user, &binary("postgres"), &arguments, "QUIT");
-        let mut postgres = Self { keeper, is_shared };
+        let port = encrypted.unwrap_or(USUAL_PORT);
+        let mut postgres = Self { keeper, port, is_shared };
         postgres.start();
         postgres
     }
@@ -65,7 +86,7 @@ impl Postgres {
     pub fn start(&mut self) {
         self.keeper.start();
         let home = self.keeper.home();
-        eventually("PostgreSQL answers", || match tell(home, "SELECT 1") {
+        eventually("PostgreSQL answers", || match tell(home, self.port, "SELECT 1") {
             Ok(()) => Some(()),
             Err(fault) => {
                 assert!(!fault.contains("trust"), "{fault}\n{}", self.keeper.last_words());
@@ -93,8 +114,9 @@ impl Postgres {
         static NEXT: AtomicUsize = AtomicUsize::new(1);
         let name = format!("promise_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let home = self.keeper.home().to_owned();
-        tell(&home, &format!("CREATE DATABASE {name} TEMPLATE template0")).expect("a new database");
-        Database { name, home, is_dropped: self.is_shared }
+        let statement = format!("CREATE DATABASE {name} TEMPLATE template0");
+        tell(&home, self.port, &statement).expect("a new database");
+        Database { name, home, port: self.port, is_dropped: self.is_shared }
     }
 }
 
@@ -102,6 +124,7 @@ impl Postgres {
 pub struct Database {
     name: String,
     home: PathBuf,
+    port: u16,
     /// Whether it is removed when it is no longer used; those of a private server go with it.
     is_dropped: bool,
 }
@@ -111,31 +134,31 @@ impl Database {
         format!("postgres://postgres@{}/{}", self.home.display().to_string().replace('/', "%2F"), self.name)
     }
 
-    /// Its address behind a proxy of [`socket`](Self::socket).
-    pub fn url_at(&self, proxy: std::net::SocketAddr) -> String {
-        format!("postgres://postgres@{proxy}/{}", self.name)
+    /// Its address behind a proxy of [`socket`](Self::socket), or where else its server is.
+    pub fn url_at(&self, place: impl Display) -> String {
+        format!("postgres://postgres@{place}/{}", self.name)
     }
 
     /// The Unix socket of its server.
     pub fn socket(&self) -> PathBuf {
-        self.home.join(".s.PGSQL.5432")
+        self.home.join(format!(".s.PGSQL.{}", self.port))
     }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
         if self.is_dropped {
-            let _ = tell(&self.home, &format!("DROP DATABASE {} WITH (FORCE)", self.name));
+            let _ = tell(&self.home, self.port, &format!("DROP DATABASE {} WITH (FORCE)", self.name));
         }
     }
 }
 
 /// Runs one statement on the server in this folder.
-fn tell(home: &Path, statement: &str) -> Result<(), String> {
+fn tell(home: &Path, port: u16, statement: &str) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let told = async {
         let mut config = tokio_postgres::Config::new();
-        config.host_path(home).user("postgres").dbname("postgres");
+        config.host_path(home).port(port).user("postgres").dbname("postgres");
         let (client, connection) = config.connect(NoTls).await?;
         tokio::spawn(connection);
         client.batch_execute(statement).await
@@ -144,6 +167,22 @@ fn tell(home: &Path, statement: &str) -> Result<(), String> {
         Ok(outcome) => outcome.map_err(|fault| format!("{statement}: {fault:?}")),
         Err(_) => Err(format!("{statement}: no answer")),
     }
+}
+
+/// A certificate of the tests' authority, and no plain lines over TCP.
+fn encrypt(data: &Path, user: Option<User>) {
+    for (from, to) in
+        [(certificates::localhost(), "server.crt"), (certificates::localhost_key(), "server.key")]
+    {
+        let file = data.join(to);
+        std::fs::copy(from, &file).expect("a copy");
+        std::fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("a file of ours");
+        if let Some((user, group)) = user {
+            std::os::unix::fs::chown(&file, Some(user), Some(group)).expect("a file to give away");
+        }
+    }
+    let rules = "local all all trust\nhostssl all all 127.0.0.1/32 trust\n";
+    std::fs::write(data.join("pg_hba.conf"), rules).expect("a file of ours");
 }
 
 /// PostgreSQL refuses to run as root; then its own user does, or nobody.
@@ -188,20 +227,20 @@ mod tests {
         let mut postgres = Postgres::private();
         let home = postgres.keeper.home().to_owned();
         let database = postgres.database();
-        tell(&home, "CREATE TABLE kept (number integer)").expect("a table");
+        tell(&home, USUAL_PORT, "CREATE TABLE kept (number integer)").expect("a table");
         postgres.stop();
         let asked = std::thread::spawn({
             let home = home.clone();
-            move || tell(&home, "INSERT INTO kept VALUES (1)")
+            move || tell(&home, USUAL_PORT, "INSERT INTO kept VALUES (1)")
         });
         std::thread::sleep(Duration::from_millis(300));
         assert!(!asked.is_finished(), "it answered although it stands still");
         postgres.go_on();
         asked.join().expect("an end").expect("an answer");
         postgres.kill();
-        tell(&home, "SELECT 1").expect_err("nobody is there");
+        tell(&home, USUAL_PORT, "SELECT 1").expect_err("nobody is there");
         postgres.start();
-        tell(&home, "SELECT 1 / count(*) FROM kept").expect("what was stored");
+        tell(&home, USUAL_PORT, "SELECT 1 / count(*) FROM kept").expect("what was stored");
         drop(database);
         drop(postgres);
         assert!(!home.exists(), "the folder is removed");

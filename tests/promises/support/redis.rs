@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 
 use super::keeper::{Keeper, home_of};
 use super::server::quiet_port;
-use super::{PATIENCE, eventually};
+use super::{PATIENCE, certificates, eventually};
 
 /// All hash slots of a cluster.
 const SLOTS: usize = 16_384;
@@ -31,6 +31,27 @@ impl Redis {
     /// One for a single test, which may kill it, stop it and start it again.
     pub fn private() -> Self {
         Self::launch(&["--port", "0"])
+    }
+
+    /// One for a single test, and the port where it takes encrypted lines only, as `localhost`.
+    pub fn encrypted() -> (Self, u16) {
+        let port = quiet_port();
+        let path = |file: PathBuf| file.display().to_string();
+        let redis = Self::launch(&[
+            "--port",
+            "0",
+            "--tls-port",
+            &port.to_string(),
+            "--tls-cert-file",
+            &path(certificates::localhost()),
+            "--tls-key-file",
+            &path(certificates::localhost_key()),
+            "--tls-ca-cert-file",
+            &certificates::authority(),
+            "--tls-auth-clients",
+            "no",
+        ]);
+        (redis, port)
     }
 
     fn launch(more: &[&str]) -> Self {

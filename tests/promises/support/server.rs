@@ -45,7 +45,8 @@ impl Server {
         Self::with(&[])
     }
 
-    /// Settings are named as in the configuration file: `realtime.ping_interval_ms`.
+    /// Settings are named as in the configuration file: `realtime.ping_interval_ms`. What has no point in its name is a
+    /// variable: `SSL_CERT_FILE`.
     pub fn with(settings: &[(&str, &str)]) -> Self {
         Self::on(&Ground::usual(), settings)
     }
@@ -251,6 +252,9 @@ pub fn run_command_in(home: &Path, args: &[&str], variables: &[(&str, &str)]) ->
 }
 
 fn variable(setting: &str) -> String {
+    if !setting.contains('.') {
+        return setting.to_owned();
+    }
     format!("CARILLON_{}", setting.replace('.', "_").to_uppercase())
 }
 
