@@ -3,6 +3,7 @@
 mod support;
 
 mod a_back_end_is_slowed_not_refused;
+mod a_booking_at_fault_harms_no_other;
 mod a_booking_to_someone_present_comes_once;
 mod a_dead_sockets_booking_comes_again;
 mod a_file_moves_to_postgresql;
@@ -22,6 +23,7 @@ mod foreign_pages_and_protocols_stay_out;
 mod forged_tokens_are_refused;
 mod guessing_slows_only_the_guesser;
 mod health_tells_the_truth;
+mod keys_come_by_file;
 mod keys_come_by_url;
 mod limits_hold;
 mod lines_may_be_encrypted;
@@ -31,6 +33,7 @@ mod metrics_count;
 mod nobody_reads_anothers;
 mod nodes_are_restarted_one_by_one;
 mod offline_facilitators_hear_on_return;
+mod one_core_is_enough;
 mod one_server_per_database;
 mod online_facilitators_hear_at_once;
 mod only_back_ends_book;

@@ -145,6 +145,14 @@ impl Database {
     }
 }
 
+impl Database {
+    /// Does what no client of Carillon can.
+    pub fn tell(&self, statement: &str) {
+        let told = run(&self.home, self.port, &self.name, statement);
+        told.expect("a statement");
+    }
+}
+
 impl Drop for Database {
     fn drop(&mut self) {
         if self.is_dropped {
@@ -155,10 +163,14 @@ impl Drop for Database {
 
 /// Runs one statement on the server in this folder.
 fn tell(home: &Path, port: u16, statement: &str) -> Result<(), String> {
+    run(home, port, "postgres", statement)
+}
+
+fn run(home: &Path, port: u16, database: &str, statement: &str) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let told = async {
         let mut config = tokio_postgres::Config::new();
-        config.host_path(home).port(port).user("postgres").dbname("postgres");
+        config.host_path(home).port(port).user("postgres").dbname(database);
         let (client, connection) = config.connect(NoTls).await?;
         tokio::spawn(connection);
         client.batch_execute(statement).await

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, SqliteConnection};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -144,6 +146,18 @@ impl Server {
     pub fn keep_only_the_database(&self) {
         for companion in ["carillon.db-wal", "carillon.db-shm"] {
             let _ = std::fs::remove_file(self.home.path().join(companion));
+        }
+    }
+
+    /// Does in its database what no client can.
+    pub fn sql(&self, on_sqlite: &str, on_postgres: &str) {
+        match &self.ground {
+            Ground::Sqlite => {
+                let file = self.home.path().join("carillon.db").display().to_string();
+                let mut database = SqliteConnection::establish(&file).expect("its file");
+                database.batch_execute(on_sqlite).expect("a statement");
+            }
+            Ground::Shared(shared) => shared.database.tell(on_postgres),
         }
     }
 
