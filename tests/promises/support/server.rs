@@ -8,8 +8,6 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use diesel::connection::SimpleConnection;
-use diesel::{Connection, SqliteConnection};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -56,6 +54,10 @@ impl Server {
     /// For promises about the SQLite file itself.
     pub fn on_sqlite() -> Self {
         Self::on(&Ground::Sqlite, &[])
+    }
+
+    pub fn on_sqlite_with(settings: &[(&str, &str)]) -> Self {
+        Self::on(&Ground::Sqlite, settings)
     }
 
     /// Beside others that stand on the same ground.
@@ -151,14 +153,7 @@ impl Server {
 
     /// Does in its database what no client can.
     pub fn sql(&self, on_sqlite: &str, on_postgres: &str) {
-        match &self.ground {
-            Ground::Sqlite => {
-                let file = self.home.path().join("carillon.db").display().to_string();
-                let mut database = SqliteConnection::establish(&file).expect("its file");
-                database.batch_execute(on_sqlite).expect("a statement");
-            }
-            Ground::Shared(shared) => shared.database.tell(on_postgres),
-        }
+        self.ground.sql(self.home.path(), on_sqlite, on_postgres);
     }
 
     /// Starts again on the same port and database.
