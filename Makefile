@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Recipes in their order, whatever -j says: cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: help run test check fmt lint doc clients bench faults soak dist clean
+.PHONY: help run test check fmt lint doc clients coverage bench faults soak dist clean
 
 # What is built lands here; both are respected when they are set outside.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -54,6 +54,10 @@ doc: ## The documentation of the code; a broken link is an error
 
 clients: ## Install what the tests need and is missing
 	@tests/install.sh
+
+coverage: clients ## Which lines of src the tests reach, on both databases; writes the figure into README.md (about 12 minutes)
+	@tests/install.sh coverage
+	@tests/coverage.sh
 
 bench: ## Measure against Node, and write docs/PERFORMANCE.md (about 40 minutes)
 	bench/run.sh $(ARGS)

@@ -2,6 +2,8 @@
 # Installs what the tests need and is not there: a browser, PostgreSQL, Redis, Caddy, OpenSSL, nftables, libfaketime and
 # Python's venv from Debian, the Socket.IO clients from npm and PyPI, into tests/clients. What is there stays as it is.
 # Run again, it costs a second and asks no network.
+#
+#     tests/install.sh [coverage]      # and what `make coverage` needs, too
 set -euo pipefail
 cd "$(dirname "$0")/clients"
 
@@ -50,6 +52,15 @@ for component in rustfmt clippy; do
     rustup component add "$component"
   fi
 done
+
+# Counts of lines are read by tools of the same LLVM as the compiler's; rustup has them, and so may Debian.
+llvm=$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
+has_llvm() { [ -x "$(rustc --print target-libdir)/../bin/llvm-cov" ] || [ -x "/usr/lib/llvm-$llvm/bin/llvm-cov" ]; }
+if [ "${1:-}" = coverage ] && ! has_llvm; then
+  say "installing the tools of LLVM $llvm"
+  rustup component add llvm-tools 2>/dev/null || debian "llvm-$llvm"
+  has_llvm || fail "no llvm-cov of LLVM $llvm was found: rustup component add llvm-tools"
+fi
 
 # ---- a browser ---------------------------------------------------------------------------------
 
