@@ -5,6 +5,7 @@ mod support;
 mod a_back_end_is_slowed_not_refused;
 mod a_booking_at_fault_harms_no_other;
 mod a_booking_to_someone_present_comes_once;
+mod a_cluster_hears_again;
 mod a_dead_sockets_booking_comes_again;
 mod a_file_moves_to_postgresql;
 mod a_full_disk_is_told_and_mended;
