@@ -108,7 +108,7 @@ impl App {
                 clock.clone(),
                 node.clone(),
             );
-            roster.sign().await?;
+            roster.sign(false).await?;
             until(&stop, roster.run());
             if config.worker.enabled {
                 until(&stop, Worker::new(store.clone()).run());

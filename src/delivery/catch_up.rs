@@ -25,6 +25,8 @@ const SWEEPS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_se
 const PEOPLE: usize = 1_000;
 /// Entries of one person that are read at once.
 const ENTRIES: i64 = 256;
+/// People who are caught up before newcomers are looked after again.
+const SOME: usize = 64;
 /// People who are caught up at the same time.
 const AT_ONCE: usize = 4;
 /// A database that did not answer is asked again after this long.
@@ -112,14 +114,18 @@ struct Worker {
 
 impl Worker {
     async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
-        let mut swept = Instant::now();
+        let (mut swept, mut goes_on) = (Instant::now(), false);
         let mut batch = Vec::new();
         loop {
             let pause = match self.hub.backplane().line() {
                 Line::Connected => SWEEPS.0,
                 Line::Alone | Line::Degraded => SWEEPS.1,
             };
-            let next = if self.is_idle() { swept + pause } else { Instant::now() + RESPITE };
+            let next = match (self.is_idle(), goes_on) {
+                (true, _) => swept + pause,
+                (false, true) => Instant::now(),
+                (false, false) => Instant::now() + RESPITE,
+            };
             tokio::select! {
                 many = orders.recv_many(&mut batch, PEOPLE) => {
                     if many == 0 {
@@ -134,6 +140,7 @@ impl Worker {
                 self.note(order);
             }
             let caught_up = self.work(everybody).await;
+            goes_on = caught_up.is_ok();
             if everybody && caught_up.is_ok() {
                 swept = Instant::now();
             }
@@ -211,34 +218,29 @@ impl Worker {
         Ok(())
     }
 
-    /// Hands out what those who are behind have missed.
+    /// Hands out what some of those who are behind have missed.
     async fn catch_up(&mut self) -> Result<(), StoreError> {
-        while !self.behind.is_empty() {
-            let people: Vec<_> = self.behind.iter().take(PEOPLE).cloned().collect();
-            let mut outcomes = stream::iter(people)
-                .map(|recipient| async {
-                    let whole = self.serve(&recipient).await;
-                    (recipient, whole)
-                })
-                .buffer_unordered(AT_ONCE);
-            let mut served = Vec::new();
-            let mut fault = None;
-            while let Some((recipient, whole)) = outcomes.next().await {
-                match whole {
-                    Ok(true) => served.push(recipient),
-                    Ok(false) => {}
-                    Err(why) => fault = Some(why),
-                }
-            }
-            drop(outcomes);
-            for recipient in served {
-                self.behind.remove(&recipient);
-            }
-            if let Some(fault) = fault {
-                return Err(fault);
+        let people: Vec<_> = self.behind.iter().take(SOME).cloned().collect();
+        let mut outcomes = stream::iter(people)
+            .map(|recipient| async {
+                let whole = self.serve(&recipient).await;
+                (recipient, whole)
+            })
+            .buffer_unordered(AT_ONCE);
+        let mut served = Vec::new();
+        let mut outcome = Ok(());
+        while let Some((recipient, whole)) = outcomes.next().await {
+            match whole {
+                Ok(true) => served.push(recipient),
+                Ok(false) => {}
+                Err(why) => outcome = Err(why),
             }
         }
-        Ok(())
+        drop(outcomes);
+        for recipient in served {
+            self.behind.remove(&recipient);
+        }
+        outcome
     }
 
     /// Hands out the next entries of one person; `true` if those were all.

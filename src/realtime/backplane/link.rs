@@ -79,7 +79,7 @@ impl Server {
                     .push_sender(pushes)
                     .connection_timeout(PATIENCE)
                     .response_timeout(PATIENCE)
-                    .retries(0)
+                    .retries(1) // a channel that has moved is asked for where it is now
                     .build()?;
                 let connected = tokio::time::timeout(PATIENCE, client.get_async_connection()).await;
                 let away = || RedisError::from((redis::ErrorKind::Io, "the cluster does not answer"));
@@ -123,9 +123,11 @@ impl Link {
             match self {
                 Self::Single(connection) => connection.subscribe(some).await?,
                 Self::Cluster(connection) => {
-                    for channel in some {
-                        connection.ssubscribe(channel).await?;
-                    }
+                    let all = some.iter().map(|channel| {
+                        let mut connection = connection.clone();
+                        async move { connection.ssubscribe(channel).await }
+                    });
+                    futures_util::future::try_join_all(all).await?;
                 }
             }
         }
@@ -137,15 +139,19 @@ impl Link {
     /// # Errors
     /// When the line is broken.
     pub async fn unsubscribe(&mut self, channels: &[String]) -> RedisResult<()> {
-        match self {
-            Self::Single(connection) => connection.unsubscribe(channels).await,
-            Self::Cluster(connection) => {
-                for channel in channels {
-                    connection.sunsubscribe(channel).await?;
+        for some in channels.chunks(ROOMS) {
+            match self {
+                Self::Single(connection) => connection.unsubscribe(some).await?,
+                Self::Cluster(connection) => {
+                    let all = some.iter().map(|channel| {
+                        let mut connection = connection.clone();
+                        async move { connection.sunsubscribe(channel).await }
+                    });
+                    futures_util::future::try_join_all(all).await?;
                 }
-                Ok(())
             }
         }
+        Ok(())
     }
 
     /// Publishes all; returns how many heard each.

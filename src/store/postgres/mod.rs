@@ -9,7 +9,7 @@ mod writing;
 use std::time::{Duration, Instant};
 
 use diesel::ConnectionError;
-use diesel::result::Error as Fault;
+use diesel::result::{DatabaseErrorKind, Error as Fault};
 use diesel_async::pooled_connection::deadpool::{Object, Pool as Deadpool};
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, PoolableConnection as _, RecyclingMethod,
@@ -176,13 +176,13 @@ impl Committer {
             let started = Instant::now();
             let outcomes = self.commit(&writes).await;
             inlet.committed(writes.len(), started);
-            inlet.report(done.into_iter().zip(outcomes).collect());
+            inlet.report(&writes, done, outcomes);
         }
     }
 
     /// Commits all of `writes`, or, if the server refuses that, each on its own.
     async fn commit(&mut self, writes: &[Write]) -> Vec<Result<Written, StoreError>> {
-        if writes.iter().all(|write| matches!(write, Write::Barrier | Write::Last)) {
+        if !writes.iter().any(Write::is_stored) {
             return writes.iter().map(|_| Ok(Written::Done)).collect();
         }
         match self.persist(writes, ATTEMPTS).await {
@@ -190,10 +190,12 @@ impl Committer {
             Err(Failure::Refused(fault)) if writes.len() > 1 => {
                 tracing::error!(%fault, writes = writes.len(), "a batch of writes failed; trying each alone");
                 let mut outcomes = Vec::with_capacity(writes.len());
+                let deadline = Instant::now() + PATIENCE;
                 let mut is_away = false;
                 for write in writes {
-                    if is_away {
-                        outcomes.push(Err(StoreError::Commit("the server went away".to_owned())));
+                    if is_away || Instant::now() > deadline {
+                        outcomes
+                            .push(Err(StoreError::Commit("the server took others for too long".to_owned())));
                         continue;
                     }
                     outcomes.push(match self.persist(std::slice::from_ref(write), 1).await {
@@ -261,10 +263,15 @@ impl Committer {
         let Ok(outcome) = tokio::time::timeout(LONGEST, transaction).await else {
             return Err(Failure::Away(StoreError::Unreachable("the server does not answer".to_owned())));
         };
-        if !connection.is_broken() {
-            self.connection = Some(connection);
-            return outcome.map_err(Failure::Refused);
+        let is_left = match &outcome {
+            // Another server may have taken over while this one stays up.
+            Err(Fault::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _)) => true,
+            _ => connection.is_broken(),
+        };
+        if is_left {
+            return outcome.map_err(|fault| Failure::Away(fault.into()));
         }
-        outcome.map_err(|fault| Failure::Away(fault.into()))
+        self.connection = Some(connection);
+        outcome.map_err(Failure::Refused)
     }
 }

@@ -151,7 +151,7 @@ pub async fn start_writer(path: &Path, batch: usize, metrics: Arc<Metrics>) -> R
     let (writer, inlet) = queue(batch, metrics);
     std::thread::Builder::new()
         .name("sqlite-writer".to_owned())
-        .spawn(move || write(connection, inlet, lock))
+        .spawn(move || crate::telemetry::vital_thread("sqlite-writer", || write(connection, inlet, lock)))
         .map_err(|fault| StoreError::Unreachable(format!("no thread for the writer: {fault}")))?;
     Ok(writer)
 }
@@ -169,7 +169,7 @@ fn write(mut connection: SqliteConnection, mut inlet: Inlet, lock: FileLock) {
         {
             tracing::warn!(%fault, "the write-ahead log stays beside the database; the next start reads it");
         }
-        inlet.report(done.into_iter().zip(outcomes).collect());
+        inlet.report(&writes, done, outcomes);
     }
     drop(connection);
     drop(lock);
@@ -182,7 +182,7 @@ fn commit(
     memory: &mut writing::Memory,
     writes: &[Write],
 ) -> Vec<Result<Written, StoreError>> {
-    if writes.iter().all(|write| matches!(write, Write::Barrier | Write::Last)) {
+    if !writes.iter().any(Write::is_stored) {
         return writes.iter().map(|_| Ok(Written::Done)).collect();
     }
     let mut together = |writes: &[Write]| {
