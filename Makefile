@@ -55,7 +55,7 @@ doc: ## The documentation of the code; a broken link is an error
 clients: ## Install what the tests need and is missing
 	@tests/install.sh
 
-coverage: clients ## Which lines of src the tests reach, on both databases; writes the figure into README.md (about 12 minutes)
+coverage: ## Lines of src that the tests reach, on both databases; writes the figure into README.md (about 10 minutes)
 	@tests/install.sh coverage
 	@tests/coverage.sh
 
