@@ -54,25 +54,24 @@ impl Roster {
 
     /// Gives signs of life, without end.
     pub async fn run(self) {
-        let mut told = None;
+        let (mut told, mut in_doubt) = (0, false);
         loop {
             let next = Instant::now() + BEAT;
             while tokio::time::timeout_at(next, self.session.changed().notified()).await.is_ok() {
                 // Others only need to know how many back ends there are.
-                if told.is_some_and(|told| told != self.senders()) {
+                if self.senders() != told {
                     break;
                 }
             }
             let senders = self.senders();
-            // A sign that was stored although its answer was lost would find the node known again.
-            let in_doubt = told.is_none();
-            told = match self.sign(in_doubt).await {
-                Ok(()) => Some(senders),
+            match self.sign(in_doubt).await {
+                Ok(()) => (told, in_doubt) = (senders, false),
                 Err(fault) => {
                     tracing::warn!(%fault, "this node could not say that it is alive; trying again");
-                    None
+                    // It may be stored although the answer was lost: the next one finds the node known.
+                    in_doubt = true;
                 }
-            };
+            }
         }
     }
 
