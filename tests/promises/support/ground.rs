@@ -56,6 +56,8 @@ impl Ground {
             Self::Sqlite => {
                 let file = home.join("carillon.db").display().to_string();
                 let mut database = SqliteConnection::establish(&file).expect("its file");
+                // A server may be writing.
+                database.batch_execute("PRAGMA busy_timeout = 5000").expect("a setting");
                 database.batch_execute(on_sqlite).expect("a statement");
             }
             Self::Shared(shared) => drop(shared.database.tell(on_postgres).expect("a statement")),
