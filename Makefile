@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Recipes in their order, whatever -j says: cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: help run test check fmt lint doc clients bench faults soak dist clean
+.PHONY: help run test check fmt lint doc clients coverage bench faults soak dist clean
 
 # What is built lands here; both are respected when they are set outside.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -55,10 +55,14 @@ doc: ## The documentation of the code; a broken link is an error
 clients: ## Install what the tests need and is missing
 	@tests/install.sh
 
+coverage: ## Lines of src that the tests reach, on both databases; writes the figure into README.md (about 10 minutes)
+	@tests/install.sh coverage
+	@tests/coverage.sh
+
 bench: ## Measure against Node, and write docs/PERFORMANCE.md (about 40 minutes)
 	bench/run.sh $(ARGS)
 
-faults: clients ## Each fault RUNS times (5), and write docs/RELIABILITY.md (about 90 s for each of the RUNS)
+faults: clients ## Each fault RUNS times (5), and write docs/RELIABILITY.md (about 160 s for each of the RUNS)
 	CARILLON_TESTS_ON=postgres CARILLON_FAULT_RUNS=$(or $(RUNS),5) cargo test --locked --test promises -- --ignored --exact --nocapture faults::the_table_is_written
 
 soak: clients ## Random faults for MINUTES (10); ends at the first broken promise, and prints the seed

@@ -118,7 +118,7 @@ impl App {
                 clock.clone(),
                 node.clone(),
             );
-            roster.sign().await?;
+            roster.sign(false).await?;
             until(&stop, roster.run());
             if config.worker.enabled {
                 until(&stop, Worker::new(store.clone()).run());
@@ -228,7 +228,7 @@ async fn backplane(
     let changed = move || missed.everybody();
     let deployment = store.deployment().await?;
     let redis = Redis::start(&config.redis, &deployment, node, Box::new(heard), changed, metrics.clone())
-        .context("redis.url (REDIS_URL) cannot be used")?;
+        .context("Redis cannot be used as redis.url (REDIS_URL) and redis.ca_file say")?;
     Ok(Arc::new(redis))
 }
 

@@ -215,4 +215,16 @@ mod tests {
         assert_eq!(secrets(""), first);
         assert_eq!(secrets("mine"), ("mine".to_owned(), first.1));
     }
+
+    #[test]
+    fn a_damaged_file_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.database.url = folder.path().join("n.db").display().to_string();
+        let kept = folder.path().join("n.db.secrets");
+        std::fs::write(&kept, "jwt_secret = \"half").unwrap();
+        let said = ensure(&mut config).unwrap_err().to_string();
+        assert!(said.contains("n.db.secrets is damaged; restore it"), "{said}");
+        assert_eq!(std::fs::read_to_string(&kept).unwrap(), "jwt_secret = \"half");
+    }
 }

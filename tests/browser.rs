@@ -11,6 +11,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+#[path = "promises/support/program.rs"]
+mod program;
+use program::program;
+
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
 const BROWSERS: [&str; 4] = [
     "/usr/bin/chromium",
@@ -80,9 +84,8 @@ impl Drop for Group {
 
 /// A server for development, with a fresh database; returns its address too.
 fn server(home: &Path) -> (Group, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_carillon"));
+    let mut command = program();
     command
-        .env_clear()
         .current_dir(home)
         .args(["serve", "--host", "127.0.0.1", "--port", "0"])
         .arg("--database-url")

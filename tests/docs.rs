@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+
+#[path = "promises/support/program.rs"]
+mod program;
+use program::program;
 
 const EXAMPLE: &str = "docs/carillon.example.toml";
 
@@ -18,13 +21,8 @@ fn read(path: &str) -> String {
 /// What `carillon config` prints: setting → (value, source).
 fn settings(arguments: &[&str]) -> BTreeMap<String, (String, String)> {
     let home = tempfile::tempdir().expect("a folder without settings");
-    let output = Command::new(env!("CARGO_BIN_EXE_carillon"))
-        .env_clear()
-        .current_dir(home.path())
-        .args(arguments)
-        .arg("config")
-        .output()
-        .expect("the program");
+    let output =
+        program().current_dir(home.path()).args(arguments).arg("config").output().expect("the program");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let printed = String::from_utf8(output.stdout).expect("a text");
     let parse = |line: &str| {

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Installs what the tests need and is not there: a browser, PostgreSQL, Redis and Python's venv from Debian, the
-# Socket.IO clients from npm and PyPI, into tests/clients. What is there stays as it is. Run again, it costs a second and
-# asks no network.
+# Installs what the tests need and is not there: a browser, PostgreSQL, Redis, Caddy, OpenSSL, nftables, libfaketime and
+# Python's venv from Debian, the Socket.IO clients from npm and PyPI, into tests/clients. What is there stays as it is.
+# Run again, it costs a second and asks no network.
+#
+#     tests/install.sh [coverage]      # and what `make coverage` needs, too
 set -euo pipefail
 cd "$(dirname "$0")/clients"
 
@@ -13,7 +15,8 @@ fail() {
   echo "tests: $*" >&2
   exit 1
 }
-have() { command -v "$1" >/dev/null 2>&1; }
+# Debian keeps some programs where only root looks.
+have() { PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null 2>&1; }
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then
@@ -50,6 +53,15 @@ for component in rustfmt clippy; do
   fi
 done
 
+# Counts of lines are read by tools of the same LLVM as the compiler's; rustup has them, and so may Debian.
+llvm=$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
+has_llvm() { [ -x "$(rustc --print target-libdir)/../bin/llvm-cov" ] || [ -x "/usr/lib/llvm-$llvm/bin/llvm-cov" ]; }
+if [ "${1:-}" = coverage ] && ! has_llvm; then
+  say "installing the tools of LLVM $llvm"
+  rustup component add llvm-tools 2>/dev/null || debian "llvm-$llvm"
+  has_llvm || fail "no llvm-cov of LLVM $llvm was found: rustup component add llvm-tools"
+fi
+
 # ---- a browser ---------------------------------------------------------------------------------
 
 has_browser() {
@@ -61,7 +73,7 @@ has_browser() {
 has_browser || debian chromium fonts-liberation
 has_browser || fail "no Chromium was found; name one by the variable CHROMIUM"
 
-# ---- databases ---------------------------------------------------------------------------------
+# ---- databases, and what stands beside them ----------------------------------------------------
 
 # Only the programs are wanted: the tests start servers of their own. So Debian is asked to start none meanwhile.
 policy=/usr/sbin/policy-rc.d
@@ -79,12 +91,24 @@ has_postgres() {
   for program in /usr/lib/postgresql/*/bin/initdb; do [ -x "$program" ] && return; done
   return 1
 }
+has_faketime() {
+  local library
+  for library in /usr/lib/*/faketime/libfaketimeMT.so.1; do [ -f "$library" ] && return; done
+  return 1
+}
 missing=()
 has_postgres || missing+=(postgresql)
 have redis-server || missing+=(redis-server)
+have caddy || missing+=(caddy)
+have openssl || missing+=(openssl)
+have ip || missing+=(iproute2)
+have nft || missing+=(nftables)
+has_faketime || missing+=(libfaketime)
 if [ "${#missing[@]}" -gt 0 ]; then without_services "${missing[@]}"; fi
 has_postgres || fail "no PostgreSQL was found: neither in the path nor in /usr/lib/postgresql"
-have redis-server || fail "no redis-server was found"
+for program in redis-server caddy openssl ip nft; do
+  have "$program" || fail "no $program was found"
+done
 
 # ---- npm ---------------------------------------------------------------------------------------
 

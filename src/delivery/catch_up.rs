@@ -8,8 +8,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::stream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -17,16 +15,14 @@ use super::Live;
 use crate::domain::Recipient;
 use crate::realtime::backplane::Line;
 use crate::realtime::{Hub, Shown, Source};
-use crate::store::{Store, StoreError};
+use crate::store::{Entry, Store, StoreError, TOGETHER};
 
 /// How often everybody here is looked after: while messages arrive, and while they do not.
 const SWEEPS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(1));
 /// People whose places are asked for in one query.
 const PEOPLE: usize = 1_000;
-/// Entries of one person that are read at once.
-const ENTRIES: i64 = 256;
-/// People who are caught up at the same time.
-const AT_ONCE: usize = 4;
+/// People who are caught up before newcomers are looked after again.
+const SOME: usize = 64;
 /// A database that did not answer is asked again after this long.
 const RESPITE: Duration = Duration::from_millis(200);
 /// A list is made without waiting any longer for the place it begins at.
@@ -112,14 +108,18 @@ struct Worker {
 
 impl Worker {
     async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
-        let mut swept = Instant::now();
+        let (mut swept, mut goes_on) = (Instant::now(), false);
         let mut batch = Vec::new();
         loop {
             let pause = match self.hub.backplane().line() {
                 Line::Connected => SWEEPS.0,
                 Line::Alone | Line::Degraded => SWEEPS.1,
             };
-            let next = if self.is_idle() { swept + pause } else { Instant::now() + RESPITE };
+            let next = match (self.is_idle(), goes_on) {
+                (true, _) => swept + pause,
+                (false, true) => Instant::now(),
+                (false, false) => Instant::now() + RESPITE,
+            };
             tokio::select! {
                 many = orders.recv_many(&mut batch, PEOPLE) => {
                     if many == 0 {
@@ -134,6 +134,7 @@ impl Worker {
                 self.note(order);
             }
             let caught_up = self.work(everybody).await;
+            goes_on = caught_up.is_ok();
             if everybody && caught_up.is_ok() {
                 swept = Instant::now();
             }
@@ -211,50 +212,35 @@ impl Worker {
         Ok(())
     }
 
-    /// Hands out what those who are behind have missed.
+    /// Hands out what some of those who are behind have missed.
     async fn catch_up(&mut self) -> Result<(), StoreError> {
-        while !self.behind.is_empty() {
-            let people: Vec<_> = self.behind.iter().take(PEOPLE).cloned().collect();
-            let mut outcomes = stream::iter(people)
-                .map(|recipient| async {
-                    let whole = self.serve(&recipient).await;
-                    (recipient, whole)
-                })
-                .buffer_unordered(AT_ONCE);
-            let mut served = Vec::new();
-            let mut fault = None;
-            while let Some((recipient, whole)) = outcomes.next().await {
-                match whole {
-                    Ok(true) => served.push(recipient),
-                    Ok(false) => {}
-                    Err(why) => fault = Some(why),
+        let some: Vec<_> = self.behind.iter().take(SOME).cloned().collect();
+        let mut asked = Vec::with_capacity(some.len());
+        for recipient in some {
+            match self.hub.served(&recipient) {
+                Some(served) => asked.push((recipient, served)),
+                // They have left, or their place is being asked for.
+                None => _ = self.behind.remove(&recipient),
+            }
+        }
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let behind = self.store.behind(&asked).await?;
+        for ((recipient, _), entries) in asked.iter().zip(behind) {
+            if entries.len() < TOGETHER {
+                self.behind.remove(recipient);
+            }
+            for Entry { place, notification } in entries {
+                match notification {
+                    Some(notification) => {
+                        let mut shown = Shown::new(notification);
+                        self.live.hand_out(recipient, &mut shown, place, Source::Stored);
+                    }
+                    None => self.hub.pass_over(recipient, place.position),
                 }
-            }
-            drop(outcomes);
-            for recipient in served {
-                self.behind.remove(&recipient);
-            }
-            if let Some(fault) = fault {
-                return Err(fault);
             }
         }
         Ok(())
-    }
-
-    /// Hands out the next entries of one person; `true` if those were all.
-    async fn serve(&self, recipient: &Recipient) -> Result<bool, StoreError> {
-        let Some(served) = self.hub.served(recipient) else { return Ok(true) };
-        let entries = self.store.after(recipient, served, ENTRIES).await?;
-        let all = i64::try_from(entries.len()).is_ok_and(|many| many < ENTRIES);
-        for entry in entries {
-            match entry.notification {
-                Some(notification) => {
-                    let mut shown = Shown::new(notification);
-                    self.live.hand_out(recipient, &mut shown, entry.place, Source::Stored);
-                }
-                None => self.hub.pass_over(recipient, entry.place.position),
-            }
-        }
-        Ok(all)
     }
 }

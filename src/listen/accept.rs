@@ -127,7 +127,7 @@ impl Listener {
             };
             match accepted {
                 Ok((tcp, peer)) => {
-                    if let Some(opened) = Open::one_more(&open, &servant, peer.ip()) {
+                    if let Some(opened) = servant.opened(&open, peer.ip()) {
                         let servant = servant.clone();
                         let tasks = servant.tasks.clone();
                         tasks.spawn(async move { servant.serve(tcp, peer.ip(), opened).await });
@@ -160,22 +160,24 @@ impl Open {
         self.by_address.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Counts one more of `peer`, unless there are too many.
-    fn one_more(open: &Arc<Self>, servant: &Servant, peer: IpAddr) -> Option<Opened> {
-        let peer = peer.to_canonical();
-        let exempt = peer.is_loopback() || servant.proxies.trusts(peer);
-        let counted = (!exempt).then(|| address_key(peer));
+    /// Counts one more, and as one of `counted`, unless there are too many.
+    fn one_more(
+        self: &Arc<Self>,
+        most: usize,
+        counted: Option<IpAddr>,
+        most_per_address: usize,
+    ) -> Option<Opened> {
         if let Some(key) = counted {
-            let mut by_address = open.lock();
+            let mut by_address = self.lock();
             let count = by_address.entry(key).or_default();
-            if *count >= servant.most_per_address {
+            if *count >= most_per_address {
                 return None;
             }
             *count += 1;
         }
-        let before = open.all.fetch_add(1, Ordering::AcqRel);
-        let opened = Opened { open: open.clone(), counted };
-        (before < servant.most).then_some(opened)
+        let before = self.all.fetch_add(1, Ordering::AcqRel);
+        let opened = Opened { open: self.clone(), counted };
+        (before < most).then_some(opened)
     }
 }
 
@@ -195,6 +197,12 @@ impl Drop for Opened {
 }
 
 impl Servant {
+    fn opened(&self, open: &Arc<Open>, peer: IpAddr) -> Option<Opened> {
+        let peer = peer.to_canonical();
+        let exempt = peer.is_loopback() || self.proxies.trusts(peer);
+        open.one_more(self.most, (!exempt).then(|| address_key(peer)), self.most_per_address)
+    }
+
     async fn serve(self: Arc<Self>, tcp: TcpStream, peer: IpAddr, opened: Opened) {
         tcp.set_nodelay(true).ok();
         socket2::SockRef::from(&tcp).set_tcp_user_timeout(Some(self.tcp_user_timeout)).ok();
@@ -283,6 +291,25 @@ impl Servant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn connections_are_counted_by_address_while_they_are_open() {
+        let (here, there) = (Some(IpAddr::from([192, 0, 2, 1])), Some(IpAddr::from([192, 0, 2, 2])));
+        let open = Arc::<Open>::default();
+        let one_more = |counted| open.one_more(4, counted, 2);
+        let mut held = vec![one_more(here), one_more(here)];
+        assert!(held.iter().all(Option::is_some));
+        assert!(one_more(here).is_none(), "more than two of one address");
+        held.push(one_more(there));
+        held.push(one_more(None));
+        assert!(held.iter().all(Option::is_some), "who is not counted, and another address");
+        assert!(one_more(there).is_none() && one_more(None).is_none(), "more than four in all");
+        held.remove(0);
+        assert!(one_more(there).is_some(), "a place is free again, and those refused hold none");
+        held.clear();
+        assert!(open.lock().is_empty(), "nobody is remembered");
+        assert_eq!(open.all.load(Ordering::Acquire), 0);
+    }
 
     #[test]
     fn only_trusted_proxies_are_believed() {

@@ -111,17 +111,16 @@ impl Inbox {
     /// When the database cannot answer.
     pub async fn missed(&self, recipient: &Recipient, connection: &Connection) -> Result<Listing, Error> {
         self.catch_up.ready(recipient).await;
+        // Known before the list is read: a place that is found later may lie behind what the list has.
+        let unknown = || StoreError::Unreachable("it is not known yet where this inbox stands".to_owned());
+        self.hub.served(recipient).ok_or_else(unknown)?;
         let (mut entries, all) = self.store.pending(recipient, self.limit).await?;
         let read = entries.len();
         // What this node stored, and the query saw, is pushed live before this barrier is passed, if it
         // ever will be. What another node stored is behind the place served so far, and follows.
         self.store.drain().await;
         // Without a place nobody could say what is still to come.
-        let Some(served) = self.hub.served(recipient) else {
-            return Err(
-                StoreError::Unreachable("it is not known yet where this inbox stands".to_owned()).into()
-            );
-        };
+        let served = self.hub.served(recipient).ok_or_else(unknown)?;
         let first_live = connection.first_live();
         if entries.first().is_some_and(|(newest, _)| *newest > served) {
             self.catch_up.behind(recipient);

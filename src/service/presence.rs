@@ -10,6 +10,9 @@ use crate::store::{Presence, Store, StoreError, Write};
 /// How long comings and goings gather before they are written.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// Sockets in one write: others share its commit.
+const TOGETHER: usize = 512;
+
 /// What the database does not know yet of this node's connections. Nothing is forgotten when it is away.
 pub struct Presences {
     store: Arc<Store>,
@@ -26,25 +29,20 @@ impl Presences {
         Arc::new(Self { store, node, news: Mutex::default(), writing: tokio::sync::Mutex::default() })
     }
 
-    /// Notes whose connection this is, if it is somebody's.
-    pub fn came(&self, connection: &Connection) {
-        let (recipient, roles) = connection.identity(|who| (who.recipient.clone(), who.roles.clone()));
-        let Some(recipient) = recipient else { return };
+    /// Notes whose connection this is now, or that it is nobody's any more.
+    pub fn note(&self, connection: &Connection) {
+        // Locked first: of two notes of one connection, the one that comes later knows better.
+        let mut news = self.news();
         let socket_id = connection.socket_id.to_string();
-        let connected_at = connection.since;
-        let presence = Presence {
+        let (recipient, roles) = connection.identity(|who| (who.recipient.clone(), who.roles.clone()));
+        let presence = recipient.map(|recipient| Presence {
             socket_id: socket_id.clone(),
             node: self.node.clone(),
             recipient,
-            connected_at,
+            connected_at: connection.since,
             roles,
-        };
-        self.news().insert(socket_id, Some(presence));
-    }
-
-    /// Notes that it is nobody's any more.
-    pub fn left(&self, connection: &Connection) {
-        self.news().insert(connection.socket_id.to_string(), None);
+        });
+        news.insert(socket_id, presence);
     }
 
     /// Writes down what is new, and waits for that.
@@ -58,20 +56,22 @@ impl Presences {
 
     async fn written(self: Arc<Self>) -> Result<(), StoreError> {
         let _alone = self.writing.lock().await;
-        let news = std::mem::take(&mut *self.news());
-        if news.is_empty() {
-            return Ok(());
-        }
-        let gone = news.iter().filter(|(_, came)| came.is_none()).map(|(socket, _)| socket.clone()).collect();
-        let came = news.values().flatten().cloned().collect();
-        let written = self.store.write(Write::Presence { came, gone }).await;
-        if written.is_err() {
-            let mut newer = self.news();
-            for (socket, came) in news {
-                newer.entry(socket).or_insert(came);
+        let mut news: Vec<_> = std::mem::take(&mut *self.news()).into_iter().collect();
+        while !news.is_empty() {
+            let some = news.split_off(news.len().saturating_sub(TOGETHER));
+            let is_gone =
+                |(socket, came): &(String, Option<Presence>)| came.is_none().then(|| socket.clone());
+            let gone = some.iter().filter_map(is_gone).collect();
+            let came = some.iter().filter_map(|(_, came)| came.clone()).collect();
+            if let Err(fault) = self.store.write(Write::Presence { came, gone }).await {
+                let mut newer = self.news();
+                for (socket, came) in news.into_iter().chain(some) {
+                    newer.entry(socket).or_insert(came);
+                }
+                return Err(fault);
             }
         }
-        written.map(drop)
+        Ok(())
     }
 
     /// Writes down what is new every now and then, without end.

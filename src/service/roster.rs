@@ -38,33 +38,39 @@ impl Roster {
         Self { hub, store, session, presences, clock, node }
     }
 
-    /// Gives one sign of life. If the node was taken for dead meanwhile (it may have been stopped), its
-    /// connections are written down again.
+    /// Gives one sign of life. If the node was taken for dead meanwhile (it may have been stopped), or may
+    /// have been (`in_doubt`), its connections are written down again.
     ///
     /// # Errors
     /// When the database does not take it.
-    pub async fn sign(&self) -> Result<(), StoreError> {
+    pub async fn sign(&self, in_doubt: bool) -> Result<(), StoreError> {
         let beat = Beat { node: self.node.clone(), senders: self.senders() };
-        if let Written::Beat { known: false } = self.store.write(Write::Beat(beat)).await? {
-            self.hub.everybody().iter().for_each(|connection| self.presences.came(connection));
+        let known = matches!(self.store.write(Write::Beat(beat)).await?, Written::Beat { known: true });
+        if !known || in_doubt {
+            self.hub.everybody().iter().for_each(|connection| self.presences.note(connection));
         }
         Ok(())
     }
 
     /// Gives signs of life, without end.
     pub async fn run(self) {
-        let mut told = 0;
+        let (mut told, mut in_doubt) = (0, false);
         loop {
             let next = Instant::now() + BEAT;
             while tokio::time::timeout_at(next, self.session.changed().notified()).await.is_ok() {
-                // Somebody came or went; others only need to know when a back end did.
+                // Others only need to know how many back ends there are.
                 if self.senders() != told {
                     break;
                 }
             }
-            told = self.senders();
-            if let Err(fault) = self.sign().await {
-                tracing::warn!(%fault, "this node could not say that it is alive; trying again");
+            let senders = self.senders();
+            match self.sign(in_doubt).await {
+                Ok(()) => (told, in_doubt) = (senders, false),
+                Err(fault) => {
+                    tracing::warn!(%fault, "this node could not say that it is alive; trying again");
+                    // It may be stored although the answer was lost: the next one finds the node known.
+                    in_doubt = true;
+                }
             }
         }
     }

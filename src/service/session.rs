@@ -26,14 +26,14 @@ pub struct Session {
     metrics: Arc<Metrics>,
     throttle: Throttle,
     sockets_per_user: usize,
-    /// Told when back ends come or go.
+    /// Told when a back end comes, or anybody leaves.
     changed: Arc<Notify>,
     /// Expiry in whole seconds, by connection; an entry leaves with its connection.
     expiries: Mutex<BTreeSet<(i64, ConnectionId)>>,
 }
 
 impl Session {
-    /// Sessions of this `node`; a person may have `sockets_per_user` connections.
+    /// A person may have `sockets_per_user` connections.
     pub fn new(
         hub: Arc<Hub>,
         presences: Arc<Presences>,
@@ -62,7 +62,7 @@ impl Session {
         session
     }
 
-    /// Told whenever somebody comes or goes.
+    /// Told when a back end comes, or anybody leaves.
     pub fn changed(&self) -> &Arc<Notify> {
         &self.changed
     }
@@ -112,10 +112,10 @@ impl Session {
         if !is_new {
             return Ok(recipient);
         }
-        self.presences.came(connection);
+        self.presences.note(connection);
         // It may have left while it joined; then nobody else would remove the row.
         if !self.hub.is_here(connection.id) {
-            self.presences.left(connection);
+            self.presences.note(connection);
         }
         tracing::info!(user.id = %claimed, socket.id = %connection.socket_id, "Facilitator connected");
         Ok(recipient)
@@ -208,7 +208,7 @@ impl Session {
         self.changed.notify_one();
         self.expires(connection, None);
         if let Some(recipient) = connection.identity(|who| who.recipient.take()) {
-            self.presences.left(connection);
+            self.presences.note(connection);
             tracing::info!(user.id = %recipient.user, socket.id = %connection.socket_id, "Facilitator disconnected");
         }
     }
@@ -231,7 +231,7 @@ impl Session {
                 let was_here = connection.identity(|who| who.recipient.is_some());
                 self.hub.demote(&connection);
                 if was_here {
-                    self.presences.left(&connection);
+                    self.presences.note(&connection);
                 }
                 tracing::info!(socket.id = %connection.socket_id, "The token of a live socket expired");
             }

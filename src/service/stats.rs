@@ -54,7 +54,8 @@ pub struct Health {
 }
 
 struct Counted {
-    counts: Counts,
+    /// Nothing, if the database did not answer.
+    counts: Option<Counts>,
     at: Instant,
     took: Duration,
 }
@@ -84,12 +85,14 @@ impl StatsService {
             Some(last) if last.at.elapsed() < last.took * REST => last.counts,
             _ => {
                 let started = Instant::now();
-                let counts = self.store.counts().await?;
+                let counts =
+                    self.store.counts().await.inspect_err(|fault| tracing::warn!(%fault, "no counts")).ok();
                 *counted = Some(Counted { counts, at: Instant::now(), took: started.elapsed() });
                 counts
             }
         };
         drop(counted);
+        let counts = counts.ok_or_else(|| StoreError::Unreachable("it did not count in time".to_owned()))?;
         Ok(Stats { online: self.online().await?, counts })
     }
 

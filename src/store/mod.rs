@@ -217,6 +217,9 @@ fn is_of_one_write(fault: &diesel::result::Error) -> bool {
     }
 }
 
+/// Entries of one person that [`Store::behind`] reads at once.
+pub const TOGETHER: usize = 64;
+
 /// Less room than this on the disk, and the next commits may fail.
 const LEAST_ROOM: u64 = 1024 * 1024;
 
@@ -332,17 +335,13 @@ impl Store {
         on!(&self.readers, last_positions(people))
     }
 
-    /// The entries of `recipient` behind `position`, oldest first, at most `limit`.
+    /// The entries of each of `people` behind the place given with them, oldest first, at most [`TOGETHER`] of
+    /// each. None on SQLite, where one writer gives out all places.
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn after(
-        &self,
-        recipient: &Recipient,
-        position: Position,
-        limit: i64,
-    ) -> Result<Vec<Entry>, StoreError> {
-        on!(&self.readers, after(recipient, position, limit))
+    pub async fn behind(&self, people: &[(Recipient, Position)]) -> Result<Vec<Vec<Entry>>, StoreError> {
+        on!(&self.readers, behind(people))
     }
 
     /// What `recipient` holds, newest first.

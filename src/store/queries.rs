@@ -10,7 +10,7 @@ use crate::domain::{NotificationId, Place, Position, Recipient, Tenant, Timestam
 use crate::store::content::{Content, content, notification};
 use crate::store::schema::{deployment, expansions, inbox, notifications, recipients, subscriptions};
 use crate::store::types::{At, UuidColumn};
-use crate::store::{Counts, Entry, Filter, Held, HeldCounts, Pending, Since, StoreError};
+use crate::store::{Counts, Filter, Held, HeldCounts, Pending, Since, StoreError};
 
 /// Entries that are done and are passed over in each list; with more of them, the list is begun later.
 const PASSED_OVER: i64 = 64;
@@ -99,33 +99,6 @@ pub async fn last_positions(
         }
     }
     Ok(positions)
-}
-
-/// See [`crate::store::Store::after`].
-pub async fn after(
-    connection: &mut Connection,
-    recipient: &Recipient,
-    position: Position,
-    limit: i64,
-) -> Result<Vec<Entry>, StoreError> {
-    type Columns = (i64, i64, Option<At>, Option<At>, Content);
-    let entries: Vec<Columns> = inbox::table
-        .inner_join(recipients::table)
-        .inner_join(notifications::table)
-        .filter(recipients::tenant.eq(recipient.tenant.as_str()))
-        .filter(recipients::user_id.eq(recipient.user.as_str()))
-        .filter(inbox::position.gt(position))
-        .order(inbox::position.asc())
-        .limit(limit)
-        .select((inbox::recipient_id, inbox::position, inbox::read_at, inbox::deleted_at, content()))
-        .load(connection)
-        .await?;
-    let entry = |(recipient, position, read_at, deleted_at, content): Columns| {
-        let is_over = read_at.is_some() || deleted_at.is_some();
-        let notification = (!is_over).then(|| notification(content));
-        Entry { place: Place { recipient, position }, notification }
-    };
-    Ok(entries.into_iter().map(entry).collect())
 }
 
 async fn row_of(connection: &mut Connection, recipient: &Recipient) -> Result<Option<i64>, StoreError> {

@@ -108,6 +108,13 @@ pub enum Mark {
     Deleted,
 }
 
+impl Write {
+    /// Whether the database hears of it.
+    pub(super) fn is_stored(&self) -> bool {
+        !matches!(self, Self::Barrier | Self::Last)
+    }
+}
+
 /// An inbox entry that was sent to a socket and confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {
@@ -260,10 +267,15 @@ impl Inlet {
         self.metrics.commit_writes.observe(writes as f64);
     }
 
-    /// Reports a whole batch.
-    pub fn report(&self, finished: Finished) {
-        self.metrics.write_queue.dec_by(i64::try_from(finished.len()).unwrap_or(0));
-        self.well.store(finished.iter().any(|(_, outcome)| outcome.is_ok()), Ordering::Release);
+    /// Reports what came of a whole batch.
+    pub fn report(&self, writes: &[Write], done: Vec<Done>, outcomes: Vec<Result<Written, StoreError>>) {
+        self.metrics.write_queue.dec_by(i64::try_from(writes.len()).unwrap_or(0));
+        // A barrier goes well whatever the database does.
+        let mut real = writes.iter().zip(&outcomes).filter(|(write, _)| write.is_stored()).peekable();
+        if real.peek().is_some() {
+            self.well.store(real.any(|(_, outcome)| outcome.is_ok()), Ordering::Release);
+        }
+        let finished: Finished = done.into_iter().zip(outcomes).collect();
         // Nobody listens only when the runtime is gone, and with it everybody who waits.
         self.finished.send(finished).ok();
     }

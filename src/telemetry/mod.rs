@@ -6,4 +6,4 @@ mod task;
 
 pub use log::{LogError, LogFormat, Settings, start as start_logging};
 pub use metrics::{Metrics, Outcome, Refusal};
-pub use task::vital;
+pub use task::{vital, vital_thread};

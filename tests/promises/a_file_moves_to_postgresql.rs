@@ -1,20 +1,20 @@
 //! Whoever outgrows one file moves it to PostgreSQL: numbers, order and what was read stay, an interrupted move goes on,
 //! and a database of another origin is left alone.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::support::{
     BACKEND_TOKEN, Clients, JWT_SECRET, PendingList, Server, Shared, booking, notification_ids, on_postgres,
+    program,
 };
 
 /// A move to this database that is interrupted after a while, or not at all.
 fn moved(from: &Server, to: &Shared, patience: Option<Duration>) -> String {
-    let mut moving = Command::new(env!("CARGO_BIN_EXE_carillon"));
+    let mut moving = program();
     moving
-        .env_clear()
         .current_dir(from.home())
         .args(["migrate", "--database-url", "carillon.db", "--to", &to.database.url()])
         .envs([("JWT_SECRET_KEY", JWT_SECRET), ("BACKEND_SERVICE_TOKEN", BACKEND_TOKEN)])

@@ -46,6 +46,25 @@ fn a_present_facilitator_is_not_rung_twice() {
 }
 
 #[test]
+fn after_a_day_the_same_booking_is_a_new_one() {
+    let server = Server::start();
+    let clients = Clients::of(&server);
+    let backend = clients.backend();
+    let first = id(&backend.call("booking_notification", booking(1, 2)));
+    let other = id(&backend.call("booking_notification", booking(2, 2)));
+    server.sql(
+        &format!("UPDATE notifications SET created_at = created_at - 86401000000 WHERE id = {first}"),
+        &format!("UPDATE notifications SET created_at = created_at - interval '86401 s' WHERE id = {first}"),
+    );
+    let second = id(&backend.call("booking_notification", booking(1, 2)));
+    assert!(second != first && second != other);
+    assert_eq!(id(&backend.call("booking_notification", booking(1, 2))), second, "it counts from now on");
+    assert_eq!(id(&backend.call("booking_notification", booking(2, 2))), other);
+    let page = clients.facilitator(2);
+    assert_eq!(PendingList(page.hear("pending_notifications")).count(), 3);
+}
+
+#[test]
 fn a_read_one_does_not_ring_again() {
     let server = Server::start();
     let clients = Clients::of(&server);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Clients, Server};
+use crate::support::{Clients, Postgres, Redis, Server, Shared, on_postgres, run_command, try_get};
 
 #[test]
 fn health_has_the_seeds_fields() {
@@ -45,4 +45,45 @@ fn a_running_server_is_alive_and_ready() {
     assert_eq!(server.get("/health/live").status, 200);
     assert_eq!(server.get("/health/ready").status, 200);
     assert_eq!(server.get("/no/such/page").status, 404);
+}
+
+/// What `carillon health` says of the server at this port.
+fn probed(host: &str, server: &Server) -> Result<String, String> {
+    let port = server.address.port().to_string();
+    let output = run_command(&["health", "--host", host, "--port", &port], &[]);
+    let [said, complaint] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    if output.status.success() { Ok(said.trim().to_owned()) } else { Err(complaint) }
+}
+
+#[test]
+fn a_containers_probe_is_the_program_itself() {
+    let mut server = Server::start();
+    for host in ["127.0.0.1", "0.0.0.0", "localhost"] {
+        assert_eq!(probed(host, &server), Ok("ready".to_owned()), "{host}");
+    }
+    assert!(server.stop().success());
+    assert!(probed("127.0.0.1", &server).is_err_and(|why| why.contains("nothing listens")));
+}
+
+#[test]
+fn a_database_that_is_away_is_told() {
+    if !on_postgres() {
+        return;
+    }
+    let mut postgres = Postgres::private();
+    let server = Server::on(&Shared::of(&postgres, &Redis::shared().url()).into(), &[]);
+    server.wait_for_health("healthy");
+    postgres.kill();
+    server.wait_for_health("unhealthy");
+    for path in ["/health", "/health/ready", "/stats"] {
+        assert_eq!(server.get(path).status, 503, "{path}");
+    }
+    assert_eq!(server.get("/health").json()["database"], "unhealthy");
+    assert!(server.stats()["error"].as_str().is_some_and(|error| error.contains("does not answer")));
+    assert_eq!(server.get("/health/live").status, 200, "a restart would not help");
+    assert!(probed("127.0.0.1", &server).is_err_and(|why| why.contains("not ready")));
+    postgres.start();
+    server.wait_for_health("healthy");
+    assert_eq!(try_get(server.address, "/stats").map(|reply| reply.status), Some(200));
 }

@@ -1,8 +1,8 @@
 //! Keys that come by URL follow their set: a new one counts within seconds, one that has left counts no more, a URL that
 //! is down is asked again, and nobody is redirected to other keys.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::sleep;
@@ -10,10 +10,15 @@ use std::time::Duration;
 
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 use socket2::{Domain, Socket as Unheard, Type};
 
-use crate::support::{BACKEND_TOKEN, Clients, JWT_SECRET, Server, Socket, eventually, in_seconds};
+use crate::support::{
+    BACKEND_TOKEN, Clients, JWT_SECRET, Server, Socket, certificates, eventually, in_seconds,
+};
 
 /// Keys that only these promises use.
 const OLD: (&str, &str) = (
@@ -61,6 +66,9 @@ fn set_of(pairs: &[Pair]) -> String {
     json!({"keys": keys}).to_string()
 }
 
+trait Talk: Read + Write {}
+impl<T: Read + Write> Talk for T {}
+
 /// Answers every request with what it was told last.
 struct Issuer {
     address: SocketAddr,
@@ -86,13 +94,35 @@ impl Issuer {
     }
 
     fn go_up(&mut self) {
+        self.answer_by(|stream| Box::new(stream));
+    }
+
+    /// Speaks TLS, as `localhost`.
+    fn go_up_encrypted(&mut self) {
+        let certificates = CertificateDer::pem_file_iter(certificates::localhost()).expect("a certificate");
+        let key = PrivateKeyDer::from_pem_file(certificates::localhost_key()).expect("a key");
+        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(certificates.map(|one| one.expect("a certificate")).collect(), key)
+            .expect("a certificate and its key");
+        let config = Arc::new(config);
+        self.answer_by(move |stream| {
+            let connection = ServerConnection::new(config.clone()).expect("a connection");
+            Box::new(StreamOwned::new(connection, stream))
+        });
+    }
+
+    fn answer_by(&mut self, speak: impl Fn(TcpStream) -> Box<dyn Talk> + Send + 'static) {
         let socket = self.unheard.take().expect("to be down");
         socket.listen(16).expect("to listen");
         let (listener, answer, asked): (TcpListener, _, _) =
             (socket.into(), self.answer.clone(), self.asked.clone());
         std::thread::spawn(move || {
-            for mut stream in listener.incoming().flatten() {
-                let head = BufReader::new(&stream).lines().map_while(Result::ok);
+            for stream in listener.incoming().flatten() {
+                let mut stream = speak(stream);
+                let head = BufReader::new(&mut stream).lines().map_while(Result::ok);
                 head.take_while(|line| !line.is_empty()).for_each(drop);
                 asked.fetch_add(1, Ordering::SeqCst);
                 let answer = answer.lock().expect("an answer").clone();
@@ -206,6 +236,25 @@ fn a_url_that_is_down_at_the_start_is_asked_again() {
     issuer.publish(&[OLD]);
     issuer.go_up();
     in_the_end("the keys are there", || is_good(&page, &token(OLD)));
+}
+
+#[test]
+fn an_encrypted_url_is_believed_by_its_certificate() {
+    for (roots, is_believed) in [(certificates::authority(), true), (certificates::stranger(), false)] {
+        let mut issuer = Issuer::down();
+        issuer.publish(&[OLD]);
+        issuer.go_up_encrypted();
+        let url = format!("https://localhost:{}/keys", issuer.address.port());
+        let server = Server::with(&[
+            ("auth.jwt_algorithm", "ES256"),
+            ("auth.jwt_jwks_url", &url),
+            ("SSL_CERT_FILE", &roots),
+        ]);
+        let page = Clients::of(&server).stranger();
+        assert_eq!(is_good(&page, &token(OLD)), is_believed);
+        let is_told = server.log().iter().any(|line| line.contains("invalid peer certificate"));
+        assert_ne!(is_told, is_believed);
+    }
 }
 
 #[test]

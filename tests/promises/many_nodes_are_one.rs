@@ -43,6 +43,34 @@ fn assert_all_stored(answers: &[Value], count: u64) {
 }
 
 #[test]
+fn without_redis_they_hear_each_other_by_the_database() {
+    if !on_postgres() {
+        return;
+    }
+    let cluster = Cluster::on(&Shared::fresh().with_redis("").into(), 2, &[]);
+    let health = cluster.node(0).get("/health").json();
+    assert_eq!((&health["status"], &health["redis"]), (&json!("healthy"), &json!("not configured")));
+    let [here, there] = [0, 1].map(|number| Clients::of(cluster.node(number)));
+    let backend = here.backend();
+    let (near, far) = (here.facilitator(2), there.facilitator(2));
+    let alone = there.facilitator(3);
+    for (page, id) in [(&near, 2), (&far, 2), (&alone, 3)] {
+        // What is booked from here on is not in their lists.
+        page.call("get_pending_notifications", json!({"facilitator_id": id}));
+    }
+    assert_all_stored(&backend.burst(load(2, 1, 100)).wait(), 100);
+    far.hear_many("new_booking_notification", 100);
+    let receipt = backend.call("booking_notification", booking(101, 3));
+    assert!(receipt["stored_at"].is_string(), "nobody is known to be there: {receipt}");
+    assert_eq!(alone.hear("new_booking_notification")["notification_id"], receipt["notification_id"]);
+    far.disconnect();
+    backend.call("booking_notification", booking(102, 2));
+    near.hear_many("new_booking_notification", 101);
+    let all: Vec<u64> = (1..=100).collect();
+    assert_eq!((heard(&far), heard(&near)[..100].to_vec()), (all.clone(), all));
+}
+
+#[test]
 fn a_booking_on_one_node_is_heard_on_another_at_once() {
     let Some(cluster) = Cluster::start(2) else { return };
     let [here, there] = [0, 1].map(|number| Clients::of(cluster.node(number)));

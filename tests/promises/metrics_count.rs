@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::json;
 
-use crate::support::{Clients, METRICS_TOKEN, Server, booking, eventually, get_with};
+use crate::support::{Clients, METRICS_TOKEN, Raw, Server, booking, eventually, facilitator_hello, get_with};
 
 /// Every sample: `name{labels}` → value, lower-cased.
 fn samples(server: &Server) -> HashMap<String, f64> {
@@ -64,6 +64,33 @@ fn notifications_are_counted_by_outcome() {
     page.disconnect();
     let left = || samples(&server).get("websocket_connections_active").filter(|open| **open == 1.0).copied();
     eventually("the page is no longer counted", left);
+}
+
+#[test]
+fn refusals_are_counted_by_reason() {
+    let server = Server::with(&[
+        ("server.allowed_origins", "https://app.example"),
+        ("server.trusted_proxies", "127.0.0.1"),
+        ("limits.sockets", "4"),
+        ("limits.sockets_per_address", "1"),
+        ("limits.sockets_per_user", "1"),
+    ]);
+    let refused = |header| Raw::dial_with(server.address, &[header]).err();
+    assert_eq!(refused(("Origin", "https://elsewhere.example")), Some(403));
+    let visitor = ("X-Forwarded-For", "203.0.113.9");
+    let _one = Raw::dial_with(server.address, &[visitor]).expect("a socket");
+    assert_eq!(refused(visitor), Some(429));
+    let _two = Raw::facilitator(server.address, 2);
+    let mut three = Raw::join(server.address);
+    three.emit("facilitator_connect", &facilitator_hello(2)[1]);
+    three.hear_event("auth_error");
+    let _four = Raw::join(server.address);
+    assert_eq!(Raw::dial_with(server.address, &[]).err(), Some(503));
+    let now = samples(&server);
+    for reason in ["origin", "address", "user", "capacity"] {
+        let name = format!("carillon_refusals_total{{reason=\"{reason}\"}}");
+        assert_eq!(now.get(&name), Some(&1.0), "{name}");
+    }
 }
 
 #[test]

@@ -27,6 +27,15 @@ fn missing_secrets_are_named() {
 }
 
 #[test]
+fn the_previous_secret_is_no_weaker() {
+    let good = [PRODUCTION, ("JWT_SECRET_KEY", JWT_SECRET), ("BACKEND_SERVICE_TOKEN", BACKEND_TOKEN)];
+    for previous in ["secret", "short"] {
+        let said = refusal(&[&good[..], &[("CARILLON_AUTH_JWT_SECRET_PREVIOUS", previous)]].concat());
+        assert!(said.contains("auth.jwt_secret_previous"), "{said}");
+    }
+}
+
+#[test]
 fn the_examples_secrets_are_refused() {
     for name in ["JWT_SECRET_KEY", "SECRET_KEY", "JWT_SECRET"] {
         for example in ["your-secret-key-here", "production-secret-key", "", "secret", "short"] {

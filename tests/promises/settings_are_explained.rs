@@ -6,7 +6,9 @@ use std::process::Output;
 
 use serde_json::json;
 
-use crate::support::{BACKEND_TOKEN, Clients, JWT_SECRET, Server, run_command, run_command_in};
+use crate::support::{
+    BACKEND_TOKEN, Clients, JWT_SECRET, Server, Shared, on_postgres, run_command, run_command_in,
+};
 
 fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
@@ -97,6 +99,108 @@ fn unknown_settings_and_odd_values_are_errors() {
             assert!(!words.contains("default.") && !words.contains("u16"), "the library speaks: {words}");
         }
     }
+}
+
+#[test]
+fn a_file_and_flags_are_told_as_sources() {
+    let home = tempfile::tempdir().expect("a folder");
+    let file = home.path().join("carillon.toml");
+    std::fs::write(&file, "[server]\nport = 7001\nnode = \"blue\"\n[redis]\ncluster = true\n")
+        .expect("a file");
+    let settings = ["config", "--port", "7002", "--set", "log.level=debug", "--set", "redis.cluster=false"];
+    let output = run_command_in(home.path(), &settings, &[("PORT", "7003")]);
+    for (setting, value, source) in [
+        ("server.port", "7002", "flag --port"),
+        ("server.node", "\"blue\"", "file carillon.toml"),
+        ("log.level", "\"debug\"", "flag --set"),
+        ("redis.cluster", "false", "flag --set"),
+    ] {
+        let line = line_of(&output, setting);
+        assert!(line.contains(&format!("{setting} = {value}")) && line.ends_with(source), "{line}");
+    }
+}
+
+#[test]
+fn what_is_wrong_in_a_file_or_a_flag_is_told_in_plain_words() {
+    let home = tempfile::tempdir().expect("a folder");
+    let file = home.path().join("carillon.toml");
+    for (text, words) in [
+        (
+            "[server]\nport = \"many\"",
+            "server.port is `many` (file carillon.toml); it must be a whole number from 0 to 65535",
+        ),
+        ("[server]\nport = 1.5", "server.port is 1.5 (file carillon.toml); it must be a whole number"),
+        (
+            "[realtime]\nsend_buffer = -1",
+            "realtime.send_buffer is -1 (file carillon.toml); it must be a whole number, 0 or more",
+        ),
+        ("[limits]\nevents_per_second = \"x\"", "it must be a whole number from 0 to 4294967295"),
+        (
+            "[redis]\ncluster = \"perhaps\"",
+            "redis.cluster is `perhaps` (file carillon.toml); it must be true or false",
+        ),
+        ("[server]\nhost = true", "server.host is true (file carillon.toml); it must be a text in quotes"),
+        ("[server]\nprot = 1", "`server.prot` (file carillon.toml) is no setting"),
+        ("[server", "carillon.toml"),
+    ] {
+        std::fs::write(&file, text).expect("a file");
+        let output = run_command_in(home.path(), &["config"], &[]);
+        assert!(!output.status.success() && said(&output).contains(words), "{text}: {}", said(&output));
+    }
+    for (flag, words) in [
+        ("redis.cluster=perhaps", "flag --set is `perhaps`, but redis.cluster must be true or false"),
+        ("log.level", "--set takes section.key=value, not `log.level`"),
+        ("log.levle=debug", "flag --set sets `log.levle`, which is no setting"),
+    ] {
+        let output = run_command(&["config", "--set", flag], &[]);
+        assert!(!output.status.success() && said(&output).contains(words), "{flag}: {}", said(&output));
+    }
+    let output = run_command(&["config", "--config", "elsewhere.toml"], &[]);
+    assert!(said(&output).contains("elsewhere.toml is not there"), "{}", said(&output));
+}
+
+#[test]
+fn a_server_that_cannot_start_says_why() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("its address").port().to_string();
+    for (settings, words) in [
+        (["--host", "127.0.0.1", "--port", &port], "choose a port by --port or PORT"),
+        (["--host", "no such host", "--port", "0"], "server.host is `no such host`"),
+        (
+            ["--port", "0", "--set", "server.trusted_proxies=proxy.internal"],
+            "`proxy.internal` is no IP address",
+        ),
+    ] {
+        let arguments: Vec<_> = ["serve"].into_iter().chain(settings).collect();
+        let output = run_command(&arguments, &[]);
+        assert!(!output.status.success() && said(&output).contains(words), "{settings:?}: {}", said(&output));
+    }
+}
+
+#[test]
+fn a_redis_address_that_is_none_is_told_at_the_start() {
+    if !on_postgres() {
+        return;
+    }
+    let shared = Shared::fresh();
+    let database = shared.database.url();
+    let output =
+        run_command(&["serve", "--port", "0"], &[("DATABASE_URL", &database), ("REDIS_URL", "nonsense")]);
+    assert!(!output.status.success() && said(&output).contains("redis.url (REDIS_URL)"), "{}", said(&output));
+}
+
+#[test]
+fn a_redis_beside_an_sqlite_file_is_told_to_be_unused() {
+    let server = Server::on_sqlite_with(&[("redis.url", "redis://127.0.0.1:1")]);
+    assert!(server.log().iter().any(|line| line.contains("REDIS_URL is not used")));
+    assert_eq!(server.get("/health").json()["status"], "healthy");
+}
+
+#[test]
+fn a_token_needs_a_secret_of_ours() {
+    let output =
+        run_command(&["token", "--user", "2"], &[("JWT_ALGORITHM", "RS256"), ("JWT_SECRET_KEY", "")]);
+    assert!(!output.status.success() && said(&output).contains("there is no secret"), "{}", said(&output));
 }
 
 #[test]

@@ -25,6 +25,17 @@ fn one_person_has_so_many_sockets() {
 }
 
 #[test]
+fn one_server_has_so_many_sockets() {
+    let server = Server::with(&[("limits.sockets", "3")]);
+    let mut held: Vec<Raw> = (0..3).map(|_| Raw::dial(server.address)).collect();
+    assert_eq!(Raw::dial_with(server.address, &[]).err(), Some(503));
+    assert_eq!(server.get("/socket.io/?EIO=4&transport=polling").status, 503);
+    assert_eq!(server.get("/health").status, 200, "who asks how it is has a place");
+    held.pop();
+    eventually("a place is free again", || Raw::dial_with(server.address, &[]).ok());
+}
+
+#[test]
 fn one_address_has_so_many_sockets() {
     let server =
         Server::with(&[("limits.sockets_per_address", "3"), ("server.trusted_proxies", "127.0.0.1")]);

@@ -129,6 +129,38 @@ fn delivered_means_delivered_when_redis_is_slow() {
 }
 
 #[test]
+fn a_failover_that_lost_some_silences_nobody() {
+    const LOST: u64 = 200;
+    if !on_postgres() {
+        return;
+    }
+    let server = Server::start();
+    let clients = Clients::of(&server);
+    let backend = clients.backend();
+    let page = clients.facilitator(2);
+    let order = json!({"booking": booking(0, 2), "first": 1, "count": LOST + 1, "acks": true});
+    backend.burst(order).wait();
+    page.hear_many("new_booking_notification", LOST as usize + 1);
+    let lost = "DELETE FROM inbox WHERE position > 1; DELETE FROM notifications WHERE id > 1; \
+         UPDATE recipients SET last_position = 1";
+    server.sql("", lost);
+    // Long before its places are those that the page has been served already.
+    let mut number = 1_000;
+    eventually("the page hears again", || {
+        std::thread::sleep(Duration::from_millis(500));
+        number += 1;
+        backend.call("booking_notification", booking(number, 2));
+        booking_ids(&page.heard("new_booking_notification")).contains(&number).then_some(())
+    });
+    assert!(number < 1_000 + LOST / 2, "it heard only what came at a new place");
+    // Nothing of what came meanwhile is lost.
+    let listed = PendingList(clients.facilitator(2).hear("pending_notifications")).booking_ids();
+    let heard = booking_ids(&page.heard("new_booking_notification"));
+    let missing = (1_001..=number).find(|number| !heard.contains(number) && !listed.contains(number));
+    assert_eq!(missing, None, "{heard:?} {listed:?}");
+}
+
+#[test]
 fn redis_may_be_a_cluster() {
     if !on_postgres() {
         return;

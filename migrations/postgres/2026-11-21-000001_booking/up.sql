@@ -26,11 +26,12 @@ CREATE TABLE recipients (
 );
 CREATE UNIQUE INDEX recipients_user ON recipients (tenant, user_id);
 
--- One notification for one recipient, in the order of commits.
+-- One notification for one recipient, in the order of commits. One transaction writes both of what it names, so no
+-- foreign keys check that again (decision 14).
 CREATE TABLE inbox (
-    recipient_id    BIGINT NOT NULL REFERENCES recipients (id),
+    recipient_id    BIGINT NOT NULL,
     position        BIGINT NOT NULL,
-    notification_id BIGINT NOT NULL REFERENCES notifications (id),
+    notification_id BIGINT NOT NULL,
     sent_at         TIMESTAMPTZ,
     confirmed_at    TIMESTAMPTZ,
     confirmed_by    TEXT,

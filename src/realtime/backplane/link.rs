@@ -6,9 +6,11 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
 use redis::{
-    AsyncConnectionConfig, Client, IntoConnectionInfo as _, ProtocolVersion, PushInfo, RedisError,
-    RedisResult, Value,
+    AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo as _, ProtocolVersion, PushInfo, RedisError,
+    RedisResult, TlsCertificates, Value,
 };
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use tokio::sync::mpsc;
 
 use super::Settings;
@@ -22,23 +24,35 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub enum Server {
     /// One.
     Single(Box<Client>),
-    /// A cluster, by some of its nodes.
-    Cluster(Vec<String>),
+    /// A cluster, by some of its nodes, and who vouches for them.
+    Cluster(Vec<String>, Option<TlsCertificates>),
 }
 
 impl Server {
-    /// Reads the address.
+    /// Reads the address, and the file of certificates.
     ///
     /// # Errors
-    /// When it is none.
+    /// When one of them cannot be used.
     pub fn new(settings: &Settings) -> Result<Self, RedisError> {
         let urls: Vec<&str> = settings.url.expose().split(',').map(str::trim).collect();
+        let roots = match settings.ca_file.as_str() {
+            "" => None,
+            _ if !urls.iter().all(|url| url.starts_with("rediss://")) => {
+                return Err(wrong_file("it is for TLS: redis.url must begin with rediss://".to_owned()));
+            }
+            file => Some(TlsCertificates { client_tls: None, root_cert: Some(roots(file)?) }),
+        };
         if settings.cluster || urls.len() > 1 {
-            return Ok(Self::Cluster(urls.into_iter().map(str::to_owned).collect()));
+            return Ok(Self::Cluster(urls.into_iter().map(str::to_owned).collect(), roots));
         }
         let info = urls.first().copied().unwrap_or_default().into_connection_info()?;
         let resp3 = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        Ok(Self::Single(Box::new(Client::open(info.set_redis_settings(resp3))?)))
+        let info = info.set_redis_settings(resp3);
+        let client = match roots {
+            Some(roots) => Client::build_with_tls(info, roots),
+            None => Client::open(info),
+        };
+        Ok(Self::Single(Box::new(client?)))
     }
 
     /// A new connection, whose subscriptions end in `pushes`.
@@ -54,13 +68,18 @@ impl Server {
                     .set_response_timeout(Some(PATIENCE));
                 Ok(Link::Single(client.get_multiplexed_async_connection_with_config(&config).await?))
             }
-            Self::Cluster(urls) => {
-                let client = ClusterClientBuilder::new(urls.clone())
+            Self::Cluster(urls, roots) => {
+                let builder = ClusterClientBuilder::new(urls.clone());
+                let builder = match roots {
+                    Some(roots) => builder.certs(roots.clone()),
+                    None => builder,
+                };
+                let client = builder
                     .use_protocol(ProtocolVersion::RESP3)
                     .push_sender(pushes)
                     .connection_timeout(PATIENCE)
                     .response_timeout(PATIENCE)
-                    .retries(0)
+                    .retries(1) // a channel that has moved is asked for where it is now
                     .build()?;
                 let connected = tokio::time::timeout(PATIENCE, client.get_async_connection()).await;
                 let away = || RedisError::from((redis::ErrorKind::Io, "the cluster does not answer"));
@@ -68,6 +87,22 @@ impl Server {
             }
         }
     }
+}
+
+fn wrong_file(why: String) -> RedisError {
+    RedisError::from((ErrorKind::InvalidClientConfig, "redis.ca_file", why))
+}
+
+/// The certificates in a PEM file.
+fn roots(file: &str) -> Result<Vec<u8>, RedisError> {
+    let wrong = |fault: &dyn std::fmt::Display| wrong_file(format!("{file} ({fault})"));
+    let text = std::fs::read(file).map_err(|fault| wrong(&fault))?;
+    let mut found = CertificateDer::pem_slice_iter(&text).peekable();
+    if found.peek().is_none() {
+        return Err(wrong(&"there is no certificate in it"));
+    }
+    found.try_for_each(|certificate| certificate.map(drop)).map_err(|fault| wrong(&fault))?;
+    Ok(text)
 }
 
 /// A live connection.
@@ -88,9 +123,11 @@ impl Link {
             match self {
                 Self::Single(connection) => connection.subscribe(some).await?,
                 Self::Cluster(connection) => {
-                    for channel in some {
-                        connection.ssubscribe(channel).await?;
-                    }
+                    let all = some.iter().map(|channel| {
+                        let mut connection = connection.clone();
+                        async move { connection.ssubscribe(channel).await }
+                    });
+                    futures_util::future::try_join_all(all).await?;
                 }
             }
         }
@@ -102,15 +139,19 @@ impl Link {
     /// # Errors
     /// When the line is broken.
     pub async fn unsubscribe(&mut self, channels: &[String]) -> RedisResult<()> {
-        match self {
-            Self::Single(connection) => connection.unsubscribe(channels).await,
-            Self::Cluster(connection) => {
-                for channel in channels {
-                    connection.sunsubscribe(channel).await?;
+        for some in channels.chunks(ROOMS) {
+            match self {
+                Self::Single(connection) => connection.unsubscribe(some).await?,
+                Self::Cluster(connection) => {
+                    let all = some.iter().map(|channel| {
+                        let mut connection = connection.clone();
+                        async move { connection.sunsubscribe(channel).await }
+                    });
+                    futures_util::future::try_join_all(all).await?;
                 }
-                Ok(())
             }
         }
+        Ok(())
     }
 
     /// Publishes all; returns how many heard each.

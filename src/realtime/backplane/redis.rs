@@ -41,13 +41,20 @@ pub struct Settings {
     pub url: Secret,
     /// Whether `url` is a cluster, even if it names one node only.
     pub cluster: bool,
+    /// A PEM file of who vouches for a `rediss://` server. Empty: the system's roots.
+    pub ca_file: String,
     /// Begins the names of channels, so that deployments can share one Redis.
     pub prefix: String,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { url: Secret::default(), cluster: false, prefix: "carillon:".to_owned() }
+        Self {
+            url: Secret::default(),
+            cluster: false,
+            ca_file: String::new(),
+            prefix: "carillon:".to_owned(),
+        }
     }
 }
 
@@ -71,7 +78,7 @@ impl Redis {
     /// (again) and every room subscribed, and whenever it breaks.
     ///
     /// # Errors
-    /// When the address cannot be read.
+    /// When the address, or the file of certificates, cannot be read.
     pub fn start(
         settings: &Settings,
         deployment: &str,
@@ -198,21 +205,45 @@ impl Worker {
             listening.await;
             drop(alive);
         });
-        let channels: Vec<String> = self.rooms.values().cloned().collect();
-        link.subscribe(&channels).await?;
-        self.tell_of_unheard(&mut link).await?;
+        self.hear_all(&mut link).await?;
         Ok((link, lost))
     }
 
-    /// Lets other nodes look for what this one stored while Redis was away.
+    /// Subscribes to every room; orders go on without Redis meanwhile, until few rooms are left.
+    async fn hear_all(&mut self, link: &mut Link) -> RedisResult<()> {
+        let mut heard: HashSet<String> = HashSet::new();
+        loop {
+            let rooms: HashSet<String> = self.rooms.values().cloned().collect();
+            let come: Vec<String> = rooms.difference(&heard).cloned().collect();
+            let left: Vec<String> = heard.difference(&rooms).cloned().collect();
+            let is_last = come.len() + left.len() <= TOGETHER;
+            let subscribing = async {
+                link.subscribe(&come).await?;
+                link.unsubscribe(&left).await
+            };
+            if is_last {
+                return subscribing.await;
+            }
+            let mut subscribing = std::pin::pin!(subscribing);
+            loop {
+                tokio::select! {
+                    done = &mut subscribing => break done?,
+                    Some(order) = self.orders.recv() => self.without(order),
+                }
+            }
+            heard = rooms;
+        }
+    }
+
+    /// Lets other nodes look for some of what this one stored while Redis was away.
     async fn tell_of_unheard(&mut self, link: &mut Link) -> RedisResult<()> {
         let text = signed(&self.node, &Message::Missed.encode());
-        let unheard: Vec<Recipient> = self.unheard.iter().cloned().collect();
-        for rooms in unheard.chunks(TOGETHER) {
-            let messages: Vec<_> =
-                rooms.iter().map(|room| (channel(&self.prefix, room), text.as_slice())).collect();
-            link.publish(&messages).await?;
-            self.unheard.retain(|room| !rooms.contains(room));
+        let rooms: Vec<Recipient> = self.unheard.iter().take(TOGETHER).cloned().collect();
+        let messages: Vec<_> =
+            rooms.iter().map(|room| (channel(&self.prefix, room), text.as_slice())).collect();
+        link.publish(&messages).await?;
+        for room in &rooms {
+            self.unheard.remove(room);
         }
         Ok(())
     }
@@ -275,6 +306,7 @@ impl Worker {
                     }
                 }
                 _ = pings.tick() => link.ping().await?,
+                () = std::future::ready(()), if !self.unheard.is_empty() => self.tell_of_unheard(link).await?,
                 _ = &mut *lost => {
                     return Err(RedisError::from((redis::ErrorKind::Io, "the connection has ended")));
                 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
+use percent_encoding::percent_decode_str;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -48,7 +49,9 @@ impl Target {
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             match pair.split_once('=') {
                 Some(("sslmode", value)) => value.clone_into(&mut mode),
-                Some(("sslrootcert", value)) => root = Some(value.replace("%2F", "/")),
+                Some(("sslrootcert", value)) => {
+                    root = Some(percent_decode_str(value).decode_utf8().map_err(|fault| wrong(&fault))?);
+                }
                 _ => kept.push(pair),
             }
         }

@@ -10,7 +10,7 @@ mod writing;
 use std::time::{Duration, Instant};
 
 use diesel::ConnectionError;
-use diesel::result::Error as Fault;
+use diesel::result::{DatabaseErrorKind, Error as Fault};
 use diesel_async::pooled_connection::deadpool::{Object, Pool as Deadpool};
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, PoolableConnection as _, RecyclingMethod,
@@ -19,9 +19,11 @@ use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use futures_util::FutureExt as _;
 
 use super::writer::{Inlet, Job, Writer, queue};
-use super::{Roll, StoreError, Write, Written, is_of_one_write};
-use crate::domain::{NotificationId, Position};
+use super::{Entry, Roll, StoreError, Write, Written, is_of_one_write};
+use crate::domain::{NotificationId, Place, Position, Recipient};
+use crate::store::content::{Content, notification};
 use crate::store::schema::inbox;
+use crate::store::types::At;
 use crate::telemetry::{Metrics, vital};
 
 pub use connect::Target;
@@ -37,10 +39,10 @@ mod queries_body;
 /// The query bodies, for this database.
 pub mod queries {
     pub use super::queries_body::{
-        after, counts, deployment_name, find, held, held_counts, last_notification, last_positions, next_due,
+        counts, deployment_name, find, held, held_counts, last_notification, last_positions, next_due,
         number_of, pending, ping, topics,
     };
-    pub use super::roll;
+    pub use super::{behind, roll};
 }
 
 /// A batch is given up when the server has been away for this long; its senders are then told.
@@ -73,6 +75,30 @@ async fn position_of(
         .filter(inbox::notification_id.eq(id.0))
         .select(inbox::position);
     Ok(diesel_async::RunQueryDsl::get_result(here, connection).await.optional()?)
+}
+
+/// What each of `people` has behind the place given with them.
+pub async fn behind(
+    connection: &mut Connection,
+    people: &[(Recipient, Position)],
+) -> Result<Vec<Vec<Entry>>, StoreError> {
+    type Columns = (i64, i64, i64, Option<At>, Option<At>, Content);
+    let query = statements::EntriesBehind {
+        tenants: people.iter().map(|(recipient, _)| recipient.tenant.as_str()).collect(),
+        users: people.iter().map(|(recipient, _)| recipient.user.as_str()).collect(),
+        places: people.iter().map(|(_, served)| *served).collect(),
+        borrowed: std::marker::PhantomData,
+    };
+    let rows: Vec<Columns> = diesel_async::RunQueryDsl::load(query, connection).await?;
+    let mut behind: Vec<Vec<Entry>> = people.iter().map(|_| Vec::new()).collect();
+    for (which, recipient, position, read_at, deleted_at, content) in rows {
+        let is_over = read_at.is_some() || deleted_at.is_some();
+        let notification = (!is_over).then(|| notification(content));
+        if let Some(entries) = usize::try_from(which - 1).ok().and_then(|which| behind.get_mut(which)) {
+            entries.push(Entry { place: Place { recipient, position }, notification });
+        }
+    }
+    Ok(behind)
 }
 
 /// Who is connected to nodes that are alive.
@@ -194,13 +220,13 @@ impl Committer {
             let started = Instant::now();
             let outcomes = self.commit(&writes).await;
             inlet.committed(writes.len(), started);
-            inlet.report(done.into_iter().zip(outcomes).collect());
+            inlet.report(&writes, done, outcomes);
         }
     }
 
     /// Commits all of `writes`, or, if the server refuses that, each on its own.
     async fn commit(&mut self, writes: &[Write]) -> Vec<Result<Written, StoreError>> {
-        if writes.iter().all(|write| matches!(write, Write::Barrier | Write::Last)) {
+        if !writes.iter().any(Write::is_stored) {
             return writes.iter().map(|_| Ok(Written::Done)).collect();
         }
         match self.persist(writes, ATTEMPTS).await {
@@ -208,10 +234,12 @@ impl Committer {
             Err(Failure::Refused(fault)) if writes.len() > 1 => {
                 tracing::error!(%fault, writes = writes.len(), "a batch of writes failed; trying each alone");
                 let mut outcomes = Vec::with_capacity(writes.len());
+                let deadline = Instant::now() + PATIENCE;
                 let mut is_away = false;
                 for write in writes {
-                    if is_away {
-                        outcomes.push(Err(StoreError::Commit("the server went away".to_owned())));
+                    if is_away || Instant::now() > deadline {
+                        outcomes
+                            .push(Err(StoreError::Commit("the server took others for too long".to_owned())));
                         continue;
                     }
                     outcomes.push(match self.persist(std::slice::from_ref(write), 1).await {
@@ -279,10 +307,15 @@ impl Committer {
         let Ok(outcome) = tokio::time::timeout(LONGEST, transaction).await else {
             return Err(Failure::Away(StoreError::Unreachable("the server does not answer".to_owned())));
         };
-        if !connection.is_broken() {
-            self.connection = Some(connection);
-            return outcome.map_err(Failure::Refused);
+        let is_left = match &outcome {
+            // Another server may have taken over while this one stays up.
+            Err(Fault::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _)) => true,
+            _ => connection.is_broken(),
+        };
+        if is_left {
+            return outcome.map_err(|fault| Failure::Away(fault.into()));
         }
-        outcome.map_err(|fault| Failure::Away(fault.into()))
+        self.connection = Some(connection);
+        outcome.map_err(Failure::Refused)
     }
 }

@@ -211,3 +211,27 @@ over_arrays! {
     ") ON CONFLICT (socket_id) DO UPDATE SET tenant = excluded.tenant, user_id = excluded.user_id, \
      connected_at = excluded.connected_at"
 }
+
+over_arrays! {
+    // As many as `store::TOGETHER` of each: a limit cannot be an array's.
+    EntriesBehind {
+        tenants: Text => &'a str,
+        users: Text => &'a str,
+        places: BigInt => i64
+    } -> EntryColumns,
+    "SELECT e.which, i.recipient_id, i.position, i.read_at, i.deleted_at, n.id, n.uuid, n.kind, n.topic, n.title, \
+     n.message, n.data, n.priority, n.action_url, n.created_at, n.expires_at FROM ",
+    ") WITH ORDINALITY AS e (tenant, user_id, served, which) \
+     JOIN recipients AS r ON r.tenant = e.tenant AND r.user_id = e.user_id \
+     CROSS JOIN LATERAL (SELECT * FROM inbox WHERE recipient_id = r.id AND position > e.served \
+         ORDER BY position LIMIT 64) AS i \
+     JOIN notifications AS n ON n.id = i.notification_id ORDER BY e.which, i.position"
+}
+type EntryColumns = (
+    BigInt,
+    BigInt,
+    BigInt,
+    Nullable<Instant>,
+    Nullable<Instant>,
+    (BigInt, Uuid128, (Text, Text, Text, Text, Text), Integer, Nullable<Text>, Instant, Nullable<Instant>),
+);

@@ -1,8 +1,7 @@
-//! What was answered, and what arrived: written down by those who sent and those who received, and compared in the end.
-//! The servers' own numbers are not asked.
+//! What was answered, and what arrived: written down by those who sent and those who received, to be judged in the end
+//! (`verdict.rs`). The servers' own numbers are not asked.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,20 +11,20 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::stage::Stage;
+use super::verdict::{Evidence, PROMISE, Receipt, Record, Stay, booking_of};
 use crate::support::{
-    Clients, Kind, Library, PendingList, Route, Socket, backend_hello, booking, facilitator_hello,
+    Clients, Kind, Library, PendingList, Route, Socket, backend_hello, booking, in_seconds, sign,
 };
 
-/// All is well again by then.
-const PROMISE: Duration = Duration::from_secs(30);
 /// A back end that has no receipt by then asks again, at the other node.
 const TRY: Duration = Duration::from_secs(2);
 /// Between two bookings of one back end to one facilitator.
 const PAUSE: Duration = Duration::from_millis(60);
 /// Each back end numbers its bookings to each facilitator from a multiple of this on.
-const LANE: u64 = 1_000_000;
+pub const LANE: u64 = 1_000_000;
 const LIVE: &str = "new_booking_notification";
 const LISTS: &str = "pending_notifications";
+const WELCOME: &str = "facilitator_auth_success";
 
 /// Who is at which node, by which client.
 const ONLINE: [(usize, Kind); 5] = [
@@ -56,53 +55,6 @@ struct Person {
     page: Option<Socket>,
 }
 
-struct Receipt {
-    lane: usize,
-    booking: u64,
-    id: u64,
-    text: String,
-}
-
-/// The verdict on one run.
-#[derive(Default)]
-pub struct Outcome {
-    pub receipts: usize,
-    pub lost: usize,
-    pub misdelivered: usize,
-    pub disordered: usize,
-    /// The same booking under two ids.
-    pub doubled: usize,
-    /// `None`: not within the time that was promised.
-    pub recovery: Option<Duration>,
-    /// From the end of the fault until those online had all that was answered.
-    pub complete: Option<Duration>,
-    pub complaints: Vec<String>,
-}
-
-impl Outcome {
-    /// The run could not be finished.
-    pub fn broken() -> Self {
-        Self { complaints: vec!["the run broke off; see above".to_owned()], ..Self::default() }
-    }
-
-    pub fn is_kept(&self) -> bool {
-        self.complaints.is_empty() && self.recovery.is_some_and(|time| time <= PROMISE)
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { receipts, lost, misdelivered, disordered, doubled, .. } = self;
-        write!(f, "{receipts:>5} receipts, {lost} lost, {misdelivered} misdelivered, ")?;
-        write!(f, "{disordered} out of order, {doubled} doubled, well after ")?;
-        match self.recovery {
-            Some(time) => write!(f, "{:.2} s", time.as_secs_f64()),
-            None => write!(f, "more than {} s", PROMISE.as_secs()),
-        }?;
-        self.complete.map_or(Ok(()), |time| write!(f, ", all there after {:.2} s", time.as_secs_f64()))
-    }
-}
-
 /// Nobody waits for long between two attempts to connect.
 fn hasty(kind: Kind) -> Value {
     match kind.library {
@@ -111,13 +63,18 @@ fn hasty(kind: Kind) -> Value {
     }
 }
 
-fn lane_of(booking: u64) -> usize {
+pub fn lane_of(booking: u64) -> usize {
     (booking / LANE) as usize - 1
 }
 
 /// The person whom the bookings of a lane are for.
-fn person_of(lane: usize) -> usize {
+pub fn person_of(lane: usize) -> usize {
     lane % PEOPLE
+}
+
+/// It outlasts a clock that jumps.
+fn lasting_token(id: u64) -> String {
+    sign(&json!({"sub": id.to_string(), "type": "access", "exp": in_seconds(24 * 3_600)}))
 }
 
 impl Person {
@@ -125,17 +82,36 @@ impl Person {
         self.page.as_ref().map(|page| page.heard(LIVE)).unwrap_or_default()
     }
 
-    /// Everything that came, live and in lists.
-    fn received(&self) -> Vec<Value> {
+    fn listed(&self) -> Vec<Value> {
         let lists = self.page.as_ref().map(|page| page.heard(LISTS)).unwrap_or_default();
-        let listed = lists.into_iter().flat_map(|list| PendingList(list).notifications().to_vec());
-        listed.chain(self.live()).collect()
+        lists.into_iter().flat_map(|list| PendingList(list).notifications().to_vec()).collect()
     }
-}
 
-fn number_of(notification: &Value) -> (u64, u64) {
-    let number = |field: &str| notification[field].as_u64().unwrap_or_default();
-    (number("booking_id"), number("notification_id"))
+    /// When its page was connected.
+    fn stays(&self) -> Vec<Stay> {
+        let moments = |kind: &str| self.page.as_ref().map(|page| page.moments(kind)).unwrap_or_default();
+        let (left, welcomes) = (moments("disconnected"), moments(&format!("event {WELCOME}")));
+        let came = moments("connected").into_iter().enumerate();
+        let stay = |(number, came): (usize, Instant)| {
+            let left = left.get(number).copied();
+            let its = |welcome: &&Instant| **welcome >= came && left.is_none_or(|left| **welcome <= left);
+            Stay { came, welcome: welcomes.iter().find(its).copied(), left }
+        };
+        came.map(stay).collect()
+    }
+
+    fn record(&self, number: usize, receipts: Vec<Receipt>) -> Record {
+        Record {
+            name: format!("{} ({:?})", self.id, self.kind),
+            number,
+            // The Python library handles each event on a thread of its own, so its order is not the line's.
+            is_ordered: self.kind.library != Library::Python,
+            receipts,
+            live: self.live(),
+            listed: self.listed(),
+            stays: self.stays(),
+        }
+    }
 }
 
 impl Ledger {
@@ -158,8 +134,8 @@ impl Ledger {
         Self { clients, back_ends, people, healed: OnceLock::new() }
     }
 
-    /// Books without a pause while the script does its fault, and until everybody hears again; then gives the verdict.
-    pub fn book_while(mut self, script: impl FnOnce()) -> Outcome {
+    /// Books without a pause while the script does its fault, and until everybody hears again; then tells what there is to judge by.
+    pub fn book_while(mut self, script: impl FnOnce()) -> Evidence {
         let is_over = AtomicBool::new(false);
         let (ledger, is_over) = (&self, &is_over);
         let (receipts, recovery) = scope(|all| {
@@ -186,7 +162,7 @@ impl Ledger {
             }
             (receipts, recovery)
         });
-        self.verdict(&receipts, recovery)
+        self.evidence(receipts, recovery)
     }
 
     fn is_too_late(&self) -> bool {
@@ -197,12 +173,20 @@ impl Ledger {
     fn book(&self, lane: usize, number: u64) -> Option<Receipt> {
         let person = &self.people[person_of(lane)];
         let booking_id = (lane as u64 + 1) * LANE + number;
+        let tried = Instant::now();
         for attempt in lane / PEOPLE.. {
             let back_end = &self.back_ends[attempt % BACK_ENDS];
             let answer = back_end.try_call("booking_notification", booking(booking_id, person.id), TRY);
             if let Some(answer) = answer {
                 if let Some(id) = answer["notification_id"].as_u64() {
-                    return Some(Receipt { lane, booking: booking_id, id, text: answer.to_string() });
+                    return Some(Receipt {
+                        booking: booking_id,
+                        id,
+                        is_delivered: answer["delivered_at"].is_string(),
+                        tried,
+                        answered: Instant::now(),
+                        text: answer.to_string(),
+                    });
                 }
                 sleep(Duration::from_millis(100)); // refused
             }
@@ -233,7 +217,7 @@ impl Ledger {
             let patience = Instant::now() + Duration::from_secs(1);
             while Instant::now() < patience {
                 let live = self.people[person].live();
-                if live.iter().rev().any(|told| lane_of(number_of(told).0) == lane) {
+                if live.iter().rev().any(|told| lane_of(booking_of(told)) == lane) {
                     return (receipts, Some(healed.elapsed()));
                 }
                 sleep(Duration::from_millis(25));
@@ -245,139 +229,49 @@ impl Ledger {
         (receipts, None)
     }
 
-    /// Compares receipts with what arrived, for which there is time until the end of the promise.
-    fn verdict(&mut self, receipts: &[Receipt], recovery: Option<Duration>) -> Outcome {
-        let complete = Some(Duration::ZERO);
-        let mut outcome = Outcome { receipts: receipts.len(), recovery, complete, ..Outcome::default() };
-        let mut expected: Vec<BTreeMap<u64, &Receipt>> = vec![BTreeMap::new(); PEOPLE];
-        for receipt in receipts {
-            expected[person_of(receipt.lane)].insert(receipt.booking, receipt);
-        }
-        for (number, expected) in expected.iter().enumerate() {
+    /// What there is to judge by: for what has not arrived there is time until the end of the promise.
+    fn evidence(&mut self, mut receipts: Vec<Receipt>, recovery: Option<Duration>) -> Evidence {
+        let mut evidence = Evidence { records: Vec::new(), recovery, complete: Some(Duration::ZERO) };
+        receipts.sort_by_key(|receipt| receipt.booking);
+        for number in 0..PEOPLE {
             let is_online = number < ONLINE.len();
             if !is_online {
                 self.people[number].come(&self.clients);
                 self.people[number].is_welcome();
             }
             let person = &self.people[number];
-            let missing = || {
+            let its = |receipt: &&Receipt| person_of(lane_of(receipt.booking)) == number;
+            let expected: Vec<Receipt> = receipts.iter().filter(its).cloned().collect();
+            let has_all = || {
                 let received: BTreeSet<u64> =
-                    person.received().iter().map(|told| number_of(told).0).collect();
-                let missing = expected.values().filter(|receipt| !received.contains(&receipt.booking));
-                missing.copied().collect::<Vec<_>>()
+                    person.live().iter().chain(&person.listed()).map(booking_of).collect();
+                expected.iter().all(|receipt| received.contains(&receipt.booking))
             };
             let list_until = Instant::now() + Duration::from_secs(5);
-            let mut lost = missing();
-            while !lost.is_empty() && (!self.is_too_late() || (!is_online && Instant::now() < list_until)) {
+            let is_in_time = || !self.is_too_late() || (!is_online && Instant::now() < list_until);
+            let mut is_complete = has_all();
+            while !is_complete && is_in_time() {
                 sleep(Duration::from_millis(50));
-                lost = missing();
+                is_complete = has_all();
             }
             if is_online {
-                let time = self.healed.get().filter(|_| lost.is_empty()).map(Instant::elapsed);
-                outcome.complete = outcome.complete.zip(time).map(|(longest, time)| longest.max(time));
+                let time = self.healed.get().filter(|_| is_complete).map(Instant::elapsed);
+                evidence.complete = evidence.complete.zip(time).map(|(longest, time)| longest.max(time));
             }
-            outcome.lost += lost.len();
-            let complaint =
-                |lost: &&Receipt| format!("lost by {} ({:?}): {}", person.id, person.kind, lost.text);
-            outcome.complaints.extend(lost.iter().map(complaint));
-            outcome.judge(
-                number,
-                person.kind.library != Library::Python,
-                expected,
-                &person.received(),
-                &person.live(),
-            );
+            evidence.records.push(person.record(number, expected));
         }
-        if recovery.is_none() {
-            outcome.complaints.push(format!("not everybody heard again within {PROMISE:?}"));
-        }
-        outcome
-    }
-}
-
-impl Outcome {
-    /// What arrived at one person that should not have, or not so.
-    fn judge(
-        &mut self,
-        number: usize,
-        is_ordered: bool,
-        expected: &BTreeMap<u64, &Receipt>,
-        received: &[Value],
-        live: &[Value],
-    ) {
-        let mut ids: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
-        for told in received {
-            let (booking, id) = number_of(told);
-            if booking < LANE || person_of(lane_of(booking)) != number {
-                self.misdelivered += 1;
-                self.complaints.push(format!("person {number} got somebody else's: {told}"));
-            }
-            ids.entry(booking).or_default().insert(id);
-        }
-        for (booking, ids) in &mut ids {
-            ids.extend(expected.get(booking).map(|receipt| receipt.id));
-            if ids.len() > 1 {
-                self.doubled += 1;
-                self.complaints.push(format!("booking {booking} has several ids: {ids:?}"));
-            }
-        }
-        // The Python library handles each event on a thread of its own, so its order is not the line's.
-        if !is_ordered {
-            return;
-        }
-        let (mut last, mut seen) = (BTreeMap::new(), BTreeSet::new());
-        for booking in live.iter().map(|told| number_of(told).0) {
-            // A second copy has the same id, and is known by it.
-            if !seen.insert(booking) {
-                continue;
-            }
-            let before = last.insert(lane_of(booking), booking);
-            if let Some(before) = before.filter(|before| *before > booking) {
-                self.disordered += 1;
-                self.complaints.push(format!("person {number} heard {booking} after {before}"));
-            }
-        }
+        evidence
     }
 }
 
 impl Person {
     fn come(&mut self, clients: &[Clients]) {
-        let hello = [facilitator_hello(self.id)];
+        let hello =
+            [json!(["facilitator_connect", {"facilitator_id": self.id, "token": lasting_token(self.id)}])];
         self.page = Some(clients[self.door].open_with(self.kind, &hello, hasty(self.kind)));
     }
 
     fn is_welcome(&self) {
-        self.page.as_ref().expect("a page").hear("facilitator_auth_success");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn told(booking: u64, id: u64) -> Value {
-        json!({"booking_id": booking, "notification_id": id})
-    }
-
-    /// What is found when the first person hears this.
-    fn found(live: &[Value]) -> (usize, usize, usize) {
-        let receipt = Receipt { lane: 0, booking: LANE, id: 7, text: String::new() };
-        let mut outcome = Outcome::default();
-        outcome.judge(0, true, &BTreeMap::from([(LANE, &receipt)]), live, live);
-        assert_eq!(
-            outcome.complaints.is_empty(),
-            outcome.misdelivered + outcome.disordered + outcome.doubled == 0
-        );
-        (outcome.misdelivered, outcome.disordered, outcome.doubled)
-    }
-
-    #[test]
-    fn it_finds_what_is_wrong() {
-        let second_copy = [told(LANE, 7), told(LANE + 1, 8), told(LANE, 7)];
-        assert_eq!(found(&second_copy), (0, 0, 0));
-        assert_eq!(found(&[told(2 * LANE, 7)]), (1, 0, 0), "it is the second person's");
-        assert_eq!(found(&[told(LANE + 1, 8), told(LANE, 7)]), (0, 1, 0));
-        assert_eq!(found(&[told(LANE, 9)]), (0, 0, 1), "not the id of the receipt");
-        assert_eq!(found(&[told(LANE + 1, 8), told(LANE + 1, 9)]), (0, 0, 1));
+        self.page.as_ref().expect("a page").hear(WELCOME);
     }
 }

@@ -7,7 +7,7 @@ use super::Fault;
 use super::stage::Stage;
 use crate::support::{Dice, Proxy, Side};
 
-pub const FAULTS: [Fault; 10] = [
+pub const FAULTS: [Fault; 11] = [
     Fault { name: "Redis is a black hole", script: redis_blackholed },
     Fault { name: "Redis is slow (200 ms)", script: redis_slow },
     Fault { name: "Redis is cut off from one node", script: redis_partitioned },
@@ -18,6 +18,12 @@ pub const FAULTS: [Fault; 10] = [
     Fault { name: "Lines of clients are black holes", script: clients_blackholed },
     Fault { name: "Lines of clients are half open", script: clients_half_open },
     Fault { name: "Lines of clients are slow (300 ms)", script: clients_slow },
+    Fault { name: "Lines of clients carry 64 kbit/s", script: clients_narrow },
+];
+
+pub const OF_PACKETS: [Fault; 2] = [
+    Fault { name: "Clients lose 20 % of their packets", script: clients_lose },
+    Fault { name: "Redis and PostgreSQL lose 20 % of their packets", script: stores_lose },
 ];
 
 fn for_a_while(lines: &[Proxy], fault: impl Fn(&Proxy), time: Duration) {
@@ -43,7 +49,7 @@ fn redis_partitioned(stage: &mut Stage, dice: &mut Dice) {
 }
 
 fn redis_nonsense(stage: &mut Stage, dice: &mut Dice) {
-    let client = redis::Client::open(stage.redis.url()).expect("an address");
+    let client = redis::Client::open(stage.redis[0].url()).expect("an address");
     let mut line = client.get_connection().expect("Redis");
     for _ in 0..200 {
         let asked = redis::cmd("PUBSUB").arg("CHANNELS").query(&mut line);
@@ -113,4 +119,22 @@ fn clients_half_open(stage: &mut Stage, dice: &mut Dice) {
 
 fn clients_slow(stage: &mut Stage, dice: &mut Dice) {
     for_a_while(&stage.doors, |line| line.delay(Duration::from_millis(300)), dice.millis(2_000, 3_500));
+}
+
+fn clients_narrow(stage: &mut Stage, dice: &mut Dice) {
+    for_a_while(&stage.doors, |line| line.narrow(64_000 / 8), dice.millis(2_500, 4_000));
+}
+
+fn clients_lose(stage: &mut Stage, dice: &mut Dice) {
+    let network = stage.network.as_ref().expect("a network");
+    network.lose(20, stage.doors.iter());
+    sleep(dice.millis(3_000, 5_000));
+    assert!(network.heal() > 0, "no packet was lost");
+}
+
+fn stores_lose(stage: &mut Stage, dice: &mut Dice) {
+    let network = stage.network.as_ref().expect("a network");
+    network.lose(20, stage.to_redis.iter().chain(&stage.to_postgres));
+    sleep(dice.millis(3_000, 5_000));
+    assert!(network.heal() > 0, "no packet was lost");
 }

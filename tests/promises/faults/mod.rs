@@ -3,16 +3,20 @@
 
 mod ledger;
 mod lines;
+mod network;
 mod report;
 mod servers;
+mod sessions;
 mod stage;
+mod verdict;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
 use crate::support::{Dice, on_postgres};
-use ledger::{Ledger, Outcome};
-use stage::Stage;
+use ledger::Ledger;
+use stage::{Scene, Stage};
+use verdict::Outcome;
 
 /// Something that goes wrong for a while, and is well again when the script returns.
 #[derive(Clone, Copy)]
@@ -30,42 +34,80 @@ fn run(stage: &mut Stage, fault: Fault, dice: &mut Dice) -> Outcome {
             (fault.script)(stage, dice);
         })
     }));
-    let outcome = attempt.unwrap_or_else(|_| Outcome::broken());
+    let outcome = attempt.map_or_else(|_| Outcome::broken(), |evidence| Outcome::of(&evidence));
     let took = begun.elapsed().as_secs_f64();
     println!("{:<52} {outcome} ({took:.1} s)", fault.name);
     outcome.complaints.iter().take(8).for_each(|complaint| println!("    {complaint}"));
     outcome
 }
 
+/// On a thread of its own, because a stage may move its thread into another network.
+fn alone(act: impl FnOnce() + Send) {
+    std::thread::scope(|all| {
+        if let Err(fault) = all.spawn(act).join() {
+            resume_unwind(fault);
+        }
+    });
+}
+
 /// Each of these once, one after another; fails at the end with all violations.
-fn each_once(faults: &[Fault]) {
+fn each_once(scene: Scene, faults: &[Fault]) {
     if !on_postgres() {
         return;
     }
-    let mut dice = Dice::thrown();
-    let mut stage = Stage::set(false);
-    let mut broken = Vec::new();
-    for fault in faults {
-        if !run(&mut stage, *fault, &mut dice).is_kept() {
-            broken.push(fault.name);
-            stage = Stage::set(false);
+    alone(|| {
+        let mut dice = Dice::thrown();
+        let Some(mut stage) = Stage::set(scene, false) else { return };
+        let mut broken = Vec::new();
+        for fault in faults {
+            if !run(&mut stage, *fault, &mut dice).is_kept() {
+                broken.push(fault.name);
+                stage = Stage::set(scene, false).expect("the same stage");
+            }
         }
-    }
-    assert!(broken.is_empty(), "the promise is broken by: {broken:?}");
+        assert!(broken.is_empty(), "the promise is broken by: {broken:?}");
+    });
 }
 
-fn all() -> Vec<Fault> {
-    servers::FAULTS.iter().chain(&lines::FAULTS).copied().collect()
+/// Everything that can be staged, by what it needs.
+fn all() -> [(Scene, Vec<Fault>); 4] {
+    let usual = [servers::FAULTS.as_slice(), &sessions::FAULTS, &lines::FAULTS].concat();
+    [
+        (Scene::Usual, usual),
+        (Scene::Network, lines::OF_PACKETS.to_vec()),
+        (Scene::Clock, servers::OF_CLOCKS.to_vec()),
+        (Scene::Cluster, servers::OF_CLUSTERS.to_vec()),
+    ]
 }
 
 #[test]
 fn servers_may_die_and_stand_still() {
-    each_once(&servers::FAULTS);
+    each_once(Scene::Usual, &servers::FAULTS);
+}
+
+#[test]
+fn sessions_may_be_refused_and_ended() {
+    each_once(Scene::Usual, &sessions::FAULTS);
 }
 
 #[test]
 fn lines_may_break_and_lie() {
-    each_once(&lines::FAULTS);
+    each_once(Scene::Usual, &lines::FAULTS);
+}
+
+#[test]
+fn packets_may_be_lost() {
+    each_once(Scene::Network, &lines::OF_PACKETS);
+}
+
+#[test]
+fn clocks_may_jump() {
+    each_once(Scene::Clock, &servers::OF_CLOCKS);
+}
+
+#[test]
+fn a_node_of_a_cluster_may_die() {
+    each_once(Scene::Cluster, &servers::OF_CLUSTERS);
 }
 
 /// What a variable of the Makefile says.
@@ -78,18 +120,21 @@ fn number(variable: &str, usual: u64) -> u64 {
 fn the_table_is_written() {
     assert!(on_postgres(), "`make faults` sets what is missing");
     let runs = number("CARILLON_FAULT_RUNS", 5).max(1);
-    let mut dice = Dice::thrown();
-    let mut stage = Stage::set(false);
-    let mut rows = Vec::new();
-    for fault in all() {
-        let mut outcomes = Vec::new();
-        for _ in 0..runs {
-            outcomes.push(run(&mut stage, fault, &mut dice));
-            if !outcomes.last().is_some_and(Outcome::is_kept) {
-                stage = Stage::set(false);
+    let (mut dice, mut rows) = (Dice::thrown(), Vec::new());
+    for (scene, faults) in all() {
+        alone(|| {
+            let Some(mut stage) = Stage::set(scene, false) else { return };
+            for fault in faults {
+                let mut outcomes = Vec::new();
+                for _ in 0..runs {
+                    outcomes.push(run(&mut stage, fault, &mut dice));
+                    if !outcomes.last().is_some_and(Outcome::is_kept) {
+                        stage = Stage::set(scene, false).expect("the same stage");
+                    }
+                }
+                rows.push((fault.name, outcomes));
             }
-        }
-        rows.push((fault.name, outcomes));
+        });
     }
     report::write(runs, &rows);
     let broken = rows.iter().filter(|(_, outcomes)| !outcomes.iter().all(Outcome::is_kept));
@@ -103,14 +148,23 @@ fn random_faults_for_a_long_time() {
     assert!(on_postgres(), "`make soak` sets what is missing");
     let end = Instant::now() + Duration::from_secs(60 * number("CARILLON_SOAK_MINUTES", 10));
     let mut dice = Dice::thrown();
-    let mut stage = Stage::set(true);
-    let faults = all();
-    for round in 1.. {
-        if Instant::now() > end {
-            return;
+    alone(|| {
+        // With packets that are lost, where that can be staged.
+        let [(usual, mut faults), (network, of_packets), ..] = all();
+        let mut stage = match Stage::set(network, true) {
+            Some(stage) => {
+                faults.extend(of_packets);
+                stage
+            }
+            None => Stage::set(usual, true).expect("the usual stage"),
+        };
+        for round in 1.. {
+            if Instant::now() > end {
+                return;
+            }
+            let fault = faults[dice.below(faults.len() as u64) as usize];
+            let outcome = run(&mut stage, fault, &mut dice);
+            assert!(outcome.is_kept(), "broken in round {round}; its seed is the first line of this output");
         }
-        let fault = faults[dice.below(faults.len() as u64) as usize];
-        let outcome = run(&mut stage, fault, &mut dice);
-        assert!(outcome.is_kept(), "broken in round {round}; its seed is the first line of this output");
-    }
+    });
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use super::ledger::Outcome;
+use super::verdict::Outcome;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/RELIABILITY.md");
 const BEGIN: &str = "<!-- written by `make faults`: begin -->\n";
@@ -17,8 +17,8 @@ pub fn write(runs: u64, rows: &[(&str, Vec<Outcome>)]) {
     let (_, after) = rest.split_once(END).expect("the mark where the table ends");
     let cores = available_parallelism().map_or(1, usize::from);
     let mut table = format!("{runs} runs of each fault, on a shared machine with {cores} cores.\n\n");
-    table += "| fault | runs | receipts | lost | misdelivered | out of order | doubled | recovery p50 / max | all there p50 / max |\n";
-    table += "|---|---:|---:|---:|---:|---:|---:|---:|---:|\n";
+    table += "| fault | runs | receipts | lost | misdelivered | out of order | doubled | untrue | recovery p50 / max | all there p50 / max |\n";
+    table += "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
     rows.iter().for_each(|(name, outcomes)| table += &row(name, outcomes));
     fs::write(FILE, format!("{before}{BEGIN}{table}{END}{after}")).expect("docs/RELIABILITY.md");
 }
@@ -26,13 +26,14 @@ pub fn write(runs: u64, rows: &[(&str, Vec<Outcome>)]) {
 fn row(name: &str, outcomes: &[Outcome]) -> String {
     let sum = |of: fn(&Outcome) -> usize| outcomes.iter().map(of).sum::<usize>();
     format!(
-        "| {name} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
+        "| {name} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
         outcomes.len(),
         sum(|outcome| outcome.receipts),
         sum(|outcome| outcome.lost),
         sum(|outcome| outcome.misdelivered),
         sum(|outcome| outcome.disordered),
         sum(|outcome| outcome.doubled),
+        sum(|outcome| outcome.untrue),
         median_and_longest(outcomes.iter().map(|outcome| outcome.recovery)),
         median_and_longest(outcomes.iter().map(|outcome| outcome.complete)),
     )

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use super::Fault;
 use super::stage::Stage;
-use crate::support::{Dice, Raw};
+use crate::support::{Dice, Raw, Redis, SHARDS, Server, eventually};
 
 pub const FAULTS: [Fault; 9] = [
     Fault { name: "a node is killed and restarted", script: node_killed },
@@ -21,6 +21,16 @@ pub const FAULTS: [Fault; 9] = [
     Fault { name: "PostgreSQL is killed and restarted", script: postgres_killed },
     Fault { name: "PostgreSQL stands still for 5 s", script: postgres_stopped },
     Fault { name: "500 clients come back at once (5,000 in a soak)", script: crowd },
+];
+
+pub const OF_CLOCKS: [Fault; 2] = [
+    Fault { name: "a node's clock jumps an hour ahead, and back", script: clock_ahead },
+    Fault { name: "a node's clock jumps an hour back, and ahead", script: clock_back },
+];
+
+pub const OF_CLUSTERS: [Fault; 2] = [
+    Fault { name: "a node of a Redis cluster is killed and restarted", script: redis_node_killed },
+    Fault { name: "a node of a Redis cluster dies, a replica follows", script: redis_node_replaced },
 ];
 
 fn node_killed(stage: &mut Stage, dice: &mut Dice) {
@@ -45,21 +55,21 @@ fn node_asked_to_stop(stage: &mut Stage, dice: &mut Dice) {
 }
 
 fn redis_killed(stage: &mut Stage, dice: &mut Dice) {
-    stage.redis.kill();
+    stage.redis[0].kill();
     sleep(dice.millis(200, 3_000));
-    stage.redis.start();
+    stage.redis[0].start();
 }
 
 fn redis_stopped(stage: &mut Stage, dice: &mut Dice) {
-    stage.redis.stop();
+    stage.redis[0].stop();
     sleep(dice.millis(2_500, 4_500));
-    stage.redis.go_on();
+    stage.redis[0].go_on();
 }
 
 fn redis_read_only(stage: &mut Stage, dice: &mut Dice) {
-    stage.redis.make_read_only();
+    stage.redis[0].make_read_only();
     sleep(dice.millis(1_500, 3_000));
-    stage.redis.make_writable();
+    stage.redis[0].make_writable();
 }
 
 fn postgres_killed(stage: &mut Stage, dice: &mut Dice) {
@@ -72,6 +82,67 @@ fn postgres_stopped(stage: &mut Stage, _: &mut Dice) {
     stage.postgres.stop();
     sleep(Duration::from_secs(5));
     stage.postgres.go_on();
+}
+
+fn is_master(redis: &Redis) -> bool {
+    redis.ask("INFO replication").is_ok_and(|facts| facts.contains("role:master"))
+}
+
+/// One of three that have slots. They need not be the first three any more.
+fn any_master(stage: &Stage, dice: &mut Dice) -> usize {
+    let shard = dice.below(SHARDS as u64) as usize;
+    if is_master(&stage.redis[shard]) { shard } else { shard + SHARDS }
+}
+
+/// A third of all channels has nobody for a while; who comes back is empty, and has its place again.
+fn redis_node_killed(stage: &mut Stage, dice: &mut Dice) {
+    let number = any_master(stage, dice);
+    stage.redis[number].kill();
+    sleep(dice.millis(100, 1_000));
+    stage.redis[number].start();
+}
+
+/// A node dies, and its replica takes its place.
+fn redis_node_replaced(stage: &mut Stage, dice: &mut Dice) {
+    let number = any_master(stage, dice);
+    let other = (number + SHARDS) % (2 * SHARDS);
+    // It may have died in an earlier run.
+    if stage.redis[other].ask("PING").is_err() {
+        stage.redis[other].start();
+    }
+    eventually("the replica is up to date", || {
+        let facts = stage.redis[other].ask("INFO replication").ok()?;
+        facts.contains("master_link_status:up").then_some(())
+    });
+    stage.redis[number].kill();
+    eventually("the replica takes over", || is_master(&stage.redis[other]).then_some(()));
+}
+
+/// What a node takes for the present, in seconds since 1970.
+fn time_of_day(node: &Server) -> i64 {
+    let told = node.get("/health").json()["timestamp"].as_str().unwrap_or_default().to_owned();
+    chrono::DateTime::parse_from_rfc3339(&told).expect("a time").timestamp()
+}
+
+fn clock_jumps(stage: &mut Stage, hours: i64) {
+    let clock = stage.clock.as_ref().expect("a clock");
+    let is_ahead = |seconds: i64| {
+        let [its, anothers] = [0, 1].map(|node| time_of_day(&stage.nodes[node]));
+        ((its - anothers - seconds).abs() < 600).then_some(())
+    };
+    clock.set(hours * 3_600);
+    eventually("the clock has jumped", || is_ahead(hours * 3_600));
+    sleep(Duration::from_secs(2));
+    clock.set(0);
+    eventually("the clock is right again", || is_ahead(0));
+}
+
+fn clock_ahead(stage: &mut Stage, _: &mut Dice) {
+    clock_jumps(stage, 1);
+}
+
+fn clock_back(stage: &mut Stage, _: &mut Dice) {
+    clock_jumps(stage, -1);
 }
 
 /// As after a cable was pulled: all lines end at one moment, and all come back at the next.

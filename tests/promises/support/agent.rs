@@ -33,6 +33,7 @@ struct Story {
 #[derive(Clone)]
 struct Told {
     seq: u64,
+    at: Instant,
     line: Value,
 }
 
@@ -95,7 +96,8 @@ impl Story {
             Some("ack" | "burst") => format!("{} {}", text("what"), line["call"]),
             _ => text("what"),
         };
-        let told = Told { seq: line["seq"].as_u64().unwrap_or_default(), line: line.clone() };
+        let at = Instant::now();
+        let told = Told { at, seq: line["seq"].as_u64().unwrap_or_default(), line: line.clone() };
         let mut all = self.told.lock().expect("the story");
         all.entry(text("socket")).or_default().entry(kind).or_default().push(told);
         self.more.notify_all();
@@ -220,6 +222,11 @@ impl Socket {
     /// How often it was `connected`, `disconnected`, … so far.
     pub fn changes(&self, what: &str) -> usize {
         self.agent.story.so_far(&self.name, what).len()
+    }
+
+    /// When each of this kind (`connected`, `event NAME`, …) was told.
+    pub fn moments(&self, kind: &str) -> Vec<Instant> {
+        self.agent.story.so_far(&self.name, kind).into_iter().map(|told| told.at).collect()
     }
 
     /// Loses the line without a word; the client then reconnects as it is used to.

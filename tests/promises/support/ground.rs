@@ -5,6 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, SqliteConnection};
+
 use super::{Database, Postgres, Redis};
 
 /// Chooses the ground of all promises that do not choose it themselves: `sqlite` (if unset) or `postgres`.
@@ -45,6 +48,20 @@ impl Ground {
     /// As `CARILLON_TESTS_ON` says.
     pub fn usual() -> Self {
         if is_postgres_chosen() { Shared::fresh().into() } else { Self::Sqlite }
+    }
+
+    /// Does in the database of a server that lives in this folder what no client can.
+    pub fn sql(&self, home: &Path, on_sqlite: &str, on_postgres: &str) {
+        match self {
+            Self::Sqlite => {
+                let file = home.join("carillon.db").display().to_string();
+                let mut database = SqliteConnection::establish(&file).expect("its file");
+                // A server may be writing.
+                database.batch_execute("PRAGMA busy_timeout = 5000").expect("a setting");
+                database.batch_execute(on_sqlite).expect("a statement");
+            }
+            Self::Shared(shared) => drop(shared.database.tell(on_postgres).expect("a statement")),
+        }
     }
 
     /// The settings of a server that lives in this folder.

@@ -1,9 +1,12 @@
 //! What every promise needs: a real server, real clients, and patience.
 
 mod agent;
+mod authority;
 mod balancer;
 mod bookings;
+pub mod certificates;
 mod clients;
+mod clock;
 mod cluster;
 mod dice;
 mod disk;
@@ -12,6 +15,7 @@ mod http;
 mod keeper;
 mod patience;
 mod postgres;
+mod program;
 mod proxy;
 mod raw;
 mod redis;
@@ -19,9 +23,11 @@ mod server;
 mod tokens;
 
 pub use agent::{Agent, Connect, Socket};
+pub use authority::Authority;
 pub use balancer::Balancer;
 pub use bookings::{PendingList, booking, booking_ids, large_booking, notification_ids};
 pub use clients::{Clients, Kind, Library, Route, backend_hello, facilitator_hello};
+pub use clock::Clock;
 pub use cluster::Cluster;
 pub use dice::Dice;
 pub use disk::SmallDisk;
@@ -29,11 +35,12 @@ pub use ground::{Ground, Shared, on_postgres};
 pub use http::{Reply, get, get_with, post, try_get};
 pub use keeper::{Keeper, home_of};
 pub use patience::{PATIENCE, eventually};
-pub use postgres::{Database, Postgres};
+pub use postgres::{Database, NO_PASSWORD, Postgres};
+pub use program::program;
 pub use proxy::{Proxy, Side, Upstream};
 pub use raw::Raw;
-pub use redis::{Redis, RedisCluster};
-pub use server::{Server, run_command, run_command_in};
+pub use redis::{Redis, RedisCluster, SHARDS};
+pub use server::{Server, quiet_port, run_command, run_command_in};
 pub use tokens::{
     BACKEND_TOKEN, JWT_SECRET, METRICS_TOKEN, in_seconds, service_token, sign, sign_with, user_token,
 };

@@ -1,15 +1,18 @@
 //! A private PostgreSQL on a Unix socket: one that all tests of this process share, each with its own database, and
 //! ones that a test may treat badly.
 
-use std::os::unix::fs::MetadataExt;
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::sys::signal::Signal;
-use tokio_postgres::NoTls;
+use tokio_postgres::{NoTls, SimpleQueryMessage};
 
+use super::authority::Identity;
 use super::keeper::{Keeper, User, command_as, home_of};
+use super::server::quiet_port;
 use super::{PATIENCE, eventually};
 
 /// Durable as everywhere; small, and without what only replicas need.
@@ -24,9 +27,14 @@ const SETTINGS: [&str; 8] = [
     "log_checkpoints=off",
 ];
 
+const USUAL_PORT: u16 = 5432;
+/// What a server that asks for no password is told, and nobody may repeat.
+pub const NO_PASSWORD: &str = "nobody-may-read-this";
+
 /// A running server.
 pub struct Postgres {
     keeper: Keeper,
+    port: u16,
     is_shared: bool,
 }
 
@@ -42,7 +50,16 @@ impl Postgres {
         Self::launch(false)
     }
 
+    /// One that also listens on a loopback port, with TLS.
+    pub fn with_tls(identity: &Identity) -> Self {
+        Self::launch_with(false, Some(identity))
+    }
+
     fn launch(is_shared: bool) -> Self {
+        Self::launch_with(is_shared, None)
+    }
+
+    fn launch_with(is_shared: bool, identity: Option<&Identity>) -> Self {
         let user = unprivileged();
         let home = home_of(user);
         let made = command_as(user, &binary("initdb"), &home)
@@ -52,11 +69,17 @@ impl Postgres {
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         let mut arguments = vec!["-D".to_owned(), home.join("data").display().to_string()];
         let socket = format!("unix_socket_directories={}", home.display());
-        for setting in SETTINGS.into_iter().chain([socket.as_str()]) {
-            arguments.extend(["-c".to_owned(), setting.to_owned()]);
+        let port = if identity.is_some() { quiet_port() } else { USUAL_PORT };
+        let mut settings: Vec<String> = SETTINGS.into_iter().map(str::to_owned).collect();
+        settings.extend([socket, format!("port={port}")]);
+        if let Some(identity) = identity {
+            settings.extend(tls_settings(identity, &home, user));
+        }
+        for setting in settings {
+            arguments.extend(["-c".to_owned(), setting]);
         }
         let keeper = Keeper::of(home, user, &binary("postgres"), &arguments, "QUIT");
-        let mut postgres = Self { keeper, is_shared };
+        let mut postgres = Self { keeper, port, is_shared };
         postgres.start();
         postgres
     }
@@ -64,9 +87,8 @@ impl Postgres {
     /// Starts it (again), on what it had stored.
     pub fn start(&mut self) {
         self.keeper.start();
-        let home = self.keeper.home();
-        eventually("PostgreSQL answers", || match tell(home, "SELECT 1") {
-            Ok(()) => Some(()),
+        eventually("PostgreSQL answers", || match self.tell("SELECT 1") {
+            Ok(_) => Some(()),
             Err(fault) => {
                 assert!(!fault.contains("trust"), "{fault}\n{}", self.keeper.last_words());
                 None
@@ -92,9 +114,13 @@ impl Postgres {
     pub fn database(&self) -> Database {
         static NEXT: AtomicUsize = AtomicUsize::new(1);
         let name = format!("promise_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let home = self.keeper.home().to_owned();
-        tell(&home, &format!("CREATE DATABASE {name} TEMPLATE template0")).expect("a new database");
-        Database { name, home, is_dropped: self.is_shared }
+        self.tell(&format!("CREATE DATABASE {name} TEMPLATE template0")).expect("a new database");
+        Database { name, home: self.keeper.home().to_owned(), port: self.port, is_dropped: self.is_shared }
+    }
+
+    /// Runs statements; the first value of each row of their answers.
+    pub fn tell(&self, statements: &str) -> Result<Vec<String>, String> {
+        tell(self.keeper.home(), self.port, "postgres", statements)
     }
 }
 
@@ -102,13 +128,15 @@ impl Postgres {
 pub struct Database {
     name: String,
     home: PathBuf,
+    port: u16,
     /// Whether it is removed when it is no longer used; those of a private server go with it.
     is_dropped: bool,
 }
 
 impl Database {
     pub fn url(&self) -> String {
-        format!("postgres://postgres@{}/{}", self.home.display().to_string().replace('/', "%2F"), self.name)
+        let home = self.home.display().to_string().replace('/', "%2F");
+        format!("postgres://postgres@{home}:{}/{}", self.port, self.name)
     }
 
     /// Its address behind a proxy of [`socket`](Self::socket).
@@ -116,33 +144,64 @@ impl Database {
         format!("postgres://postgres@{proxy}/{}", self.name)
     }
 
+    /// Its address over TCP, for one who was started with TLS; by this name of this machine.
+    pub fn url_by(&self, host: &str) -> String {
+        format!("postgres://postgres:{NO_PASSWORD}@{host}:{}/{}", self.port, self.name)
+    }
+
     /// The Unix socket of its server.
     pub fn socket(&self) -> PathBuf {
-        self.home.join(".s.PGSQL.5432")
+        self.home.join(format!(".s.PGSQL.{}", self.port))
+    }
+
+    /// Runs statements in it; the first value of each row of their answers.
+    pub fn tell(&self, statements: &str) -> Result<Vec<String>, String> {
+        tell(&self.home, self.port, &self.name, statements)
     }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
         if self.is_dropped {
-            let _ = tell(&self.home, &format!("DROP DATABASE {} WITH (FORCE)", self.name));
+            let _ =
+                tell(&self.home, self.port, "postgres", &format!("DROP DATABASE {} WITH (FORCE)", self.name));
         }
     }
 }
 
-/// Runs one statement on the server in this folder.
-fn tell(home: &Path, statement: &str) -> Result<(), String> {
+/// Settings of a server with this certificate, whose key must be its own.
+fn tls_settings(identity: &Identity, home: &Path, user: Option<User>) -> Vec<String> {
+    let mut settings = vec!["listen_addresses=127.0.0.1".to_owned(), "ssl=on".to_owned()];
+    for (setting, file) in [("ssl_cert_file", &identity.certificate), ("ssl_key_file", &identity.key)] {
+        let own = home.join(setting);
+        std::fs::copy(file, &own).expect("a file to copy");
+        std::fs::set_permissions(&own, Permissions::from_mode(0o600)).expect("a file of ours");
+        if let Some((user, group)) = user {
+            std::os::unix::fs::chown(&own, Some(user), Some(group)).expect("a file to give away");
+        }
+        settings.push(format!("{setting}={}", own.display()));
+    }
+    settings
+}
+
+/// Runs statements on the server in this folder.
+fn tell(home: &Path, port: u16, database: &str, statements: &str) -> Result<Vec<String>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let told = async {
         let mut config = tokio_postgres::Config::new();
-        config.host_path(home).user("postgres").dbname("postgres");
+        config.host_path(home).port(port).user("postgres").dbname(database);
         let (client, connection) = config.connect(NoTls).await?;
         tokio::spawn(connection);
-        client.batch_execute(statement).await
+        client.simple_query(statements).await
+    };
+    let first = |message: SimpleQueryMessage| match message {
+        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
     };
     match runtime.block_on(async { tokio::time::timeout(PATIENCE, told).await }) {
-        Ok(outcome) => outcome.map_err(|fault| format!("{statement}: {fault:?}")),
-        Err(_) => Err(format!("{statement}: no answer")),
+        Ok(Ok(messages)) => Ok(messages.into_iter().filter_map(first).collect()),
+        Ok(Err(fault)) => Err(format!("{statements}: {fault:?}")),
+        Err(_) => Err(format!("{statements}: no answer")),
     }
 }
 
@@ -188,20 +247,19 @@ mod tests {
         let mut postgres = Postgres::private();
         let home = postgres.keeper.home().to_owned();
         let database = postgres.database();
-        tell(&home, "CREATE TABLE kept (number integer)").expect("a table");
+        database.tell("CREATE TABLE kept (number integer)").expect("a table");
         postgres.stop();
-        let asked = std::thread::spawn({
-            let home = home.clone();
-            move || tell(&home, "INSERT INTO kept VALUES (1)")
+        std::thread::scope(|all| {
+            let asked = all.spawn(|| database.tell("INSERT INTO kept VALUES (1)"));
+            std::thread::sleep(Duration::from_millis(300));
+            assert!(!asked.is_finished(), "it answered although it stands still");
+            postgres.go_on();
+            asked.join().expect("an end").expect("an answer");
         });
-        std::thread::sleep(Duration::from_millis(300));
-        assert!(!asked.is_finished(), "it answered although it stands still");
-        postgres.go_on();
-        asked.join().expect("an end").expect("an answer");
         postgres.kill();
-        tell(&home, "SELECT 1").expect_err("nobody is there");
+        database.tell("SELECT 1").expect_err("nobody is there");
         postgres.start();
-        tell(&home, "SELECT 1 / count(*) FROM kept").expect("what was stored");
+        assert_eq!(database.tell("SELECT count(*) FROM kept").expect("what was stored"), ["1"]);
         drop(database);
         drop(postgres);
         assert!(!home.exists(), "the folder is removed");

@@ -49,6 +49,8 @@ struct State {
     holes: Vec<Side>,
     /// Each piece waits for so long.
     delay: Duration,
+    /// Each direction of each connection carries no more bytes in a second.
+    pace: Option<usize>,
     connections: Vec<Arc<Connection>>,
 }
 
@@ -119,6 +121,11 @@ impl Proxy {
         self.line.state().delay = delay;
     }
 
+    /// Each direction of each connection carries no more than this.
+    pub fn narrow(&self, bytes_per_second: usize) {
+        self.line.state().pace = Some(bytes_per_second);
+    }
+
     /// This side reads an end on all connections, and may go on to speak.
     pub fn half_close(&self, towards: Side) {
         for connection in &self.line.state().connections {
@@ -130,7 +137,7 @@ impl Proxy {
     pub fn heal(&self) {
         let mut state = self.line.state();
         let was_closed = std::mem::replace(&mut state.is_closed, false);
-        (state.holes, state.delay) = (Vec::new(), Duration::ZERO);
+        (state.holes, state.delay, state.pace) = (Vec::new(), Duration::ZERO, None);
         drop(state);
         self.line.changed.notify_all();
         if was_closed {
@@ -211,8 +218,14 @@ impl Line {
             }
             let mut rest = &piece[..length];
             while !rest.is_empty() && !connection.is_cut() {
-                match to.write(rest) {
-                    Ok(written) => rest = &rest[written..],
+                let pace = self.state().pace;
+                let most = pace.map_or(rest.len(), |pace| rest.len().min((pace / 20).max(1)));
+                match to.write(&rest[..most]) {
+                    Ok(written) => {
+                        rest = &rest[written..];
+                        let time = pace.map(|pace| Duration::from_secs_f64(written as f64 / pace as f64));
+                        time.into_iter().for_each(std::thread::sleep);
+                    }
                     Err(fault) if matches!(fault.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
                     // It was half-closed: what comes for it is dropped.
                     Err(_) => rest = &[],
@@ -422,6 +435,20 @@ mod tests {
         let start = Instant::now();
         greet(&stream, b"one.");
         assert!(start.elapsed() >= Duration::from_millis(300), "on the way there, and back");
+    }
+
+    #[test]
+    fn it_is_narrow() {
+        let proxy = Proxy::to(Upstream::Tcp(echo()));
+        let stream = dial(&proxy);
+        proxy.narrow(8_000);
+        let start = Instant::now();
+        (&stream).write_all(&[7; 4_000]).expect("a listener");
+        (&stream).read_exact(&mut [0; 4_000]).expect("all of it");
+        let time = start.elapsed();
+        assert!(time >= Duration::from_millis(450), "it was too fast: {time:?}"); // the last piece leaves before its time is over
+        proxy.heal();
+        greet(&stream, b"one.");
     }
 
     #[test]

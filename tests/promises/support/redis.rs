@@ -9,12 +9,15 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use super::authority::Identity;
 use super::keeper::{Keeper, home_of};
 use super::server::quiet_port;
 use super::{PATIENCE, eventually};
 
 /// All hash slots of a cluster.
 const SLOTS: usize = 16_384;
+/// The nodes of a cluster that share them.
+pub const SHARDS: usize = 3;
 
 /// A running server, which stores nothing on disk.
 pub struct Redis {
@@ -30,13 +33,20 @@ impl Redis {
 
     /// One for a single test, which may kill it, stop it and start it again.
     pub fn private() -> Self {
-        Self::launch(&["--port", "0"])
+        Self::launch(&["--port", "0"].map(str::to_owned))
     }
 
-    fn launch(more: &[&str]) -> Self {
+    /// One that also listens on this loopback port, with TLS.
+    pub fn with_tls(identity: &Identity, port: u16) -> Self {
+        let words = ["--port", "0"].map(str::to_owned).into_iter().chain(tls(identity, &port.to_string()));
+        Self::launch(&words.collect::<Vec<_>>())
+    }
+
+    fn launch(more: &[String]) -> Self {
         let home = home_of(None);
         let usual = ["--unixsocket", "redis.sock", "--save", "", "--appendonly", "no"];
-        let arguments: Vec<String> = usual.iter().chain(more).map(|word| (*word).to_owned()).collect();
+        let arguments: Vec<String> =
+            usual.map(str::to_owned).into_iter().chain(more.iter().cloned()).collect();
         let keeper = Keeper::of(home, None, &binary(), &arguments, "KILL");
         let mut redis = Self { keeper };
         redis.start();
@@ -101,7 +111,7 @@ impl Redis {
     }
 
     /// The answer to a command: its first line, or a whole text.
-    fn ask(&self, command: &str) -> std::io::Result<String> {
+    pub fn ask(&self, command: &str) -> std::io::Result<String> {
         let mut stream = UnixStream::connect(self.socket())?;
         stream.set_read_timeout(Some(PATIENCE))?;
         write!(stream, "{command}\r\n")?;
@@ -117,56 +127,99 @@ impl Redis {
     }
 }
 
-/// Three Redis nodes on loopback ports, each with a third of the slots.
+/// Three Redis nodes on loopback ports, each with a third of the slots; and replicas, if wanted.
 pub struct RedisCluster {
+    scheme: &'static str,
     nodes: Vec<(u16, Redis)>,
 }
 
 impl RedisCluster {
     pub fn start() -> Self {
+        Self::launch("redis", 0, |port| ["--port", port].map(str::to_owned).to_vec())
+    }
+
+    /// Three, and a replica of each.
+    pub fn with_replicas() -> Self {
+        Self::launch("redis", SHARDS, |port| ["--port", port].map(str::to_owned).to_vec())
+    }
+
+    /// Three that listen with TLS alone.
+    pub fn with_tls(identity: &Identity) -> Self {
+        Self::launch("rediss", 0, |port| {
+            let cluster = ["--port", "0", "--tls-cluster", "yes"].map(str::to_owned);
+            cluster.into_iter().chain(tls(identity, port)).collect()
+        })
+    }
+
+    /// Makes these follow the first ones: the fourth the first, and so on.
+    fn follow(&self, replicas: usize) {
+        for number in SHARDS..SHARDS + replicas {
+            let (_, replica) = &self.nodes[number];
+            let master = self.nodes[number - SHARDS].1.ask("CLUSTER MYID").expect("a name");
+            eventually("a node can follow another", || {
+                (replica.ask(&format!("CLUSTER REPLICATE {master}")).ok()? == "+OK").then_some(())
+            });
+            eventually("a node follows another", || {
+                replica.ask("INFO replication").ok()?.contains("master_link_status:up").then_some(())
+            });
+        }
+    }
+
+    fn launch(scheme: &'static str, replicas: usize, listening: impl Fn(&str) -> Vec<String>) -> Self {
         let node = |_| {
             let (port, bus) = (quiet_port(), quiet_port());
-            let (port_word, bus_word) = (port.to_string(), bus.to_string());
-            let redis = Redis::launch(&[
-                "--bind",
-                "127.0.0.1",
-                "--port",
-                &port_word,
-                "--cluster-enabled",
-                "yes",
-                "--cluster-port",
-                &bus_word,
-                "--cluster-node-timeout",
-                "2000",
-            ]);
-            (port, bus, redis)
+            let (bus_word, mut words) = (bus.to_string(), listening(&port.to_string()));
+            let usual = ["--bind", "127.0.0.1", "--cluster-enabled", "yes", "--cluster-port", &bus_word];
+            words.extend(usual.map(str::to_owned));
+            let quick = ["--cluster-node-timeout", "2000", "--repl-diskless-sync-delay", "0"];
+            words.extend(quick.map(str::to_owned));
+            (port, bus, Redis::launch(&words))
         };
-        let nodes: Vec<_> = (0..3).map(node).collect();
+        let nodes: Vec<_> = (0..SHARDS + replicas).map(node).collect();
         for (number, (_, _, redis)) in nodes.iter().enumerate() {
-            let (first, last) = (SLOTS * number / 3, SLOTS * (number + 1) / 3 - 1);
-            redis.tell(&format!("CLUSTER ADDSLOTSRANGE {first} {last}"));
+            if number < SHARDS {
+                let (first, last) = (SLOTS * number / SHARDS, SLOTS * (number + 1) / SHARDS - 1);
+                redis.tell(&format!("CLUSTER ADDSLOTSRANGE {first} {last}"));
+            }
             redis.tell(&format!("CLUSTER SET-CONFIG-EPOCH {}", number + 1));
             let (port, bus, _) = nodes[0];
             if number > 0 {
                 redis.tell(&format!("CLUSTER MEET 127.0.0.1 {port} {bus}"));
             }
         }
-        let cluster = Self { nodes: nodes.into_iter().map(|(port, _, redis)| (port, redis)).collect() };
+        let cluster =
+            Self { scheme, nodes: nodes.into_iter().map(|(port, _, redis)| (port, redis)).collect() };
+        let known = format!("cluster_known_nodes:{}", SHARDS + replicas);
         eventually("the nodes know each other", || {
             let knows_all = |(_, redis): &(u16, Redis)| {
                 let facts = redis.ask("CLUSTER INFO").unwrap_or_default();
-                facts.contains("cluster_state:ok") && facts.contains("cluster_known_nodes:3")
+                facts.contains("cluster_state:ok") && facts.contains(&known)
             };
             cluster.nodes.iter().all(knows_all).then_some(())
         });
+        cluster.follow(replicas);
         cluster
+    }
+
+    /// The nodes, to treat badly.
+    pub fn into_nodes(self) -> Vec<Redis> {
+        self.nodes.into_iter().map(|(_, redis)| redis).collect()
     }
 
     /// All addresses, with commas between.
     pub fn url(&self) -> String {
-        let url = |(port, _): &(u16, Redis)| format!("redis://127.0.0.1:{port}");
+        let url = |(port, _): &(u16, Redis)| format!("{}://127.0.0.1:{port}", self.scheme);
         self.nodes.iter().map(url).collect::<Vec<_>>().join(",")
     }
+}
+
+/// The words for a port with TLS, where clients need no certificate.
+fn tls(identity: &Identity, port: &str) -> Vec<String> {
+    let [certificate, key, root] =
+        [&identity.certificate, &identity.key, &identity.root].map(|file| file.display().to_string());
+    let words = ["--tls-port", port, "--tls-auth-clients", "no", "--tls-cert-file", &certificate];
+    let files = ["--tls-key-file", &key, "--tls-ca-cert-file", &root];
+    words.into_iter().chain(files).map(str::to_owned).collect()
 }
 
 fn binary() -> PathBuf {

@@ -13,9 +13,9 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{BACKEND_TOKEN, Ground, JWT_SECRET, METRICS_TOKEN, PATIENCE, Reply, eventually, get};
-
-const BINARY: &str = env!("CARGO_BIN_EXE_carillon");
+use super::{
+    BACKEND_TOKEN, Clock, Ground, JWT_SECRET, METRICS_TOKEN, PATIENCE, Reply, eventually, get, program,
+};
 
 /// A running `carillon serve`; killed when dropped.
 pub struct Server {
@@ -47,7 +47,8 @@ impl Server {
         Self::with(&[])
     }
 
-    /// Settings are named as in the configuration file: `realtime.ping_interval_ms`.
+    /// Settings are named as in the configuration file: `realtime.ping_interval_ms`. What has no point in its name is a
+    /// variable: `SSL_CERT_FILE`.
     pub fn with(settings: &[(&str, &str)]) -> Self {
         Self::on(&Ground::usual(), settings)
     }
@@ -57,19 +58,28 @@ impl Server {
         Self::on(&Ground::Sqlite, &[])
     }
 
+    pub fn on_sqlite_with(settings: &[(&str, &str)]) -> Self {
+        Self::on(&Ground::Sqlite, settings)
+    }
+
     /// Beside others that stand on the same ground.
     pub fn on(ground: &Ground, settings: &[(&str, &str)]) -> Self {
-        Self::at(Home::Own(tempfile::tempdir().expect("a folder")), ground, settings)
+        Self::at(Home::Own(tempfile::tempdir().expect("a folder")), ground, settings, Vec::new())
+    }
+
+    /// One that takes the time of day from this clock.
+    pub fn by_clock(ground: &Ground, clock: &Clock) -> Self {
+        Self::at(Home::Own(tempfile::tempdir().expect("a folder")), ground, &[], clock.variables())
     }
 
     /// With its SQLite file in a folder that outlives it.
     pub fn in_home(home: &Path, settings: &[(&str, &str)]) -> Self {
-        Self::at(Home::Given(home.to_owned()), &Ground::Sqlite, settings)
+        Self::at(Home::Given(home.to_owned()), &Ground::Sqlite, settings, Vec::new())
     }
 
-    fn at(home: Home, ground: &Ground, settings: &[(&str, &str)]) -> Self {
-        let settings: Vec<_> =
-            settings.iter().map(|(name, value)| (variable(name), (*value).to_owned())).collect();
+    fn at(home: Home, ground: &Ground, settings: &[(&str, &str)], more: Vec<(String, String)>) -> Self {
+        let settings = settings.iter().map(|(name, value)| (variable(name), (*value).to_owned()));
+        let settings: Vec<_> = settings.chain(more).collect();
         let address = SocketAddr::from(([127, 0, 0, 1], quiet_port()));
         let log = Arc::default();
         let child = launch(address, home.path(), ground, &settings, &log);
@@ -148,6 +158,11 @@ impl Server {
         }
     }
 
+    /// Does in its database what no client can.
+    pub fn sql(&self, on_sqlite: &str, on_postgres: &str) {
+        self.ground.sql(self.home.path(), on_sqlite, on_postgres);
+    }
+
     /// Starts again on the same port and database.
     pub fn restart(&mut self) {
         let before = self.times_listening();
@@ -213,9 +228,8 @@ fn launch(
 
 /// The binary with the secrets of the tests and nothing else from this environment.
 fn command(home: &Path) -> Command {
-    let mut command = Command::new(BINARY);
+    let mut command = program();
     command
-        .env_clear()
         .current_dir(home)
         .env("CARILLON_ENV", "production")
         .env("JWT_SECRET_KEY", JWT_SECRET)
@@ -233,8 +247,7 @@ pub fn run_command(args: &[&str], variables: &[(&str, &str)]) -> Output {
 
 /// The same, in a folder of the caller's.
 pub fn run_command_in(home: &Path, args: &[&str], variables: &[(&str, &str)]) -> Output {
-    let mut child = Command::new(BINARY)
-        .env_clear()
+    let mut child = program()
         .current_dir(home)
         .args(args)
         .envs(variables.iter().copied())
@@ -255,6 +268,9 @@ pub fn run_command_in(home: &Path, args: &[&str], variables: &[(&str, &str)]) ->
 }
 
 fn variable(setting: &str) -> String {
+    if !setting.contains('.') {
+        return setting.to_owned();
+    }
     format!("CARILLON_{}", setting.replace('.', "_").to_uppercase())
 }
 

@@ -1,0 +1,51 @@
+//! A database that a newer release has used is refused, and a move that is none is told: nothing is changed.
+
+use crate::support::{Ground, run_command};
+
+#[test]
+fn an_older_release_does_not_start_on_it() {
+    let home = tempfile::tempdir().expect("a folder");
+    let ground = Ground::usual();
+    let (_, url) = ground.settings(home.path()).remove(0);
+    let refusal = |command: &str| {
+        let output = run_command(&[command, "--port", "0", "--database-url", &url], &[]);
+        (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(refusal("migrate"), None);
+    let newer = "INSERT INTO __diesel_schema_migrations (version) VALUES ('99991231000001')";
+    ground.sql(home.path(), newer, newer);
+    for command in ["migrate", "serve"] {
+        let words = refusal(command).expect("a refusal");
+        assert!(words.contains("a newer Carillon (migration 99991231000001 is unknown here)"), "{words}");
+    }
+}
+
+#[test]
+fn tables_of_another_program_are_left_alone() {
+    let home = tempfile::tempdir().expect("a folder");
+    let ground = Ground::usual();
+    let (_, url) = ground.settings(home.path()).remove(0);
+    let theirs = "CREATE TABLE notifications (theirs TEXT)";
+    ground.sql(home.path(), theirs, theirs);
+    let output = run_command(&["migrate", "--database-url", &url], &[]);
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && words.contains("nothing but what Carillon made"), "{words}");
+    let still = "INSERT INTO notifications (theirs) VALUES ('untouched')";
+    ground.sql(home.path(), still, still);
+}
+
+#[test]
+fn a_move_goes_from_a_file_to_postgresql() {
+    let home = tempfile::tempdir().expect("a folder");
+    let missing = home.path().join("missing.db").display().to_string();
+    for (from, to, words) in [
+        (missing.as_str(), "other.db", "from an SQLite file (database.url) to PostgreSQL"),
+        ("postgres://127.0.0.1/a", "postgres://127.0.0.1/b", "from an SQLite file"),
+        (missing.as_str(), "postgres://127.0.0.1/b", "missing.db is not there"),
+    ] {
+        let output = run_command(&["migrate", "--database-url", from, "--to", to], &[]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(words), "{from} {to}: {said}");
+    }
+    assert!(!home.path().join("missing.db").exists());
+}

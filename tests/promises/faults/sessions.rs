@@ -1,0 +1,64 @@
+//! Faults inside PostgreSQL: it refuses transactions, kills one of two that wait for each other, and ends sessions.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::Fault;
+use super::stage::Stage;
+use crate::support::Dice;
+
+pub const FAULTS: [Fault; 3] = [
+    Fault { name: "PostgreSQL ends sessions", script: sessions_ended },
+    Fault { name: "Deadlocks in PostgreSQL", script: deadlocks },
+    Fault { name: "PostgreSQL cannot serialize", script: not_serializable },
+];
+
+/// How often what this column counts has happened in the nodes' database.
+fn counted(stage: &Stage, column: &str) -> u64 {
+    let query = format!("SELECT {column} FROM pg_stat_database WHERE datname = current_database()");
+    let rows = stage.database.tell(&query).expect("a number");
+    rows[0].parse().expect("a number")
+}
+
+fn sessions_ended(stage: &mut Stage, dice: &mut Dice) {
+    let all = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'carillon'";
+    let mut ended = 0;
+    for _ in 0..6 {
+        ended += stage.database.tell(all).expect("the number of sessions").len();
+        sleep(dice.millis(50, 800));
+    }
+    assert!(ended > 0, "no session was ended");
+}
+
+/// Another program locks the same people in the other order, slowly.
+fn deadlocks(stage: &mut Stage, _: &mut Dice) {
+    let people = stage.database.tell("SELECT id FROM recipients ORDER BY id DESC LIMIT 7").expect("people");
+    let lock =
+        |id: &String| format!("SELECT id FROM recipients WHERE id = {id} FOR UPDATE; SELECT pg_sleep(0.02);");
+    let locks: String = people.iter().map(lock).collect();
+    let before = counted(stage, "deadlocks");
+    let start = Instant::now();
+    let mut killed = 0;
+    while start.elapsed() < Duration::from_secs(3) {
+        if let Err(fault) = stage.database.tell(&format!("BEGIN; {locks} COMMIT")) {
+            assert!(fault.contains("40P01"), "{fault}");
+            killed += 1;
+        }
+        sleep(Duration::from_millis(100));
+    }
+    assert!(killed > 0 || counted(stage, "deadlocks") > before, "nobody waited for each other");
+}
+
+/// Transactions of two nodes to the same people now exclude each other: all but one are refused.
+fn not_serializable(stage: &mut Stage, _: &mut Dice) {
+    let isolation = |level: &str| {
+        let order = format!("ALTER SYSTEM SET default_transaction_isolation = '{level}'");
+        stage.database.tell(&order).expect("a setting");
+        stage.database.tell("SELECT pg_reload_conf()").expect("a reload");
+    };
+    let before = counted(stage, "xact_rollback");
+    isolation("serializable");
+    sleep(Duration::from_secs(3));
+    isolation("read committed");
+    assert!(counted(stage, "xact_rollback") > before, "no transaction was refused");
+}
