@@ -42,6 +42,7 @@ mod pages_neither_skip_nor_repeat;
 mod production_needs_secrets;
 mod read_stays_read;
 mod settings_are_explained;
+mod rest_reaches_who_is_here;
 mod sockets_are_limited_per_owner;
 mod stats_add_up;
 mod tenants_are_apart;
