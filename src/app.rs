@@ -14,12 +14,12 @@ use crate::config::{Config, Environment};
 use crate::delivery::{CatchUp, Confirmations, Live, Rounds, Spreading, catch_up};
 use crate::domain::{Clock, SystemClock};
 use crate::gateway::socketio::{Admission, Booking, Door, Origins};
-use crate::http::{self, Demo, Readiness};
+use crate::http::{self, Demo, Doorman, Readiness};
 use crate::listen::{Listener, Proxies, Servant};
 use crate::realtime::Hub;
 use crate::realtime::backplane::{self, Alone, Redis};
 use crate::secrets;
-use crate::service::{Inbox, Notify, Presences, Roster, Session, StatsService, Worker};
+use crate::service::{Inbox, Notify, Presences, Roster, Session, StatsService, Topics, Worker};
 use crate::store::{DatabaseUrl, Store};
 use crate::telemetry::{Metrics, vital};
 
@@ -101,6 +101,13 @@ impl App {
             Arc::new(Inbox::new(store.clone(), hub.clone(), catch_up, clock.clone(), metrics.clone(), limit));
         let presences = Presences::new(store.clone(), node.clone());
         vital("presences", presences.clone().run());
+        let api = http::Api {
+            doorman: Arc::new(Doorman::new(keyring.clone(), metrics.clone())),
+            notify: notify.clone(),
+            inbox: inbox.clone(),
+            topics: Arc::new(Topics::new(store.clone())),
+            max_body: config.limits.max_request_bytes,
+        };
         let session = Session::new(
             hub.clone(),
             presences.clone(),
@@ -154,7 +161,13 @@ impl App {
         let readiness = Readiness::default();
         let stats = Arc::new(StatsService::new(hub.clone(), store.clone(), presences.clone(), clock.clone()));
         let development = config.server.environment == Environment::Development;
+        let origins = match admission.origins() {
+            Origins::Any => None,
+            Origins::Listed(listed) => Some(listed.clone()),
+        };
         let state = http::State {
+            api,
+            origins,
             stats,
             metrics: metrics.clone(),
             metrics_token: Arc::new(config.metrics.token.clone()),

@@ -9,7 +9,7 @@ mod notification;
 mod redact;
 
 pub use clock::{Clock, SystemClock, Timestamp};
-pub use draft::{Broken, Draft, To, is_name};
+pub use draft::{Broken, Draft, To, is_name, time_to_come};
 pub use identity::{DEFAULT_TENANT, IdError, Recipient, Tenant, UserId};
 pub use notification::{
     Accepted, Audience, Digest, Group, Idempotency, NewNotification, Notification, NotificationId, Place,

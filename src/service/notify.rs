@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -10,10 +11,15 @@ use crate::access::Principal;
 use crate::delivery::{Live, Spreading};
 use crate::domain::{
     Accepted, Audience, Clock, Digest, Draft, Group, Idempotency, NewNotification, NotificationId, Recipient,
-    Timestamp, To, UserId,
+    Timestamp, To, UserId, time_to_come,
 };
 use crate::store::{Store, StoreError, Write, Written};
 use crate::telemetry::{Metrics, Outcome};
+
+/// A sender is answered by then, however large the audience.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often it is looked how far a notification has spread.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// How a resend is recognised for: 24 hours.
 const IDEMPOTENCY_SECONDS: i64 = 24 * 60 * 60;
@@ -25,8 +31,21 @@ pub struct Receipt {
     pub id: NotificationId,
     /// Its second name.
     pub uuid: Uuid,
+    /// When it was accepted.
+    pub created_at: Timestamp,
     /// How far it got.
     pub reached: Reached,
+}
+
+/// What is known of a notification for several when its sender is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Broadcast {
+    /// Proof that it is durable.
+    pub receipt: Receipt,
+    /// How many people it is for.
+    pub people: i64,
+    /// In how many inboxes it is; the others get it soon.
+    pub reached: i64,
 }
 
 /// How far a notification got before its sender was answered.
@@ -80,6 +99,59 @@ impl Notify {
     /// When it breaks a rule, the token does not allow it, or it could not be stored.
     pub async fn send(&self, who: &Principal, draft: Draft) -> Result<Receipt, Error> {
         let new = self.admit(who, draft).inspect_err(|_| self.rejected())?;
+        self.commit(new).await
+    }
+
+    /// The same, for an administrator.
+    ///
+    /// # Errors
+    /// As [`Notify::send`], and when the token does not allow broadcasts.
+    pub async fn broadcast(&self, who: &Principal, draft: Draft) -> Result<Broadcast, Error> {
+        if !who.can_broadcast {
+            self.rejected();
+            return Err(Error::Forbidden(
+                "broadcasting needs the scope notifications:broadcast or the role admin",
+            ));
+        }
+        self.send_and_count(who, draft).await
+    }
+
+    /// The same as [`Notify::send`]; tells how many it is for, and how many have it after a second at most.
+    ///
+    /// # Errors
+    /// As [`Notify::send`].
+    pub async fn send_and_count(&self, who: &Principal, draft: Draft) -> Result<Broadcast, Error> {
+        let new = self.admit(who, draft).inspect_err(|_| self.rejected())?;
+        let Audience::Whoever(tenant, group) = &new.audience else {
+            let people = i64::try_from(new.audience.named().len()).unwrap_or(i64::MAX);
+            return Ok(Broadcast { receipt: self.commit(new).await?, people, reached: people });
+        };
+        let people = self.store.audience(tenant, group).await?;
+        let receipt = self.commit(new).await?;
+        if let Reached::Scheduled(_) = receipt.reached {
+            return Ok(Broadcast { receipt, people, reached: 0 });
+        }
+        let reached = self.reached(receipt.id).await;
+        Ok(Broadcast { receipt, people: people.max(reached), reached })
+    }
+
+    /// How many have it, once all do or the sender has waited long enough. It is durable: not to know is no fault.
+    async fn reached(&self, id: NotificationId) -> i64 {
+        let mut reached = 0;
+        let all = async {
+            while let Ok(Some((many, is_finished))) = self.store.spread_of(id).await {
+                reached = many;
+                if is_finished {
+                    break;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, all).await.ok();
+        reached
+    }
+
+    async fn commit(&self, new: NewNotification) -> Result<Receipt, Error> {
         let (tell, told) = tokio::sync::oneshot::channel();
         self.accept(new, Box::new(move |outcome| drop(tell.send(outcome))));
         told.await.unwrap_or(Err(Error::Store(StoreError::Closed)))
@@ -92,10 +164,10 @@ impl Notify {
         let person = |user: UserId| Recipient { tenant: tenant.clone(), user };
         let audience = match draft.to {
             To::Myself => {
-                let user = who.user.clone().ok_or(Error::Forbidden(
+                let recipient = who.inbox().ok_or(Error::Forbidden(
                     "it names no user: say for whom the notification is (user_id, user_ids, topic, role or everyone)",
                 ))?;
-                Audience::One(person(user))
+                Audience::One(recipient)
             }
             To::Users(mut users) => {
                 let only_myself = users.iter().all(|user| Some(user) == who.user.as_ref());
@@ -140,7 +212,9 @@ impl Notify {
                 );
                 let request =
                     Digest::of(&[&draft.kind, &draft.topic, &draft.title, &draft.message, &data, &parts]);
-                let own = sender.as_deref().unwrap_or_default();
+                // A person's key is never a back end's.
+                let own = who.inbox().map(|recipient| recipient.user);
+                let own = own.as_ref().map(UserId::as_str).unwrap_or_default();
                 Idempotency::keyed("feed", &format!("{tenant}\u{1f}{own}"), key, request)
             }
         };
@@ -163,20 +237,38 @@ impl Notify {
         })
     }
 
-    /// Moves a notification of `who`'s tenant that has not gone out yet to another time, or takes it back.
+    /// Lets a notification of `who`'s tenant that has not gone out yet go out at another time.
     ///
     /// # Errors
-    /// When the token does not allow it, or there is nothing of that number that waits.
-    pub async fn reschedule(
+    /// When that is no time to come, or nothing of that number waits for this caller.
+    pub async fn put_off(
+        &self,
+        who: &Principal,
+        notification: NotificationId,
+        due_at: Option<Timestamp>,
+    ) -> Result<Timestamp, Error> {
+        let due_at = time_to_come(due_at, self.now())?;
+        self.reschedule(who, notification, Some(due_at)).await?;
+        Ok(due_at)
+    }
+
+    /// Takes back a notification of `who`'s tenant that has not gone out yet.
+    ///
+    /// # Errors
+    /// When nothing of that number waits for this caller.
+    pub async fn take_back(&self, who: &Principal, notification: NotificationId) -> Result<(), Error> {
+        self.reschedule(who, notification, None).await
+    }
+
+    async fn reschedule(
         &self,
         who: &Principal,
         notification: NotificationId,
         due_at: Option<Timestamp>,
     ) -> Result<(), Error> {
+        // To others it does not exist.
         if !who.can_send {
-            return Err(Error::Forbidden(
-                "what waits to go out is changed with the scope notifications:send",
-            ));
+            return Err(Error::NotFound);
         }
         let write = Write::Reschedule { tenant: who.tenant.clone(), notification, due_at };
         match self.store.write(write).await? {
@@ -220,7 +312,7 @@ fn committed(
         Ok(Written::Accepted(Accepted::New { id, places })) => {
             let (user, uuid, created_at) = (first(new), new.uuid, new.created_at);
             if let Some(at) = new.due_at {
-                return answer(Ok(Receipt { id, uuid, reached: Reached::Scheduled(at) }));
+                return answer(Ok(Receipt { id, uuid, created_at, reached: Reached::Scheduled(at) }));
             }
             live.deliver(new, id, &places, move |sent_at| {
                 let user = user.as_ref().map(UserId::as_str);
@@ -234,14 +326,14 @@ fn committed(
                         Reached::Stored(created_at)
                     }
                 };
-                answer(Ok(Receipt { id, uuid, reached }));
+                answer(Ok(Receipt { id, uuid, created_at, reached }));
             });
         }
         Ok(Written::Accepted(Accepted::Duplicate { id, uuid, created_at, delivered_at })) => {
             metrics.notification(Outcome::Duplicate);
             let sent_at = live.sent_at(id).or(delivered_at);
             let reached = sent_at.map_or(Reached::Stored(created_at), Reached::Sent);
-            live.in_order(move || answer(Ok(Receipt { id, uuid, reached })));
+            live.in_order(move || answer(Ok(Receipt { id, uuid, created_at, reached })));
         }
         Ok(Written::Accepted(Accepted::KeyReused)) => {
             metrics.notification(Outcome::Rejected);

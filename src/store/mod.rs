@@ -8,6 +8,7 @@
 //! one's folder under the same name.
 
 mod content;
+mod held;
 mod migrate;
 mod postgres;
 mod schema;
@@ -24,9 +25,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{Notification, NotificationId, Place, Position, Priority, Recipient, Timestamp};
+use crate::domain::{Group, Notification, NotificationId, Place, Position, Recipient, Tenant, Timestamp};
 use crate::telemetry::Metrics;
 
+pub use held::{Filter, Held, HeldCounts, Since};
 pub use migrate::migrate;
 pub use transfer::{Moved, transfer};
 pub use url::{DatabaseUrl, UrlError};
@@ -122,63 +124,6 @@ pub struct Entry {
     pub place: Place,
     /// What it is about; nothing, when it was read or deleted meanwhile.
     pub notification: Option<Notification>,
-}
-
-/// What somebody holds, and what became of it.
-#[derive(Clone, Debug)]
-pub struct Held {
-    /// Where it stands.
-    pub place: Place,
-    /// What it is about.
-    pub notification: Notification,
-    /// When a device had it.
-    pub confirmed_at: Option<Timestamp>,
-    /// When it was looked at.
-    pub read_at: Option<Timestamp>,
-}
-
-/// How much of it there is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HeldCounts {
-    /// All that fits.
-    pub total: i64,
-    /// What of it was not read.
-    pub unread: i64,
-}
-
-/// Where a list begins, going back.
-#[derive(Clone, Copy, Debug)]
-pub enum Since {
-    /// Behind this place.
-    Position(Position),
-    /// Accepted after this instant.
-    Time(Timestamp),
-}
-
-/// Which part of an inbox; what has expired is not in it.
-#[derive(Clone, Debug)]
-pub struct Filter {
-    /// The present.
-    pub now: Timestamp,
-    /// What stands before this place.
-    pub before: Option<Position>,
-    /// What came since.
-    pub since: Option<Since>,
-    /// What was not read.
-    pub unread_only: bool,
-    /// Of this kind.
-    pub kind: Option<String>,
-    /// Of this topic.
-    pub topic: Option<String>,
-    /// Of this priority.
-    pub priority: Option<Priority>,
-}
-
-impl Filter {
-    /// Everything that has not expired `now`.
-    pub const fn all(now: Timestamp) -> Self {
-        Self { now, before: None, since: None, unread_only: false, kind: None, topic: None, priority: None }
-    }
 }
 
 /// Where reads go: one arm a database, the same method behind each.
@@ -376,6 +321,34 @@ impl Store {
     /// When the database cannot answer.
     pub async fn find(&self, recipient: &Recipient, id: NotificationId) -> Result<Option<Held>, StoreError> {
         on!(&self.readers, find(recipient, id))
+    }
+
+    /// Where `recipient` has this notification, or had it before it was deleted.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn place_of(
+        &self,
+        recipient: &Recipient,
+        id: NotificationId,
+    ) -> Result<Option<Position>, StoreError> {
+        on!(&self.readers, place_of(recipient, id))
+    }
+
+    /// How many of `tenant` are in `group` now.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn audience(&self, tenant: &Tenant, group: &Group) -> Result<i64, StoreError> {
+        on!(&self.readers, audience(tenant, group))
+    }
+
+    /// In how many inboxes a notification for an audience is, and whether these are all.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn spread_of(&self, id: NotificationId) -> Result<Option<(i64, bool)>, StoreError> {
+        on!(&self.readers, spread_of(id))
     }
 
     /// The number of the notification with this second name. It may be anybody's.

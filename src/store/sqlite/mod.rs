@@ -31,8 +31,8 @@ mod queries_body;
 /// The query bodies, for this database.
 pub mod queries {
     pub use super::queries_body::{
-        counts, deployment_name, find, held, held_counts, last_notification, last_positions, next_due,
-        number_of, pending, ping, topics,
+        audience, counts, deployment_name, find, held, held_counts, last_notification, last_positions,
+        next_due, number_of, pending, ping, place_of, spread_of, topics,
     };
     pub use super::{behind, roll};
 }

@@ -33,3 +33,9 @@ pub fn sign_with(claims: &Value, secret: &str, algorithm: Algorithm) -> String {
     encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret.as_bytes()))
         .expect("claims to sign")
 }
+
+/// A time in seconds since 1970 as the API writes it.
+pub fn instant(seconds: i64) -> String {
+    let at = chrono::DateTime::from_timestamp(seconds, 0).expect("a time");
+    at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}

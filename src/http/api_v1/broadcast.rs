@@ -1,0 +1,50 @@
+//! Telling many at once.
+
+use axum::Json;
+use axum::extract::State;
+
+use super::wire::{self, Unaddressed};
+use crate::http::Api;
+use crate::http::caller::Caller;
+use crate::http::input::{self, Body, Key};
+use crate::http::problem::Problem;
+
+type Answer = Result<Json<wire::BroadcastOut>, Problem>;
+
+/// Tells everybody, some users, or those with a role; for administrators.
+#[utoipa::path(
+    post,
+    path = "/api/v1/notifications/broadcast",
+    tag = "broadcasts",
+    params(input::KeyHeader),
+    request_body = wire::SendIn,
+    responses((status = 200, description = "It is durable.", body = wire::BroadcastOut)),
+)]
+pub async fn broadcast(
+    State(api): State<Api>,
+    Caller(who): Caller,
+    Key(key): Key,
+    Body(given): Body<wire::SendIn>,
+) -> Answer {
+    let draft = given.draft(&who.tenant, Unaddressed::ForEveryone, key)?;
+    Ok(Json(api.notify.broadcast(&who, draft).await?.into()))
+}
+
+/// Tells users, or a whole tenant; for services. For whom must be said.
+#[utoipa::path(
+    post,
+    path = "/internal/broadcast",
+    tag = "broadcasts",
+    params(input::KeyHeader),
+    request_body = wire::SendIn,
+    responses((status = 200, description = "It is durable.", body = wire::BroadcastOut)),
+)]
+pub async fn internal(
+    State(api): State<Api>,
+    Caller(who): Caller,
+    Key(key): Key,
+    Body(given): Body<wire::SendIn>,
+) -> Answer {
+    let draft = given.draft(&who.tenant, Unaddressed::Refused, key)?;
+    Ok(Json(api.notify.send_and_count(&who, draft).await?.into()))
+}

@@ -1,0 +1,26 @@
+//! `/api/v1`, the canonical API: snake_case. And `/internal/broadcast`, which the hub's neighbours call.
+
+pub mod broadcast;
+pub mod notifications;
+pub mod schedule;
+pub mod subscriptions;
+mod wire;
+
+super::answer! {
+    GET "/api/v1/notifications" => notifications::list;
+    POST "/api/v1/notifications" => notifications::send;
+    GET "/api/v1/notifications/" => notifications::list_for_campus;
+    GET "/api/v1/notifications/unread-count" => notifications::unread_count;
+    POST "/api/v1/notifications/read-all" => notifications::read_all;
+    POST "/api/v1/notifications/broadcast" => broadcast::broadcast;
+    GET "/api/v1/notifications/{id}" => notifications::find;
+    PUT "/api/v1/notifications/{id}" => notifications::mark;
+    DELETE "/api/v1/notifications/{id}" => notifications::delete;
+    POST "/api/v1/notifications/{id}/read" => notifications::read;
+    PUT "/api/v1/notifications/{id}/schedule" => schedule::put_off;
+    DELETE "/api/v1/notifications/{id}/schedule" => schedule::take_back;
+    GET "/api/v1/subscriptions" => subscriptions::list;
+    POST "/api/v1/subscriptions" => subscriptions::subscribe;
+    DELETE "/api/v1/subscriptions" => subscriptions::unsubscribe;
+    POST "/internal/broadcast" => broadcast::internal;
+}

@@ -1,0 +1,163 @@
+//! Sending one, and an inbox: listing, finding, marking.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+
+use super::wire::{self, Unaddressed};
+use crate::http::Api;
+use crate::http::caller::{Caller, Owner};
+use crate::http::input::{self, Body, Id, Key, Params};
+use crate::http::problem::Problem;
+use crate::http::values;
+use crate::service::Query;
+use crate::store::Mark;
+
+type Answer<T> = Result<Json<T>, Problem>;
+
+/// Sends a notification: for the caller, unless it says for whom.
+#[utoipa::path(
+    post,
+    path = "/api/v1/notifications",
+    tag = "inbox",
+    params(input::KeyHeader),
+    request_body = wire::SendIn,
+    responses(
+        (status = 201, description = "It is durable.", body = wire::SentOut, headers(("Location" = String)))
+    ),
+)]
+pub async fn send(
+    State(api): State<Api>,
+    Caller(who): Caller,
+    Key(key): Key,
+    Body(given): Body<wire::SendIn>,
+) -> Result<impl IntoResponse, Problem> {
+    let draft = given.draft(&who.tenant, Unaddressed::ForCaller, key)?;
+    let receipt = api.notify.send(&who, draft).await?;
+    let location = format!("/api/v1/notifications/{}", receipt.id);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(wire::SentOut::from(receipt))))
+}
+
+/// Lists the inbox, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/notifications",
+    tag = "inbox",
+    params(wire::ListIn),
+    responses((status = 200, description = "One page.", body = wire::HubPageOut)),
+)]
+pub async fn list(
+    State(api): State<Api>,
+    Owner(recipient): Owner,
+    Params(given): Params<wire::ListIn>,
+) -> Answer<wire::HubPageOut> {
+    let page = api.inbox.list(&recipient, &query(&api, given, "offset").await?).await?;
+    Ok(Json(page.into()))
+}
+
+/// Lists the inbox in the shape of the campus.
+#[utoipa::path(
+    get,
+    path = "/api/v1/notifications/",
+    tag = "inbox",
+    params(wire::ListIn),
+    responses((status = 200, description = "One page.", body = wire::CampusPageOut)),
+)]
+pub async fn list_for_campus(
+    State(api): State<Api>,
+    Owner(recipient): Owner,
+    Params(given): Params<wire::ListIn>,
+) -> Answer<wire::CampusPageOut> {
+    let page = api.inbox.list(&recipient, &query(&api, given, "skip").await?).await?;
+    Ok(Json(page.into()))
+}
+
+async fn query(api: &Api, given: wire::ListIn, skip: &'static str) -> Result<Query, Problem> {
+    let (limit, skip) = input::page(given.limit, given.offset, skip)?;
+    let (kind, topic) = (values::wanted(given.r#type, "type")?, values::wanted(given.topic, "topic")?);
+    let before = match &given.cursor {
+        Some(cursor) => Some(api.inbox.number_of(cursor).await?),
+        None => None,
+    };
+    Ok(Query { unread_only: given.unread_only, kind, topic, priority: given.priority, before, skip, limit })
+}
+
+/// Counts what was not read.
+#[utoipa::path(
+    get,
+    path = "/api/v1/notifications/unread-count",
+    tag = "inbox",
+    responses((status = 200, description = "So much.", body = wire::UnreadOut)),
+)]
+pub async fn unread_count(State(api): State<Api>, Owner(recipient): Owner) -> Answer<wire::UnreadOut> {
+    let counts = api.inbox.counts(&recipient).await?;
+    Ok(Json(wire::UnreadOut { unread_count: counts.unread }))
+}
+
+/// Shows one notification.
+#[utoipa::path(
+    get,
+    path = "/api/v1/notifications/{id}",
+    tag = "inbox",
+    params(("id" = String, Path, description = "Its number, or its UUID")),
+    responses((status = 200, description = "This one.", body = wire::EntryOut)),
+)]
+pub async fn find(State(api): State<Api>, Owner(recipient): Owner, Id(id): Id) -> Answer<wire::EntryOut> {
+    Ok(Json(api.inbox.named(&recipient, &id).await?.into()))
+}
+
+/// Marks one read, or unread again.
+#[utoipa::path(
+    put,
+    path = "/api/v1/notifications/{id}",
+    tag = "inbox",
+    params(("id" = String, Path, description = "Its number, or its UUID")),
+    request_body = wire::MarkIn,
+    responses((status = 200, description = "As it is now.", body = wire::EntryOut)),
+)]
+pub async fn mark(
+    State(api): State<Api>,
+    Owner(recipient): Owner,
+    Id(id): Id,
+    Body(given): Body<wire::MarkIn>,
+) -> Answer<wire::EntryOut> {
+    let mark = if given.is_read { Mark::Read } else { Mark::Unread };
+    Ok(Json(api.inbox.change(&recipient, &id, mark).await?.into()))
+}
+
+/// Marks one read.
+#[utoipa::path(
+    post,
+    path = "/api/v1/notifications/{id}/read",
+    tag = "inbox",
+    params(("id" = String, Path, description = "Its number, or its UUID")),
+    responses((status = 200, description = "As it is now.", body = wire::EntryOut)),
+)]
+pub async fn read(State(api): State<Api>, Owner(recipient): Owner, Id(id): Id) -> Answer<wire::EntryOut> {
+    Ok(Json(api.inbox.change(&recipient, &id, Mark::Read).await?.into()))
+}
+
+/// Marks everything read.
+#[utoipa::path(
+    post,
+    path = "/api/v1/notifications/read-all",
+    tag = "inbox",
+    responses((status = 200, description = "So much was not read before.", body = wire::ReadAllOut)),
+)]
+pub async fn read_all(State(api): State<Api>, Owner(recipient): Owner) -> Answer<wire::ReadAllOut> {
+    Ok(Json(wire::ReadAllOut::new(api.inbox.read_all(&recipient).await?)))
+}
+
+/// Takes one out of sight.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/notifications/{id}",
+    tag = "inbox",
+    params(("id" = String, Path, description = "Its number, or its UUID")),
+    responses((status = 200, description = "It is seen no more.", body = wire::DeletedOut)),
+)]
+pub async fn delete(State(api): State<Api>, Owner(recipient): Owner, Id(id): Id) -> Answer<wire::DeletedOut> {
+    api.inbox.delete(&recipient, &id).await?;
+    Ok(Json(wire::DeletedOut::GONE))
+}

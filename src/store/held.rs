@@ -1,0 +1,60 @@
+//! What somebody holds, and which part of it is asked for.
+
+use crate::domain::{Notification, Place, Position, Priority, Timestamp};
+
+/// What somebody holds, and what became of it.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// Where it stands.
+    pub place: Place,
+    /// What it is about.
+    pub notification: Notification,
+    /// When a device had it.
+    pub confirmed_at: Option<Timestamp>,
+    /// When it was looked at.
+    pub read_at: Option<Timestamp>,
+}
+
+/// How much of it there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeldCounts {
+    /// All that fits.
+    pub total: i64,
+    /// What of it was not read.
+    pub unread: i64,
+}
+
+/// Where a list begins, going back.
+#[derive(Clone, Copy, Debug)]
+pub enum Since {
+    /// Behind this place.
+    Position(Position),
+    /// Accepted after this instant.
+    Time(Timestamp),
+}
+
+/// Which part of an inbox; what has expired is not in it.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// The present.
+    pub now: Timestamp,
+    /// What stands before this place.
+    pub before: Option<Position>,
+    /// What came since.
+    pub since: Option<Since>,
+    /// What was not read.
+    pub unread_only: bool,
+    /// Of this kind.
+    pub kind: Option<String>,
+    /// Of this topic.
+    pub topic: Option<String>,
+    /// Of this priority.
+    pub priority: Option<Priority>,
+}
+
+impl Filter {
+    /// Everything that has not expired `now`.
+    pub const fn all(now: Timestamp) -> Self {
+        Self { now, before: None, since: None, unread_only: false, kind: None, topic: None, priority: None }
+    }
+}
