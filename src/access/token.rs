@@ -87,6 +87,12 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// The recipient it speaks for, if it names a user.
+    pub fn myself(&self) -> Option<Recipient> {
+        let user = self.user.clone()?;
+        Some(Recipient { tenant: self.tenant.clone(), user })
+    }
+
     /// The recipient `claimed` by somebody who shows this token, if the token proves it.
     pub fn recipient(&self, claimed: &UserId) -> Option<Recipient> {
         let proves = self.user.as_ref() == Some(claimed) || self.facilitator.as_ref() == Some(claimed);

@@ -195,7 +195,7 @@ body! {
             let entries: Vec<&Marked<'_>> = alike.iter().map(|(.., marked)| marked).collect();
             let found = wait!(mark(connection, alike[0].1, &entries))?;
             for ((index, ..), found) in alike.iter().zip(found) {
-                written[*index] = Written::Marked(found);
+                written[*index] = Written::Marked(found.map(Arc::new));
             }
         }
         Ok(())

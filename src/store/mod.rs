@@ -8,6 +8,7 @@
 //! one's folder under the same name.
 
 mod content;
+mod found;
 mod migrate;
 mod postgres;
 mod schema;
@@ -24,13 +25,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{Notification, NotificationId, Place, Position, Priority, Recipient, Timestamp};
+use crate::domain::{NotificationId, Position, Recipient, Timestamp};
 use crate::telemetry::Metrics;
 
+pub use found::{Counts, Entry, Filter, Held, HeldCounts, Missed, Pending, Roll, Since};
 pub use migrate::migrate;
 pub use transfer::{Moved, transfer};
 pub use url::{DatabaseUrl, UrlError};
-pub use writer::{Beat, Done, Mark, Presence, Sent, Spread, Write, Written};
+pub use writer::{Beat, Before, Done, Mark, Presence, Sent, Spread, Write, Written};
 
 /// Settings of `[database]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -79,105 +81,6 @@ pub enum StoreError {
 impl From<diesel::result::Error> for StoreError {
     fn from(fault: diesel::result::Error) -> Self {
         Self::Query(fault)
-    }
-}
-
-/// What waits for a recipient, newest first.
-struct Pending {
-    /// The newest of it, with each one's place.
-    newest: Vec<(Position, Notification)>,
-    /// How many there are.
-    all: i64,
-    /// The recipient's row, and a place up to which all is done, if it is worth noting.
-    settled: Option<(i64, Position)>,
-}
-
-/// How many there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Notifications ever stored and still held.
-    pub notifications: i64,
-    /// Inbox entries neither confirmed nor read.
-    pub pending: i64,
-}
-
-/// Who is connected, on all nodes that share the database.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, diesel::QueryableByName)]
-pub struct Roll {
-    /// Connections of people: facilitator sessions.
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    pub connections: i64,
-    /// Different people among them. Not counted on SQLite.
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    pub people: i64,
-    /// Back ends. Not counted on SQLite.
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    pub senders: i64,
-}
-
-/// One entry of an inbox, by its place.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// Where it stands.
-    pub place: Place,
-    /// What it is about; nothing, when it was read or deleted meanwhile.
-    pub notification: Option<Notification>,
-}
-
-/// What somebody holds, and what became of it.
-#[derive(Clone, Debug)]
-pub struct Held {
-    /// Where it stands.
-    pub place: Place,
-    /// What it is about.
-    pub notification: Notification,
-    /// When a device had it.
-    pub confirmed_at: Option<Timestamp>,
-    /// When it was looked at.
-    pub read_at: Option<Timestamp>,
-}
-
-/// How much of it there is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HeldCounts {
-    /// All that fits.
-    pub total: i64,
-    /// What of it was not read.
-    pub unread: i64,
-}
-
-/// Where a list begins, going back.
-#[derive(Clone, Copy, Debug)]
-pub enum Since {
-    /// Behind this place.
-    Position(Position),
-    /// Accepted after this instant.
-    Time(Timestamp),
-}
-
-/// Which part of an inbox; what has expired is not in it.
-#[derive(Clone, Debug)]
-pub struct Filter {
-    /// The present.
-    pub now: Timestamp,
-    /// What stands before this place.
-    pub before: Option<Position>,
-    /// What came since.
-    pub since: Option<Since>,
-    /// What was not read.
-    pub unread_only: bool,
-    /// Of this kind.
-    pub kind: Option<String>,
-    /// Of this topic.
-    pub topic: Option<String>,
-    /// Of this priority.
-    pub priority: Option<Priority>,
-}
-
-impl Filter {
-    /// Everything that has not expired `now`.
-    pub const fn all(now: Timestamp) -> Self {
-        Self { now, before: None, since: None, unread_only: false, kind: None, topic: None, priority: None }
     }
 }
 
@@ -275,21 +178,36 @@ impl Store {
         told.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    /// What `recipient` has neither confirmed nor read, newest first, at most `limit`, with each one's
-    /// place, and the number of all of them.
+    /// What of this `kind` `recipient` has neither confirmed nor read, at most `limit`.
     ///
     /// # Errors
     /// When the database cannot answer.
     pub async fn pending(
         &self,
         recipient: &Recipient,
+        kind: &str,
         limit: i64,
-    ) -> Result<(Vec<(Position, Notification)>, i64), StoreError> {
-        let pending = on!(&self.readers, pending(recipient, limit))?;
+    ) -> Result<Pending, StoreError> {
+        let pending = on!(&self.readers, pending(recipient, kind, limit))?;
         if let Some((recipient, upto)) = pending.settled {
             self.submit(Write::Settled { recipient, upto }, Box::new(|_| ()));
         }
-        Ok((pending.newest, pending.all))
+        Ok(pending)
+    }
+
+    /// What `recipient` has `missed` and has behind `after`, oldest first; nothing that has expired.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn missed(
+        &self,
+        recipient: &Recipient,
+        missed: &Missed,
+        after: Position,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<Held>, StoreError> {
+        on!(&self.readers, missed(recipient, missed, after, now, limit))
     }
 
     /// Counts for `/stats`.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use super::StoreError;
 use crate::domain::{
@@ -99,6 +100,19 @@ pub enum Mark {
     Deleted,
 }
 
+/// How a notification stood in an inbox before it was marked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Before {
+    /// Its second name.
+    pub uuid: Uuid,
+    /// Who sent it, if that is a user or a named service.
+    pub sender: Option<String>,
+    /// When a device had it.
+    pub confirmed_at: Option<Timestamp>,
+    /// When it was looked at.
+    pub read_at: Option<Timestamp>,
+}
+
 /// An inbox entry that was sent to a socket and confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {
@@ -157,8 +171,8 @@ pub enum Written {
         /// Whether it was.
         known: bool,
     },
-    /// Of `Mark`: whether the recipient has such a notification.
-    Marked(bool),
+    /// Of `Mark`: how it stood before; nothing, if the recipient has no such notification.
+    Marked(Option<Arc<Before>>),
     /// Of `Spread`; nothing, if there was nothing to do, or another node does it.
     Spread(Option<Arc<Spread>>),
     /// Of the others.

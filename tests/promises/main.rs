@@ -5,6 +5,7 @@ mod support;
 mod a_back_end_is_slowed_not_refused;
 mod a_booking_to_someone_present_comes_once;
 mod a_dead_sockets_booking_comes_again;
+mod a_feed_socket_proves_itself_in_its_handshake;
 mod a_file_moves_to_postgresql;
 mod a_full_disk_is_told_and_mended;
 mod a_graceful_stop_loses_nothing;

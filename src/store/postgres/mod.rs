@@ -38,7 +38,7 @@ mod queries_body;
 pub mod queries {
     pub use super::queries_body::{
         after, counts, deployment_name, find, held, held_counts, is_spreading, last_notification,
-        last_positions, number_of, pending, ping, topics,
+        last_positions, missed, number_of, pending, ping, topics,
     };
     pub use super::roll;
 }

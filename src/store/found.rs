@@ -1,0 +1,117 @@
+//! What reads ask for, and what they find.
+
+use crate::domain::{Notification, Place, Position, Priority, Timestamp};
+
+/// What of one kind waits for a recipient, newest first.
+pub struct Pending {
+    /// The newest of it, with each one's place.
+    pub newest: Vec<(Position, Notification)>,
+    /// How many there are.
+    pub all: i64,
+    /// Whether something of another kind waits, too, as far as is known.
+    pub others: bool,
+    /// The recipient's row, and a place up to which all is done, if it is worth noting.
+    pub(super) settled: Option<(i64, Position)>,
+}
+
+/// How many there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Notifications ever stored and still held.
+    pub notifications: i64,
+    /// Inbox entries neither confirmed nor read.
+    pub pending: i64,
+}
+
+/// Who is connected, on all nodes that share the database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, diesel::QueryableByName)]
+pub struct Roll {
+    /// Connections of people: facilitator sessions.
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub connections: i64,
+    /// Different people among them. Not counted on SQLite.
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub people: i64,
+    /// Back ends. Not counted on SQLite.
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub senders: i64,
+}
+
+/// One entry of an inbox, by its place.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Where it stands.
+    pub place: Place,
+    /// What it is about; nothing, when it was read or deleted meanwhile.
+    pub notification: Option<Notification>,
+}
+
+/// What somebody holds, and what became of it.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// Where it stands.
+    pub place: Place,
+    /// What it is about.
+    pub notification: Notification,
+    /// When a device had it.
+    pub confirmed_at: Option<Timestamp>,
+    /// When it was looked at.
+    pub read_at: Option<Timestamp>,
+}
+
+/// How much of it there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeldCounts {
+    /// All that fits.
+    pub total: i64,
+    /// What of it was not read.
+    pub unread: i64,
+}
+
+/// Where a list begins, going back.
+#[derive(Clone, Copy, Debug)]
+pub enum Since {
+    /// Behind this place.
+    Position(Position),
+    /// Accepted after this instant.
+    Time(Timestamp),
+}
+
+/// What of an inbox somebody has missed.
+#[derive(Clone, Copy, Debug)]
+pub enum Missed {
+    /// What was neither confirmed nor read.
+    Unconfirmed,
+    /// The same, of all kinds but this one.
+    UnconfirmedBut(&'static str),
+    /// What was neither confirmed nor read, and what was accepted at this instant or later.
+    Since(Timestamp),
+    /// Whatever came.
+    Everything,
+}
+
+/// Which part of an inbox; what has expired is not in it.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// The present.
+    pub now: Timestamp,
+    /// What stands before this place.
+    pub before: Option<Position>,
+    /// What came since.
+    pub since: Option<Since>,
+    /// What was not read.
+    pub unread_only: bool,
+    /// Of this kind.
+    pub kind: Option<String>,
+    /// Of this topic.
+    pub topic: Option<String>,
+    /// Of this priority.
+    pub priority: Option<Priority>,
+}
+
+impl Filter {
+    /// Everything that has not expired `now`.
+    pub const fn all(now: Timestamp) -> Self {
+        Self { now, before: None, since: None, unread_only: false, kind: None, topic: None, priority: None }
+    }
+}
