@@ -14,7 +14,7 @@ use crate::config::{Config, Environment};
 use crate::delivery::{CatchUp, Confirmations, Live, Replays, Rounds, Spreading, catch_up};
 use crate::domain::{Clock, SystemClock};
 use crate::gateway::socketio::{Admission, Booking, Door, Feed, Namespace, Origins};
-use crate::http::{self, Demo, Readiness};
+use crate::http::{self, Demo, Doorman, Readiness};
 use crate::listen::{Listener, Proxies, Servant};
 use crate::realtime::Hub;
 use crate::realtime::backplane::{self, Alone, Redis};
@@ -116,6 +116,14 @@ impl App {
         ));
         let presences = Presences::new(store.clone(), node.clone());
         vital("presences", presences.clone().run());
+        let topics = Arc::new(Topics::new(store.clone()));
+        let api = http::Api {
+            doorman: Arc::new(Doorman::new(keyring.clone(), metrics.clone())),
+            notify: notify.clone(),
+            inbox: inbox.clone(),
+            topics: topics.clone(),
+            max_body: config.limits.max_request_bytes,
+        };
         let session = Session::new(
             hub.clone(),
             presences.clone(),
@@ -172,7 +180,13 @@ impl App {
         let readiness = Readiness::default();
         let stats = Arc::new(StatsService::new(hub.clone(), store.clone(), presences.clone(), clock.clone()));
         let development = config.server.environment == Environment::Development;
+        let origins = match admission.origins() {
+            Origins::Any => None,
+            Origins::Listed(listed) => Some(listed.clone()),
+        };
         let state = http::State {
+            api,
+            origins,
             stats,
             metrics: metrics.clone(),
             metrics_token: Arc::new(config.metrics.token.clone()),

@@ -1,23 +1,31 @@
 //! Request/response doors. A handler extracts, makes one service call, and writes the wire.
 
+mod api;
+mod api_v1;
+mod caller;
+mod cors;
 mod demo;
 mod health;
+mod input;
 mod metrics;
+mod problem;
+mod values;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::domain::Secret;
-use crate::service::StatsService;
+use crate::service::{Inbox, Notify, StatsService, Topics};
 use crate::telemetry::Metrics;
 
+pub use caller::Doorman;
 pub use demo::Demo;
 pub use health::Readiness;
 
@@ -25,9 +33,28 @@ pub use health::Readiness;
 #[derive(Clone, Copy, Debug)]
 pub struct ClientAddress(pub IpAddr);
 
+/// What the handlers of the API need.
+#[derive(Clone)]
+pub struct Api {
+    /// Who may call.
+    pub doorman: Arc<Doorman>,
+    /// Sending.
+    pub notify: Arc<Notify>,
+    /// What people have.
+    pub inbox: Arc<Inbox>,
+    /// What they want to hear of.
+    pub topics: Arc<Topics>,
+    /// Bytes of one request.
+    pub max_body: usize,
+}
+
 /// What the handlers need.
 #[derive(Clone)]
 pub struct State {
+    /// The API.
+    pub api: Api,
+    /// Pages that may call the API; all, if there is no list.
+    pub origins: Option<Vec<String>>,
     /// Counts.
     pub stats: Arc<StatsService>,
     /// Metrics.
@@ -42,25 +69,53 @@ pub struct State {
     pub demo: Option<Arc<Demo>>,
 }
 
+/// One table of a dialect's routes: the router is made of it, and so is the list that tests walk along.
+macro_rules! answer {
+    ($($method:ident $path:literal => $handler:path;)*) => {
+        /// Every method and path.
+        pub const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path)),*];
+
+        /// Who answers them.
+        pub fn router() -> axum::Router<$crate::http::Api> {
+            axum::Router::new()
+                $(.route($path, axum::routing::on(axum::routing::MethodFilter::$method, $handler)))*
+        }
+    };
+}
+use answer;
+
+/// Every method and path of the API.
+pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
+    api_v1::ROUTES.iter().chain(api::ROUTES).copied()
+}
+
 /// The table of contents.
 pub fn router(state: State) -> Router {
+    let api = api_v1::router()
+        .merge(api::router())
+        .method_not_allowed_fallback(problem::wrong_method)
+        .layer(cors::cors(state.origins.as_deref()))
+        .with_state(state.api.clone());
     let mut router = Router::new()
         .route("/health", get(health::health))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/stats", get(health::stats))
-        .route("/metrics", get(metrics::metrics));
+        .route("/metrics", get(metrics::metrics))
+        .route("/problems/{code}", get(problem::explain));
     if state.demo.is_some() {
         router = router.route("/", get(demo::page)).route("/demo/{file}", get(demo::file));
     }
-    router.fallback(missing).with_state(state).layer(from_fn(protective_headers))
+    router.fallback(missing).with_state(state).merge(api).layer(from_fn(protective_headers))
 }
 
-async fn missing() -> (StatusCode, &'static str) {
-    (
-        StatusCode::NOT_FOUND,
-        "There is nothing here. Socket.IO clients connect to /socket.io/; see also /health and /stats.\n",
-    )
+async fn missing(uri: Uri) -> Response {
+    if ["/api/", "/internal/"].iter().any(|folder| uri.path().starts_with(folder)) {
+        return problem::no_route(&uri).into_response();
+    }
+    let advice = "There is nothing here. Socket.IO clients connect to /socket.io/; the API is below /api/v1; see \
+                  also /health and /stats.\n";
+    (StatusCode::NOT_FOUND, advice).into_response()
 }
 
 async fn protective_headers(request: Request, next: Next) -> Response {

@@ -232,7 +232,10 @@ impl Inbox {
             priority: query.priority,
             ..Filter::all(self.clock.now())
         };
-        let counts = self.store.held_counts(recipient, &filter).await?;
+        let mut counts = self.store.held_counts(recipient, &filter).await?;
+        if query.unread_only {
+            counts.total = counts.unread;
+        }
         if let Some(cursor) = query.before {
             filter.before = Some(self.place_of(recipient, cursor).await?);
         }
@@ -254,13 +257,12 @@ impl Inbox {
         Ok(held)
     }
 
-    /// Where `recipient` has the notification that a cursor names.
+    /// Where `recipient` has the notification that a cursor names, or had it before it was deleted.
     ///
     /// # Errors
-    /// When they have none of that number.
+    /// When they never had one of that number.
     pub async fn place_of(&self, recipient: &Recipient, cursor: NotificationId) -> Result<Position, Error> {
-        let held = self.store.find(recipient, cursor).await?;
-        Ok(held.ok_or(Error::NotFound)?.place.position)
+        self.store.place_of(recipient, cursor).await?.ok_or(Error::NotFound)
     }
 
     /// How much of it there is, and how much of that was not read.
@@ -277,6 +279,32 @@ impl Inbox {
     /// [`Error::NotFound`] if they have no such one.
     pub async fn find(&self, recipient: &Recipient, id: NotificationId) -> Result<Held, Error> {
         self.store.find(recipient, id).await?.ok_or(Error::NotFound)
+    }
+
+    /// One notification of `recipient`'s, by what a client calls it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if they have no such one.
+    pub async fn named(&self, recipient: &Recipient, name: &str) -> Result<Held, Error> {
+        self.find(recipient, self.number_of(name).await?).await
+    }
+
+    /// Marks the one that a client calls `name`; returns how it stands now.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if `recipient` has no such one.
+    pub async fn change(&self, recipient: &Recipient, name: &str, mark: Mark) -> Result<Held, Error> {
+        let id = self.number_of(name).await?;
+        self.mark(recipient, id, mark).await?;
+        self.find(recipient, id).await
+    }
+
+    /// Takes the one that a client calls `name` out of sight.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if `recipient` has no such one.
+    pub async fn delete(&self, recipient: &Recipient, name: &str) -> Result<(), Error> {
+        self.mark(recipient, self.number_of(name).await?, Mark::Deleted).await
     }
 
     /// The number behind what a client calls a notification: its number, or its second name.

@@ -14,7 +14,7 @@ use crate::domain::Broken;
 use crate::store::StoreError;
 
 pub use inbox::{Inbox, Listing, Marked, OnMarked, Page, Query, ReplayFrom};
-pub use notify::{Answer, Notify, Reached, Receipt};
+pub use notify::{Answer, Broadcast, Notify, Reached, Receipt};
 pub use presence::Presences;
 pub use roster::{LEASE_SECONDS, Roster};
 pub use session::Session;

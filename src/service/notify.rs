@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -15,6 +16,11 @@ use crate::domain::{
 use crate::store::{Store, StoreError, Write, Written};
 use crate::telemetry::{Metrics, Outcome};
 
+/// A sender is answered by then, however large the audience.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often it is looked how far a notification has spread.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// How a resend is recognised for: 24 hours.
 const IDEMPOTENCY_SECONDS: i64 = 24 * 60 * 60;
 
@@ -25,8 +31,21 @@ pub struct Receipt {
     pub id: NotificationId,
     /// Its second name.
     pub uuid: Uuid,
+    /// When it was accepted.
+    pub created_at: Timestamp,
     /// How far it got.
     pub reached: Reached,
+}
+
+/// What is known of a notification for several when its sender is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Broadcast {
+    /// Proof that it is durable.
+    pub receipt: Receipt,
+    /// How many people it is for.
+    pub people: i64,
+    /// In how many inboxes it is; the others get it soon.
+    pub reached: i64,
 }
 
 /// How far a notification got before its sender was answered.
@@ -78,6 +97,56 @@ impl Notify {
     /// When it breaks a rule, the token does not allow it, or it could not be stored.
     pub async fn send(&self, who: &Principal, draft: Draft) -> Result<Receipt, Error> {
         let new = self.admit(who, draft).inspect_err(|_| self.rejected())?;
+        self.commit(new).await
+    }
+
+    /// The same, for an administrator.
+    ///
+    /// # Errors
+    /// As [`Notify::send`], and when the token does not allow broadcasts.
+    pub async fn broadcast(&self, who: &Principal, draft: Draft) -> Result<Broadcast, Error> {
+        if !who.can_broadcast {
+            self.rejected();
+            return Err(Error::Forbidden(
+                "broadcasting needs the scope notifications:broadcast or the role admin",
+            ));
+        }
+        self.send_and_count(who, draft).await
+    }
+
+    /// The same as [`Notify::send`]; tells how many it is for, and how many have it after a second at most.
+    ///
+    /// # Errors
+    /// As [`Notify::send`].
+    pub async fn send_and_count(&self, who: &Principal, draft: Draft) -> Result<Broadcast, Error> {
+        let new = self.admit(who, draft).inspect_err(|_| self.rejected())?;
+        let Audience::Whoever(tenant, group) = &new.audience else {
+            let people = i64::try_from(new.audience.named().len()).unwrap_or(i64::MAX);
+            return Ok(Broadcast { receipt: self.commit(new).await?, people, reached: people });
+        };
+        let people = self.store.audience(tenant, group).await?;
+        let receipt = self.commit(new).await?;
+        let reached = self.reached(receipt.id).await;
+        Ok(Broadcast { receipt, people: people.max(reached), reached })
+    }
+
+    /// How many have it, once all do or the sender has waited long enough. It is durable: not to know is no fault.
+    async fn reached(&self, id: NotificationId) -> i64 {
+        let mut reached = 0;
+        let all = async {
+            while let Ok(Some((many, is_finished))) = self.store.spread_of(id).await {
+                reached = many;
+                if is_finished {
+                    break;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, all).await.ok();
+        reached
+    }
+
+    async fn commit(&self, new: NewNotification) -> Result<Receipt, Error> {
         let (tell, told) = tokio::sync::oneshot::channel();
         self.accept(new, Box::new(move |outcome| drop(tell.send(outcome))));
         told.await.unwrap_or(Err(Error::Store(StoreError::Closed)))
@@ -90,10 +159,10 @@ impl Notify {
         let person = |user: UserId| Recipient { tenant: tenant.clone(), user };
         let audience = match draft.to {
             To::Myself => {
-                let user = who.user.clone().ok_or(Error::Forbidden(
+                let recipient = who.inbox().ok_or(Error::Forbidden(
                     "it names no user: say for whom the notification is (user_id, user_ids, topic, role or everyone)",
                 ))?;
-                Audience::One(person(user))
+                Audience::One(recipient)
             }
             To::Users(mut users) => {
                 let only_myself = users.iter().all(|user| Some(user) == who.user.as_ref());
@@ -196,14 +265,14 @@ fn committed(
                         Reached::Stored(created_at)
                     }
                 };
-                answer(Ok(Receipt { id, uuid, reached }));
+                answer(Ok(Receipt { id, uuid, created_at, reached }));
             });
         }
         Ok(Written::Accepted(Accepted::Duplicate { id, uuid, created_at, delivered_at })) => {
             metrics.notification(Outcome::Duplicate);
             let sent_at = live.sent_at(id).or(delivered_at);
             let reached = sent_at.map_or(Reached::Stored(created_at), Reached::Sent);
-            live.in_order(move || answer(Ok(Receipt { id, uuid, reached })));
+            live.in_order(move || answer(Ok(Receipt { id, uuid, created_at, reached })));
         }
         Ok(Written::Accepted(Accepted::KeyReused)) => {
             metrics.notification(Outcome::Rejected);

@@ -92,7 +92,7 @@ impl Session {
         address: IpAddr,
         socket_id: &str,
     ) -> Result<Principal, (Error, Duration)> {
-        let shown = self.keyring.verify(token).and_then(|principal| match principal.myself() {
+        let shown = self.keyring.verify(token).and_then(|principal| match principal.inbox() {
             Some(recipient) => Ok((principal, recipient)),
             None => Err(TokenError::Subject),
         });
@@ -118,7 +118,7 @@ impl Session {
         dialect: &'static Dialect,
         welcome: impl FnOnce(&Recipient) -> (&'static str, Box<RawValue>),
     ) -> Result<Recipient, Error> {
-        let shown = self.keyring.verify(token).and_then(|principal| match principal.myself() {
+        let shown = self.keyring.verify(token).and_then(|principal| match principal.inbox() {
             Some(recipient) => Ok((principal, recipient)),
             None => Err(TokenError::Subject),
         });

@@ -8,7 +8,7 @@
 //! one's folder under the same name.
 
 mod content;
-mod found;
+mod held;
 mod migrate;
 mod postgres;
 mod schema;
@@ -25,10 +25,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{NotificationId, Position, Recipient, Timestamp};
+use crate::domain::{
+    Group, Notification, NotificationId, Place, Position, Recipient, Tenant, Timestamp,
+};
 use crate::telemetry::Metrics;
 
-pub use found::{Counts, Entry, Filter, Held, HeldCounts, Missed, Pending, Roll, Since};
+pub use held::{Filter, Held, HeldCounts, Missed, Since};
 pub use migrate::migrate;
 pub use transfer::{Moved, transfer};
 pub use url::{DatabaseUrl, UrlError};
@@ -82,6 +84,50 @@ impl From<diesel::result::Error> for StoreError {
     fn from(fault: diesel::result::Error) -> Self {
         Self::Query(fault)
     }
+}
+
+/// What of one kind waits for a recipient, newest first.
+pub struct Pending {
+    /// The newest of it, with each one's place.
+    pub newest: Vec<(Position, Notification)>,
+    /// How many there are.
+    pub all: i64,
+    /// Whether something of another kind waits, too, as far as is known.
+    pub others: bool,
+    /// The recipient's row, and a place up to which all is done, if it is worth noting.
+    settled: Option<(i64, Position)>,
+}
+
+/// How many there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Notifications ever stored and still held.
+    pub notifications: i64,
+    /// Inbox entries neither confirmed nor read.
+    pub pending: i64,
+}
+
+/// Who is connected, on all nodes that share the database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, diesel::QueryableByName)]
+pub struct Roll {
+    /// Connections of people: facilitator sessions.
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub connections: i64,
+    /// Different people among them. Not counted on SQLite.
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub people: i64,
+    /// Back ends. Not counted on SQLite.
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub senders: i64,
+}
+
+/// One entry of an inbox, by its place.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Where it stands.
+    pub place: Place,
+    /// What it is about; nothing, when it was read or deleted meanwhile.
+    pub notification: Option<Notification>,
 }
 
 /// Where reads go: one arm a database, the same method behind each.
@@ -295,6 +341,34 @@ impl Store {
     /// When the database cannot answer.
     pub async fn find(&self, recipient: &Recipient, id: NotificationId) -> Result<Option<Held>, StoreError> {
         on!(&self.readers, find(recipient, id))
+    }
+
+    /// Where `recipient` has this notification, or had it before it was deleted.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn place_of(
+        &self,
+        recipient: &Recipient,
+        id: NotificationId,
+    ) -> Result<Option<Position>, StoreError> {
+        on!(&self.readers, place_of(recipient, id))
+    }
+
+    /// How many of `tenant` are in `group` now.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn audience(&self, tenant: &Tenant, group: &Group) -> Result<i64, StoreError> {
+        on!(&self.readers, audience(tenant, group))
+    }
+
+    /// In how many inboxes a notification for an audience is, and whether these are all.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn spread_of(&self, id: NotificationId) -> Result<Option<(i64, bool)>, StoreError> {
+        on!(&self.readers, spread_of(id))
     }
 
     /// The number of the notification with this second name. It may be anybody's.

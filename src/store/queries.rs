@@ -6,9 +6,9 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
-use crate::domain::{NotificationId, Place, Position, Recipient, Tenant, Timestamp};
+use crate::domain::{Group, NotificationId, Place, Position, Recipient, Tenant, Timestamp};
 use crate::store::content::{Content, content, notification};
-use crate::store::schema::{deployment, expansions, inbox, notifications, recipients, subscriptions};
+use crate::store::schema::{deployment, expansions, inbox, notifications, recipients, roles, subscriptions};
 use crate::store::types::{At, UuidColumn};
 use crate::store::{Counts, Entry, Filter, Held, HeldCounts, Missed, Pending, Since, StoreError};
 
@@ -300,6 +300,60 @@ pub async fn find(
         .await
         .optional()?;
     Ok(entry.map(|entry| entry_held(row, entry)))
+}
+
+/// See [`crate::store::Store::place_of`].
+pub async fn place_of(
+    connection: &mut Connection,
+    recipient: &Recipient,
+    id: NotificationId,
+) -> Result<Option<Position>, StoreError> {
+    let Some(row) = row_of(connection, recipient).await? else { return Ok(None) };
+    super::position_of(connection, row, id).await
+}
+
+/// See [`crate::store::Store::audience`].
+pub async fn audience(
+    connection: &mut Connection,
+    tenant: &Tenant,
+    group: &Group,
+) -> Result<i64, StoreError> {
+    let tenant = tenant.as_str();
+    Ok(match group {
+        Group::Everyone => {
+            recipients::table.filter(recipients::tenant.eq(tenant)).count().get_result(connection).await?
+        }
+        Group::Topic(topic) => {
+            subscriptions::table
+                .filter(subscriptions::tenant.eq(tenant))
+                .filter(subscriptions::topic.eq(topic))
+                .count()
+                .get_result(connection)
+                .await?
+        }
+        Group::Role(role) => {
+            roles::table
+                .filter(roles::tenant.eq(tenant))
+                .filter(roles::role.eq(role))
+                .count()
+                .get_result(connection)
+                .await?
+        }
+    })
+}
+
+/// See [`crate::store::Store::spread_of`].
+pub async fn spread_of(
+    connection: &mut Connection,
+    id: NotificationId,
+) -> Result<Option<(i64, bool)>, StoreError> {
+    let found: Option<(i64, Option<At>)> = expansions::table
+        .find(id.0)
+        .select((expansions::recipients, expansions::finished_at))
+        .get_result(connection)
+        .await
+        .optional()?;
+    Ok(found.map(|(many, finished_at)| (many, finished_at.is_some())))
 }
 
 /// See [`crate::store::Store::number_of`].

@@ -65,7 +65,7 @@ impl Feed {
 
     /// A connection has come whose handshake proved somebody.
     pub fn connected(&self, connection: &Arc<Connection>, principal: Principal) {
-        let Some(recipient) = principal.myself() else { return };
+        let Some(recipient) = principal.inbox() else { return };
         let (event, welcome) = Self::welcome(&recipient);
         match self.session.enter(connection, principal, recipient, &DIALECT, (event, &welcome)) {
             Ok(recipient) => self.schedule_replay(connection, recipient, self.delay),

@@ -31,8 +31,8 @@ mod queries_body;
 /// The query bodies, for this database.
 pub mod queries {
     pub use super::queries_body::{
-        after, counts, deployment_name, find, held, held_counts, is_spreading, last_notification,
-        last_positions, missed, number_of, pending, ping, topics,
+        after, audience, counts, deployment_name, find, held, held_counts, is_spreading, last_notification,
+        last_positions, missed, number_of, pending, ping, place_of, spread_of, topics,
     };
     pub use super::roll;
 }

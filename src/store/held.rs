@@ -1,50 +1,6 @@
-//! What reads ask for, and what they find.
+//! What somebody holds, and which part of it is asked for.
 
 use crate::domain::{Notification, Place, Position, Priority, Timestamp};
-
-/// What of one kind waits for a recipient, newest first.
-pub struct Pending {
-    /// The newest of it, with each one's place.
-    pub newest: Vec<(Position, Notification)>,
-    /// How many there are.
-    pub all: i64,
-    /// Whether something of another kind waits, too, as far as is known.
-    pub others: bool,
-    /// The recipient's row, and a place up to which all is done, if it is worth noting.
-    pub(super) settled: Option<(i64, Position)>,
-}
-
-/// How many there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Notifications ever stored and still held.
-    pub notifications: i64,
-    /// Inbox entries neither confirmed nor read.
-    pub pending: i64,
-}
-
-/// Who is connected, on all nodes that share the database.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, diesel::QueryableByName)]
-pub struct Roll {
-    /// Connections of people: facilitator sessions.
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    pub connections: i64,
-    /// Different people among them. Not counted on SQLite.
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    pub people: i64,
-    /// Back ends. Not counted on SQLite.
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    pub senders: i64,
-}
-
-/// One entry of an inbox, by its place.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// Where it stands.
-    pub place: Place,
-    /// What it is about; nothing, when it was read or deleted meanwhile.
-    pub notification: Option<Notification>,
-}
 
 /// What somebody holds, and what became of it.
 #[derive(Clone, Debug)]

@@ -1,0 +1,12 @@
+//! `/api/notifications`, the feed's dialect: camelCase, pages with numbers, UUIDs as ids.
+
+mod notifications;
+mod wire;
+
+super::answer! {
+    GET "/api/notifications" => notifications::list;
+    POST "/api/notifications" => notifications::send;
+    GET "/api/notifications/unread-count" => notifications::unread_count;
+    PUT "/api/notifications/{id}/read" => notifications::read;
+    DELETE "/api/notifications/{id}" => notifications::delete;
+}

@@ -1,0 +1,224 @@
+//! `/api/notifications` as it is written: camelCase, the words of the feed.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, Value};
+use uuid::Uuid;
+
+use crate::domain::{Broken, Draft, NotificationId, Priority, Timestamp, To};
+use crate::http::input;
+use crate::http::values::{self, Name, Status};
+use crate::service::{Page, Query, Receipt};
+use crate::store::Held;
+
+/// A field of ours, in this dialect's spelling.
+pub fn spelled(field: &str) -> &str {
+    match field {
+        "user_ids" => "recipients",
+        "topic" => "channel",
+        "action_url" => "actionUrl",
+        "expires_at" => "expiresAt",
+        other => other,
+    }
+}
+
+/// A notification to be sent.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct SendIn {
+    recipients: Option<Vec<Name>>,
+    channel: Option<String>,
+    r#type: Option<String>,
+    title: Option<String>,
+    message: Option<String>,
+    data: Option<Value>,
+    #[serde(default, deserialize_with = "values::priority")]
+    priority: Option<Priority>,
+    action_url: Option<String>,
+    #[serde(default, deserialize_with = "values::instant")]
+    expires_at: Option<Timestamp>,
+    scheduled_at: Option<Value>,
+}
+
+impl SendIn {
+    /// What its sender wants.
+    ///
+    /// # Errors
+    /// When it says for nobody, or for later.
+    pub fn draft(self, idempotency_key: Option<String>) -> Result<Draft, Broken> {
+        if self.scheduled_at.is_some() {
+            let expected = "left out; scheduling comes with a later release, and this one was not sent";
+            return Err(Broken { field: "scheduledAt", expected });
+        }
+        let to = match (self.recipients, &self.channel) {
+            (Some(names), _) => To::Users(names.into_iter().map(|Name(user)| user).collect()),
+            (None, Some(channel)) => To::Topic(channel.clone()),
+            (None, None) => {
+                let expected = "whom it is for; without it, the subscribers of a channel";
+                return Err(Broken { field: "recipients", expected });
+            }
+        };
+        Ok(Draft {
+            to,
+            kind: self.r#type.unwrap_or_default(),
+            topic: self.channel.unwrap_or_default(),
+            title: self.title.unwrap_or_default(),
+            message: self.message.unwrap_or_default(),
+            data: self.data.unwrap_or_else(|| serde_json::Map::new().into()),
+            priority: self.priority.unwrap_or_default(),
+            action_url: self.action_url,
+            expires_at: self.expires_at,
+            idempotency_key,
+        })
+    }
+}
+
+/// The answer to one that was sent.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SentOut {
+    id: Uuid,
+    notification_id: NotificationId,
+    status: Status,
+    created_at: Timestamp,
+}
+
+impl From<Receipt> for SentOut {
+    fn from(Receipt { id, uuid, created_at, .. }: Receipt) -> Self {
+        Self { id: uuid, notification_id: id, status: Status::Pending, created_at }
+    }
+}
+
+/// What of an inbox is asked for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ListIn {
+    page: Option<i64>,
+    limit: Option<i64>,
+    #[serde(default, deserialize_with = "values::flag")]
+    unread_only: bool,
+    r#type: Option<String>,
+    channel: Option<String>,
+    #[serde(default, deserialize_with = "values::priority")]
+    priority: Option<Priority>,
+}
+
+impl ListIn {
+    /// The number of the page, and what it is to hold.
+    ///
+    /// # Errors
+    /// When it is out of bounds.
+    pub fn query(self) -> Result<(i64, Query), Broken> {
+        let (limit, _) = input::page(self.limit, None, "page")?;
+        let page = self.page.unwrap_or(1);
+        if page < 1 {
+            return Err(Broken { field: "page", expected: "1 or more" });
+        }
+        let (_, skip) = input::page(Some(limit), Some((page - 1).saturating_mul(limit)), "page")?;
+        let query = Query {
+            unread_only: self.unread_only,
+            kind: values::wanted(self.r#type, "type")?,
+            topic: values::wanted(self.channel, "channel")?,
+            priority: self.priority,
+            before: None,
+            skip,
+            limit,
+        };
+        Ok((page, query))
+    }
+}
+
+/// One entry of an inbox.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EntryOut {
+    id: Uuid,
+    notification_id: NotificationId,
+    r#type: String,
+    title: String,
+    message: String,
+    channel: Option<String>,
+    priority: &'static str,
+    status: Status,
+    data: Option<Box<RawValue>>,
+    action_url: Option<String>,
+    created_at: Timestamp,
+    delivered_at: Option<Timestamp>,
+    read_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+}
+
+impl From<Held> for EntryOut {
+    fn from(held: Held) -> Self {
+        let status = Status::of(&held);
+        let notification = held.notification;
+        Self {
+            id: notification.uuid,
+            notification_id: notification.id,
+            r#type: notification.kind,
+            title: notification.title,
+            message: notification.message,
+            channel: values::some(notification.topic),
+            priority: match notification.priority {
+                Priority::Normal => "medium",
+                other => other.name(),
+            },
+            status,
+            data: values::data(notification.data),
+            action_url: notification.action_url,
+            created_at: notification.created_at,
+            delivered_at: held.confirmed_at,
+            read_at: held.read_at,
+            expires_at: notification.expires_at,
+        }
+    }
+}
+
+/// A page.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PageOut {
+    notifications: Vec<EntryOut>,
+    pagination: Pagination,
+    unread_count: i64,
+}
+
+#[derive(Serialize)]
+struct Pagination {
+    page: i64,
+    limit: i64,
+    total: i64,
+}
+
+impl PageOut {
+    /// The page of this number, of at most `limit` entries.
+    pub fn new(page: i64, limit: i64, found: Page) -> Self {
+        Self {
+            notifications: found.held.into_iter().map(EntryOut::from).collect(),
+            pagination: Pagination { page, limit, total: found.counts.total },
+            unread_count: found.counts.unread,
+        }
+    }
+}
+
+/// How much was not read.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnreadOut {
+    /// So much.
+    pub unread_count: i64,
+}
+
+/// When it was looked at.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadOut {
+    id: Uuid,
+    status: Status,
+    read_at: Option<Timestamp>,
+}
+
+impl From<Held> for ReadOut {
+    fn from(held: Held) -> Self {
+        Self { id: held.notification.uuid, status: Status::of(&held), read_at: held.read_at }
+    }
+}

@@ -1,0 +1,23 @@
+//! `/api/v1`, the canonical API: snake_case. And `/internal/broadcast`, which the hub's neighbours call.
+
+mod broadcast;
+mod notifications;
+mod subscriptions;
+mod wire;
+
+super::answer! {
+    GET "/api/v1/notifications" => notifications::list;
+    POST "/api/v1/notifications" => notifications::send;
+    GET "/api/v1/notifications/" => notifications::list_for_campus;
+    GET "/api/v1/notifications/unread-count" => notifications::unread_count;
+    POST "/api/v1/notifications/read-all" => notifications::read_all;
+    POST "/api/v1/notifications/broadcast" => broadcast::broadcast;
+    GET "/api/v1/notifications/{id}" => notifications::find;
+    PUT "/api/v1/notifications/{id}" => notifications::mark;
+    DELETE "/api/v1/notifications/{id}" => notifications::delete;
+    POST "/api/v1/notifications/{id}/read" => notifications::read;
+    GET "/api/v1/subscriptions" => subscriptions::list;
+    POST "/api/v1/subscriptions" => subscriptions::subscribe;
+    DELETE "/api/v1/subscriptions" => subscriptions::unsubscribe;
+    POST "/internal/broadcast" => broadcast::internal;
+}

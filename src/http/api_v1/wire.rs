@@ -1,0 +1,323 @@
+//! `/api/v1` as it is written: snake_case, the words of the hub and of the campus.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::domain::{Broken, Draft, NotificationId, Priority, Tenant, Timestamp, To};
+use crate::http::values::{self, Name, Status};
+use crate::service::{Broadcast, Error, Page, Reached, Receipt};
+use crate::store::Held;
+
+/// The kind of a broadcast that names none.
+const BROADCAST_KIND: &str = "system_message";
+
+/// A notification to be sent.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SendIn {
+    user_id: Option<Name>,
+    user_ids: Option<Vec<Name>>,
+    #[serde(alias = "role_filter")]
+    role: Option<String>,
+    #[serde(default, alias = "all", alias = "broadcast_to_tenant")]
+    everyone: bool,
+    tenant_id: Option<Name>,
+    topic: Option<String>,
+    #[serde(alias = "notification_type")]
+    r#type: Option<String>,
+    title: Option<String>,
+    message: Option<String>,
+    #[serde(alias = "metadata")]
+    data: Option<Value>,
+    #[serde(default, deserialize_with = "values::priority")]
+    priority: Option<Priority>,
+    action_url: Option<String>,
+    #[serde(default, deserialize_with = "values::instant")]
+    expires_at: Option<Timestamp>,
+    channels: Option<Vec<String>>,
+}
+
+/// For whom it is when nothing says so.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Unaddressed {
+    /// Whoever sends it; or the subscribers of its topic, or its tenant, if it names one.
+    ForCaller,
+    /// Everybody.
+    ForEveryone,
+    /// It is refused: what a neighbour forgot to address is not for all.
+    Refused,
+}
+
+impl SendIn {
+    /// What its sender, of `tenant`, wants.
+    ///
+    /// # Errors
+    /// When it names several audiences or none, another tenant, or a way of delivery that there is not.
+    pub fn draft(
+        self,
+        tenant: &Tenant,
+        unaddressed: Unaddressed,
+        idempotency_key: Option<String>,
+    ) -> Result<Draft, Error> {
+        if self.tenant_id.as_ref().is_some_and(|Name(named)| named.as_str() != tenant.as_str()) {
+            return Err(Error::Forbidden(
+                "tenant_id is another tenant's: leave it out, or send a token of that tenant",
+            ));
+        }
+        values::channels(self.channels.as_deref())?;
+        let kind = match unaddressed {
+            Unaddressed::ForEveryone => self.r#type.unwrap_or_else(|| BROADCAST_KIND.to_owned()),
+            _ => self.r#type.unwrap_or_default(),
+        };
+        let named = [
+            self.user_id.map(|Name(user)| To::Users(vec![user])),
+            self.user_ids.map(|names| To::Users(names.into_iter().map(|Name(user)| user).collect())),
+            self.role.map(To::Role),
+            self.everyone.then_some(To::Everyone),
+        ];
+        let usual = match unaddressed {
+            Unaddressed::ForEveryone => Some(To::Everyone),
+            Unaddressed::Refused => None,
+            Unaddressed::ForCaller => match (&self.topic, &self.tenant_id) {
+                (Some(topic), _) => Some(To::Topic(topic.clone())),
+                (None, Some(_)) => Some(To::Everyone),
+                (None, None) => Some(To::Myself),
+            },
+        };
+        let mut named = named.into_iter().flatten();
+        let to = match (named.next(), named.next()) {
+            (_, Some(_)) => None,
+            (to, None) => to.or(usual),
+        };
+        let expected = "for whom it is, by one of user_id, user_ids, role and everyone";
+        Ok(Draft {
+            to: to.ok_or(Broken { field: "user_id", expected })?,
+            kind,
+            topic: self.topic.unwrap_or_default(),
+            title: self.title.unwrap_or_default(),
+            message: self.message.unwrap_or_default(),
+            data: self.data.unwrap_or_else(|| Map::new().into()),
+            priority: self.priority.unwrap_or_default(),
+            action_url: self.action_url,
+            expires_at: self.expires_at,
+            idempotency_key,
+        })
+    }
+}
+
+/// The answer to one that was sent.
+#[derive(Serialize)]
+pub struct SentOut {
+    id: NotificationId,
+    uuid: Uuid,
+    status: Status,
+    created_at: Timestamp,
+    sent_at: Option<Timestamp>,
+    channels: [&'static str; 1],
+}
+
+impl From<Receipt> for SentOut {
+    fn from(receipt: Receipt) -> Self {
+        let sent_at = match receipt.reached {
+            Reached::Sent(at) => Some(at),
+            Reached::Stored(_) => None,
+        };
+        let Receipt { id, uuid, created_at, .. } = receipt;
+        Self { id, uuid, status: Status::Pending, created_at, sent_at, channels: ["in_app"] }
+    }
+}
+
+/// The answer to a broadcast.
+#[derive(Serialize)]
+pub struct BroadcastOut {
+    id: NotificationId,
+    uuid: Uuid,
+    created_at: Timestamp,
+    total_users: i64,
+    sent_count: i64,
+    channels: [&'static str; 1],
+}
+
+impl From<Broadcast> for BroadcastOut {
+    fn from(broadcast: Broadcast) -> Self {
+        let Receipt { id, uuid, created_at, .. } = broadcast.receipt;
+        let (total_users, sent_count) = (broadcast.people, broadcast.reached);
+        Self { id, uuid, created_at, total_users, sent_count, channels: ["in_app"] }
+    }
+}
+
+/// What of an inbox is asked for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListIn {
+    /// Entries, 1 to 100.
+    pub limit: Option<i64>,
+    /// How many of the newest are left out.
+    #[serde(alias = "skip")]
+    pub offset: Option<i64>,
+    /// The last one seen: what came before it follows.
+    #[serde(alias = "before")]
+    pub cursor: Option<String>,
+    /// Whether what was read is left out.
+    #[serde(default, deserialize_with = "values::flag")]
+    pub unread_only: bool,
+    /// Of this kind.
+    #[serde(alias = "notification_type")]
+    pub r#type: Option<String>,
+    /// Of this topic.
+    pub topic: Option<String>,
+    /// Of this priority.
+    #[serde(default, deserialize_with = "values::priority")]
+    pub priority: Option<Priority>,
+}
+
+/// One entry of an inbox.
+#[derive(Serialize)]
+pub struct EntryOut {
+    id: NotificationId,
+    uuid: Uuid,
+    r#type: String,
+    notification_type: String,
+    title: String,
+    message: String,
+    data: Option<Box<RawValue>>,
+    topic: Option<String>,
+    priority: &'static str,
+    action_url: Option<String>,
+    status: Status,
+    is_read: bool,
+    created_at: Timestamp,
+    delivered_at: Option<Timestamp>,
+    read_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+}
+
+impl From<Held> for EntryOut {
+    fn from(held: Held) -> Self {
+        let status = Status::of(&held);
+        let notification = held.notification;
+        Self {
+            id: notification.id,
+            uuid: notification.uuid,
+            notification_type: notification.kind.clone(),
+            r#type: notification.kind,
+            title: notification.title,
+            message: notification.message,
+            data: values::data(notification.data),
+            topic: values::some(notification.topic),
+            priority: notification.priority.name(),
+            action_url: notification.action_url,
+            status,
+            is_read: held.read_at.is_some(),
+            created_at: notification.created_at,
+            delivered_at: held.confirmed_at,
+            read_at: held.read_at,
+            expires_at: notification.expires_at,
+        }
+    }
+}
+
+/// A page, in the hub's shape.
+#[derive(Serialize)]
+pub struct HubPageOut {
+    notifications: Vec<EntryOut>,
+    total_count: i64,
+    unread_count: i64,
+    has_more: bool,
+    next_cursor: Option<NotificationId>,
+}
+
+impl From<Page> for HubPageOut {
+    fn from(page: Page) -> Self {
+        let last = page.held.last().map(|held| held.notification.id);
+        Self {
+            next_cursor: last.filter(|_| page.has_more),
+            notifications: page.held.into_iter().map(EntryOut::from).collect(),
+            total_count: page.counts.total,
+            unread_count: page.counts.unread,
+            has_more: page.has_more,
+        }
+    }
+}
+
+/// A page, in the campus's shape.
+#[derive(Serialize)]
+pub struct CampusPageOut {
+    items: Vec<EntryOut>,
+    total: i64,
+    unread_count: i64,
+}
+
+impl From<Page> for CampusPageOut {
+    fn from(page: Page) -> Self {
+        let items = page.held.into_iter().map(EntryOut::from).collect();
+        Self { items, total: page.counts.total, unread_count: page.counts.unread }
+    }
+}
+
+/// How much was not read.
+#[derive(Serialize)]
+pub struct UnreadOut {
+    /// So much.
+    pub unread_count: i64,
+}
+
+/// Whether it was looked at.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MarkIn {
+    /// It was.
+    pub is_read: bool,
+}
+
+/// The answer to reading everything.
+#[derive(Serialize)]
+pub struct ReadAllOut {
+    status: &'static str,
+    message: &'static str,
+    marked_count: usize,
+}
+
+impl ReadAllOut {
+    /// So many were not read before.
+    pub const fn new(marked_count: usize) -> Self {
+        Self { status: "success", message: "All notifications are read.", marked_count }
+    }
+}
+
+/// One word of a deletion.
+#[derive(Serialize)]
+pub struct DeletedOut {
+    detail: &'static str,
+}
+
+impl DeletedOut {
+    /// It is gone.
+    pub const GONE: Self = Self { detail: "The notification was deleted." };
+}
+
+/// Topics to hear of.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubscribeIn {
+    /// Their names.
+    #[serde(alias = "channels")]
+    pub topics: Vec<String>,
+}
+
+/// The topic to hear of no longer.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnsubscribeIn {
+    /// Its name.
+    pub topic: String,
+}
+
+/// What is heard of now.
+#[derive(Serialize)]
+pub struct TopicsOut {
+    /// The names, in their order.
+    pub topics: Vec<String>,
+}

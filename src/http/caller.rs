@@ -1,0 +1,111 @@
+//! Who calls: `Authorization: Bearer`. Permission arrives with the argument.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+
+use super::problem::Problem;
+use super::{Api, ClientAddress};
+use crate::access::{Keyring, Principal, Throttle, TokenError};
+use crate::domain::Recipient;
+use crate::service::Error;
+use crate::telemetry::{Metrics, Refusal};
+
+/// Whoever shows a good token.
+pub struct Caller(pub Principal);
+
+/// Whoever has an inbox.
+pub struct Owner(pub Recipient);
+
+/// Checks tokens, and makes guessing them slow.
+pub struct Doorman {
+    keyring: Arc<Keyring>,
+    throttle: Throttle,
+    metrics: Arc<Metrics>,
+}
+
+impl Doorman {
+    /// Checks with `keyring`.
+    pub fn new(keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> Self {
+        Self { keyring, throttle: Throttle::default(), metrics }
+    }
+
+    /// The principal of `token`. A wrong one is answered late when its address has sent many; good ones never.
+    async fn admit(&self, token: &str, address: Option<IpAddr>) -> Result<Principal, TokenError> {
+        let refusal = match self.keyring.verify_caller(token) {
+            Ok(principal) => return Ok(principal),
+            Err(refusal) => refusal,
+        };
+        self.metrics.refused(Refusal::Token);
+        let hold = self.hold(refusal, address);
+        let held_ms = u64::try_from(hold.as_millis()).unwrap_or(u64::MAX);
+        tracing::warn!(held_ms, "Authentication failed: {refusal}");
+        if !hold.is_zero() {
+            tokio::time::sleep(hold).await;
+        }
+        Err(refusal)
+    }
+
+    fn hold(&self, refusal: TokenError, address: Option<IpAddr>) -> Duration {
+        // A token that is ours but too old is no guess.
+        match address {
+            Some(address) if refusal == TokenError::Invalid && !address.to_canonical().is_loopback() => {
+                self.throttle.failed(address, Instant::now())
+            }
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+/// What stands behind `Bearer`, or nothing.
+fn bearer(headers: &HeaderMap) -> &str {
+    let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match shown.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+        _ => "",
+    }
+}
+
+impl FromRequestParts<Api> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let address = parts.extensions.get::<ClientAddress>().map(|address| address.0);
+        Ok(Self(api.doorman.admit(bearer(&parts.headers), address).await?))
+    }
+}
+
+impl FromRequestParts<Api> for Owner {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let Caller(who) = Caller::from_request_parts(parts, api).await?;
+        let nobody = "it names no user, so there is no inbox; send a token of the person whose inbox it is";
+        Ok(Self(who.inbox().ok_or(Error::Forbidden(nobody))?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    #[test]
+    fn tokens_stand_behind_bearer() {
+        let shown = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, HeaderValue::from_static(value));
+            bearer(&headers).to_owned()
+        };
+        for good in ["Bearer abc", "bearer abc", "BEARER  abc "] {
+            assert_eq!(shown(good), "abc", "{good}");
+        }
+        for bad in ["abc", "Basic abc", "Bearer", "", "Bearerabc"] {
+            assert_eq!(shown(bad), "", "{bad}");
+        }
+    }
+}

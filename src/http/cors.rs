@@ -1,0 +1,20 @@
+//! Which pages may call the API from a browser: those that may open sockets.
+
+use axum::http::{HeaderName, Method, header};
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+
+/// For pages of these `origins`; of any, but never with credentials, if there is no list.
+pub fn cors(origins: Option<&[String]>) -> CorsLayer {
+    let key = HeaderName::from_static("idempotency-key");
+    let layer = CorsLayer::new()
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, key])
+        .expose_headers([header::LOCATION, header::RETRY_AFTER]);
+    match origins {
+        None => layer.allow_origin(Any),
+        Some(listed) => {
+            let listed: Vec<_> = listed.iter().filter_map(|origin| origin.parse().ok()).collect();
+            layer.allow_origin(AllowOrigin::list(listed)).allow_credentials(true)
+        }
+    }
+}

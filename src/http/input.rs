@@ -1,0 +1,192 @@
+//! What requests bring: bodies, queries and ids, refused with a [`Problem`] that names the field.
+
+use std::time::Duration;
+
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+
+use super::Api;
+use super::problem::{Kind, Problem};
+use crate::domain::Broken;
+use crate::service::Error;
+
+/// A body may take this long to come.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Entries in one page.
+const LARGEST_PAGE: i64 = 100;
+/// Entries in a page of whoever does not say how many.
+const USUAL_PAGE: i64 = 20;
+/// Who leaves out more goes through all of them; the cursor does not.
+const MOST_SKIPPED: i64 = 100_000;
+
+/// A JSON body.
+pub struct Body<T>(pub T);
+
+/// The fields of a query.
+pub struct Params<T>(pub T);
+
+/// What a path calls a notification: its number, or its UUID.
+pub struct Id(pub String);
+
+/// The header `Idempotency-Key`, if it was sent.
+pub struct Key(pub Option<String>);
+
+impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(Problem::new(
+                Kind::NotJson,
+                "Send JSON, and say so: Content-Type: application/json.",
+            ));
+        }
+        let bytes = whole(request, api.max_body).await?;
+        let mut json = serde_json::Deserializer::from_slice(&bytes);
+        let given: T = serde_path_to_error::deserialize(&mut json).map_err(|fault| unreadable(&fault))?;
+        json.end().map_err(|fault| malformed(&fault))?;
+        Ok(Self(given))
+    }
+}
+
+async fn whole(request: Request, most: usize) -> Result<bytes::Bytes, Problem> {
+    let too_large = || {
+        let detail =
+            format!("A request may have {most} bytes (limits.max_request_bytes). Send less at once.");
+        Problem::new(Kind::TooLarge, detail)
+    };
+    let told =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if told.is_some_and(|length: usize| length > most) {
+        return Err(too_large());
+    }
+    let body = http_body_util::Limited::new(request.into_body(), most);
+    match tokio::time::timeout(PATIENCE, http_body_util::BodyExt::collect(body)).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(fault)) if fault.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::new(Kind::Malformed, "The body broke off. Send the request again.")),
+        Err(_) => Err(Problem::new(
+            Kind::TooSlow,
+            "The body took over 30 seconds to come. Send it faster, or less.",
+        )),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+fn malformed(fault: &serde_json::Error) -> Problem {
+    Problem::new(
+        Kind::Malformed,
+        format!("The body is not one JSON object: {fault}. Correct it and send it again."),
+    )
+}
+
+fn unreadable(fault: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    let json = fault.inner();
+    if !json.is_data() {
+        return malformed(json);
+    }
+    let text = json.to_string();
+    let rule = text.rsplit_once(" at line ").map_or(text.as_str(), |(rule, _)| rule);
+    broken(&fault.path().to_string(), rule)
+}
+
+/// A rule of serde's, which names the field in its words where the path ends before it.
+fn broken(path: &str, rule: &str) -> Problem {
+    let named = ["unknown field `", "missing field `", "duplicate field `"]
+        .iter()
+        .find_map(|start| rule.strip_prefix(start)?.split('`').next());
+    match named {
+        Some(field) => Problem::of_field(field, rule),
+        None => Problem::of_field(path, rule),
+    }
+}
+
+impl<T: DeserializeOwned> FromRequestParts<Api> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default();
+        let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
+        let params = serde_path_to_error::deserialize(pairs);
+        params.map(Self).map_err(|fault| broken(&fault.path().to_string(), &fault.inner().to_string()))
+    }
+}
+
+impl FromRequestParts<Api> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        // What is no text is nobody's id.
+        let path = Path::<String>::from_request_parts(parts, api).await;
+        path.map(|Path(id)| Self(id)).map_err(|_| Error::NotFound.into())
+    }
+}
+
+impl FromRequestParts<Api> for Key {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
+        let name = "Idempotency-Key";
+        let mut given = parts.headers.get_all(name).iter();
+        let (key, second) = (given.next(), given.next());
+        let key = key.map(|key| key.to_str().map(str::to_owned)).transpose();
+        match (key, second) {
+            (Ok(key), None) => Ok(Self(key)),
+            _ => Err(Problem::of_field(name, "one header of 1 to 255 visible ASCII characters")),
+        }
+    }
+}
+
+/// A page: how many at most, and how many of the newest are left out.
+///
+/// # Errors
+/// When one of them is out of bounds; `names` are those of `limit` and `skip`.
+pub fn page(
+    limit: Option<i64>,
+    skip: Option<i64>,
+    skip_is_called: &'static str,
+) -> Result<(i64, i64), Broken> {
+    let (limit, skip) = (limit.unwrap_or(USUAL_PAGE), skip.unwrap_or(0));
+    if !(1..=LARGEST_PAGE).contains(&limit) {
+        return Err(Broken { field: "limit", expected: "1 to 100" });
+    }
+    if !(0..=MOST_SKIPPED).contains(&skip) {
+        return Err(Broken {
+            field: skip_is_called,
+            expected: "not negative, and not past the newest 100,000",
+        });
+    }
+    Ok((limit, skip))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_have_bounds() {
+        assert_eq!(page(None, None, "skip"), Ok((20, 0)));
+        assert_eq!(page(Some(100), Some(7), "skip"), Ok((100, 7)));
+        for (limit, skip) in [(0, 0), (101, 0), (-1, 0), (i64::MAX, 0), (1, -1), (1, i64::MAX)] {
+            assert!(page(Some(limit), Some(skip), "skip").is_err(), "{limit} {skip}");
+        }
+    }
+
+    #[test]
+    fn only_json_is_json() {
+        let is = |kind: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, axum::http::HeaderValue::from_static(kind));
+            is_json(&headers)
+        };
+        assert!(is("application/json") && is("Application/JSON; charset=utf-8") && is("application/x+json"));
+        assert!(!is("text/plain") && !is("application/jsonp") && !is("") && !is("text/json"));
+    }
+}

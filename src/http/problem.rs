@@ -1,0 +1,253 @@
+//! Every refusal of the API, as RFC 9457 has it: what happened, why, and what to do next. The one place where
+//! faults of the services become statuses.
+
+use axum::Json;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::access::TokenError;
+use crate::domain::Broken;
+use crate::service::Error;
+
+/// Where it is explained what each code means.
+const EXPLAINED: &str = "/problems";
+/// Seconds after which a request that met a sick database is worth another try.
+const LATER: HeaderValue = HeaderValue::from_static("5");
+
+macro_rules! kinds {
+    ($($name:ident: $status:ident, $code:literal, $title:literal;)*) => {
+        /// What went wrong.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Kind {
+            $(#[doc = $title] $name,)*
+        }
+
+        impl Kind {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// Its status; its code, which never changes; its title.
+            pub const fn row(self) -> (StatusCode, &'static str, &'static str) {
+                match self {
+                    $(Self::$name => (StatusCode::$status, $code, $title),)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    Malformed: BAD_REQUEST, "malformed_request", "The request cannot be read";
+    TokenMissing: UNAUTHORIZED, "token_missing", "No token was sent";
+    TokenInvalid: UNAUTHORIZED, "token_invalid", "Invalid token";
+    TokenExpired: UNAUTHORIZED, "token_expired", "The token has expired";
+    Forbidden: FORBIDDEN, "forbidden", "The token does not allow it";
+    NotFound: NOT_FOUND, "not_found", "Notification not found";
+    NoRoute: NOT_FOUND, "no_such_route", "There is no such address";
+    WrongMethod: METHOD_NOT_ALLOWED, "method_not_allowed", "This address does not take that method";
+    TooSlow: REQUEST_TIMEOUT, "request_timeout", "The request came too slowly";
+    TooLarge: PAYLOAD_TOO_LARGE, "request_too_large", "The request is too large";
+    NotJson: UNSUPPORTED_MEDIA_TYPE, "not_json", "The body is not called JSON";
+    Broken: UNPROCESSABLE_ENTITY, "invalid_field", "A field breaks a rule";
+    KeyReused: UNPROCESSABLE_ENTITY, "idempotency_key_reused", "Idempotency key reused";
+    TooMany: TOO_MANY_REQUESTS, "too_many_connections", "Too many connections";
+    NoKeys: SERVICE_UNAVAILABLE, "keys_unavailable", "Tokens cannot be checked yet";
+    NoStore: SERVICE_UNAVAILABLE, "storage_unavailable", "The database does not answer";
+}
+
+/// One refusal.
+#[derive(Debug)]
+pub struct Problem {
+    kind: Kind,
+    field: Option<String>,
+    detail: String,
+}
+
+/// As it is written.
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    error: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+}
+
+impl Problem {
+    /// Of this kind; `detail` is a sentence for people.
+    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self { kind, field: None, detail: detail.into() }
+    }
+
+    /// `field` is not as it must be.
+    pub fn of_field(field: impl Into<String>, expected: &str) -> Self {
+        let field = field.into();
+        let detail = format!("{field}: {expected}. Correct it and send the request again.");
+        Self { kind: Kind::Broken, field: Some(field), detail }
+    }
+
+    /// The same, in a dialect that spells the fields otherwise.
+    pub fn respelled(self, spelled: impl Fn(&str) -> &str) -> Self {
+        match &self.field {
+            Some(field) if spelled(field) != field => {
+                let (new, rest) = (spelled(field).to_owned(), self.detail.strip_prefix(field.as_str()));
+                let detail = format!("{new}{}", rest.unwrap_or_default());
+                Self { field: Some(new), detail, ..self }
+            }
+            _ => self,
+        }
+    }
+}
+
+impl From<TokenError> for Problem {
+    fn from(refusal: TokenError) -> Self {
+        let kind = match refusal {
+            TokenError::Missing => Kind::TokenMissing,
+            TokenError::Expired => Kind::TokenExpired,
+            TokenError::NoKeys => Kind::NoKeys,
+            TokenError::NoPermission => Kind::Forbidden,
+            _ => Kind::TokenInvalid,
+        };
+        let detail = match refusal {
+            TokenError::Missing => {
+                "Every request needs one: Authorization: Bearer <token>. `carillon token` mints them."
+                    .to_owned()
+            }
+            TokenError::Invalid => {
+                "The token is malformed, or not signed with this server's key. Get a new one and send it as \
+                 Authorization: Bearer <token>."
+                    .to_owned()
+            }
+            other => sentence(&other.to_string()),
+        };
+        Self::new(kind, detail)
+    }
+}
+
+impl From<Broken> for Problem {
+    fn from(broken: Broken) -> Self {
+        Self::of_field(broken.field, broken.expected)
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Token(refusal) => refusal.into(),
+            Error::Broken(broken) => broken.into(),
+            Error::NotFound => Self::new(
+                Kind::NotFound,
+                "You have no notification of this id. GET /api/v1/notifications lists those you have.",
+            ),
+            Error::KeyReused => Self::new(
+                Kind::KeyReused,
+                "This Idempotency-Key came before, with another request. Send a new key with a new request.",
+            ),
+            Error::Store(fault) => {
+                tracing::error!(%fault, "a request could not be answered");
+                Self::new(
+                    Kind::NoStore,
+                    "Nothing that was confirmed is lost. Send the request again in some seconds; see /health.",
+                )
+            }
+            Error::Forbidden(_) => Self::new(Kind::Forbidden, sentence(&error.to_string())),
+            Error::TooManySockets(_) => Self::new(Kind::TooMany, sentence(&error.to_string())),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, code, title) = self.kind.row();
+        let body = Body {
+            r#type: format!("{EXPLAINED}/{code}"),
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+            code,
+            error: title,
+            field: self.field.as_deref(),
+        };
+        let mut response = (status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        challenge(self.kind, headers);
+        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            headers.insert(header::RETRY_AFTER, LATER);
+        }
+        response
+    }
+}
+
+/// RFC 6750, section 3: what a token must do.
+fn challenge(kind: Kind, headers: &mut HeaderMap) {
+    let challenge = match kind {
+        Kind::TokenMissing => "Bearer realm=\"carillon\"",
+        Kind::TokenInvalid | Kind::TokenExpired => "Bearer realm=\"carillon\", error=\"invalid_token\"",
+        Kind::Forbidden => "Bearer realm=\"carillon\", error=\"insufficient_scope\"",
+        _ => return,
+    };
+    headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+}
+
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str().trim_end_matches('.'))
+}
+
+/// An address of the API that there is not.
+pub fn no_route(uri: &Uri) -> Problem {
+    let path: String = uri.path().chars().take(200).collect();
+    Problem::new(Kind::NoRoute, format!("Nothing is at {path}. docs/PROTOCOLS.md lists what there is."))
+}
+
+/// A known address, by a method that it does not take.
+pub async fn wrong_method(method: Method) -> Problem {
+    Problem::new(Kind::WrongMethod, format!("{method} is not taken here. The header Allow names what is."))
+}
+
+/// `GET /problems/{code}`: where `type` leads.
+pub async fn explain(axum::extract::Path(code): axum::extract::Path<String>) -> Result<String, Problem> {
+    let known = Kind::ALL.iter().map(|kind| kind.row()).find(|(_, known, _)| *known == code);
+    let (status, code, title) = known
+        .ok_or_else(|| Problem::new(Kind::NoRoute, "There is no such code. docs/PROTOCOLS.md lists them."))?;
+    Ok(format!("{code} ({status}): {title}. The answer's `detail` says why, and what to do next.\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn every_code_is_told_apart_and_explained() {
+        let protocols = include_str!("../../docs/PROTOCOLS.md");
+        let mut seen = std::collections::HashSet::new();
+        for kind in Kind::ALL {
+            let (status, code, _) = kind.row();
+            assert!(seen.insert(code), "{code} twice");
+            let row = format!("| {} | `{code}` |", status.as_u16());
+            assert!(protocols.contains(&row), "docs/PROTOCOLS.md has no row `{row}`");
+        }
+    }
+
+    #[test]
+    fn a_dialect_spells_fields_its_own_way() {
+        let spelled = |field: &str| if field == "user_ids" { "recipients" } else { field };
+        let problem = Problem::of_field("user_ids", "at least one user").respelled(spelled);
+        assert_eq!(problem.field.as_deref(), Some("recipients"));
+        assert!(problem.detail.starts_with("recipients: at least one user"), "{}", problem.detail);
+    }
+
+    #[test]
+    fn details_are_sentences() {
+        assert_eq!(sentence("the token is odd; get another"), "The token is odd; get another.");
+        assert_eq!(sentence(""), ".");
+    }
+}
