@@ -82,6 +82,20 @@ fn is_line(text: &str) -> bool {
     !text.chars().any(|letter| letter.is_control() && letter != '\t')
 }
 
+fn is_prose(text: &str) -> bool {
+    !text.chars().any(|letter| letter.is_control() && !matches!(letter, '\t' | '\n' | '\r'))
+}
+
+/// No database keeps this in every place where a text may stand.
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(members) => members.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        _ => false,
+    }
+}
+
 fn leads_nowhere_bad(url: &str) -> bool {
     let lower = url.trim_start().to_ascii_lowercase();
     let is_web = lower.starts_with("https://") || lower.starts_with("http://");
@@ -104,13 +118,13 @@ impl Draft {
         let is_titled = self.title.len() <= LONGEST_TITLE && is_line(&self.title);
         rule(is_titled, "title", "one line of at most 512 bytes")?;
         rule(self.message.len() <= LONGEST_MESSAGE, "message", "at most 32,768 bytes")?;
-        rule(!self.message.contains('\0') && !self.title.contains('\0'), "message", "text without U+0000")?;
+        rule(is_prose(&self.message), "message", "no control characters but line ends and tabs")?;
         let has_text = !(self.title.trim().is_empty() && self.message.trim().is_empty());
         rule(has_text, "title", "a title or a message")?;
         rule(self.data.is_object(), "data", "a JSON object")?;
         let data = self.data.to_string();
         rule(data.len() <= LARGEST_DATA, "data", "at most 65,536 bytes of JSON")?;
-        rule(!data.contains("\\u0000"), "data", "text without U+0000")?;
+        rule(!has_nul(&self.data), "data", "text without U+0000")?;
         rule(
             self.action_url.as_deref().is_none_or(leads_nowhere_bad),
             "action_url",
@@ -174,6 +188,11 @@ mod tests {
         assert_eq!(field(|draft| draft.title = "a\nb".to_owned()), Some("title"));
         assert_eq!(field(|draft| draft.message = "x".repeat(32_769)), Some("message"));
         assert_eq!(field(|draft| draft.message = "a\0b".to_owned()), Some("message"));
+        assert_eq!(field(|draft| draft.message = "a\u{1b}[2J".to_owned()), Some("message"));
+        assert_eq!(field(|draft| draft.message = "one\r\n\ttwo".to_owned()), None);
+        assert_eq!(field(|draft| draft.data = json!({"a": ["\0"]})), Some("data"));
+        assert_eq!(field(|draft| draft.data = json!({"\0": 1})), Some("data"));
+        assert_eq!(field(|draft| draft.data = json!({"a": "C:\\u0000"})), None);
         assert_eq!(field(|draft| (draft.title, draft.message) = Default::default()), Some("title"));
         assert_eq!(field(|draft| draft.data = json!([])), Some("data"));
         assert_eq!(field(|draft| draft.data = json!({"a": "x".repeat(70_000)})), Some("data"));

@@ -43,7 +43,11 @@ impl Doorman {
         self.metrics.refused(Refusal::Token);
         let hold = self.hold(refusal, address);
         let held_ms = u64::try_from(hold.as_millis()).unwrap_or(u64::MAX);
-        tracing::warn!(held_ms, "Authentication failed: {refusal}");
+        match refusal {
+            // Whoever looks what there is sends none.
+            TokenError::Missing => tracing::debug!("Authentication failed: {refusal}"),
+            _ => tracing::warn!(held_ms, "Authentication failed: {refusal}"),
+        }
         if !hold.is_zero() {
             tokio::time::sleep(hold).await;
         }

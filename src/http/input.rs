@@ -104,6 +104,10 @@ fn broken(path: &str, rule: &str) -> Problem {
         .find_map(|start| rule.strip_prefix(start)?.split('`').next());
     match named {
         Some(field) => Problem::of_field(field, rule),
+        None if rule.starts_with("invalid digit") || rule.starts_with("number too") => {
+            Problem::of_field(path, "a whole number that is not too large")
+        }
+        None if path == "." => Problem::of_field("body", rule),
         None => Problem::of_field(path, rule),
     }
 }

@@ -94,6 +94,7 @@ pub fn router(state: State) -> Router {
     let api = api_v1::router()
         .merge(api::router())
         .method_not_allowed_fallback(problem::wrong_method)
+        .layer(from_fn(unkept))
         .layer(cors::cors(state.origins.as_deref()))
         .with_state(state.api.clone());
     let mut router = Router::new()
@@ -116,6 +117,13 @@ async fn missing(uri: Uri) -> Response {
     let advice = "There is nothing here. Socket.IO clients connect to /socket.io/; the API is below /api/v1; see \
                   also /health and /stats.\n";
     (StatusCode::NOT_FOUND, advice).into_response()
+}
+
+/// What the API tells is one person's: no browser or proxy keeps it.
+async fn unkept(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 async fn protective_headers(request: Request, next: Next) -> Response {

@@ -239,7 +239,9 @@ mod tests {
 
     #[test]
     fn a_dialect_spells_fields_its_own_way() {
-        let spelled = |field: &str| if field == "user_ids" { "recipients" } else { field };
+        fn spelled(field: &str) -> &str {
+            if field == "user_ids" { "recipients" } else { field }
+        }
         let problem = Problem::of_field("user_ids", "at least one user").respelled(spelled);
         assert_eq!(problem.field.as_deref(), Some("recipients"));
         assert!(problem.detail.starts_with("recipients: at least one user"), "{}", problem.detail);

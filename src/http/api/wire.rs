@@ -23,7 +23,7 @@ pub fn spelled(field: &str) -> &str {
 
 /// A notification to be sent.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a JSON object")]
 pub struct SendIn {
     recipients: Option<Vec<Name>>,
     channel: Option<String>,
@@ -90,7 +90,7 @@ impl From<Receipt> for SentOut {
 
 /// What of an inbox is asked for.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a JSON object")]
 pub struct ListIn {
     page: Option<i64>,
     limit: Option<i64>,

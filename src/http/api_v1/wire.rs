@@ -15,7 +15,7 @@ const BROADCAST_KIND: &str = "system_message";
 
 /// A notification to be sent.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct SendIn {
     user_id: Option<Name>,
     user_ids: Option<Vec<Name>>,
@@ -150,7 +150,7 @@ impl From<Broadcast> for BroadcastOut {
 
 /// What of an inbox is asked for.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct ListIn {
     /// Entries, 1 to 100.
     pub limit: Option<i64>,
@@ -266,7 +266,7 @@ pub struct UnreadOut {
 
 /// Whether it was looked at.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct MarkIn {
     /// It was.
     pub is_read: bool,
@@ -300,7 +300,7 @@ impl DeletedOut {
 
 /// Topics to hear of.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct SubscribeIn {
     /// Their names.
     #[serde(alias = "channels")]
@@ -309,7 +309,7 @@ pub struct SubscribeIn {
 
 /// The topic to hear of no longer.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct UnsubscribeIn {
     /// Its name.
     pub topic: String,

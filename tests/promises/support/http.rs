@@ -15,6 +15,19 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// The first header of this name, in any case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.headers.lines().filter_map(|line| line.split_once(':'));
+        lines.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+    }
+
+    /// The JSON of an answer with this status.
+    #[track_caller]
+    pub fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{self:?}");
+        if self.body.is_empty() { Value::Null } else { self.json() }
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("no JSON ({e}): {self:?}"))
     }
@@ -36,6 +49,22 @@ pub fn get_with(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Re
 pub fn post(address: SocketAddr, path: &str, body: &str) -> Reply {
     ask(address, "POST", path, &[("Content-Type", "text/plain;charset=UTF-8")], body)
         .unwrap_or_else(|e| panic!("POST {path}: {e}"))
+}
+
+/// Whatever method; the body is called JSON if there is one.
+pub fn call(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Option<&str>,
+) -> Reply {
+    let mut all = headers.to_vec();
+    if body.is_some() && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+        all.push(("Content-Type", "application/json"));
+    }
+    ask(address, method, path, &all, body.unwrap_or_default())
+        .unwrap_or_else(|e| panic!("{method} {path}: {e}"))
 }
 
 /// One request over a connection of its own; an error when nobody answers.

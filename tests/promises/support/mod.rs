@@ -15,6 +15,7 @@ mod postgres;
 mod proxy;
 mod raw;
 mod redis;
+mod rest;
 mod server;
 mod tokens;
 
@@ -26,13 +27,14 @@ pub use cluster::Cluster;
 pub use dice::Dice;
 pub use disk::SmallDisk;
 pub use ground::{Ground, Shared, on_postgres};
-pub use http::{Reply, get, get_with, post, try_get};
+pub use http::{Reply, call, get, get_with, post, try_get};
 pub use keeper::{Keeper, home_of};
 pub use patience::{PATIENCE, eventually};
 pub use postgres::{Database, Postgres};
 pub use proxy::{Proxy, Side, Upstream};
 pub use raw::Raw;
 pub use redis::{Redis, RedisCluster};
+pub use rest::{Rest, note};
 pub use server::{Server, run_command, run_command_in};
 pub use tokens::{
     BACKEND_TOKEN, JWT_SECRET, METRICS_TOKEN, in_seconds, service_token, sign, sign_with, user_token,
