@@ -25,9 +25,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{
-    Group, Notification, NotificationId, Place, Position, Recipient, Tenant, Timestamp,
-};
+use crate::domain::{Group, Notification, NotificationId, Place, Position, Recipient, Tenant, Timestamp};
 use crate::telemetry::Metrics;
 
 pub use held::{Filter, Held, HeldCounts, Missed, Since};

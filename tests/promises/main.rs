@@ -3,6 +3,7 @@
 mod support;
 
 mod a_back_end_is_slowed_not_refused;
+mod a_booking_page_hears_other_kinds;
 mod a_booking_to_someone_present_comes_once;
 mod a_dead_sockets_booking_comes_again;
 mod a_feed_socket_proves_itself_in_its_handshake;
@@ -16,6 +17,7 @@ mod a_rest_resend_is_one_notification;
 mod a_slow_reader_stalls_nobody;
 mod a_token_ends_while_its_socket_lives;
 mod a_worker_clears_up;
+mod ack_and_read_are_told;
 mod bad_requests_are_explained;
 mod bookings_survive_sigkill;
 mod bursts_arrive_whole;
@@ -23,6 +25,7 @@ mod by_rest_people_are_apart;
 mod deployments_share_a_redis;
 mod every_required_field_is_checked;
 mod faults;
+mod feeds_are_apart;
 mod foreign_pages_and_protocols_stay_out;
 mod forged_tokens_are_refused;
 mod guessing_slows_only_the_guesser;
@@ -50,3 +53,4 @@ mod the_first_event_is_not_lost;
 mod topics_reach_who_returns;
 mod torn_lines_heal;
 mod what_rest_accepts_is_kept;
+mod what_was_missed_comes_first;

@@ -183,7 +183,7 @@ impl Feed {
                     answer(&hub, &told, ack, event, &wire::Channels { channels });
                 }
                 Err(Error::Broken(broken)) => {
-                    let fault = Fault::Invalid(broken.field, broken.expected);
+                    let fault = Fault::Invalid("channels", broken.expected);
                     refuse(&hub, &told, ack, "error", &fault);
                 }
                 Err(error) => {
