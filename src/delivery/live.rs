@@ -142,7 +142,6 @@ impl Live {
                 Ok(standing) => self.hub.tell_standing_here(recipient, &standing),
                 Err(fault) => tracing::warn!(%fault, "another node's message cannot be read"),
             },
-            Ok(Message::Event { event, payload }) => self.hub.tell_here(recipient, &event, payload),
             Err(fault) => {
                 tracing::warn!(%fault, "another node's message cannot be read; the database has what it was about");
                 self.catch_up.behind(recipient);

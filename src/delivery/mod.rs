@@ -12,5 +12,5 @@ mod spread;
 pub use catch_up::CatchUp;
 pub use confirm::{Confirmations, Rounds};
 pub use live::Live;
-pub use replay::{Replay, Replays};
+pub use replay::Replays;
 pub use spread::Spreading;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{CatchUp, Confirmations};
 use crate::domain::{Clock, Position, Recipient};
 use crate::realtime::{Connection, Hub, Shown};
-use crate::store::{Held, Missed, Store, StoreError};
+use crate::store::{Gap, Held, Missed, Store, StoreError};
 
 /// Entries read at once.
 const PAGE: i64 = 64;
@@ -21,15 +21,6 @@ const LEAST_BYTES: usize = 100;
 const MOST_BYTES: usize = 256 * 1024;
 /// Between two looks whether the client has read, at first and in the end.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
-
-/// What is handed to a connection before it hears live.
-#[derive(Clone, Copy, Debug)]
-pub struct Replay {
-    /// What of the inbox.
-    pub missed: Missed,
-    /// Behind which position.
-    pub after: Position,
-}
 
 /// Hands out what was missed.
 pub struct Replays {
@@ -56,7 +47,7 @@ impl Replays {
         Arc::new(Self { store, hub, confirmations, catch_up, clock, packets })
     }
 
-    /// Hands `connection` what `replay` says, and lets it hear live then. Returns how many it was handed;
+    /// Hands `connection` what its person `missed` behind `after`, and lets it hear live then. Returns how many it was handed;
     /// fewer than there are if it left, or speaks for somebody else by now.
     ///
     /// # Errors
@@ -65,15 +56,17 @@ impl Replays {
         &self,
         recipient: &Recipient,
         connection: &Connection,
-        replay: Replay,
+        missed: Missed,
+        after: Position,
     ) -> Result<usize, StoreError> {
         self.hub.fall_behind(recipient, connection);
         self.settled(recipient).await?;
-        let (mut after, mut handed) = (replay.after, 0);
+        let (mut after, mut handed) = (after, 0);
         loop {
-            // Whatever waits now was committed before, so what is read next shows it.
-            let withheld = connection.withheld();
-            let page = self.page(recipient, &replay.missed, after).await?;
+            // Whatever waits now was committed before, so what is read next shows it; even what another
+            // device has confirmed meanwhile.
+            let (all_from, withheld) = (connection.withheld_from(), connection.withheld());
+            let page = self.page(recipient, &Gap { missed, after, all_from }).await?;
             let is_last = i64::try_from(page.len()).is_ok_and(|many| many < PAGE);
             after = page.last().map_or(after, |held| held.place.position);
             if !self.hand(recipient, connection, page, &mut handed).await {
@@ -102,7 +95,7 @@ impl Replays {
         let served = self.settled(recipient).await?;
         let (mut after, mut handed) = (0, 0);
         loop {
-            let mut page = self.page(recipient, &missed, after).await?;
+            let mut page = self.page(recipient, &Gap { missed, after, all_from: None }).await?;
             // What this node stored, and the query saw, is pushed live before this barrier is passed.
             self.store.drain().await;
             let is_last = i64::try_from(page.len()).is_ok_and(|many| many < PAGE);
@@ -125,13 +118,8 @@ impl Replays {
             .ok_or_else(|| StoreError::Unreachable("it is not known yet where this inbox stands".to_owned()))
     }
 
-    async fn page(
-        &self,
-        recipient: &Recipient,
-        missed: &Missed,
-        after: Position,
-    ) -> Result<Vec<Held>, StoreError> {
-        self.store.missed(recipient, missed, after, self.clock.now(), PAGE).await
+    async fn page(&self, recipient: &Recipient, gap: &Gap) -> Result<Vec<Held>, StoreError> {
+        self.store.missed(recipient, gap, self.clock.now(), PAGE).await
     }
 
     /// Hands out one page; `false` if nobody is there any more to hear it.

@@ -204,7 +204,12 @@ impl Connection {
         self.flow.is_behind()
     }
 
-    /// The last position that waits.
+    /// The first position that waits, if any does.
+    pub fn withheld_from(&self) -> Option<Position> {
+        self.flow.withheld_from()
+    }
+
+    /// The last position that waits, or waited.
     pub fn withheld(&self) -> Position {
         self.flow.withheld()
     }

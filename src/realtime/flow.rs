@@ -22,7 +22,8 @@ pub enum Turn {
 pub struct Flow {
     /// Live notifications wait.
     behind: AtomicBool,
-    /// The last position that waits.
+    /// The first and the last position that waits.
+    withheld_from: AtomicI64,
     withheld: AtomicI64,
     /// Everything up to here was handed out.
     handed: AtomicI64,
@@ -31,6 +32,7 @@ pub struct Flow {
 impl Flow {
     /// Somebody (else) is served from now on.
     pub fn begin(&self, behind: bool) {
+        self.withheld_from.store(0, Ordering::Release);
         self.withheld.store(0, Ordering::Release);
         self.handed.store(0, Ordering::Release);
         self.behind.store(behind, Ordering::Release);
@@ -41,7 +43,12 @@ impl Flow {
         self.behind.load(Ordering::Acquire)
     }
 
-    /// The last position that waits.
+    /// The first position that waits, if any does.
+    pub fn withheld_from(&self) -> Option<Position> {
+        Some(self.withheld_from.load(Ordering::Acquire)).filter(|position| *position > 0)
+    }
+
+    /// The last position that waits, or waited.
     pub fn withheld(&self) -> Position {
         self.withheld.load(Ordering::Acquire)
     }
@@ -49,6 +56,9 @@ impl Flow {
     /// What is to become of the live notification at `position`; it counts as noted.
     pub fn turn(&self, position: Position) -> Turn {
         if self.is_behind() {
+            if self.withheld_from().is_none() {
+                self.withheld_from.store(position, Ordering::Release);
+            }
             self.withheld.fetch_max(position, Ordering::AcqRel);
             Turn::Waits
         } else if position <= self.handed.load(Ordering::Acquire) {
@@ -60,7 +70,9 @@ impl Flow {
 
     /// From now on live notifications wait.
     pub fn fall_behind(&self) {
-        self.behind.store(true, Ordering::Release);
+        if !self.behind.swap(true, Ordering::AcqRel) {
+            self.withheld_from.store(0, Ordering::Release);
+        }
     }
 
     /// Everything up to `position` was handed out. `true` if nothing that waits lies behind it: then it waits
@@ -81,6 +93,7 @@ impl Flow {
 
     /// The inbox ends at `position`; what comes behind it is new.
     pub fn rewind(&self, position: Position) {
+        self.withheld_from.fetch_min(position, Ordering::AcqRel);
         self.withheld.fetch_min(position, Ordering::AcqRel);
         self.handed.fetch_min(position, Ordering::AcqRel);
     }
@@ -96,11 +109,17 @@ mod tests {
         assert_eq!(flow.turn(3), Turn::Now, "nothing was missed");
         flow.begin(true);
         assert_eq!((flow.turn(4), flow.turn(5)), (Turn::Waits, Turn::Waits));
+        assert_eq!((flow.withheld_from(), flow.withheld()), (Some(4), 5));
         assert!(!flow.catch_up(4), "5 still waits");
         assert_eq!(flow.turn(6), Turn::Waits);
         assert!(flow.catch_up(7));
         assert_eq!(flow.turn(7), Turn::Came, "it was read before it came live");
         assert_eq!(flow.turn(8), Turn::Now);
+        flow.fall_behind();
+        assert_eq!(flow.withheld_from(), None, "nothing waits yet");
+        assert_eq!(flow.turn(9), Turn::Waits);
+        assert_eq!(flow.withheld_from(), Some(9));
+        assert!(flow.catch_up(9));
         flow.rewind(5);
         assert_eq!(flow.turn(6), Turn::Now, "the database lost what came behind 5");
     }

@@ -364,24 +364,6 @@ impl Hub {
         self.registry().people.contains_key(recipient)
     }
 
-    /// Pushes an event to all of `recipient`'s connections, on every node.
-    pub fn tell(&self, recipient: &Recipient, event: &str, payload: &RawValue) {
-        self.tell_here(recipient, event, payload);
-        if self.backplane.line() != Line::Alone {
-            let message = Message::Event { event: event.into(), payload };
-            self.backplane.publish(recipient, message.encode(), Box::new(|_| ()));
-        }
-    }
-
-    /// Pushes an event to `recipient`'s connections on this node.
-    pub fn tell_here(&self, recipient: &Recipient, event: &str, payload: &RawValue) {
-        let Some(room) = self.room(recipient) else { return };
-        let here = lock(&room).connections.clone();
-        for connection in here {
-            self.push(&connection, event, payload);
-        }
-    }
-
     /// Tells all of `recipient`'s connections, on every node, where a notification stands.
     pub fn tell_standing(&self, recipient: &Recipient, standing: &Standing) {
         self.tell_standing_here(recipient, standing);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Error;
-use crate::delivery::{CatchUp, Replay, Replays};
+use crate::delivery::{CatchUp, Replays};
 use crate::domain::{
     Clock, Notification, NotificationId, Position, Priority, Recipient, Standing, Status, Timestamp, UserId,
 };
@@ -195,15 +195,15 @@ impl Inbox {
         connection: &Connection,
         from: &ReplayFrom,
     ) -> Result<usize, Error> {
-        let replay = match from {
-            ReplayFrom::Unconfirmed => Replay { missed: Missed::Unconfirmed, after: 0 },
-            ReplayFrom::Time(at) => Replay { missed: Missed::Since(*at), after: 0 },
+        let (missed, after) = match from {
+            ReplayFrom::Unconfirmed => (Missed::Unconfirmed, 0),
+            ReplayFrom::Time(at) => (Missed::Since(*at), 0),
             ReplayFrom::Last(name) => {
                 let last = self.number_of(name).await?;
-                Replay { missed: Missed::Everything, after: self.place_of(recipient, last).await? }
+                (Missed::Everything, self.place_of(recipient, last).await?)
             }
         };
-        Ok(self.replays.run(recipient, connection, replay).await?)
+        Ok(self.replays.run(recipient, connection, missed, after).await?)
     }
 
     /// Hands `connection`, which hears live already, what its person missed of other kinds than this one.

@@ -33,6 +33,17 @@ pub enum Since {
     Time(Timestamp),
 }
 
+/// What of an inbox somebody has missed, behind which position.
+#[derive(Clone, Copy, Debug)]
+pub struct Gap {
+    /// What.
+    pub missed: Missed,
+    /// Nothing up to here.
+    pub after: Position,
+    /// From here on everything.
+    pub all_from: Option<Position>,
+}
+
 /// What of an inbox somebody has missed.
 #[derive(Clone, Copy, Debug)]
 pub enum Missed {

@@ -28,7 +28,7 @@ use uuid::Uuid;
 use crate::domain::{Group, Notification, NotificationId, Place, Position, Recipient, Tenant, Timestamp};
 use crate::telemetry::Metrics;
 
-pub use held::{Filter, Held, HeldCounts, Missed, Since};
+pub use held::{Filter, Gap, Held, HeldCounts, Missed, Since};
 pub use migrate::migrate;
 pub use transfer::{Moved, transfer};
 pub use url::{DatabaseUrl, UrlError};
@@ -239,19 +239,18 @@ impl Store {
         Ok(pending)
     }
 
-    /// What `recipient` has `missed` and has behind `after`, oldest first; nothing that has expired.
+    /// What `recipient` has of this `gap`, oldest first; nothing that has expired.
     ///
     /// # Errors
     /// When the database cannot answer.
     pub async fn missed(
         &self,
         recipient: &Recipient,
-        missed: &Missed,
-        after: Position,
+        gap: &Gap,
         now: Timestamp,
         limit: i64,
     ) -> Result<Vec<Held>, StoreError> {
-        on!(&self.readers, missed(recipient, missed, after, now, limit))
+        on!(&self.readers, missed(recipient, gap, now, limit))
     }
 
     /// Counts for `/stats`.

@@ -10,7 +10,7 @@ use crate::domain::{Group, NotificationId, Place, Position, Recipient, Tenant, T
 use crate::store::content::{Content, content, notification};
 use crate::store::schema::{deployment, expansions, inbox, notifications, recipients, roles, subscriptions};
 use crate::store::types::{At, UuidColumn};
-use crate::store::{Counts, Entry, Filter, Held, HeldCounts, Missed, Pending, Since, StoreError};
+use crate::store::{Counts, Entry, Filter, Gap, Held, HeldCounts, Missed, Pending, Since, StoreError};
 
 /// Entries that are done and are passed over in each list; with more of them, the list is begun later.
 const PASSED_OVER: i64 = 64;
@@ -79,8 +79,7 @@ pub async fn pending(
 pub async fn missed(
     connection: &mut Connection,
     recipient: &Recipient,
-    missed: &Missed,
-    after: Position,
+    gap: &Gap,
     now: Timestamp,
     limit: i64,
 ) -> Result<Vec<Held>, StoreError> {
@@ -92,9 +91,10 @@ pub async fn missed(
         .await
         .optional()?;
     let Some((row, settled)) = person else { return Ok(Vec::new()) };
-    let after = match missed {
-        Missed::Unconfirmed | Missed::UnconfirmedBut(_) => after.max(settled),
-        Missed::Since(_) | Missed::Everything => after,
+    let all_from = gap.all_from.unwrap_or(Position::MAX);
+    let after = match gap.missed {
+        Missed::Unconfirmed | Missed::UnconfirmedBut(_) => gap.after.max(settled.min(all_from - 1)),
+        Missed::Since(_) | Missed::Everything => gap.after,
     };
     let mut entries = inbox::table
         .inner_join(notifications::table)
@@ -106,11 +106,14 @@ pub async fn missed(
         .limit(limit)
         .select((inbox::position, inbox::confirmed_at, inbox::read_at, content()))
         .into_boxed();
-    let unconfirmed = || inbox::confirmed_at.is_null().and(inbox::read_at.is_null());
-    entries = match missed {
+    let unconfirmed = || {
+        let unseen = inbox::confirmed_at.is_null().and(inbox::read_at.is_null());
+        unseen.or(inbox::position.ge(all_from))
+    };
+    entries = match gap.missed {
         Missed::Unconfirmed => entries.filter(unconfirmed()),
         Missed::UnconfirmedBut(kind) => entries.filter(unconfirmed().and(notifications::kind.ne(kind))),
-        Missed::Since(at) => entries.filter(unconfirmed().or(notifications::created_at.ge(At(*at)))),
+        Missed::Since(at) => entries.filter(unconfirmed().or(notifications::created_at.ge(At(at)))),
         Missed::Everything => entries,
     };
     let entries: Vec<HeldColumns> = entries.load(connection).await?;

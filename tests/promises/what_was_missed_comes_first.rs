@@ -83,6 +83,24 @@ fn whoever_asks_first_gets_it_once() {
     wait_for(&socket, &numbered((1..=5).chain(1..=6)));
 }
 
+/// What came live while this tab waited was read in another one: it is this tab's all the same.
+#[test]
+fn what_waited_comes_though_another_tab_has_read_it() {
+    let server = Server::with(&[("booking.pending_delay_ms", "2000")]);
+    let clients = Clients::of(&server);
+    let backend = Rest::backend(&server);
+    let first = clients.feed(2);
+    first.call("requestMissedNotifications", json!({}));
+    send(&backend, 2, [1]);
+    wait_for(&first, &numbered([1]));
+    first.call("read", json!({"notificationId": first.hear("notification")["id"]}));
+    let second = clients.feed(2);
+    send(&backend, 2, [2, 3]);
+    wait_for(&first, &numbered(1..=3));
+    first.call("read", json!({"notificationId": first.hear("notification")["id"]}));
+    wait_for(&second, &numbered([2, 3]));
+}
+
 #[test]
 fn since_a_notification_or_a_time_it_begins_there() {
     let server = Server::start();

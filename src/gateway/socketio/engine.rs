@@ -186,7 +186,7 @@ impl ConnectHandler<LocalAdapter, Direct> for Namespace {
             let auth = auth.as_ref().and_then(|auth| auth.as_str()).map(|auth| &**auth);
             let admitted = self.0.protocol.admit(auth, peer.address, &socket.id.to_string());
             let proved = match admitted {
-                Ok(proved) => Mutex::new(proved),
+                Ok(proved) => Mutex::new(proved.map(Box::new)),
                 Err(Unwelcome { message, after }) => {
                     tokio::time::sleep(after).await;
                     return Err(Box::new(message) as _);
@@ -218,8 +218,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The reading end of one connection.
 struct Inbound {
     shared: Arc<Shared>,
-    /// Whom its handshake proved.
-    proved: Mutex<Option<Principal>>,
+    /// Whom its handshake proved, until the connection has heard of it.
+    proved: Mutex<Option<Box<Principal>>>,
     gate: Mutex<Gate>,
 }
 
@@ -265,7 +265,7 @@ impl Inbound {
         gate.state = Passage::Open(Arc::downgrade(&connection));
         self.shared.hub.enter(connection.clone());
         let proved = lock(&self.proved).take();
-        self.shared.protocol.connected(&connection, proved);
+        self.shared.protocol.connected(&connection, proved.map(|proved| *proved));
         for (value, ack) in early {
             self.handle(&connection, &socket, &value, ack);
         }

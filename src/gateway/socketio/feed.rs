@@ -123,26 +123,39 @@ impl Feed {
         connection.begin_request(self.in_flight);
         self.tasks.spawn(async move {
             let turn = connection.lists().lock().await;
+            let mut count = 0;
             if feed.hub.serves(&connection, &recipient) {
-                match feed.inbox.replay(&recipient, &connection, &from).await {
-                    Ok(count) => {
-                        ack.send(&raw(&wire::Count { count }));
-                        tokio::time::sleep(PACE * u32::try_from(count).unwrap_or(u32::MAX)).await;
-                    }
-                    Err(Error::NotFound) => {
-                        let detail = Error::NotFound.to_string();
-                        let failure = Failure::new("Notification not found", &detail);
-                        answer(&feed.hub, &connection, ack, "error", &failure);
-                    }
-                    Err(fault) => {
-                        not_available(&feed.hub, &connection, ack, &fault);
-                        feed.schedule_replay(&connection, recipient, AGAIN);
-                    }
-                }
+                count = feed.replay_now(&connection, recipient, &from, ack).await;
             }
-            drop(turn);
             connection.end_request(feed.in_flight);
+            tokio::time::sleep(PACE * u32::try_from(count).unwrap_or(u32::MAX)).await;
+            drop(turn);
         });
+    }
+
+    async fn replay_now(
+        &self,
+        connection: &Arc<Connection>,
+        recipient: Recipient,
+        from: &ReplayFrom,
+        ack: Ack,
+    ) -> usize {
+        match self.inbox.replay(&recipient, connection, from).await {
+            Ok(count) => {
+                ack.send(&raw(&wire::Count { count }));
+                return count;
+            }
+            Err(Error::NotFound) => {
+                let detail = Error::NotFound.to_string();
+                let failure = Failure::new("Notification not found", &detail);
+                answer(&self.hub, connection, ack, "error", &failure);
+            }
+            Err(fault) => {
+                not_available(&self.hub, connection, ack, &fault);
+                self.schedule_replay(connection, recipient, AGAIN);
+            }
+        }
+        0
     }
 
     /// The person whose connection this is, with what they ask for; otherwise the client is told.

@@ -24,15 +24,6 @@ use crate::domain::{
 pub enum Message<'a> {
     /// A notification was committed.
     Notification(#[serde(borrow)] Committed<'a>),
-    /// Something that all of a person's sockets hear.
-    Event {
-        /// Its name.
-        #[serde(borrow)]
-        event: Cow<'a, str>,
-        /// Its payload.
-        #[serde(borrow)]
-        payload: &'a RawValue,
-    },
     /// Where a notification stands.
     Standing(#[serde(borrow)] Stands<'a>),
     /// Something was stored while nobody could be told.

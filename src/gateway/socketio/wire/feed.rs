@@ -118,7 +118,8 @@ struct Shown<'a> {
     r#type: &'a str,
     title: &'a str,
     message: &'a str,
-    channel: &'a str,
+    /// Nothing, if it is of no topic.
+    channel: Option<&'a str>,
     priority: &'static str,
     timestamp: Timestamp,
     data: &'a RawValue,
@@ -144,7 +145,7 @@ pub fn notification(notification: &Notification) -> Box<RawValue> {
         r#type: &notification.kind,
         title: &notification.title,
         message: &notification.message,
-        channel: &notification.topic,
+        channel: (!notification.topic.is_empty()).then_some(&notification.topic),
         priority: word(notification.priority),
         timestamp: notification.created_at,
         data: serde_json::from_str(&notification.data).unwrap_or(RawValue::NULL),
