@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Limits {
     /// Bytes of one incoming message.
     pub max_message_bytes: usize,
-    /// Bytes of one polling request: clients put everything that waits into one.
+    /// Bytes of one polling request (clients put everything that waits into one), or of one to the API.
     pub max_request_bytes: usize,
     /// Binary attachments of one incoming event.
     pub max_attachments: usize,

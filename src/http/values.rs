@@ -40,6 +40,14 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
+/// What must not be null: where absence means somebody else, a fault of the sender's must not mean it.
+///
+/// # Errors
+/// When it is no `T`.
+pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
 /// A priority, by any dialect's word.
 ///
 /// # Errors

@@ -200,7 +200,9 @@ impl Notify {
                     format!("{audience:?}{:?}{:?}{:?}", draft.priority, draft.action_url, draft.expires_at);
                 let request =
                     Digest::of(&[&draft.kind, &draft.topic, &draft.title, &draft.message, &data, &parts]);
-                let own = sender.as_deref().unwrap_or_default();
+                // A person's key is never a back end's.
+                let own = who.inbox().map(|recipient| recipient.user);
+                let own = own.as_ref().map(UserId::as_str).unwrap_or_default();
                 Idempotency::keyed("feed", &format!("{tenant}\u{1f}{own}"), key, request)
             }
         };

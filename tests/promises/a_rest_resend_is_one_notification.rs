@@ -55,6 +55,18 @@ fn keys_of_other_senders_and_tenants_are_other_keys() {
 }
 
 #[test]
+fn a_person_cannot_take_a_back_ends_keys() {
+    let server = Server::start();
+    for person in [json!({"sub": "2"}), json!({"facilitator_id": 2})] {
+        Rest::claiming(&server, person)
+            .keyed("order 5")
+            .send(&json!({"type": "note", "title": "mine first"}));
+    }
+    Rest::backend(&server).keyed("order 5").send(&note(2, "shipped"));
+    assert_eq!(Rest::user(&server, 2).titles(), ["shipped", "mine first"], "two names of one person");
+}
+
+#[test]
 fn twenty_at_once_are_one() {
     let server = Server::start();
     let backend = Rest::backend(&server).keyed("at once");

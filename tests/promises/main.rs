@@ -45,6 +45,7 @@ mod only_the_permitted_send_by_rest;
 mod pages_neither_skip_nor_repeat;
 mod production_needs_secrets;
 mod read_stays_read;
+mod rest_reaches_who_is_here;
 mod settings_are_explained;
 mod sockets_are_limited_per_owner;
 mod stats_add_up;

@@ -25,6 +25,7 @@ pub fn spelled(field: &str) -> &str {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a JSON object")]
 pub struct SendIn {
+    #[serde(default, deserialize_with = "values::given")]
     recipients: Option<Vec<Name>>,
     channel: Option<String>,
     r#type: Option<String>,

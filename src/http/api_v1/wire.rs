@@ -17,12 +17,15 @@ const BROADCAST_KIND: &str = "system_message";
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
 pub struct SendIn {
+    #[serde(default, deserialize_with = "values::given")]
     user_id: Option<Name>,
+    #[serde(default, deserialize_with = "values::given")]
     user_ids: Option<Vec<Name>>,
-    #[serde(alias = "role_filter")]
+    #[serde(default, alias = "role_filter", deserialize_with = "values::given")]
     role: Option<String>,
     #[serde(default, alias = "all", alias = "broadcast_to_tenant")]
     everyone: bool,
+    #[serde(default, deserialize_with = "values::given")]
     tenant_id: Option<Name>,
     topic: Option<String>,
     #[serde(alias = "notification_type")]
