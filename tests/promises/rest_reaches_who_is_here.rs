@@ -12,10 +12,10 @@ fn who_is_here_hears_and_who_is_not_has_it_listed() {
     let backend = Rest::backend(&server);
     let sent = backend.send(&note(2, "hello"));
     assert!(sent["sent_at"].is_string(), "{sent}");
-    assert_eq!(page.hear("new_booking_notification")["notification_id"], sent["id"]);
+    assert_eq!(page.hear("notification")["number"], sent["id"]);
     let sent = backend.send(&json!({"user_ids": [2, 3], "type": "note", "title": "both"}));
     assert!(sent["sent_at"].is_string(), "{sent}");
-    assert_eq!(page.hear("new_booking_notification")["notification_id"], sent["id"]);
+    assert_eq!(page.hear("notification")["number"], sent["id"]);
     assert!(backend.send(&note(3, "nobody is there"))["sent_at"].is_null());
     assert_eq!(Rest::user(&server, 3).titles(), ["nobody is there", "both"]);
 }
