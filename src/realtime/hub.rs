@@ -168,13 +168,17 @@ impl Hub {
         }
         // Whether it took this shows at the next push: to expel it would need the lock held here.
         connection.outlet().push(welcome.0, welcome.1).ok();
-        connection.identity(|who| who.dialect = Some(dialect));
+        let spoken = connection.identity(|who| who.dialect.replace(dialect));
         if !is_new || !is_here {
+            let was_replayed_to = spoken.is_some_and(|spoken| spoken.replays);
             if let Some(room) = registry.people.get(recipient)
+                && was_replayed_to
                 && !dialect.replays
             {
+                // What waits is in the list, which now comes.
                 let _still = lock(room);
                 connection.flow.let_go();
+                connection.release_list();
             }
             return Ok(false);
         }
