@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Recipes in their order, whatever -j says: cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: help run test check fmt lint doc clients bench faults soak dist clean
+.PHONY: help run test check fmt lint doc openapi clients bench faults soak dist clean
 
 # What is built lands here; both are respected when they are set outside.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -51,6 +51,10 @@ lint: ## Format and lints, of the server and of the load tool
 
 doc: ## The documentation of the code; a broken link is an error
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --locked --no-deps --document-private-items
+
+openapi: ## Write docs/openapi.json anew; a test tells when that is due
+	cargo run --quiet --locked -- openapi > docs/openapi.json.new
+	mv docs/openapi.json.new docs/openapi.json
 
 clients: ## Install what the tests need and is missing
 	@tests/install.sh

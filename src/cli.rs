@@ -13,7 +13,7 @@ use crate::access::Mint;
 use crate::app::App;
 use crate::config::{self, Config, Environment, Flags, Loaded};
 use crate::domain::{Clock as _, SystemClock};
-use crate::{lifecycle, secrets, store, telemetry};
+use crate::{http, lifecycle, secrets, store, telemetry};
 
 /// A self-hosted, Socket.IO-compatible notification server.
 #[derive(Parser)]
@@ -65,6 +65,9 @@ enum Command {
         #[arg(long, value_name = "URL")]
         to: Option<String>,
     },
+    /// Print the description of the API (OpenAPI)
+    #[command(hide = true)]
+    Openapi,
     /// Ask the server on this machine whether it is ready; for container health checks
     Health,
 }
@@ -103,6 +106,7 @@ pub fn run() -> ExitCode {
         Some(Command::Token(token)) => mint(loaded, token),
         Some(Command::Config) => print(&loaded),
         Some(Command::Migrate { to }) => migrate(&loaded.config, to.as_deref()),
+        Some(Command::Openapi) => describe(),
         Some(Command::Health) => health(&loaded.config),
     });
     match outcome {
@@ -269,6 +273,11 @@ fn migrate(config: &Config, to: Option<&str>) -> anyhow::Result<()> {
         [] => println!("The database is up to date."),
         applied => println!("Applied: {}", applied.join(", ")),
     }
+    Ok(())
+}
+
+fn describe() -> anyhow::Result<()> {
+    println!("{}", http::description().to_pretty_json()?);
     Ok(())
 }
 

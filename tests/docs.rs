@@ -133,6 +133,25 @@ fn the_security_table_names_its_proofs() {
 }
 
 #[test]
+fn the_description_of_the_api_is_fresh_and_whole() {
+    let description = carillon::http::description();
+    let described: BTreeSet<_> = description
+        .paths
+        .paths
+        .iter()
+        .flat_map(|(path, item)| {
+            let methods =
+                [("GET", &item.get), ("POST", &item.post), ("PUT", &item.put), ("DELETE", &item.delete)];
+            let there = methods.into_iter().filter(|(_, operation)| operation.is_some());
+            there.map(move |(method, _)| (method, path.as_str()))
+        })
+        .collect();
+    assert_eq!(described, carillon::http::routes().collect(), "src/http/openapi.rs lacks a handler");
+    let fresh = description.to_pretty_json().expect("JSON") + "\n";
+    assert!(read("docs/openapi.json") == fresh, "docs/openapi.json is old: run `make openapi`");
+}
+
+#[test]
 fn every_metric_is_explained() {
     let (names, protocols) = (read("src/telemetry/metrics.rs"), read("docs/PROTOCOLS.md"));
     for name in names.split('"').skip(1).step_by(2) {

@@ -6,6 +6,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
 
 use super::Api;
 use super::problem::{Kind, Problem};
@@ -32,6 +33,16 @@ pub struct Id(pub String);
 
 /// The header `Idempotency-Key`, if it was sent.
 pub struct Key(pub Option<String>);
+
+/// The same, described.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it is only described; `Key` reads it")]
+pub struct KeyHeader {
+    /// The same key and request within 24 hours is the same notification.
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255)]
+    idempotency_key: Option<String>,
+}
 
 impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
     type Rejection = Problem;

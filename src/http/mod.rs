@@ -8,6 +8,7 @@ mod demo;
 mod health;
 mod input;
 mod metrics;
+mod openapi;
 mod problem;
 mod values;
 
@@ -28,6 +29,7 @@ use crate::telemetry::Metrics;
 pub use caller::Doorman;
 pub use demo::Demo;
 pub use health::Readiness;
+pub use openapi::description;
 
 /// Where a request comes from, behind trusted proxies. Set by the listener.
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +108,13 @@ pub fn router(state: State) -> Router {
         .route("/problems/{code}", get(problem::explain));
     if state.demo.is_some() {
         router = router.route("/", get(demo::page)).route("/demo/{file}", get(demo::file));
+    }
+    if state.development {
+        router = router
+            .route("/docs", get(openapi::page))
+            .route("/docs/", get(openapi::file))
+            .route("/docs/openapi.json", get(openapi::json))
+            .route("/docs/{*path}", get(openapi::file));
     }
     router.fallback(missing).with_state(state).merge(api).layer(from_fn(protective_headers))
 }

@@ -5,6 +5,7 @@ use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::access::TokenError;
 use crate::domain::Broken;
@@ -64,15 +65,23 @@ pub struct Problem {
     detail: String,
 }
 
-/// As it is written.
-#[derive(Serialize)]
-struct Body<'a> {
+/// A refusal (RFC 9457): what happened, why, and what to do next.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct Body<'a> {
+    /// Leads to what the code means.
     r#type: String,
+    /// What happened, in constant words.
     title: &'a str,
+    /// The status.
     status: u16,
+    /// Why, and what to do next, in words that may change.
     detail: &'a str,
+    /// What happened, for programs.
     code: &'a str,
+    /// The same as the title.
     error: &'a str,
+    /// Which field is at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
 }

@@ -6,6 +6,7 @@ use chrono::DateTime;
 use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::domain::{Broken, IdError, Priority, Timestamp, UserId, is_name};
 use crate::store::Held;
@@ -121,7 +122,7 @@ pub fn channels(named: Option<&[String]>) -> Result<(), Broken> {
 }
 
 /// How far one entry of an inbox has got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Stored, perhaps sent, not known to have arrived.

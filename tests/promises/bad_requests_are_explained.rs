@@ -156,6 +156,9 @@ fn what_is_no_request_is_told_so() {
     }
     assert_eq!(server.get("/problems/forbidden").status, 200);
     problem(&server.get("/problems/unheard_of"), 404, "no_such_route");
+    for path in ["/docs", "/docs/", "/docs/openapi.json"] {
+        assert_eq!(server.get(path).status, 404, "{path}: only in development");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `/api/notifications`, the feed's dialect: camelCase, pages with numbers, UUIDs as ids.
 
-mod notifications;
+pub mod notifications;
 mod wire;
 
 super::answer! {

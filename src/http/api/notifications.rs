@@ -8,13 +8,23 @@ use axum::response::IntoResponse;
 use super::wire;
 use crate::http::Api;
 use crate::http::caller::{Caller, Owner};
-use crate::http::input::{Body, Id, Key, Params};
+use crate::http::input::{self, Body, Id, Key, Params};
 use crate::http::problem::Problem;
 use crate::store::Mark;
 
 type Answer<T> = Result<Json<T>, Problem>;
 
-/// `POST /api/notifications`
+/// Sends a notification to users, or to the subscribers of a channel.
+#[utoipa::path(
+    post,
+    path = "/api/notifications",
+    tag = "feed",
+    params(input::KeyHeader),
+    request_body = wire::SendIn,
+    responses(
+        (status = 201, description = "It is durable.", body = wire::SentOut, headers(("Location" = String)))
+    ),
+)]
 pub async fn send(
     State(api): State<Api>,
     Caller(who): Caller,
@@ -28,7 +38,14 @@ pub async fn send(
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(wire::SentOut::from(receipt))))
 }
 
-/// `GET /api/notifications`
+/// Lists the inbox, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/notifications",
+    tag = "feed",
+    params(wire::ListIn),
+    responses((status = 200, description = "One page.", body = wire::PageOut)),
+)]
 pub async fn list(
     State(api): State<Api>,
     Owner(recipient): Owner,
@@ -39,18 +56,38 @@ pub async fn list(
     Ok(Json(wire::PageOut::new(page, query.limit, found)))
 }
 
-/// `GET /api/notifications/unread-count`
+/// Counts what was not read.
+#[utoipa::path(
+    get,
+    path = "/api/notifications/unread-count",
+    tag = "feed",
+    responses((status = 200, description = "So much.", body = wire::UnreadOut)),
+)]
 pub async fn unread_count(State(api): State<Api>, Owner(recipient): Owner) -> Answer<wire::UnreadOut> {
     let counts = api.inbox.counts(&recipient).await?;
     Ok(Json(wire::UnreadOut { unread_count: counts.unread }))
 }
 
-/// `PUT /api/notifications/{id}/read`. A `readAt` in the request is not believed: this server's clock counts.
+/// Marks one read. A `readAt` in the request is not believed: this server's clock counts.
+#[utoipa::path(
+    put,
+    path = "/api/notifications/{id}/read",
+    tag = "feed",
+    params(("id" = String, Path, description = "Its number, or its UUID")),
+    responses((status = 200, description = "As it is now.", body = wire::ReadOut)),
+)]
 pub async fn read(State(api): State<Api>, Owner(recipient): Owner, Id(id): Id) -> Answer<wire::ReadOut> {
     Ok(Json(api.inbox.change(&recipient, &id, Mark::Read).await?.into()))
 }
 
-/// `DELETE /api/notifications/{id}`
+/// Takes one out of sight.
+#[utoipa::path(
+    delete,
+    path = "/api/notifications/{id}",
+    tag = "feed",
+    params(("id" = String, Path, description = "Its number, or its UUID")),
+    responses((status = 204, description = "It is seen no more.")),
+)]
 pub async fn delete(
     State(api): State<Api>,
     Owner(recipient): Owner,

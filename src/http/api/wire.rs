@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, Value};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::domain::{Broken, Draft, NotificationId, Priority, Timestamp, To};
@@ -22,21 +23,36 @@ pub fn spelled(field: &str) -> &str {
 }
 
 /// A notification to be sent.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a JSON object")]
+#[schema(as = FeedSend)]
 pub struct SendIn {
+    /// For these users, at most 1,000; without it, for the subscribers of the channel.
     #[serde(default, deserialize_with = "values::given")]
+    #[schema(nullable = false, min_items = 1, max_items = 1_000)]
     recipients: Option<Vec<Name>>,
+    /// The category.
+    #[schema(max_length = 128)]
     channel: Option<String>,
+    /// The sender's kind of notification; required.
+    #[schema(max_length = 128)]
     r#type: Option<String>,
+    /// One line.
+    #[schema(max_length = 512)]
     title: Option<String>,
+    /// The text. A title or a message must be there.
+    #[schema(max_length = 32_768)]
     message: Option<String>,
+    /// What the client gets to use: an object of at most 65,536 bytes.
+    #[schema(value_type = Option<Object>)]
     data: Option<Value>,
     #[serde(default, deserialize_with = "values::priority")]
     priority: Option<Priority>,
     action_url: Option<String>,
     #[serde(default, deserialize_with = "values::instant")]
     expires_at: Option<Timestamp>,
+    /// Refused in this release.
+    #[schema(value_type = Option<String>)]
     scheduled_at: Option<Value>,
 }
 
@@ -74,8 +90,9 @@ impl SendIn {
 }
 
 /// The answer to one that was sent.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = FeedSent)]
 pub struct SentOut {
     id: Uuid,
     notification_id: NotificationId,
@@ -90,15 +107,24 @@ impl From<Receipt> for SentOut {
 }
 
 /// What of an inbox is asked for.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a JSON object")]
+#[into_params(parameter_in = Query)]
 pub struct ListIn {
+    /// Its number, from 1.
+    #[param(minimum = 1)]
     page: Option<i64>,
+    /// Entries, 1 to 100; 20 if nothing is said.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<i64>,
+    /// Whether what was read is left out.
     #[serde(default, deserialize_with = "values::flag")]
     unread_only: bool,
+    /// Of this kind.
     r#type: Option<String>,
+    /// Of this channel.
     channel: Option<String>,
+    /// Of this priority.
     #[serde(default, deserialize_with = "values::priority")]
     priority: Option<Priority>,
 }
@@ -129,8 +155,9 @@ impl ListIn {
 }
 
 /// One entry of an inbox.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = FeedNotification)]
 struct EntryOut {
     id: Uuid,
     notification_id: NotificationId,
@@ -138,8 +165,10 @@ struct EntryOut {
     title: String,
     message: String,
     channel: Option<String>,
+    #[schema(value_type = Priority)]
     priority: &'static str,
     status: Status,
+    #[schema(value_type = Object)]
     data: Option<Box<RawValue>>,
     action_url: Option<String>,
     created_at: Timestamp,
@@ -175,15 +204,17 @@ impl From<Held> for EntryOut {
 }
 
 /// A page.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = FeedPage)]
 pub struct PageOut {
     notifications: Vec<EntryOut>,
     pagination: Pagination,
     unread_count: i64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = FeedPagination)]
 struct Pagination {
     page: i64,
     limit: i64,
@@ -202,16 +233,18 @@ impl PageOut {
 }
 
 /// How much was not read.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = FeedUnreadCount)]
 pub struct UnreadOut {
     /// So much.
     pub unread_count: i64,
 }
 
 /// When it was looked at.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = FeedRead)]
 pub struct ReadOut {
     id: Uuid,
     status: Status,

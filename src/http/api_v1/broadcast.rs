@@ -6,12 +6,20 @@ use axum::extract::State;
 use super::wire::{self, Unaddressed};
 use crate::http::Api;
 use crate::http::caller::Caller;
-use crate::http::input::{Body, Key};
+use crate::http::input::{self, Body, Key};
 use crate::http::problem::Problem;
 
 type Answer = Result<Json<wire::BroadcastOut>, Problem>;
 
-/// `POST /api/v1/notifications/broadcast`
+/// Tells everybody, some users, or those with a role; for administrators.
+#[utoipa::path(
+    post,
+    path = "/api/v1/notifications/broadcast",
+    tag = "broadcasts",
+    params(input::KeyHeader),
+    request_body = wire::SendIn,
+    responses((status = 200, description = "It is durable.", body = wire::BroadcastOut)),
+)]
 pub async fn broadcast(
     State(api): State<Api>,
     Caller(who): Caller,
@@ -22,7 +30,15 @@ pub async fn broadcast(
     Ok(Json(api.notify.broadcast(&who, draft).await?.into()))
 }
 
-/// `POST /internal/broadcast`: to some by the scope for sending, to the tenant by that for broadcasts.
+/// Tells users, or a whole tenant; for services. For whom must be said.
+#[utoipa::path(
+    post,
+    path = "/internal/broadcast",
+    tag = "broadcasts",
+    params(input::KeyHeader),
+    request_body = wire::SendIn,
+    responses((status = 200, description = "It is durable.", body = wire::BroadcastOut)),
+)]
 pub async fn internal(
     State(api): State<Api>,
     Caller(who): Caller,

@@ -1,8 +1,8 @@
 //! `/api/v1`, the canonical API: snake_case. And `/internal/broadcast`, which the hub's neighbours call.
 
-mod broadcast;
-mod notifications;
-mod subscriptions;
+pub mod broadcast;
+pub mod notifications;
+pub mod subscriptions;
 mod wire;
 
 super::answer! {

@@ -16,7 +16,17 @@ use crate::store::Mark;
 
 type Answer<T> = Result<Json<T>, Problem>;
 
-/// `POST /api/v1/notifications`
+/// Sends a notification: for the caller, unless it says for whom.
+#[utoipa::path(
+    post,
+    path = "/api/v1/notifications",
+    tag = "inbox",
+    params(input::KeyHeader),
+    request_body = wire::SendIn,
+    responses(
+        (status = 201, description = "It is durable.", body = wire::SentOut, headers(("Location" = String)))
+    ),
+)]
 pub async fn send(
     State(api): State<Api>,
     Caller(who): Caller,
@@ -29,7 +39,14 @@ pub async fn send(
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(wire::SentOut::from(receipt))))
 }
 
-/// `GET /api/v1/notifications`
+/// Lists the inbox, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/notifications",
+    tag = "inbox",
+    params(wire::ListIn),
+    responses((status = 200, description = "One page.", body = wire::HubPageOut)),
+)]
 pub async fn list(
     State(api): State<Api>,
     Owner(recipient): Owner,
@@ -39,7 +56,14 @@ pub async fn list(
     Ok(Json(page.into()))
 }
 
-/// `GET /api/v1/notifications/`
+/// Lists the inbox in the shape of the campus.
+#[utoipa::path(
+    get,
+    path = "/api/v1/notifications/",
+    tag = "inbox",
+    params(wire::ListIn),
+    responses((status = 200, description = "One page.", body = wire::CampusPageOut)),
+)]
 pub async fn list_for_campus(
     State(api): State<Api>,
     Owner(recipient): Owner,
@@ -59,18 +83,39 @@ async fn query(api: &Api, given: wire::ListIn, skip: &'static str) -> Result<Que
     Ok(Query { unread_only: given.unread_only, kind, topic, priority: given.priority, before, skip, limit })
 }
 
-/// `GET /api/v1/notifications/unread-count`
+/// Counts what was not read.
+#[utoipa::path(
+    get,
+    path = "/api/v1/notifications/unread-count",
+    tag = "inbox",
+    responses((status = 200, description = "So much.", body = wire::UnreadOut)),
+)]
 pub async fn unread_count(State(api): State<Api>, Owner(recipient): Owner) -> Answer<wire::UnreadOut> {
     let counts = api.inbox.counts(&recipient).await?;
     Ok(Json(wire::UnreadOut { unread_count: counts.unread }))
 }
 
-/// `GET /api/v1/notifications/{id}`
+/// Shows one notification.
+#[utoipa::path(
+    get,
+    path = "/api/v1/notifications/{id}",
+    tag = "inbox",
+    params(("id" = String, Path, description = "Its number, or its UUID")),
+    responses((status = 200, description = "This one.", body = wire::EntryOut)),
+)]
 pub async fn find(State(api): State<Api>, Owner(recipient): Owner, Id(id): Id) -> Answer<wire::EntryOut> {
     Ok(Json(api.inbox.named(&recipient, &id).await?.into()))
 }
 
-/// `PUT /api/v1/notifications/{id}`
+/// Marks one read, or unread again.
+#[utoipa::path(
+    put,
+    path = "/api/v1/notifications/{id}",
+    tag = "inbox",
+    params(("id" = String, Path, description = "Its number, or its UUID")),
+    request_body = wire::MarkIn,
+    responses((status = 200, description = "As it is now.", body = wire::EntryOut)),
+)]
 pub async fn mark(
     State(api): State<Api>,
     Owner(recipient): Owner,
@@ -81,17 +126,37 @@ pub async fn mark(
     Ok(Json(api.inbox.change(&recipient, &id, mark).await?.into()))
 }
 
-/// `POST /api/v1/notifications/{id}/read`
+/// Marks one read.
+#[utoipa::path(
+    post,
+    path = "/api/v1/notifications/{id}/read",
+    tag = "inbox",
+    params(("id" = String, Path, description = "Its number, or its UUID")),
+    responses((status = 200, description = "As it is now.", body = wire::EntryOut)),
+)]
 pub async fn read(State(api): State<Api>, Owner(recipient): Owner, Id(id): Id) -> Answer<wire::EntryOut> {
     Ok(Json(api.inbox.change(&recipient, &id, Mark::Read).await?.into()))
 }
 
-/// `POST /api/v1/notifications/read-all`
+/// Marks everything read.
+#[utoipa::path(
+    post,
+    path = "/api/v1/notifications/read-all",
+    tag = "inbox",
+    responses((status = 200, description = "So much was not read before.", body = wire::ReadAllOut)),
+)]
 pub async fn read_all(State(api): State<Api>, Owner(recipient): Owner) -> Answer<wire::ReadAllOut> {
     Ok(Json(wire::ReadAllOut::new(api.inbox.read_all(&recipient).await?)))
 }
 
-/// `DELETE /api/v1/notifications/{id}`
+/// Takes one out of sight.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/notifications/{id}",
+    tag = "inbox",
+    params(("id" = String, Path, description = "Its number, or its UUID")),
+    responses((status = 200, description = "It is seen no more.", body = wire::DeletedOut)),
+)]
 pub async fn delete(State(api): State<Api>, Owner(recipient): Owner, Id(id): Id) -> Answer<wire::DeletedOut> {
     api.inbox.delete(&recipient, &id).await?;
     Ok(Json(wire::DeletedOut::GONE))

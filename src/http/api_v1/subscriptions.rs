@@ -15,12 +15,25 @@ fn spelled(field: &str) -> &str {
     if field == "channels" { "topics" } else { field }
 }
 
-/// `GET /api/v1/subscriptions`
+/// Lists the topics that the caller hears of.
+#[utoipa::path(
+    get,
+    path = "/api/v1/subscriptions",
+    tag = "topics",
+    responses((status = 200, description = "Their names.", body = wire::TopicsOut)),
+)]
 pub async fn list(State(api): State<Api>, Owner(recipient): Owner) -> Answer {
     Ok(Json(wire::TopicsOut { topics: api.topics.of(&recipient).await? }))
 }
 
-/// `POST /api/v1/subscriptions`
+/// Hears of topics from now on, connected or not.
+#[utoipa::path(
+    post,
+    path = "/api/v1/subscriptions",
+    tag = "topics",
+    request_body = wire::SubscribeIn,
+    responses((status = 200, description = "All that are heard of now.", body = wire::TopicsOut)),
+)]
 pub async fn subscribe(
     State(api): State<Api>,
     Owner(recipient): Owner,
@@ -30,7 +43,14 @@ pub async fn subscribe(
     Ok(Json(wire::TopicsOut { topics: topics.map_err(|fault| Problem::from(fault).respelled(spelled))? }))
 }
 
-/// `DELETE /api/v1/subscriptions?topic=`
+/// Hears of a topic no longer.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/subscriptions",
+    tag = "topics",
+    params(wire::UnsubscribeIn),
+    responses((status = 200, description = "All that are heard of now.", body = wire::TopicsOut)),
+)]
 pub async fn unsubscribe(
     State(api): State<Api>,
     Owner(recipient): Owner,

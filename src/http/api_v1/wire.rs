@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::domain::{Broken, Draft, NotificationId, Priority, Tenant, Timestamp, To};
@@ -14,31 +15,56 @@ use crate::store::Held;
 const BROADCAST_KIND: &str = "system_message";
 
 /// A notification to be sent.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
+#[schema(as = Send)]
 pub struct SendIn {
+    /// For this user.
     #[serde(default, deserialize_with = "values::given")]
+    #[schema(nullable = false)]
     user_id: Option<Name>,
+    /// For these users, at most 1,000.
     #[serde(default, deserialize_with = "values::given")]
+    #[schema(nullable = false, max_items = 1_000)]
     user_ids: Option<Vec<Name>>,
+    /// For whoever last connected with this role. Also `role_filter`.
     #[serde(default, alias = "role_filter", deserialize_with = "values::given")]
+    #[schema(nullable = false)]
     role: Option<String>,
+    /// For the whole tenant. Also `all`, `broadcast_to_tenant`.
     #[serde(default, alias = "all", alias = "broadcast_to_tenant")]
     everyone: bool,
+    /// The token's own tenant. If nothing else says for whom: the whole tenant.
     #[serde(default, deserialize_with = "values::given")]
+    #[schema(nullable = false)]
     tenant_id: Option<Name>,
+    /// The category. If nothing else says for whom: its subscribers.
+    #[schema(max_length = 128)]
     topic: Option<String>,
+    /// The sender's kind of notification; required but for broadcasts. Also `notification_type`.
     #[serde(alias = "notification_type")]
+    #[schema(max_length = 128)]
     r#type: Option<String>,
+    /// One line.
+    #[schema(max_length = 512)]
     title: Option<String>,
+    /// The text. A title or a message must be there.
+    #[schema(max_length = 32_768)]
     message: Option<String>,
+    /// What the client gets to use: an object of at most 65,536 bytes. Also `metadata`.
     #[serde(alias = "metadata")]
+    #[schema(value_type = Option<Object>)]
     data: Option<Value>,
+    /// How much it matters; `normal` if nothing is said.
     #[serde(default, deserialize_with = "values::priority")]
     priority: Option<Priority>,
+    /// Where a click leads: `https:`, `http:`, or a path.
+    #[schema(max_length = 2_048)]
     action_url: Option<String>,
+    /// From then on it is not listed.
     #[serde(default, deserialize_with = "values::instant")]
     expires_at: Option<Timestamp>,
+    /// `in_app` must be among them; `push`, `email` and `sms` may be, and do nothing in this release.
     channels: Option<Vec<String>>,
 }
 
@@ -111,13 +137,15 @@ impl SendIn {
 }
 
 /// The answer to one that was sent.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Sent)]
 pub struct SentOut {
     id: NotificationId,
     uuid: Uuid,
     status: Status,
     created_at: Timestamp,
     sent_at: Option<Timestamp>,
+    #[schema(value_type = Vec<String>)]
     channels: [&'static str; 1],
 }
 
@@ -133,13 +161,15 @@ impl From<Receipt> for SentOut {
 }
 
 /// The answer to a broadcast.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Broadcast)]
 pub struct BroadcastOut {
     id: NotificationId,
     uuid: Uuid,
     created_at: Timestamp,
     total_users: i64,
     sent_count: i64,
+    #[schema(value_type = Vec<String>)]
     channels: [&'static str; 1],
 }
 
@@ -152,21 +182,24 @@ impl From<Broadcast> for BroadcastOut {
 }
 
 /// What of an inbox is asked for.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
+#[into_params(parameter_in = Query)]
 pub struct ListIn {
-    /// Entries, 1 to 100.
+    /// Entries, 1 to 100; 20 if nothing is said.
+    #[param(minimum = 1, maximum = 100)]
     pub limit: Option<i64>,
-    /// How many of the newest are left out.
+    /// How many of the newest are left out. Also `skip`.
     #[serde(alias = "skip")]
+    #[param(minimum = 0, maximum = 100_000)]
     pub offset: Option<i64>,
-    /// The last one seen: what came before it follows.
+    /// The last one seen, by number or UUID: what came before it follows. Also `before`.
     #[serde(alias = "before")]
     pub cursor: Option<String>,
     /// Whether what was read is left out.
     #[serde(default, deserialize_with = "values::flag")]
     pub unread_only: bool,
-    /// Of this kind.
+    /// Of this kind. Also `notification_type`.
     #[serde(alias = "notification_type")]
     pub r#type: Option<String>,
     /// Of this topic.
@@ -177,7 +210,8 @@ pub struct ListIn {
 }
 
 /// One entry of an inbox.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Notification)]
 pub struct EntryOut {
     id: NotificationId,
     uuid: Uuid,
@@ -185,8 +219,10 @@ pub struct EntryOut {
     notification_type: String,
     title: String,
     message: String,
+    #[schema(value_type = Object)]
     data: Option<Box<RawValue>>,
     topic: Option<String>,
+    #[schema(value_type = Priority)]
     priority: &'static str,
     action_url: Option<String>,
     status: Status,
@@ -223,7 +259,8 @@ impl From<Held> for EntryOut {
 }
 
 /// A page, in the hub's shape.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = NotificationPage)]
 pub struct HubPageOut {
     notifications: Vec<EntryOut>,
     total_count: i64,
@@ -246,7 +283,8 @@ impl From<Page> for HubPageOut {
 }
 
 /// A page, in the campus's shape.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = NotificationItems)]
 pub struct CampusPageOut {
     items: Vec<EntryOut>,
     total: i64,
@@ -261,22 +299,25 @@ impl From<Page> for CampusPageOut {
 }
 
 /// How much was not read.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = UnreadCount)]
 pub struct UnreadOut {
     /// So much.
     pub unread_count: i64,
 }
 
 /// Whether it was looked at.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
+#[schema(as = Mark)]
 pub struct MarkIn {
     /// It was.
     pub is_read: bool,
 }
 
 /// The answer to reading everything.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AllRead)]
 pub struct ReadAllOut {
     status: &'static str,
     message: &'static str,
@@ -291,7 +332,8 @@ impl ReadAllOut {
 }
 
 /// One word of a deletion.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Deleted)]
 pub struct DeletedOut {
     detail: &'static str,
 }
@@ -302,24 +344,28 @@ impl DeletedOut {
 }
 
 /// Topics to hear of.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
+#[schema(as = Subscribe)]
 pub struct SubscribeIn {
-    /// Their names.
+    /// Their names. Also `channels`.
+    #[schema(max_items = 100)]
     #[serde(alias = "channels")]
     pub topics: Vec<String>,
 }
 
 /// The topic to hear of no longer.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
+#[into_params(parameter_in = Query)]
 pub struct UnsubscribeIn {
     /// Its name.
     pub topic: String,
 }
 
 /// What is heard of now.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Topics)]
 pub struct TopicsOut {
     /// The names, in their order.
     pub topics: Vec<String>,
