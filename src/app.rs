@@ -11,9 +11,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::{Keyring, Mint};
 use crate::config::{Config, Environment};
-use crate::delivery::{CatchUp, Confirmations, Live, Rounds, Spreading, catch_up};
+use crate::delivery::{CatchUp, Confirmations, Live, Replays, Rounds, Spreading, catch_up};
 use crate::domain::{Clock, SystemClock};
-use crate::gateway::socketio::{Admission, Booking, Door, Origins};
+use crate::gateway::socketio::{Admission, Booking, Door, Feed, Namespace, Origins};
 use crate::http::{self, Demo, Doorman, Readiness};
 use crate::listen::{Listener, Proxies, Servant};
 use crate::realtime::Hub;
@@ -97,15 +97,31 @@ impl App {
             until(&stop, spreading.run());
         }
         let limit = config.booking.pending_limit;
-        let inbox =
-            Arc::new(Inbox::new(store.clone(), hub.clone(), catch_up, clock.clone(), metrics.clone(), limit));
+        let replays = Replays::new(
+            store.clone(),
+            hub.clone(),
+            confirmations.clone(),
+            catch_up.clone(),
+            clock.clone(),
+            config.realtime.send_buffer,
+        );
+        let inbox = Arc::new(Inbox::new(
+            store.clone(),
+            hub.clone(),
+            catch_up,
+            replays,
+            clock.clone(),
+            metrics.clone(),
+            limit,
+        ));
         let presences = Presences::new(store.clone(), node.clone());
         vital("presences", presences.clone().run());
+        let topics = Arc::new(Topics::new(store.clone()));
         let api = http::Api {
             doorman: Arc::new(Doorman::new(keyring.clone(), metrics.clone())),
             notify: notify.clone(),
             inbox: inbox.clone(),
-            topics: Arc::new(Topics::new(store.clone())),
+            topics: topics.clone(),
             max_body: config.limits.max_request_bytes,
         };
         let session = Session::new(
@@ -137,17 +153,20 @@ impl App {
         let booking = Booking::new(
             hub.clone(),
             session.clone(),
-            inbox,
+            inbox.clone(),
             notify,
             tasks.clone(),
             &config.booking,
             in_flight,
         );
+        let topics = Arc::new(Topics::new(store.clone()));
+        let feed =
+            Feed::new(hub.clone(), session.clone(), inbox, topics, tasks.clone(), &config.booking, in_flight);
         let origins = Origins::new(&config.server.allowed_origins);
         let most = sockets(config);
         let per_address = config.limits.sockets_per_address;
         let admission = Admission::new(origins, per_address, most, metrics.clone());
-        let protocol = Arc::new(booking);
+        let protocol = Arc::new(Namespace::new(hub.clone(), session.clone(), booking, feed));
         let door = Door::new(
             hub.clone(),
             protocol,
@@ -189,7 +208,7 @@ impl App {
         });
 
         let expired = hub.clone();
-        until(&stop, session.expire(move |connection| Booking::expired(&expired, connection)));
+        until(&stop, session.expire(move |connection| Namespace::expired(&expired, connection)));
         // Confirmations go on until the very end: what survived its round is confirmed.
         vital("confirmations", confirmations.run(hub.clone(), store.clone(), clock));
         vital("listener", listener.run(servant));

@@ -17,7 +17,7 @@ use carillon::domain::{
 };
 use carillon::realtime::backplane::{Backplane, Joined, Line, Told};
 use carillon::realtime::{
-    self, Close, Connection, Dialect, Hub, Outlet, PushError, Shown, Source, Transport,
+    self, Close, Connection, Dialect, Form, Hub, Outlet, PushError, Shown, Source, Transport,
 };
 use carillon::telemetry::Metrics;
 use serde_json::value::{RawValue, to_raw_value};
@@ -32,11 +32,11 @@ const STEPS: u64 = 250;
 const NODES: usize = 3;
 const PEOPLE: usize = 3;
 
-static DIALECT: Dialect = Dialect {
-    name: "model",
+static FORM: Form = Form {
     event: "notification",
     encode: |notification| to_raw_value(&notification.id.0).expect("a number"),
 };
+static DIALECT: Dialect = Dialect { name: "model", form: |_| &FORM, standing: |_| None, replays: false };
 
 struct Time(AtomicI64);
 
@@ -58,7 +58,7 @@ struct End(Arc<Socket>);
 
 impl Outlet for End {
     fn push(&self, event: &str, payload: &RawValue) -> Result<(), PushError> {
-        if event != DIALECT.event {
+        if event != FORM.event {
             return Ok(());
         }
         let before =
@@ -285,7 +285,8 @@ impl World {
             Box::new(End(socket.clone())),
         ));
         hub.enter(connection.clone());
-        hub.join(&connection, &recipient(person), 100, ("welcome", RawValue::NULL)).expect("a place");
+        hub.join(&connection, &recipient(person), &DIALECT, 100, ("welcome", RawValue::NULL))
+            .expect("a place");
         self.clients.push(Client { person, node, connection, socket, listed: None });
     }
 

@@ -165,7 +165,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::realtime::{Close, Dialect, Outlet, PushError};
+    use crate::realtime::{Close, Dialect, Form, Outlet, PushError};
     use serde_json::value::RawValue;
 
     struct Socket(Transport);
@@ -186,7 +186,8 @@ mod tests {
         }
     }
 
-    static DIALECT: Dialect = Dialect { name: "test", event: "test", encode: |_| RawValue::NULL.to_owned() };
+    static FORM: Form = Form { event: "test", encode: |_| RawValue::NULL.to_owned() };
+    static DIALECT: Dialect = Dialect { name: "test", form: |_| &FORM, standing: |_| None, replays: false };
 
     fn connection(id: u64, transport: Transport) -> Connection {
         let address = [127, 0, 0, 1].into();

@@ -114,7 +114,7 @@ impl Live {
         let sent_at = self.clock.now();
         match delivery {
             Delivery::Nobody => return None,
-            Delivery::Before => {}
+            Delivery::Before | Delivery::Behind => {}
             Delivery::Later => self.catch_up.behind(recipient),
             Delivery::Took(took) => {
                 if source == Source::Stored {
@@ -138,7 +138,10 @@ impl Live {
                 self.hand_out(recipient, &mut Shown::new(notification), place, Source::Live);
             }
             Ok(Message::Missed) => self.catch_up.behind(recipient),
-            Ok(Message::Event { event, payload }) => self.hub.tell_here(recipient, &event, payload),
+            Ok(Message::Standing(stands)) => match stands.read() {
+                Ok(standing) => self.hub.tell_standing_here(recipient, &standing),
+                Err(fault) => tracing::warn!(%fault, "another node's message cannot be read"),
+            },
             Err(fault) => {
                 tracing::warn!(%fault, "another node's message cannot be read; the database has what it was about");
                 self.catch_up.behind(recipient);

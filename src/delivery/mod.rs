@@ -6,9 +6,11 @@
 pub mod catch_up;
 mod confirm;
 mod live;
+mod replay;
 mod spread;
 
 pub use catch_up::CatchUp;
 pub use confirm::{Confirmations, Rounds};
 pub use live::Live;
+pub use replay::Replays;
 pub use spread::Spreading;

@@ -7,6 +7,7 @@ mod draft;
 mod identity;
 mod notification;
 mod redact;
+mod standing;
 
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use draft::{Broken, Draft, To, is_name, time_to_come};
@@ -16,3 +17,4 @@ pub use notification::{
     Position, Priority,
 };
 pub use redact::Secret;
+pub use standing::{Standing, Status};

@@ -1,5 +1,6 @@
 //! One live connection, whatever protocol it speaks.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, Ordering};
@@ -7,7 +8,8 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use crate::domain::{Notification, Position, Recipient, Tenant, Timestamp};
+use super::flow::Flow;
+use crate::domain::{Notification, Position, Recipient, Standing, Tenant, Timestamp};
 
 /// Tells connections of this process apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,14 +63,30 @@ pub trait Outlet: Send + Sync + 'static {
     fn transport(&self) -> Transport;
 }
 
-/// How a protocol presents a notification.
-pub struct Dialect {
-    /// Tells dialects apart.
-    pub name: &'static str,
+/// One way to write a notification.
+pub struct Form {
     /// The event it arrives as.
     pub event: &'static str,
     /// Its payload.
     pub encode: fn(&Notification) -> Box<RawValue>,
+}
+
+/// How a protocol tells things.
+pub struct Dialect {
+    /// Tells dialects apart.
+    pub name: &'static str,
+    /// How it writes a notification.
+    pub form: fn(&Notification) -> &'static Form,
+    /// How it tells where a notification stands (event and payload), if it does.
+    pub standing: fn(&Standing) -> Option<(&'static str, Box<RawValue>)>,
+    /// Whether what somebody missed comes as notifications, too: live ones then wait until it has come.
+    pub replays: bool,
+}
+
+impl fmt::Debug for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
 }
 
 /// Whom a connection has proved to speak for; both may be true of one socket.
@@ -78,6 +96,8 @@ pub struct Identity {
     pub sender: Option<Tenant>,
     /// This person.
     pub recipient: Option<Recipient>,
+    /// How it is told things, once that is known; outlives the proof.
+    pub dialect: Option<&'static Dialect>,
     /// Its roles.
     pub roles: Vec<String>,
     /// When the proof ends.
@@ -117,6 +137,8 @@ pub struct Connection {
     in_flight: AtomicU32,
     expelled: AtomicBool,
     lists: tokio::sync::Mutex<()>,
+    /// How far it was served, and whether live notifications wait.
+    pub(super) flow: Flow,
 }
 
 impl Connection {
@@ -142,6 +164,7 @@ impl Connection {
             in_flight: AtomicU32::new(0),
             expelled: AtomicBool::new(false),
             lists: tokio::sync::Mutex::new(()),
+            flow: Flow::default(),
         }
     }
 
@@ -165,9 +188,30 @@ impl Connection {
         with(&mut self.identity.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
     }
 
-    /// How it presents notifications.
+    /// How it is told things.
     pub fn dialect(&self) -> &'static Dialect {
-        self.dialect
+        self.identity(|who| who.dialect).unwrap_or(self.dialect)
+    }
+
+    /// The same, if it speaks for `recipient`.
+    pub fn dialect_for(&self, recipient: &Recipient) -> Option<&'static Dialect> {
+        self.identity(|who| (who.recipient.as_ref() == Some(recipient)).then_some(who.dialect))
+            .map(|dialect| dialect.unwrap_or(self.dialect))
+    }
+
+    /// Whether live notifications wait for what it missed.
+    pub fn is_behind(&self) -> bool {
+        self.flow.is_behind()
+    }
+
+    /// The first position that waits, if any does.
+    pub fn withheld_from(&self) -> Option<Position> {
+        self.flow.withheld_from()
+    }
+
+    /// The last position that waits, or waited.
+    pub fn withheld(&self) -> Position {
+        self.flow.withheld()
     }
 
     /// Its writing end.
@@ -191,7 +235,8 @@ impl Connection {
     }
 
     /// Somebody (else) speaks through this connection: what was pushed before was not theirs.
-    pub fn begin_inbox(&self) {
+    pub(super) fn begin_inbox(&self, replays: bool) {
+        self.flow.begin(replays);
         self.first_live.store(0, Ordering::Release);
         self.list.store(ListState::Scheduled as u8, Ordering::Release);
     }

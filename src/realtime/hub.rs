@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use serde_json::value::RawValue;
 
 use super::backplane::{Line, Message, Shared};
+use super::flow::Turn;
 use super::room::{Pass, Room, Source};
-use super::{Close, Connection, ConnectionId, Dialect, PushError};
-use crate::domain::{Notification, Position, Recipient, Timestamp};
+use super::{Close, Connection, ConnectionId, Delivery, Dialect, Identity, PushError, Shown};
+use crate::domain::{Position, Recipient, Standing, Timestamp};
 use crate::telemetry::{Metrics, Refusal};
 
 #[derive(Default)]
@@ -36,41 +37,6 @@ pub struct Census {
 
 type Departure = Box<dyn Fn(&Connection) + Send + Sync>;
 type Arrival = Box<dyn Fn(Recipient) + Send + Sync>;
-
-/// What came of handing out a notification.
-pub enum Delivery {
-    /// Nobody of its recipient is here, or nobody took it.
-    Nobody,
-    /// These took it.
-    Took(Vec<Arc<Connection>>),
-    /// It was handed out before.
-    Before,
-    /// Somebody is here, and has to hear something else first.
-    Later,
-}
-
-/// A notification as it is shown: encoded once for each dialect, however many hear it.
-pub struct Shown {
-    /// What is shown.
-    pub notification: Notification,
-    encoded: Vec<(&'static str, Box<RawValue>)>,
-}
-
-impl Shown {
-    /// Nobody has seen it yet.
-    pub fn new(notification: Notification) -> Self {
-        Self { notification, encoded: Vec::with_capacity(1) }
-    }
-
-    fn by(&mut self, dialect: &Dialect) -> &RawValue {
-        let known = self.encoded.iter().position(|(name, _)| *name == dialect.name);
-        let index = known.unwrap_or_else(|| {
-            self.encoded.push((dialect.name, (dialect.encode)(&self.notification)));
-            self.encoded.len() - 1
-        });
-        &self.encoded[index].1
-    }
-}
 
 /// Who is connected to this node.
 pub struct Hub {
@@ -163,12 +129,17 @@ impl Hub {
         self.registry().connections.contains_key(&id)
     }
 
+    /// Whether `connection` is here, and speaks for `recipient`.
+    pub fn serves(&self, connection: &Connection, recipient: &Recipient) -> bool {
+        self.is_here(connection.id) && connection.dialect_for(recipient).is_some()
+    }
+
     /// Everybody here.
     pub fn everybody(&self) -> Vec<Arc<Connection>> {
         self.registry().connections.values().cloned().collect()
     }
 
-    /// Lets `connection` hear what is for `recipient`, unless that person has `most` connections.
+    /// Lets `connection` hear in `dialect` what is for `recipient`, unless that person has `most` connections.
     /// `welcome` is pushed before anything live can be. `true` if it did not hear that before.
     ///
     /// # Errors
@@ -177,6 +148,7 @@ impl Hub {
         &self,
         connection: &Arc<Connection>,
         recipient: &Recipient,
+        dialect: &'static Dialect,
         most: usize,
         welcome: (&str, &RawValue),
     ) -> Result<bool, usize> {
@@ -196,11 +168,22 @@ impl Hub {
         }
         // Whether it took this shows at the next push: to expel it would need the lock held here.
         connection.outlet().push(welcome.0, welcome.1).ok();
+        let spoken = connection.identity(|who| who.dialect.replace(dialect));
         if !is_new || !is_here {
+            let was_replayed_to = spoken.is_some_and(|spoken| spoken.replays);
+            if let Some(room) = registry.people.get(recipient)
+                && was_replayed_to
+                && !dialect.replays
+            {
+                // What waits is in the list, which now comes.
+                let _still = lock(room);
+                connection.flow.let_go();
+                connection.release_list();
+            }
             return Ok(false);
         }
         connection.identity(|who| who.recipient = Some(recipient.clone()));
-        connection.begin_inbox();
+        connection.begin_inbox(dialect.replays);
         let room = match registry.people.get(recipient) {
             Some(room) => room.clone(),
             None => {
@@ -226,7 +209,10 @@ impl Hub {
     /// Takes away what `connection` had proved.
     pub fn demote(&self, connection: &Connection) {
         let mut registry = self.registry();
-        let before = connection.identity(std::mem::take);
+        let before = connection.identity(|who| {
+            let dialect = who.dialect;
+            std::mem::replace(who, Identity { dialect, ..Identity::default() })
+        });
         connection.outlet().trust(false);
         registry.senders -= usize::from(before.sender.is_some());
         if let Some(recipient) = before.recipient {
@@ -279,6 +265,7 @@ impl Hub {
     ) -> Delivery {
         let Some(room) = self.room(recipient) else { return Delivery::Nobody };
         let (mut took, mut slow) = (Vec::new(), Vec::new());
+        let (mut waits, mut came) = (false, false);
         {
             // Held while pushing, which never waits: two sources must not overtake each other.
             let mut room = lock(&room);
@@ -289,12 +276,21 @@ impl Hub {
             }
             took.reserve_exact(room.connections.len());
             for connection in &room.connections {
-                let dialect = connection.dialect();
-                if connection.identity(|who| who.recipient.as_ref() != Some(recipient)) {
-                    continue;
+                let Some(dialect) = connection.dialect_for(recipient) else { continue };
+                match connection.flow.turn(position) {
+                    Turn::Now => {}
+                    Turn::Waits => {
+                        waits = true;
+                        continue;
+                    }
+                    Turn::Came => {
+                        came = true;
+                        continue;
+                    }
                 }
                 connection.pushed_live(position);
-                match push(connection, dialect.event, shown.by(dialect)) {
+                let (event, payload) = shown.by(dialect);
+                match push(connection, event, payload) {
                     Ok(()) => took.push(connection.clone()),
                     Err(PushError::Full) => slow.push(connection.clone()),
                     Err(PushError::Gone) => {}
@@ -302,7 +298,28 @@ impl Hub {
             }
         }
         slow.iter().for_each(|connection| self.expel(connection));
-        if took.is_empty() { Delivery::Nobody } else { Delivery::Took(took) }
+        match took.is_empty() {
+            false => Delivery::Took(took),
+            true if came => Delivery::Before,
+            true if waits => Delivery::Behind,
+            true => Delivery::Nobody,
+        }
+    }
+
+    /// From now on live notifications wait until `connection` has heard what it missed.
+    pub fn fall_behind(&self, recipient: &Recipient, connection: &Connection) {
+        if let Some(room) = self.room(recipient) {
+            let _still = lock(&room);
+            connection.flow.fall_behind();
+        }
+    }
+
+    /// `connection` has heard all that `recipient` has up to `position`. `true` if from now on it hears live
+    /// ones, `false` if some came behind that position meanwhile.
+    pub fn catch_up(&self, recipient: &Recipient, connection: &Connection, position: Position) -> bool {
+        let Some(room) = self.room(recipient) else { return true };
+        let _still = lock(&room);
+        connection.flow.catch_up(position)
     }
 
     /// Passes over `position`, which nobody is to hear any more.
@@ -341,26 +358,40 @@ impl Hub {
         people.into_iter().map(|(recipient, room)| (recipient, lock(&room).served())).collect()
     }
 
+    /// How many connections `recipient` has here.
+    pub fn connections_of(&self, recipient: &Recipient) -> usize {
+        self.room(recipient).map_or(0, |room| lock(&room).connections.len())
+    }
+
     /// Whether `recipient` has a connection here.
     pub fn is_online(&self, recipient: &Recipient) -> bool {
         self.registry().people.contains_key(recipient)
     }
 
-    /// Pushes an event to all of `recipient`'s connections, on every node.
-    pub fn tell(&self, recipient: &Recipient, event: &str, payload: &RawValue) {
-        self.tell_here(recipient, event, payload);
+    /// Tells all of `recipient`'s connections, on every node, where a notification stands.
+    pub fn tell_standing(&self, recipient: &Recipient, standing: &Standing) {
+        self.tell_standing_here(recipient, standing);
         if self.backplane.line() != Line::Alone {
-            let message = Message::Event { event: event.into(), payload };
+            let message = Message::Standing(standing.into());
             self.backplane.publish(recipient, message.encode(), Box::new(|_| ()));
         }
     }
 
-    /// Pushes an event to `recipient`'s connections on this node.
-    pub fn tell_here(&self, recipient: &Recipient, event: &str, payload: &RawValue) {
+    /// The same, on this node.
+    pub fn tell_standing_here(&self, recipient: &Recipient, standing: &Standing) {
         let Some(room) = self.room(recipient) else { return };
         let here = lock(&room).connections.clone();
+        let mut told: Vec<(&'static str, Option<(&'static str, Box<RawValue>)>)> = Vec::new();
         for connection in here {
-            self.push(&connection, event, payload);
+            let Some(dialect) = connection.dialect_for(recipient) else { continue };
+            let known = told.iter().position(|(name, _)| *name == dialect.name);
+            let index = known.unwrap_or_else(|| {
+                told.push((dialect.name, (dialect.standing)(standing)));
+                told.len() - 1
+            });
+            if let Some((event, payload)) = &told[index].1 {
+                self.push(&connection, event, payload);
+            }
         }
     }
 

@@ -6,16 +6,19 @@
 
 pub mod backplane;
 mod connection;
+mod flow;
 mod hub;
 mod line;
 mod room;
+mod shown;
 
 pub use connection::{
-    Close, Connection, ConnectionId, Dialect, Identity, ListState, Outlet, PushError, Transport,
+    Close, Connection, ConnectionId, Dialect, Form, Identity, ListState, Outlet, PushError, Transport,
 };
-pub use hub::{Census, Delivery, Hub, Shown};
+pub use hub::{Census, Hub};
 pub use line::{Gate, Line};
 pub use room::Source;
+pub use shown::{Delivery, Shown};
 
 use serde::{Deserialize, Serialize};
 

@@ -85,6 +85,7 @@ impl Room {
     pub fn rewind(&mut self, position: Position) {
         if let Served::UpTo(last) = &mut self.served {
             *last = position.min(*last);
+            self.connections.iter().for_each(|connection| connection.flow.rewind(position));
         }
     }
 

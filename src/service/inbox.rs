@@ -5,22 +5,51 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Error;
-use crate::delivery::CatchUp;
-use crate::domain::{Clock, Notification, NotificationId, Position, Priority, Recipient};
+use crate::delivery::{CatchUp, Replays};
+use crate::domain::{
+    Clock, Notification, NotificationId, Position, Priority, Recipient, Standing, Status, Timestamp, UserId,
+};
 use crate::realtime::{Connection, Hub};
-use crate::store::{Filter, Held, HeldCounts, Mark, Since, Store, StoreError, Write, Written};
+use crate::store::{
+    Before, Filter, Held, HeldCounts, Mark, Missed, Pending, Since, Store, StoreError, Write, Written,
+};
 use crate::telemetry::{Metrics, Outcome};
 
 /// Bytes of text in one list; older notifications follow when these have been read.
 const LARGEST_LIST: usize = 32 * 1024 * 1024;
 
-/// Pending notifications, newest first.
+/// Pending notifications of one kind, newest first.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
     /// Those listed.
     pub notifications: Vec<Notification>,
     /// Older ones that did not fit; they come when these have been read.
     pub remaining: i64,
+    /// Whether notifications of other kinds are pending, too, as far as is known.
+    pub others: bool,
+}
+
+/// What came of marking a notification.
+#[derive(Clone, Debug)]
+pub struct Marked {
+    /// How it stands now.
+    pub standing: Standing,
+    /// Whether it stood otherwise before; then all of the person's connections were told.
+    pub is_new: bool,
+}
+
+/// Called once, after the commit.
+pub type OnMarked = Box<dyn FnOnce(Result<Marked, Error>) + Send>;
+
+/// What somebody asks for who comes back.
+#[derive(Clone, Debug)]
+pub enum ReplayFrom {
+    /// What is neither confirmed nor read.
+    Unconfirmed,
+    /// The same, and what was accepted at this instant or later.
+    Time(Timestamp),
+    /// What stands behind the notification of this name.
+    Last(String),
 }
 
 /// Entries in one page.
@@ -56,8 +85,8 @@ pub struct Page {
     pub has_more: bool,
 }
 
-/// As many of `entries` as fit into one list, of `all` there are.
-fn listing(entries: Vec<(Position, Notification)>, all: i64) -> Listing {
+/// As many of these as fit into one list.
+fn listing(pending: Pending) -> Listing {
     let mut left = LARGEST_LIST;
     let fits = |notification: &Notification| {
         let size = notification.data.len() + notification.message.len();
@@ -65,10 +94,27 @@ fn listing(entries: Vec<(Position, Notification)>, all: i64) -> Listing {
         left = left.saturating_sub(size);
         fits
     };
+    let Pending { newest, all, others, .. } = pending;
     let notifications: Vec<_> =
-        entries.into_iter().map(|(_, notification)| notification).take_while(fits).collect();
+        newest.into_iter().map(|(_, notification)| notification).take_while(fits).collect();
     let remaining = all - i64::try_from(notifications.len()).unwrap_or(all);
-    Listing { notifications, remaining }
+    Listing { notifications, remaining, others }
+}
+
+/// How a notification stands after this mark, and whether that is new.
+fn standing(id: NotificationId, before: &Before, mark: Mark, at: Timestamp) -> Marked {
+    let already = match (before.read_at, before.confirmed_at) {
+        (Some(at), _) => (Status::Read, at),
+        (None, Some(at)) => (Status::Delivered, at),
+        (None, None) => (Status::Pending, at),
+    };
+    let ((status, at), is_new) = match (mark, already.0) {
+        (Mark::Confirmed, Status::Pending) => ((Status::Delivered, at), true),
+        (Mark::Read, Status::Pending | Status::Delivered) => ((Status::Read, at), true),
+        (Mark::Unread, Status::Read) => ((Status::Delivered, at), true),
+        _ => (already, false),
+    };
+    Marked { standing: Standing { id, uuid: before.uuid, status, at, whose: None }, is_new }
 }
 
 /// One person's notifications.
@@ -76,6 +122,7 @@ pub struct Inbox {
     store: Arc<Store>,
     hub: Arc<Hub>,
     catch_up: CatchUp,
+    replays: Arc<Replays>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     limit: i64,
@@ -87,47 +134,89 @@ impl Inbox {
         store: Arc<Store>,
         hub: Arc<Hub>,
         catch_up: CatchUp,
+        replays: Arc<Replays>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
         limit: i64,
     ) -> Self {
-        Self { store, hub, catch_up, clock, metrics, limit: limit.max(1) }
+        Self { store, hub, catch_up, replays, clock, metrics, limit: limit.max(1) }
     }
 
-    /// What `recipient` has neither confirmed nor read.
+    /// What of this `kind` `recipient` has neither confirmed nor read.
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn pending(&self, recipient: &Recipient) -> Result<Listing, Error> {
+    pub async fn pending(&self, recipient: &Recipient, kind: &str) -> Result<Listing, Error> {
         // What this person marked read just before does not come back.
         self.store.drain().await;
-        let (entries, all) = self.store.pending(recipient, self.limit).await?;
-        Ok(listing(entries, all))
+        Ok(listing(self.store.pending(recipient, kind, self.limit).await?))
     }
 
     /// The same, for a connection that has just joined: without what it was already sent live.
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn missed(&self, recipient: &Recipient, connection: &Connection) -> Result<Listing, Error> {
+    pub async fn missed(
+        &self,
+        recipient: &Recipient,
+        connection: &Connection,
+        kind: &str,
+    ) -> Result<Listing, Error> {
         self.catch_up.ready(recipient).await;
         // Known before the list is read: a place that is found later may lie behind what the list has.
         let unknown = || StoreError::Unreachable("it is not known yet where this inbox stands".to_owned());
         self.hub.served(recipient).ok_or_else(unknown)?;
-        let (mut entries, all) = self.store.pending(recipient, self.limit).await?;
-        let read = entries.len();
+        let mut pending = self.store.pending(recipient, kind, self.limit).await?;
+        let read = pending.newest.len();
         // What this node stored, and the query saw, is pushed live before this barrier is passed, if it
         // ever will be. What another node stored is behind the place served so far, and follows.
         self.store.drain().await;
         // Without a place nobody could say what is still to come.
         let served = self.hub.served(recipient).ok_or_else(unknown)?;
         let first_live = connection.first_live();
-        if entries.first().is_some_and(|(newest, _)| *newest > served) {
+        if pending.newest.first().is_some_and(|(newest, _)| *newest > served) {
             self.catch_up.behind(recipient);
         }
-        entries.retain(|(position, _)| *position < first_live && *position <= served);
-        let live = i64::try_from(read - entries.len()).unwrap_or(0);
-        Ok(listing(entries, all - live))
+        pending.newest.retain(|(position, _)| *position < first_live && *position <= served);
+        pending.all -= i64::try_from(read - pending.newest.len()).unwrap_or(0);
+        Ok(listing(pending))
+    }
+
+    /// Hands `connection` what its person missed, as notifications, oldest first; live ones wait behind it.
+    /// Returns how many.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if `from` names a notification that they do not have: nothing happened then. When
+    /// the database cannot answer: live ones wait on.
+    pub async fn replay(
+        &self,
+        recipient: &Recipient,
+        connection: &Connection,
+        from: &ReplayFrom,
+    ) -> Result<usize, Error> {
+        let (missed, after) = match from {
+            ReplayFrom::Unconfirmed => (Missed::Unconfirmed, 0),
+            ReplayFrom::Time(at) => (Missed::Since(*at), 0),
+            ReplayFrom::Last(name) => {
+                let last = self.number_of(name).await?;
+                (Missed::Everything, self.place_of(recipient, last).await?)
+            }
+        };
+        Ok(self.replays.run(recipient, connection, missed, after).await?)
+    }
+
+    /// Hands `connection`, which hears live already, what its person missed of other kinds than this one.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn replay_others(
+        &self,
+        recipient: &Recipient,
+        connection: &Connection,
+        kind: &'static str,
+    ) -> Result<usize, Error> {
+        let missed = Missed::UnconfirmedBut(kind);
+        Ok(self.replays.beside_live(recipient, connection, missed).await?)
     }
 
     /// What `query` asks for, newest first.
@@ -234,16 +323,9 @@ impl Inbox {
     /// # Errors
     /// [`Error::NotFound`] if `recipient` has no such one.
     pub async fn mark(&self, recipient: &Recipient, id: NotificationId, mark: Mark) -> Result<(), Error> {
-        let (recipient, at) = (recipient.clone(), self.clock.now());
-        match self.store.write(Write::Mark { recipient, notification: id, mark, at }).await? {
-            Written::Marked(true) => {
-                if mark == Mark::Read {
-                    self.metrics.notification(Outcome::Read);
-                }
-                Ok(())
-            }
-            _ => Err(Error::NotFound),
-        }
+        let (tell, told) = tokio::sync::oneshot::channel();
+        self.mark_then(recipient.clone(), id, mark, Box::new(move |marked| drop(tell.send(marked))));
+        told.await.unwrap_or(Err(Error::Store(StoreError::Closed))).map(drop)
     }
 
     /// Marks everything read; returns how much was not.
@@ -258,28 +340,37 @@ impl Inbox {
         }
     }
 
-    /// Marks one read; `answer` is called after the commit, with [`Error::NotFound`] if `recipient`
-    /// has no such notification.
-    pub fn mark_read(
-        &self,
-        recipient: Recipient,
-        notification: NotificationId,
-        answer: Box<dyn FnOnce(Result<(), Error>) + Send>,
-    ) {
-        let metrics = self.metrics.clone();
-        let write = Write::Mark { recipient, notification, mark: Mark::Read, at: self.clock.now() };
-        self.store.submit(
-            write,
-            Box::new(move |written| {
-                answer(match written {
-                    Ok(Written::Marked(true)) => {
-                        metrics.notification(Outcome::Read);
-                        Ok(())
-                    }
-                    Ok(_) => Err(Error::NotFound),
-                    Err(fault) => Err(fault.into()),
-                });
-            }),
-        );
+    /// Marks one; after the commit those are told who care, and then `answer` is called, with
+    /// [`Error::NotFound`] if `recipient` has no such notification.
+    pub fn mark_then(&self, recipient: Recipient, id: NotificationId, mark: Mark, answer: OnMarked) {
+        let (hub, metrics, at) = (self.hub.clone(), self.metrics.clone(), self.clock.now());
+        let write = Write::Mark { recipient: recipient.clone(), notification: id, mark, at };
+        let done = move |written: Result<Written, StoreError>| {
+            let before = match written {
+                Ok(Written::Marked(Some(before))) => before,
+                Ok(_) => return answer(Err(Error::NotFound)),
+                Err(fault) => return answer(Err(fault.into())),
+            };
+            if mark == Mark::Read {
+                metrics.notification(Outcome::Read);
+            }
+            let marked = standing(id, &before, mark, at);
+            if marked.is_new {
+                tell(&hub, &recipient, before.sender.as_deref(), &marked.standing);
+            }
+            answer(Ok(marked));
+        };
+        self.store.submit(write, Box::new(done));
+    }
+}
+
+/// Tells the person where a notification stands, and whoever sent it.
+fn tell(hub: &Hub, recipient: &Recipient, sender: Option<&str>, standing: &Standing) {
+    hub.tell_standing(recipient, standing);
+    let sender = sender.and_then(|sender| UserId::new(sender).ok());
+    if let Some(user) = sender.filter(|sender| *sender != recipient.user) {
+        let sender = Recipient { tenant: recipient.tenant.clone(), user };
+        let whose = Some(recipient.user.clone());
+        hub.tell_standing(&sender, &Standing { whose, ..standing.clone() });
     }
 }

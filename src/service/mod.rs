@@ -13,7 +13,7 @@ use crate::access::TokenError;
 use crate::domain::Broken;
 use crate::store::StoreError;
 
-pub use inbox::{Inbox, Listing, Page, Query};
+pub use inbox::{Inbox, Listing, Marked, OnMarked, Page, Query, ReplayFrom};
 pub use notify::{Answer, Broadcast, Notify, Reached, Receipt};
 pub use presence::Presences;
 pub use roster::{LEASE_SECONDS, Roster};

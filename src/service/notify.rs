@@ -272,7 +272,7 @@ impl Notify {
         }
         let write = Write::Reschedule { tenant: who.tenant.clone(), notification, due_at };
         match self.store.write(write).await? {
-            Written::Marked(true) => {
+            Written::Changed(1..) => {
                 self.spreading.wake();
                 Ok(())
             }

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::{Error, Presences};
 use crate::access::{self, Keyring, Principal, Throttle, TokenError};
 use crate::domain::{Clock, Recipient, Timestamp, UserId};
-use crate::realtime::{Connection, ConnectionId, Hub};
+use crate::realtime::{Connection, ConnectionId, Dialect, Hub};
 use crate::telemetry::{Metrics, Refusal};
 
 /// How often expiry is looked at.
@@ -82,7 +82,52 @@ impl Session {
         Ok(())
     }
 
-    /// Makes `connection` one of `claimed`'s; `welcome` (event and payload) is the first it hears as such.
+    /// Looks at a token that is shown before there is a connection.
+    ///
+    /// # Errors
+    /// When it proves nobody, or that person has too many connections; and how long the answer is to wait.
+    pub fn admit(
+        &self,
+        token: &str,
+        address: IpAddr,
+        socket_id: &str,
+    ) -> Result<Principal, (Error, Duration)> {
+        let shown = self.keyring.verify(token).and_then(|principal| match principal.inbox() {
+            Some(recipient) => Ok((principal, recipient)),
+            None => Err(TokenError::Subject),
+        });
+        let (principal, recipient) = shown.map_err(|refusal| {
+            let hold = self.noted(refusal, Some(address), || 1);
+            self.log_refusal(socket_id, refusal, hold);
+            (refusal.into(), hold)
+        })?;
+        if self.hub.connections_of(&recipient) >= self.sockets_per_user {
+            return Err((self.too_many(self.sockets_per_user), Duration::ZERO));
+        }
+        Ok(principal)
+    }
+
+    /// Makes `connection` one of whoever this token speaks for, as [`Session::enter`] does.
+    ///
+    /// # Errors
+    /// When the token proves nobody, or that person has too many connections.
+    pub fn connect_owner(
+        &self,
+        connection: &Arc<Connection>,
+        token: &str,
+        dialect: &'static Dialect,
+        welcome: impl FnOnce(&Recipient) -> (&'static str, Box<RawValue>),
+    ) -> Result<Recipient, Error> {
+        let shown = self.keyring.verify(token).and_then(|principal| match principal.inbox() {
+            Some(recipient) => Ok((principal, recipient)),
+            None => Err(TokenError::Subject),
+        });
+        let (principal, recipient) = shown.map_err(|refusal| self.refused(connection, refusal))?;
+        let (event, payload) = welcome(&recipient);
+        self.enter(connection, principal, recipient, dialect, (event, &payload))
+    }
+
+    /// Makes `connection` one of `claimed`'s, as [`Session::enter`] does.
     ///
     /// # Errors
     /// When the token does not prove it, or that person has too many connections.
@@ -91,23 +136,34 @@ impl Session {
         connection: &Arc<Connection>,
         claimed: &UserId,
         token: &str,
+        dialect: &'static Dialect,
         welcome: (&str, &RawValue),
     ) -> Result<Recipient, Error> {
-        let recipient = self
-            .keyring
-            .verify(token)
-            .and_then(|principal| {
-                let recipient = principal.recipient(claimed).ok_or(TokenError::SomebodyElse)?;
-                Ok((recipient, principal.roles, principal.expires_at))
-            })
-            .map_err(|refusal| self.refused(connection, refusal));
-        let (recipient, roles, expires_at) = recipient?;
+        let shown = self.keyring.verify(token).and_then(|principal| match principal.recipient(claimed) {
+            Some(recipient) => Ok((principal, recipient)),
+            None => Err(TokenError::SomebodyElse),
+        });
+        let (principal, recipient) = shown.map_err(|refusal| self.refused(connection, refusal))?;
+        self.enter(connection, principal, recipient, dialect, welcome)
+    }
+
+    /// Makes `connection` one of `recipient`'s, whom `principal` speaks for. From now on it is told things in
+    /// `dialect`; `welcome` (event and payload) is the first it hears.
+    ///
+    /// # Errors
+    /// When that person has too many connections.
+    pub fn enter(
+        &self,
+        connection: &Arc<Connection>,
+        principal: Principal,
+        recipient: Recipient,
+        dialect: &'static Dialect,
+        welcome: (&str, &RawValue),
+    ) -> Result<Recipient, Error> {
+        let Principal { roles, expires_at, .. } = principal;
         connection.identity(|who| who.roles = roles);
-        let joined = self.hub.join(connection, &recipient, self.sockets_per_user, welcome);
-        let is_new = joined.map_err(|most| {
-            self.metrics.refused(Refusal::User);
-            Error::TooManySockets(most)
-        })?;
+        let joined = self.hub.join(connection, &recipient, dialect, self.sockets_per_user, welcome);
+        let is_new = joined.map_err(|most| self.too_many(most))?;
         self.expires_with(connection, expires_at);
         if !is_new {
             return Ok(recipient);
@@ -117,8 +173,13 @@ impl Session {
         if !self.hub.is_here(connection.id) {
             self.presences.note(connection);
         }
-        tracing::info!(user.id = %claimed, socket.id = %connection.socket_id, "Facilitator connected");
+        tracing::info!(user.id = %recipient.user, socket.id = %connection.socket_id, "Facilitator connected");
         Ok(recipient)
+    }
+
+    fn too_many(&self, most: usize) -> Error {
+        self.metrics.refused(Refusal::User);
+        Error::TooManySockets(most)
     }
 
     /// Prolongs what `connection` has proved, by a newer token of the same person or a sender.
@@ -132,45 +193,68 @@ impl Session {
                 sender.is_none_or(|tenant| principal.can_send && principal.tenant == tenant),
                 recipient.is_none_or(|old| principal.recipient(&old.user) == Some(old)),
             );
-            if still_sends && still_is { Ok(principal.expires_at) } else { Err(TokenError::SomebodyElse) }
+            if still_sends && still_is { Ok(principal) } else { Err(TokenError::SomebodyElse) }
         };
-        let expires_at = self
+        let principal = self
             .keyring
             .verify_sender(token)
             .or_else(|_| self.keyring.verify(token))
             .and_then(renewed)
             .map_err(|refusal| self.refused(connection, refusal))?;
-        self.expires(connection, expires_at);
+        self.expires(connection, principal.expires_at);
+        let roles = principal.roles;
+        let changed = connection.identity(|who| who.roles != roles && who.recipient.is_some());
+        if changed {
+            connection.identity(|who| who.roles = roles);
+            self.presences.note(connection);
+        }
         Ok(())
     }
 
     /// Notes a wrong token, and holds the socket back if there were many.
     fn refused(&self, connection: &Connection, refusal: TokenError) -> Error {
+        // Who has shown a back end's token gains nothing by another; its bookings are not to wait.
+        let is_sender = connection.identity(|who| who.sender.is_some());
+        let failures = || {
+            connection.identity(|who| {
+                who.failures = who.failures.saturating_add(1);
+                who.failures
+            })
+        };
+        let guesser = (!is_sender).then_some(connection.address);
+        let hold = self.noted(refusal, guesser, failures);
+        if !hold.is_zero() {
+            connection.outlet().hold(hold);
+        }
+        self.log_refusal(&connection.socket_id, refusal, hold);
+        refusal.into()
+    }
+
+    /// Counts a wrong token; says for how long whoever showed it is held back, if it can be a guess. Of
+    /// addresses that many share, `failures` says how many this one client has shown.
+    fn noted(
+        &self,
+        refusal: TokenError,
+        guesser: Option<IpAddr>,
+        failures: impl FnOnce() -> u32,
+    ) -> Duration {
         self.metrics.refused(Refusal::Token);
         // A token that is ours, but too old or somebody else's, is no guess: behind one address there may
         // be many honest pages.
         let is_guess = matches!(refusal, TokenError::Invalid | TokenError::Missing);
-        // Nor does who has shown a back end's token gain by another; its bookings are not to wait.
-        let is_sender = connection.identity(|who| who.sender.is_some());
-        let hold = if !is_guess || is_sender {
-            Duration::ZERO
-        } else if connection.address.is_loopback() || is_unknown(connection.address) {
-            access::hold(connection.identity(|who| {
-                who.failures = who.failures.saturating_add(1);
-                who.failures
-            }))
-        } else {
-            self.throttle.failed(connection.address, Instant::now())
-        };
-        if !hold.is_zero() {
-            connection.outlet().hold(hold);
+        match guesser.filter(|_| is_guess) {
+            None => Duration::ZERO,
+            Some(address) if address.is_loopback() || address.is_unspecified() => access::hold(failures()),
+            Some(address) => self.throttle.failed(address, Instant::now()),
         }
+    }
+
+    fn log_refusal(&self, socket_id: &str, refusal: TokenError, hold: Duration) {
         tracing::warn!(
-            socket.id = %connection.socket_id,
+            socket.id = %socket_id,
             held_ms = u64::try_from(hold.as_millis()).unwrap_or(u64::MAX),
             "Authentication failed: {refusal}"
         );
-        refusal.into()
     }
 
     fn expiries(&self) -> MutexGuard<'_, BTreeSet<(i64, ConnectionId)>> {
@@ -250,8 +334,4 @@ impl Session {
         }
         expired
     }
-}
-
-fn is_unknown(address: IpAddr) -> bool {
-    address.is_unspecified()
 }

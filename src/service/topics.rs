@@ -4,10 +4,21 @@ use std::sync::Arc;
 
 use super::Error;
 use crate::domain::{Broken, Recipient, is_name};
-use crate::store::{Store, Write};
+use crate::store::{Store, StoreError, Write, Written};
 
 /// Topics in one request.
 const MOST: usize = 100;
+
+/// Names that may be topics, each once.
+fn checked(mut topics: Vec<String>) -> Result<Vec<String>, Broken> {
+    if topics.len() > MOST || !topics.iter().all(|topic| is_name(topic)) {
+        let expected = "at most 100 names of 1 to 128 bytes, without control characters";
+        return Err(Broken { field: "channels", expected });
+    }
+    topics.sort_unstable();
+    topics.dedup();
+    Ok(topics)
+}
 
 /// Subscriptions.
 pub struct Topics {
@@ -28,18 +39,33 @@ impl Topics {
     pub async fn subscribe(
         &self,
         recipient: &Recipient,
-        mut topics: Vec<String>,
+        topics: Vec<String>,
         wanted: bool,
     ) -> Result<Vec<String>, Error> {
-        if topics.len() > MOST || !topics.iter().all(|topic| is_name(topic)) {
-            let expected = "at most 100 names of 1 to 128 bytes, without control characters";
-            return Err(Broken { field: "channels", expected }.into());
-        }
-        topics.sort_unstable();
-        topics.dedup();
+        let topics = checked(topics)?;
         let recipient = recipient.clone();
         self.store.write(Write::Subscribe { recipient: recipient.clone(), topics, wanted }).await?;
         self.of(&recipient).await
+    }
+
+    /// Like [`Topics::subscribe`]; `answer` is called after the commit, with the names that were asked for.
+    /// What is asked for first happens first.
+    pub fn subscribe_then(
+        &self,
+        recipient: &Recipient,
+        topics: Vec<String>,
+        wanted: bool,
+        answer: Box<dyn FnOnce(Result<Vec<String>, Error>) + Send>,
+    ) {
+        let topics = match checked(topics) {
+            Ok(topics) => topics,
+            Err(broken) => return answer(Err(broken.into())),
+        };
+        let write = Write::Subscribe { recipient: recipient.clone(), topics: topics.clone(), wanted };
+        let done = move |written: Result<Written, StoreError>| {
+            answer(written.map(|_| topics).map_err(Error::from));
+        };
+        self.store.submit(write, Box::new(done));
     }
 
     /// What `recipient` hears of.

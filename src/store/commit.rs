@@ -54,7 +54,7 @@ body! {
                     Written::Done
                 }
                 Write::Reschedule { tenant, notification, due_at } => {
-                    Written::Marked(wait!(reschedule(connection, tenant, *notification, *due_at))?)
+                    Written::Changed(wait!(reschedule(connection, tenant, *notification, *due_at))?)
                 }
                 Write::Spread => Written::Spread(wait!(one_chunk(connection, memory))?.map(Arc::new)),
                 Write::Presence { came, gone } => {
@@ -200,7 +200,7 @@ body! {
             let entries: Vec<&Marked<'_>> = alike.iter().map(|(.., marked)| marked).collect();
             let found = wait!(mark(connection, alike[0].1, &entries))?;
             for ((index, ..), found) in alike.iter().zip(found) {
-                written[*index] = Written::Marked(found);
+                written[*index] = Written::Marked(found.map(Arc::new));
             }
         }
         Ok(())
@@ -259,24 +259,23 @@ body! {
 }
 
 body! {
-    /// Moves what has not begun to go out to another time, or takes it back. `false` if there is no such thing.
+    /// Moves what has not begun to go out to another time, or takes it back.
     fn reschedule(
         connection: &mut Connection,
         tenant: &Tenant,
         notification: NotificationId,
         due_at: Option<Timestamp>,
-    ) -> QueryResult<bool> {
+    ) -> QueryResult<usize> {
         let waiting = expansions::table
             .filter(expansions::notification_id.eq(notification.0))
             .filter(expansions::tenant.eq(tenant.as_str()))
             .filter(expansions::finished_at.is_null())
             .filter(expansions::reached.eq(0))
             .filter(expansions::due_at.gt(now()));
-        let found = match due_at {
-            Some(at) => wait!(diesel::update(waiting).set(expansions::due_at.eq(At(at))).execute(connection))?,
-            None => wait!(diesel::delete(waiting).execute(connection))?,
-        };
-        Ok(found > 0)
+        match due_at {
+            Some(at) => wait!(diesel::update(waiting).set(expansions::due_at.eq(At(at))).execute(connection)),
+            None => wait!(diesel::delete(waiting).execute(connection)),
+        }
     }
 }
 

@@ -33,6 +33,30 @@ pub enum Since {
     Time(Timestamp),
 }
 
+/// What of an inbox somebody has missed, behind which position.
+#[derive(Clone, Copy, Debug)]
+pub struct Gap {
+    /// What.
+    pub missed: Missed,
+    /// Nothing up to here.
+    pub after: Position,
+    /// From here on everything.
+    pub all_from: Option<Position>,
+}
+
+/// What of an inbox somebody has missed.
+#[derive(Clone, Copy, Debug)]
+pub enum Missed {
+    /// What was neither confirmed nor read.
+    Unconfirmed,
+    /// The same, of all kinds but this one.
+    UnconfirmedBut(&'static str),
+    /// What was neither confirmed nor read, and what was accepted at this instant or later.
+    Since(Timestamp),
+    /// Whatever came.
+    Everything,
+}
+
 /// Which part of an inbox; what has expired is not in it.
 #[derive(Clone, Debug)]
 pub struct Filter {

@@ -28,11 +28,11 @@ use uuid::Uuid;
 use crate::domain::{Group, Notification, NotificationId, Place, Position, Recipient, Tenant, Timestamp};
 use crate::telemetry::Metrics;
 
-pub use held::{Filter, Held, HeldCounts, Since};
+pub use held::{Filter, Gap, Held, HeldCounts, Missed, Since};
 pub use migrate::migrate;
 pub use transfer::{Moved, transfer};
 pub use url::{DatabaseUrl, UrlError};
-pub use writer::{Beat, Done, Mark, Presence, Sent, Spread, Write, Written};
+pub use writer::{Beat, Before, Done, Mark, Presence, Sent, Spread, Write, Written};
 
 /// Settings of `[database]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -84,12 +84,14 @@ impl From<diesel::result::Error> for StoreError {
     }
 }
 
-/// What waits for a recipient, newest first.
-struct Pending {
+/// What of one kind waits for a recipient, newest first.
+pub struct Pending {
     /// The newest of it, with each one's place.
-    newest: Vec<(Position, Notification)>,
+    pub newest: Vec<(Position, Notification)>,
     /// How many there are.
-    all: i64,
+    pub all: i64,
+    /// Whether something of another kind waits, too, as far as is known.
+    pub others: bool,
     /// The recipient's row, and a place up to which all is done, if it is worth noting.
     settled: Option<(i64, Position)>,
 }
@@ -223,21 +225,35 @@ impl Store {
         told.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    /// What `recipient` has neither confirmed nor read, newest first, at most `limit`, with each one's
-    /// place, and the number of all of them.
+    /// What of this `kind` `recipient` has neither confirmed nor read, at most `limit`.
     ///
     /// # Errors
     /// When the database cannot answer.
     pub async fn pending(
         &self,
         recipient: &Recipient,
+        kind: &str,
         limit: i64,
-    ) -> Result<(Vec<(Position, Notification)>, i64), StoreError> {
-        let pending = on!(&self.readers, pending(recipient, limit))?;
+    ) -> Result<Pending, StoreError> {
+        let pending = on!(&self.readers, pending(recipient, kind, limit))?;
         if let Some((recipient, upto)) = pending.settled {
             self.submit(Write::Settled { recipient, upto }, Box::new(|_| ()));
         }
-        Ok((pending.newest, pending.all))
+        Ok(pending)
+    }
+
+    /// What `recipient` has of this `gap`, oldest first; nothing that has expired.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn missed(
+        &self,
+        recipient: &Recipient,
+        gap: &Gap,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<Held>, StoreError> {
+        on!(&self.readers, missed(recipient, gap, now, limit))
     }
 
     /// Counts for `/stats`.

@@ -10,7 +10,7 @@ use crate::domain::{Group, NotificationId, Place, Position, Recipient, Tenant, T
 use crate::store::content::{Content, content, notification};
 use crate::store::schema::{deployment, expansions, inbox, notifications, recipients, roles, subscriptions};
 use crate::store::types::{At, UuidColumn};
-use crate::store::{Counts, Filter, Held, HeldCounts, Pending, Since, StoreError};
+use crate::store::{Counts, Filter, Gap, Held, HeldCounts, Missed, Pending, Since, StoreError};
 
 /// Entries that are done and are passed over in each list; with more of them, the list is begun later.
 const PASSED_OVER: i64 = 64;
@@ -19,6 +19,7 @@ const PASSED_OVER: i64 = 64;
 pub async fn pending(
     connection: &mut Connection,
     recipient: &Recipient,
+    kind: &str,
     limit: i64,
 ) -> Result<Pending, StoreError> {
     let person: Option<(i64, i64)> = recipients::table
@@ -29,7 +30,7 @@ pub async fn pending(
         .await
         .optional()?;
     let Some((row, after)) = person else {
-        return Ok(Pending { newest: Vec::new(), all: 0, settled: None });
+        return Ok(Pending { newest: Vec::new(), all: 0, others: false, settled: None });
     };
     let unsettled = inbox::table.filter(inbox::recipient_id.eq(row)).filter(inbox::position.gt(after));
     // Nothing that is committed later comes before this.
@@ -39,24 +40,84 @@ pub async fn pending(
         .filter(inbox::confirmed_at.is_null())
         .filter(inbox::read_at.is_null())
         .filter(inbox::deleted_at.is_null());
-    let entries: Vec<(i64, Content)> = waiting
-        .inner_join(notifications::table)
+    let waiting = waiting.inner_join(notifications::table);
+    let mut entries: Vec<(i64, Content)> = waiting
         .order(inbox::position.desc())
         .limit(limit)
         .select((inbox::position, content()))
         .load(connection)
         .await?;
-    let mut all = i64::try_from(entries.len()).unwrap_or(limit);
+    // Nearly always all are of the kind, and all fit.
+    let is_of_kind = |(_, (_, _, (found, ..), ..)): &(i64, Content)| found == kind;
+    let others = !entries.iter().all(is_of_kind);
+    let fits = i64::try_from(entries.len()).is_ok_and(|many| many < limit);
     let mut settled = None;
-    if all == limit {
-        all = waiting.count().get_result(connection).await?;
-    } else if let Some(last) = last {
+    if let Some(last) = last.filter(|_| fits) {
         let upto = entries.last().map_or(last, |(oldest, ..)| oldest - 1);
         let done: i64 = unsettled.filter(inbox::position.le(upto)).count().get_result(connection).await?;
         settled = (done > PASSED_OVER).then_some((row, upto));
     }
+    let of_kind = waiting.filter(notifications::kind.eq(kind));
+    if others && !fits {
+        entries = of_kind
+            .order(inbox::position.desc())
+            .limit(limit)
+            .select((inbox::position, content()))
+            .load(connection)
+            .await?;
+    }
+    entries.retain(is_of_kind);
+    let all = match fits {
+        true => i64::try_from(entries.len()).unwrap_or(limit),
+        false => of_kind.count().get_result(connection).await?,
+    };
     let newest = entries.into_iter().map(|(position, content)| (position, notification(content))).collect();
-    Ok(Pending { newest, all, settled })
+    Ok(Pending { newest, all, others: others || !fits, settled })
+}
+
+/// See [`crate::store::Store::missed`].
+pub async fn missed(
+    connection: &mut Connection,
+    recipient: &Recipient,
+    gap: &Gap,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Vec<Held>, StoreError> {
+    let person: Option<(i64, i64)> = recipients::table
+        .filter(recipients::tenant.eq(recipient.tenant.as_str()))
+        .filter(recipients::user_id.eq(recipient.user.as_str()))
+        .select((recipients::id, recipients::pending_after))
+        .get_result(connection)
+        .await
+        .optional()?;
+    let Some((row, settled)) = person else { return Ok(Vec::new()) };
+    let all_from = gap.all_from.unwrap_or(Position::MAX);
+    let after = match gap.missed {
+        Missed::Unconfirmed | Missed::UnconfirmedBut(_) => gap.after.max(settled.min(all_from - 1)),
+        Missed::Since(_) | Missed::Everything => gap.after,
+    };
+    let mut entries = inbox::table
+        .inner_join(notifications::table)
+        .filter(inbox::recipient_id.eq(row))
+        .filter(inbox::position.gt(after))
+        .filter(inbox::deleted_at.is_null())
+        .filter(notifications::expires_at.is_null().or(notifications::expires_at.gt(At(now))))
+        .order(inbox::position.asc())
+        .limit(limit)
+        .select((inbox::position, inbox::confirmed_at, inbox::read_at, content()))
+        .into_boxed();
+    let unconfirmed = || {
+        let unseen = inbox::confirmed_at.is_null().and(inbox::read_at.is_null());
+        unseen.or(inbox::position.ge(all_from))
+    };
+    entries = match gap.missed {
+        Missed::Unconfirmed => entries.filter(unconfirmed()),
+        Missed::UnconfirmedBut(kind) => entries.filter(unconfirmed().and(notifications::kind.ne(kind))),
+        Missed::Since(at) => entries.filter(unconfirmed().or(notifications::created_at.ge(At(at)))),
+        Missed::Everything => entries,
+    };
+    let entries: Vec<HeldColumns> = entries.load(connection).await?;
+    Ok(entries.into_iter().map(|entry| entry_held(row, entry)).collect())
 }
 
 /// See [`crate::store::Store::counts`].
@@ -101,6 +162,17 @@ pub async fn last_positions(
     Ok(positions)
 }
 
+type HeldColumns = (i64, Option<At>, Option<At>, Content);
+
+fn entry_held(row: i64, (position, confirmed_at, read_at, content): HeldColumns) -> Held {
+    Held {
+        place: Place { recipient: row, position },
+        notification: notification(content),
+        confirmed_at: confirmed_at.map(|at| at.0),
+        read_at: read_at.map(|at| at.0),
+    }
+}
+
 async fn row_of(connection: &mut Connection, recipient: &Recipient) -> Result<Option<i64>, StoreError> {
     let row = recipients::table
         .filter(recipients::tenant.eq(recipient.tenant.as_str()))
@@ -120,7 +192,6 @@ pub async fn held(
     skip: i64,
     limit: i64,
 ) -> Result<Vec<Held>, StoreError> {
-    type Columns = (i64, Option<At>, Option<At>, Content);
     let Some(row) = row_of(connection, recipient).await? else { return Ok(Vec::new()) };
     let mut entries = inbox::table
         .inner_join(notifications::table)
@@ -152,14 +223,8 @@ pub async fn held(
     if let Some(priority) = filter.priority {
         entries = entries.filter(notifications::priority.eq(priority.level()));
     }
-    let entries: Vec<Columns> = entries.load(connection).await?;
-    let held = |(position, confirmed_at, read_at, content): Columns| Held {
-        place: Place { recipient: row, position },
-        notification: notification(content),
-        confirmed_at: confirmed_at.map(|at| at.0),
-        read_at: read_at.map(|at| at.0),
-    };
-    Ok(entries.into_iter().map(held).collect())
+    let entries: Vec<HeldColumns> = entries.load(connection).await?;
+    Ok(entries.into_iter().map(|entry| entry_held(row, entry)).collect())
 }
 
 /// See [`crate::store::Store::held_counts`].
@@ -199,10 +264,9 @@ pub async fn find(
     recipient: &Recipient,
     id: NotificationId,
 ) -> Result<Option<Held>, StoreError> {
-    type Columns = (i64, Option<At>, Option<At>, Content);
     let Some(row) = row_of(connection, recipient).await? else { return Ok(None) };
     let Some(position) = super::position_of(connection, row, id).await? else { return Ok(None) };
-    let entry: Option<Columns> = inbox::table
+    let entry: Option<HeldColumns> = inbox::table
         .inner_join(notifications::table)
         .filter(inbox::recipient_id.eq(row))
         .filter(inbox::position.eq(position))
@@ -211,12 +275,7 @@ pub async fn find(
         .get_result(connection)
         .await
         .optional()?;
-    Ok(entry.map(|(position, confirmed_at, read_at, content)| Held {
-        place: Place { recipient: row, position },
-        notification: notification(content),
-        confirmed_at: confirmed_at.map(|at| at.0),
-        read_at: read_at.map(|at| at.0),
-    }))
+    Ok(entry.map(|entry| entry_held(row, entry)))
 }
 
 /// See [`crate::store::Store::place_of`].

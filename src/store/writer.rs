@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use super::StoreError;
 use crate::domain::{
@@ -115,6 +116,19 @@ impl Write {
     }
 }
 
+/// How a notification stood in an inbox before it was marked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Before {
+    /// Its second name.
+    pub uuid: Uuid,
+    /// Who sent it, if that is a user or a named service.
+    pub sender: Option<String>,
+    /// When a device had it.
+    pub confirmed_at: Option<Timestamp>,
+    /// When it was looked at.
+    pub read_at: Option<Timestamp>,
+}
+
 /// An inbox entry that was sent to a socket and confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {
@@ -166,15 +180,16 @@ pub struct Spread {
 pub enum Written {
     /// Of `Accept`.
     Accepted(Accepted),
-    /// Of `Confirm`: how many were not confirmed before. Of `ReadAll`: how many were not read.
+    /// Of `Confirm`: how many were not confirmed before. Of `ReadAll`: how many were not read. Of
+    /// `Reschedule`: how many waited.
     Changed(usize),
     /// Of `Beat`: whether the node was known; if not, nor are its connections.
     Beat {
         /// Whether it was.
         known: bool,
     },
-    /// Of `Mark`: whether the recipient has such a notification. Of `Reschedule`: whether it was waiting.
-    Marked(bool),
+    /// Of `Mark`: how it stood before; nothing, if the recipient has no such notification.
+    Marked(Option<Arc<Before>>),
     /// Of `Spread`; nothing, if there was nothing to do, or another node does it.
     Spread(Option<Arc<Spread>>),
     /// Of the others.

@@ -46,7 +46,9 @@ def payload(args):
 
 
 def connect(socket, url, client=None, transports=None, options=None, hello=()):
-    sio = socketio.Client(**(options or {}))
+    options = dict(options or {})
+    auth = options.pop("auth", None)
+    sio = socketio.Client(**options)
     sockets[socket] = sio
 
     @sio.on("connect")
@@ -71,7 +73,7 @@ def connect(socket, url, client=None, transports=None, options=None, hello=()):
 
     def dial():
         try:
-            sio.connect(url, transports=transports, wait_timeout=30)
+            sio.connect(url, auth=auth, transports=transports, wait_timeout=30)
         except socketio.exceptions.ConnectionError as error:
             tell(socket, "connect_failed", message=str(error))
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Clients, Kind, Raw, Server, booking, eventually, user_token};
+use crate::support::{Clients, Kind, Raw, Rest, Server, booking, eventually, note, user_token};
 
 const AUTHENTICATING: [&str; 3] = ["backend_connect", "facilitator_connect", "authenticate"];
 const WORKING: [&str; 3] = ["booking_notification", "get_pending_notifications", "mark_notification_read"];
@@ -81,6 +81,29 @@ fn a_back_end_and_a_facilitator_survive_their_own_mistakes() {
     backend.call("booking_notification", booking(1, 2));
     page.hear("new_booking_notification");
     assert!(backend.heard("error").is_empty(), "front ends show every error: send none without cause");
+}
+
+#[test]
+fn a_feed_survives_its_own_mistakes() {
+    const EVENTS: [&str; 5] = ["ack", "read", "subscribe", "unsubscribe", "updatePreferences"];
+    let server = Server::start();
+    let clients = Clients::of(&server);
+    let rest = Rest::backend(&server);
+    for (id, kind) in (10..).zip(Kind::all()) {
+        let feed = clients.feed_by(kind, &user_token(id));
+        for payload in odd_payloads() {
+            for event in EVENTS {
+                feed.emit_args(event, payload.clone());
+                assert!(feed.hear("error")["error"].is_string(), "{kind:?} {event} {payload:?}");
+            }
+            feed.emit_args("requestMissedNotifications", payload);
+        }
+        let answer = feed.call("updatePreferences", json!({"email": true, "push": false, "inApp": true}));
+        assert_eq!(answer["error"], "Preferences not available", "nothing is pretended");
+        rest.send(&note(id, "still there"));
+        assert_eq!(feed.hear("notification")["title"], "still there", "{kind:?}");
+        assert_eq!(feed.changes("disconnected"), 0, "{kind:?}");
+    }
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use crate::support::{Clients, PendingList, Server, Socket, booking, in_seconds, sign, user_token};
+use crate::support::{
+    Clients, Kind, PendingList, Rest, Server, Socket, booking, in_seconds, note, sign, user_token,
+};
 
 fn strict() -> Server {
     Server::with(&[("auth.jwt_leeway_seconds", "0")])
@@ -80,4 +82,50 @@ fn a_renewal_must_be_for_the_same_person() {
     // What it had, it keeps; and it did not become somebody else.
     let receipt = clients.backend().call("booking_notification", booking(1, 3));
     assert!(receipt["stored_at"].is_string(), "{receipt}");
+}
+
+fn feed_for_seconds(clients: &Clients, id: u64, seconds: i64) -> Socket {
+    clients.feed_by(Kind::WEBSOCKET, &sign(&json!({"sub": id.to_string(), "exp": in_seconds(seconds)})))
+}
+
+#[test]
+fn an_expired_feed_hears_no_more_until_it_authenticates() {
+    let server = strict();
+    let clients = Clients::of(&server);
+    let backend = Rest::backend(&server);
+    let feed = feed_for_seconds(&clients, 2, 3);
+    let renewed = feed_for_seconds(&clients, 3, 4);
+    let welcome = renewed.call("authenticate", json!({"token": user_token(3)}));
+    assert_eq!(welcome["status"], "authenticated");
+    assert_eq!(feed.hear("auth_error")["error"], "Token expired");
+    server.wait_for_stat("online_facilitators", 1);
+    backend.send(&note(2, "meanwhile"));
+    assert_eq!(feed.call("requestMissedNotifications", json!({}))["error"], "Unauthorized");
+    assert_eq!(feed.call("authenticate", json!({"token": "rubbish"}))["error"], "Invalid token");
+    assert!(feed.heard("notification").is_empty());
+    assert_eq!(feed.call("authenticate", json!({"token": user_token(2)}))["userId"], "2");
+    assert_eq!(feed.hear("notification")["title"], "meanwhile", "what it missed");
+    backend.send(&note(2, "live"));
+    assert_eq!(feed.hear("notification")["title"], "live");
+    // The other one went on without a break.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    backend.send(&note(3, "live"));
+    renewed.hear("notification");
+    assert!(renewed.heard("auth_error").is_empty());
+    for socket in [&feed, &renewed] {
+        assert_eq!(socket.changes("disconnected"), 0, "{}", socket.name);
+    }
+}
+
+#[test]
+fn a_feed_is_renewed_by_the_same_person_only() {
+    let server = strict();
+    let clients = Clients::of(&server);
+    let feed = clients.feed(2);
+    let elsewhere = sign(&json!({"sub": "2", "tenant_id": "north", "exp": in_seconds(60)}));
+    for token in [user_token(3), elsewhere, "rubbish".to_owned()] {
+        assert_eq!(feed.call("authenticate", json!({"token": token}))["error"], "Invalid token");
+    }
+    Rest::backend(&server).send(&note(2, "mine"));
+    assert_eq!(feed.hear("notification")["title"], "mine");
 }

@@ -3,16 +3,19 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::{Ack, Event, Protocol, wire};
-use crate::domain::{Audience, Digest, Idempotency, NewNotification, Priority, Recipient, Tenant};
+use super::answer::{answer, auth_error, not_available, refuse, unauthorized};
+use super::wire::booking as wire;
+use super::wire::{Failure, Fault, raw};
+use super::{Ack, Event, feed};
+use crate::domain::{Audience, Digest, Idempotency, NewNotification, Priority, Recipient, Status, Tenant};
 use crate::gateway::BookingSettings;
-use crate::realtime::{Connection, Dialect, Hub};
-use crate::service::{Error, Inbox, Listing, Notify, Reached, Receipt, Session};
+use crate::realtime::{Connection, Dialect, Form, Hub};
+use crate::service::{Error, Inbox, Listing, Marked, Notify, Reached, Receipt, Session};
+use crate::store::Mark;
 
 /// How fast one connection may take lists: 1 MB per second.
 const LIST_BYTES_PER_MICRO: u64 = 1;
@@ -20,7 +23,24 @@ const LIST_BYTES_PER_MICRO: u64 = 1;
 /// A list that could not be made is tried again after this long, and then less and less often.
 const LIST_AGAIN: Duration = Duration::from_millis(500);
 
-static DIALECT: Dialect = Dialect { name: "booking", event: "new_booking_notification", encode: wire::live };
+/// The kind of notification that a booking is.
+const KIND: &str = "new_booking";
+
+static NEW_BOOKING: Form = Form { event: "new_booking_notification", encode: wire::live };
+
+/// Bookings as facilitators know them, everything else as in the feed.
+static DIALECT: Dialect = Dialect {
+    name: "booking",
+    form: |notification| if notification.kind == KIND { &NEW_BOOKING } else { &feed::NOTIFICATION },
+    standing: |standing| {
+        let is_read = standing.status == Status::Read && standing.whose.is_none();
+        let marked = wire::MarkedRead { notification_id: standing.id };
+        is_read.then(|| (MARKED_READ, raw(&marked)))
+    },
+    replays: false,
+};
+
+const MARKED_READ: &str = "notification_marked_read";
 
 /// The protocol's rules.
 pub struct Booking {
@@ -48,105 +68,54 @@ impl Booking {
         Self { hub, session, inbox, notify, tasks, pending_delay, in_flight: in_flight.max(2) }
     }
 
-    /// Tells a client that its token has expired.
-    pub fn expired(hub: &Hub, connection: &Connection) {
-        let failure = wire::Failure::new(
-            "Token expired",
-            "Get a new token, then send `authenticate` before the old one ends, or connect again.",
-        );
-        hub.push(connection, "auth_error", &wire::raw(&failure));
-    }
-
-    /// Answers by event, and by ack if one was asked for.
-    fn answer(hub: &Hub, connection: &Connection, ack: Ack, event: &str, payload: &impl Serialize) {
-        let payload = wire::raw(payload);
-        hub.push(connection, event, &payload);
-        ack.send(&payload);
-    }
-
-    fn refuse(&self, connection: &Connection, ack: Ack, event: &str, fault: &wire::Fault) {
-        let error = fault.error();
-        let failure = wire::Failure::new(&error, fault.detail());
-        Self::answer(&self.hub, connection, ack, event, &failure);
-    }
-
-    fn unauthorized(&self, connection: &Connection, ack: Ack, detail: &str) {
-        let failure = wire::Failure::new("Unauthorized", detail);
-        Self::answer(&self.hub, connection, ack, "error", &failure);
-    }
-
-    fn auth_error(&self, connection: &Connection, ack: Ack, error: &Error) {
-        let detail = error.to_string();
-        let word = match error {
-            Error::Token(_) => "Invalid token",
-            _ => "Too many connections",
-        };
-        let failure = wire::Failure::new(word, &detail);
-        Self::answer(&self.hub, connection, ack, "auth_error", &failure);
-    }
-
     fn backend_connect(&self, connection: &Connection, payload: Option<&RawValue>, ack: Ack) {
-        let token = wire::token(payload).unwrap_or_default();
+        let token = super::wire::token(payload).unwrap_or_default();
         match self.session.connect_sender(connection, &token) {
             Ok(()) => {
-                let answer = wire::Authenticated { status: "authenticated", facilitator_id: None };
-                Self::answer(&self.hub, connection, ack, "backend_auth_success", &answer);
+                connection.identity(|who| who.dialect = who.dialect.or(Some(&DIALECT)));
+                let success = wire::Authenticated { status: "authenticated", facilitator_id: None };
+                answer(&self.hub, connection, ack, "backend_auth_success", &success);
             }
-            Err(error) => self.auth_error(connection, ack, &error),
+            Err(error) => auth_error(&self.hub, connection, ack, &error),
         }
     }
 
     fn facilitator_connect(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
         let (written, claimed, token) = match wire::facilitator(payload) {
             Ok(given) => given,
-            Err(wire::Fault::Missing(_)) => {
-                let failure = wire::Failure::new(
+            Err(Fault::Missing(_)) => {
+                let failure = Failure::new(
                     "Facilitator ID required",
                     "Send {facilitator_id, token}: whose notifications to hear, and a token that proves it.",
                 );
-                return Self::answer(&self.hub, connection, ack, "auth_error", &failure);
+                return answer(&self.hub, connection, ack, "auth_error", &failure);
             }
-            Err(fault) => return self.refuse(connection, ack, "auth_error", &fault),
+            Err(fault) => return refuse(&self.hub, connection, ack, "auth_error", &fault),
         };
-        let answer = wire::Authenticated { status: "authenticated", facilitator_id: Some(written) };
-        let answer = wire::raw(&answer);
-        let welcome = ("facilitator_auth_success", &*answer);
-        match self.session.connect_recipient(connection, &claimed, &token, welcome) {
+        let success = wire::Authenticated { status: "authenticated", facilitator_id: Some(written) };
+        let success = raw(&success);
+        let welcome = ("facilitator_auth_success", &*success);
+        match self.session.connect_recipient(connection, &claimed, &token, &DIALECT, welcome) {
             Ok(recipient) => {
-                ack.send(&answer);
+                ack.send(&success);
                 self.schedule_list(connection, recipient);
             }
-            Err(error) => self.auth_error(connection, ack, &error),
-        }
-    }
-
-    fn authenticate(&self, connection: &Connection, payload: Option<&RawValue>, ack: Ack) {
-        let token = wire::token(payload).unwrap_or_default();
-        if connection.identity(|who| who.sender.is_none() && who.recipient.is_none()) {
-            let detail = "Connect with facilitator_connect or backend_connect first; authenticate renews.";
-            return self.unauthorized(connection, ack, detail);
-        }
-        match self.session.renew(connection, &token) {
-            Ok(()) => {
-                let answer = wire::Authenticated { status: "authenticated", facilitator_id: None };
-                Self::answer(&self.hub, connection, ack, "authenticated", &answer);
-            }
-            Err(error) => self.auth_error(connection, ack, &error),
+            Err(error) => auth_error(&self.hub, connection, ack, &error),
         }
     }
 
     fn booking_notification(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
         let Some(tenant) = connection.identity(|who| who.sender.clone()) else {
             let detail = "Only an authenticated back end may book; send backend_connect {token} first.";
-            return self.unauthorized(connection, ack, detail);
+            return unauthorized(&self.hub, connection, ack, detail);
         };
         let booking = match wire::booking(payload) {
             Ok(booking) => booking,
             Err((fault, booking_id)) => {
                 self.notify.rejected();
                 let error = fault.error();
-                let failure = wire::Failure { booking_id, ..wire::Failure::new(&error, fault.detail()) };
-                return Self::answer(&self.hub, connection, ack, "notification_error", &failure);
+                let failure = Failure { booking_id, ..Failure::new(&error, fault.detail()) };
+                return answer(&self.hub, connection, ack, "notification_error", &failure);
             }
         };
         let (booking_id, facilitator_id) = (booking.booking_id.to_owned(), booking.facilitator_id.to_owned());
@@ -170,7 +139,7 @@ impl Booking {
         NewNotification {
             tenant: tenant.clone(),
             audience: Audience::One(Recipient { tenant, user: booking.facilitator }),
-            kind: "new_booking".into(),
+            kind: KIND.into(),
             topic: "bookings".into(),
             title: booking.title,
             message: booking.message,
@@ -200,14 +169,14 @@ impl Booking {
                     Reached::Sent(at) => ("notification_delivered", Some(at), None),
                     Reached::Stored(at) | Reached::Scheduled(at) => ("notification_stored", None, Some(at)),
                 };
-                let answer = wire::Accepted {
+                let receipt = wire::Accepted {
                     booking_id,
                     facilitator_id,
                     delivered_at,
                     stored_at,
                     notification_id: id,
                 };
-                Self::answer(hub, connection, ack, event, &answer);
+                answer(hub, connection, ack, event, &receipt);
             }
             Err(error) => {
                 let word = match error {
@@ -215,9 +184,8 @@ impl Booking {
                     _ => "Notification not stored",
                 };
                 let detail = error.to_string();
-                let failure =
-                    wire::Failure { booking_id: Some(booking_id), ..wire::Failure::new(word, &detail) };
-                Self::answer(hub, connection, ack, "notification_error", &failure);
+                let failure = Failure { booking_id: Some(booking_id), ..Failure::new(word, &detail) };
+                answer(hub, connection, ack, "notification_error", &failure);
             }
         }
     }
@@ -227,7 +195,7 @@ impl Booking {
         &self,
         connection: &Connection,
         ack: Ack,
-        asked: Result<(crate::domain::UserId, T), wire::Fault>,
+        asked: Result<(crate::domain::UserId, T), Fault>,
     ) -> Option<(Recipient, T, Ack)> {
         let recipient = connection.identity(|who| who.recipient.clone());
         match (recipient, asked) {
@@ -235,13 +203,13 @@ impl Booking {
                 Some((recipient, rest, ack))
             }
             (Some(_), Err(fault)) => {
-                self.refuse(connection, ack, "error", &fault);
+                refuse(&self.hub, connection, ack, "error", &fault);
                 None
             }
             _ => {
                 let detail =
                     "Connect as this facilitator first: facilitator_connect {facilitator_id, token}.";
-                self.unauthorized(connection, ack, detail);
+                unauthorized(&self.hub, connection, ack, detail);
                 None
             }
         }
@@ -264,16 +232,25 @@ impl Booking {
         for attempt in 1.. {
             tokio::time::sleep(pause).await;
             let Some(connection) = connection.upgrade() else { return };
-            let _turn = connection.lists().lock().await;
-            if !Self::is_theirs(&hub, &connection, &recipient) || !connection.claim_automatic_list() {
+            let turn = connection.lists().lock().await;
+            if !hub.serves(&connection, &recipient) || !connection.claim_automatic_list() {
                 return;
             }
-            match inbox.missed(&recipient, &connection).await {
-                Ok(listing) if listing.notifications.is_empty() => return,
-                Ok(listing) => return Self::list(&hub, &connection, Ack::default(), listing).await,
+            match inbox.missed(&recipient, &connection, KIND).await {
+                Ok(listing) => {
+                    let others = listing.others;
+                    if !listing.notifications.is_empty() {
+                        Self::list(&hub, &connection, Ack::default(), listing).await;
+                    }
+                    drop(turn);
+                    if others {
+                        Self::others(&hub, &inbox, Arc::downgrade(&connection), &recipient).await;
+                    }
+                    return;
+                }
                 Err(fault) => {
                     if attempt == 1 {
-                        Self::not_listed(&hub, &connection, Ack::default(), &fault);
+                        not_available(&hub, &connection, Ack::default(), &fault);
                     }
                     connection.release_list();
                 }
@@ -291,17 +268,23 @@ impl Booking {
         connection.begin_request(in_flight);
         self.tasks.spawn(async move {
             let turn = connection.lists().lock().await;
-            if !Self::is_theirs(&hub, &connection, &recipient) {
+            if !hub.serves(&connection, &recipient) {
                 return connection.end_request(in_flight);
             }
             let listing = match first {
-                true => inbox.missed(&recipient, &connection).await,
-                false => inbox.pending(&recipient).await,
+                true => inbox.missed(&recipient, &connection, KIND).await,
+                false => inbox.pending(&recipient, KIND).await,
             };
             match listing {
-                Ok(listing) => Self::list(&hub, &connection, ack, listing).await,
+                Ok(listing) => {
+                    if first && listing.others {
+                        let (hub, again) = (hub.clone(), Arc::downgrade(&connection));
+                        tasks.spawn(async move { Self::others(&hub, &inbox, again, &recipient).await });
+                    }
+                    Self::list(&hub, &connection, ack, listing).await;
+                }
                 Err(fault) => {
-                    Self::not_listed(&hub, &connection, ack, &fault);
+                    not_available(&hub, &connection, ack, &fault);
                     if first {
                         connection.release_list();
                         let again = Arc::downgrade(&connection);
@@ -320,6 +303,21 @@ impl Booking {
         });
     }
 
+    /// What is pending of other kinds follows the first list as notifications, sooner or later.
+    async fn others(hub: &Hub, inbox: &Inbox, connection: Weak<Connection>, recipient: &Recipient) {
+        for attempt in 1.. {
+            let Some(connection) = connection.upgrade() else { return };
+            let turn = connection.lists().lock().await;
+            let is_theirs = hub.serves(&connection, recipient);
+            if !is_theirs || inbox.replay_others(recipient, &connection, KIND).await.is_ok() {
+                return;
+            }
+            drop(turn);
+            drop(connection);
+            tokio::time::sleep(LIST_AGAIN * attempt.min(10)).await;
+        }
+    }
+
     /// Sends a list, and holds the connection's turn for as long as a client with an ordinary line
     /// needs to read it: who asks faster than they read does not fill our memory.
     async fn list(hub: &Hub, connection: &Connection, ack: Ack, listing: Listing) {
@@ -327,7 +325,7 @@ impl Booking {
         let count = notifications.len();
         let pending = wire::Pending { notifications, count, remaining: listing.remaining };
         drop(listing.notifications);
-        let payload = wire::raw(&pending);
+        let payload = raw(&pending);
         drop(pending);
         let took = hub.push(connection, "pending_notifications", &payload);
         ack.send(&payload);
@@ -338,30 +336,21 @@ impl Booking {
         }
     }
 
-    /// Whether `connection` is here and still `recipient`'s: much may happen while a list waits its turn.
-    fn is_theirs(hub: &Hub, connection: &Connection, recipient: &Recipient) -> bool {
-        hub.is_here(connection.id) && connection.identity(|who| who.recipient.as_ref() == Some(recipient))
-    }
-
-    fn not_listed(hub: &Hub, connection: &Connection, ack: Ack, fault: &Error) {
-        tracing::error!(%fault, "pending notifications could not be read");
-        let detail = "The database did not answer. Ask again in a moment; nothing is lost.";
-        let failure = wire::Failure::new("Notifications not available", detail);
-        Self::answer(hub, connection, ack, "error", &failure);
-    }
-
     fn mark_read(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
         let asked = wire::marked_read(payload);
         let Some((recipient, id, ack)) = self.own_inbox(connection, ack, asked) else { return };
         let (hub, connection, in_flight) = (self.hub.clone(), connection.clone(), self.in_flight);
         connection.begin_request(in_flight);
         let marked = {
-            let (connection, recipient) = (connection.clone(), recipient.clone());
+            let connection = connection.clone();
             move |outcome| {
                 match outcome {
-                    Ok(()) => {
-                        let payload = wire::raw(&wire::MarkedRead { notification_id: id });
-                        hub.tell(&recipient, "notification_marked_read", &payload);
+                    Ok(Marked { is_new, .. }) => {
+                        let payload = raw(&wire::MarkedRead { notification_id: id });
+                        // All of the facilitator's pages were told, if there was news.
+                        if !is_new || connection.dialect().name != DIALECT.name {
+                            hub.push(&connection, MARKED_READ, &payload);
+                        }
                         ack.send(&payload);
                     }
                     Err(error) => {
@@ -370,29 +359,23 @@ impl Booking {
                             _ => "Notification not marked read",
                         };
                         let detail = error.to_string();
-                        let failure =
-                            wire::Failure { notification_id: Some(id), ..wire::Failure::new(word, &detail) };
-                        Self::answer(&hub, &connection, ack, "error", &failure);
+                        let failure = Failure { notification_id: Some(id), ..Failure::new(word, &detail) };
+                        answer(&hub, &connection, ack, "error", &failure);
                     }
                 }
                 connection.end_request(in_flight);
             }
         };
-        self.inbox.mark_read(recipient, id, Box::new(marked));
+        self.inbox.mark_then(recipient, id, Mark::Read, Box::new(marked));
     }
-}
 
-impl Protocol for Booking {
-    fn dialect(&self) -> &'static Dialect {
+    /// How connections are told things that have not said who they are.
+    pub fn dialect(&self) -> &'static Dialect {
         &DIALECT
     }
 
-    fn connected(&self, connection: &Arc<Connection>) {
-        let answer = wire::Connected { status: "connected", socket_id: &connection.socket_id };
-        self.hub.push(connection, "connection_response", &wire::raw(&answer));
-    }
-
-    fn event(&self, connection: &Arc<Connection>, event: Event<'_>) {
+    /// Handles an event; hands back one that is not of this protocol.
+    pub fn event<'a>(&self, connection: &Arc<Connection>, event: Event<'a>) -> Option<Event<'a>> {
         let Event { name, payload, ack } = event;
         match name {
             "booking_notification" => self.booking_notification(connection, payload, ack),
@@ -400,9 +383,8 @@ impl Protocol for Booking {
             "get_pending_notifications" => self.get_pending(connection, payload, ack),
             "facilitator_connect" => self.facilitator_connect(connection, payload, ack),
             "backend_connect" => self.backend_connect(connection, payload, ack),
-            "authenticate" => self.authenticate(connection, payload, ack),
-            // As any Socket.IO server does with events that nobody listens to.
-            _ => {}
+            _ => return Some(Event { name, payload, ack }),
         }
+        None
     }
 }

@@ -28,7 +28,8 @@ use socketioxide::{ParserConfig, SendError, SocketError, SocketIo, TransportType
 
 use super::admission::Permit;
 use super::polling::Pollers;
-use super::{Ack, Event, Protocol, wire};
+use super::{Ack, Event, Protocol, Unwelcome, wire};
+use crate::access::Principal;
 use crate::domain::Clock;
 use crate::gateway::Limits;
 use crate::realtime::{self, Close, Connection, Hub, Line, Outlet, PushError, Transport};
@@ -175,13 +176,23 @@ type Joined<'a> = Pin<Box<dyn Future<Output = Result<(), Box<dyn Display + Send>
 struct Namespace(Arc<Shared>);
 
 impl ConnectHandler<LocalAdapter, Direct> for Namespace {
-    /// Runs before CONNECT is answered.
-    fn call_middleware<'a>(&'a self, socket: Arc<Socket>, _: &'a Option<Value>) -> Joined<'a> {
+    /// Runs before CONNECT is answered. Of an error the library tells only its text: there is no way to give
+    /// clients `data` with it.
+    fn call_middleware<'a>(&'a self, socket: Arc<Socket>, auth: &'a Option<Value>) -> Joined<'a> {
         Box::pin(async move {
             let Some(peer) = socket.req_parts().extensions.get::<Arc<Peer>>() else {
                 return Err(Box::new("Connect through the server's own listener") as _);
             };
-            let inbound = Arc::new(Inbound { shared: self.0.clone(), gate: Mutex::default() });
+            let auth = auth.as_ref().and_then(|auth| auth.as_str()).map(|auth| &**auth);
+            let admitted = self.0.protocol.admit(auth, peer.address, &socket.id.to_string());
+            let proved = match admitted {
+                Ok(proved) => Mutex::new(proved.map(Box::new)),
+                Err(Unwelcome { message, after }) => {
+                    tokio::time::sleep(after).await;
+                    return Err(Box::new(message) as _);
+                }
+            };
+            let inbound = Arc::new(Inbound { shared: self.0.clone(), proved, gate: Mutex::default() });
             *lock(&peer.inbound) = Some(inbound.clone());
             socket.on_fallback(Events(inbound.clone()));
             socket.on_disconnect(Departure(inbound));
@@ -207,6 +218,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The reading end of one connection.
 struct Inbound {
     shared: Arc<Shared>,
+    /// Whom its handshake proved, until the connection has heard of it.
+    proved: Mutex<Option<Box<Principal>>>,
     gate: Mutex<Gate>,
 }
 
@@ -251,7 +264,8 @@ impl Inbound {
         ));
         gate.state = Passage::Open(Arc::downgrade(&connection));
         self.shared.hub.enter(connection.clone());
-        self.shared.protocol.connected(&connection);
+        let proved = lock(&self.proved).take();
+        self.shared.protocol.connected(&connection, proved.map(|proved| *proved));
         for (value, ack) in early {
             self.handle(&connection, &socket, &value, ack);
         }

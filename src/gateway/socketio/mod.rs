@@ -1,33 +1,61 @@
-//! Socket.IO. The seam: protocol modules (`booking`, later `feed`) know nothing of the library that
-//! speaks Engine.IO. They hear that a connection came, that it sent an event (and wants an ack), and
-//! they push ready bytes; `engine` is the only file that knows socketioxide.
+//! Socket.IO. The seam: protocol modules (`booking`, `feed`, and `namespace`, which joins them) know
+//! nothing of the library that speaks Engine.IO. They hear that a connection came and what it showed, that
+//! it sent an event (and wants an ack), and they push ready bytes; `engine` is the only file that knows
+//! socketioxide.
 
 mod admission;
+mod answer;
 mod booking;
 mod door;
 mod engine;
+mod feed;
+mod namespace;
 mod polling;
 mod wire;
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use crate::access::Principal;
 use crate::realtime::{Connection, Dialect};
 
 pub use admission::{Admission, Origins, Permit, Refused};
 pub use booking::Booking;
 pub use door::{Arrival, Door};
 pub use engine::{Engine, Peer};
+pub use feed::Feed;
+pub use namespace::Namespace;
 
 /// What a protocol module is to the engine.
 pub trait Protocol: Send + Sync + 'static {
-    /// How it presents notifications.
+    /// How connections are told things that have not said who they are.
     fn dialect(&self) -> &'static Dialect;
-    /// A connection has come.
-    fn connected(&self, connection: &Arc<Connection>);
+    /// Whether a client may come that shows `auth` (JSON) in its handshake, and whom that proves, if anybody.
+    ///
+    /// # Errors
+    /// When it may not.
+    fn admit(
+        &self,
+        auth: Option<&str>,
+        address: IpAddr,
+        socket_id: &str,
+    ) -> Result<Option<Principal>, Unwelcome>;
+    /// A connection has come, which has `proved` this.
+    fn connected(&self, connection: &Arc<Connection>, proved: Option<Principal>);
     /// It sent an event.
     fn event(&self, connection: &Arc<Connection>, event: Event<'_>);
+}
+
+/// Why a client may not come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unwelcome {
+    /// What it is told.
+    pub message: &'static str,
+    /// How long that is to wait.
+    pub after: Duration,
 }
 
 /// One event from a client.

@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::domain::{Notification, NotificationId, Place, Position, Priority, Recipient, Timestamp};
+use crate::domain::{
+    IdError, Notification, NotificationId, Place, Position, Priority, Recipient, Standing, Status, Timestamp,
+    UserId,
+};
 
 /// What nodes tell each other about a room.
 #[derive(Serialize, Deserialize)]
@@ -21,15 +24,8 @@ use crate::domain::{Notification, NotificationId, Place, Position, Priority, Rec
 pub enum Message<'a> {
     /// A notification was committed.
     Notification(#[serde(borrow)] Committed<'a>),
-    /// Something that all of a person's sockets hear.
-    Event {
-        /// Its name.
-        #[serde(borrow)]
-        event: Cow<'a, str>,
-        /// Its payload.
-        #[serde(borrow)]
-        payload: &'a RawValue,
-    },
+    /// Where a notification stands.
+    Standing(#[serde(borrow)] Stands<'a>),
     /// Something was stored while nobody could be told.
     Missed,
 }
@@ -115,6 +111,37 @@ impl Committed<'_> {
             expires_at: self.expires_at.map(Timestamp::from_micros),
         };
         (notification, Place { recipient: self.row, position: self.position })
+    }
+}
+
+/// A [`Standing`] on its way between nodes.
+#[derive(Serialize, Deserialize)]
+pub struct Stands<'a> {
+    id: NotificationId,
+    uuid: Uuid,
+    status: Status,
+    at: i64,
+    #[serde(borrow)]
+    whose: Option<Cow<'a, str>>,
+}
+
+impl<'a> From<&'a Standing> for Stands<'a> {
+    fn from(standing: &'a Standing) -> Self {
+        let Standing { id, uuid, status, at, whose } = standing;
+        let whose = whose.as_ref().map(|user| user.as_str().into());
+        Self { id: *id, uuid: *uuid, status: *status, at: at.as_micros(), whose }
+    }
+}
+
+impl Stands<'_> {
+    /// What it says.
+    ///
+    /// # Errors
+    /// When it names somebody who cannot be.
+    pub fn read(self) -> Result<Standing, IdError> {
+        let whose = self.whose.map(|user| UserId::new(&user)).transpose()?;
+        let at = Timestamp::from_micros(self.at);
+        Ok(Standing { id: self.id, uuid: self.uuid, status: self.status, at, whose })
     }
 }
 

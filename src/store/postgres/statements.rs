@@ -122,6 +122,9 @@ type EarlierColumns = (
     Nullable<Instant>,
 );
 
+/// What is told of an entry that is marked: which of them it is, and how it stood before.
+type MarkedColumns = (BigInt, Uuid128, Nullable<Text>, Nullable<Instant>, Nullable<Instant>);
+
 /// A statement that marks entries, and tells which of them there are.
 macro_rules! marking {
     ($name:ident, $set:literal, $which:literal) => {
@@ -131,8 +134,9 @@ macro_rules! marking {
                 users: Text => &'a str,
                 notifications: BigInt => i64,
                 instants: Instant => At
-            } -> (BigInt,),
-            "WITH found AS (SELECT e.place, e.at, i.recipient_id, i.position FROM ",
+            } -> MarkedColumns,
+            "WITH found AS (SELECT e.place, e.at, e.notification, i.recipient_id, i.position, i.confirmed_at, \
+                 i.read_at FROM ",
             concat!(
                 ") WITH ORDINALITY AS e (tenant, user_id, notification, at, place) \
                      JOIN recipients AS r ON r.tenant = e.tenant AND r.user_id = e.user_id \
@@ -141,7 +145,8 @@ macro_rules! marking {
                  one AS (SELECT recipient_id, position, min(at) AS at FROM found GROUP BY recipient_id, position), \
                  marked AS (UPDATE inbox SET ", $set, " FROM one \
                      WHERE inbox.recipient_id = one.recipient_id AND inbox.position = one.position AND ", $which, ") \
-                 SELECT place FROM found"
+                 SELECT found.place, n.uuid, n.sender, found.confirmed_at, found.read_at FROM found \
+                     JOIN notifications AS n ON n.id = found.notification"
             )
         }
     };

@@ -30,7 +30,7 @@ use super::statements::{
 use crate::domain::{NewNotification, NotificationId, Place, Position, Recipient, Timestamp};
 use crate::store::schema::{connections, expansions, inbox, recipients};
 use crate::store::types::{At, Instant, UuidColumn};
-use crate::store::{Mark, Presence, Sent};
+use crate::store::{Before, Mark, Presence, Sent};
 
 #[path = "../commit.rs"]
 mod commit;
@@ -185,8 +185,13 @@ fn nth<T>(all: &mut [T], which: i64) -> Option<&mut T> {
     usize::try_from(which - 1).ok().and_then(|index| all.get_mut(index))
 }
 
-/// Marks entries; `false` for each that its recipient does not have.
-async fn mark(connection: &mut Connection, mark: Mark, entries: &[&Marked<'_>]) -> QueryResult<Vec<bool>> {
+/// Marks entries; tells how each stood before, and nothing of those that their recipients do not have.
+async fn mark(
+    connection: &mut Connection,
+    mark: Mark,
+    entries: &[&Marked<'_>],
+) -> QueryResult<Vec<Option<Before>>> {
+    type Columns = (i64, UuidColumn, Option<String>, Option<At>, Option<At>);
     macro_rules! marked {
         ($statement:ident) => {
             $statement {
@@ -196,7 +201,7 @@ async fn mark(connection: &mut Connection, mark: Mark, entries: &[&Marked<'_>]) 
                 instants: entries.iter().map(|marked| At(marked.at)).collect(),
                 borrowed: PhantomData,
             }
-            .load::<(i64,)>(connection)
+            .load::<Columns>(connection)
             .await?
         };
     }
@@ -206,10 +211,11 @@ async fn mark(connection: &mut Connection, mark: Mark, entries: &[&Marked<'_>]) 
         Mark::Unread => marked!(MarkUnread),
         Mark::Deleted => marked!(MarkDeleted),
     };
-    let mut found = vec![false; entries.len()];
-    for (which,) in there {
+    let mut found = vec![None; entries.len()];
+    for (which, UuidColumn(uuid), sender, confirmed_at, read_at) in there {
         if let Some(found) = nth(&mut found, which) {
-            *found = true;
+            let (confirmed_at, read_at) = (confirmed_at.map(|at| at.0), read_at.map(|at| at.0));
+            *found = Some(Before { uuid, sender, confirmed_at, read_at });
         }
     }
     Ok(found)

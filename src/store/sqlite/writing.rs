@@ -22,7 +22,7 @@ use diesel::sqlite::SqliteConnection as Connection;
 use crate::domain::{NewNotification, NotificationId, Place, Position, Recipient, Timestamp};
 use crate::store::schema::{connections, expansions, inbox, notifications, recipients, roles};
 use crate::store::types::{At, Instant, UuidColumn};
-use crate::store::{Mark, Presence, Sent};
+use crate::store::{Before, Mark, Presence, Sent};
 
 #[path = "../commit.rs"]
 mod commit;
@@ -296,14 +296,28 @@ fn earlier(connection: &mut Connection, news: &[&NewNotification]) -> QueryResul
     news.iter().map(one).collect()
 }
 
-/// Marks entries; `false` for each that its recipient does not have.
-fn mark(connection: &mut Connection, mark: Mark, entries: &[&Marked<'_>]) -> QueryResult<Vec<bool>> {
+/// Marks entries; tells how each stood before, and nothing of those that their recipients do not have.
+fn mark(
+    connection: &mut Connection,
+    mark: Mark,
+    entries: &[&Marked<'_>],
+) -> QueryResult<Vec<Option<Before>>> {
     let one = |marked: &&Marked<'_>| {
         let Some(Place { recipient, position }) = place(connection, marked.recipient, marked.notification)?
         else {
-            return Ok(false);
+            return Ok(None);
         };
         let entry = inbox::table.find((recipient, position));
+        let (UuidColumn(uuid), sender, confirmed_at, read_at) = entry
+            .inner_join(notifications::table)
+            .select((notifications::uuid, notifications::sender, inbox::confirmed_at, inbox::read_at))
+            .get_result::<(UuidColumn, Option<String>, Option<At>, Option<At>)>(connection)?;
+        let before = Before {
+            uuid,
+            sender,
+            confirmed_at: confirmed_at.map(|at| at.0),
+            read_at: read_at.map(|at| at.0),
+        };
         let at = At(marked.at);
         let by = match mark {
             Mark::Read => Some("read"),
@@ -323,7 +337,7 @@ fn mark(connection: &mut Connection, mark: Mark, entries: &[&Marked<'_>]) -> Que
             Mark::Unread => diesel::update(entry).set(inbox::read_at.eq(None::<At>)).execute(connection)?,
             Mark::Deleted => diesel::update(entry).set(inbox::deleted_at.eq(at)).execute(connection)?,
         };
-        Ok(true)
+        Ok(Some(before))
     };
     entries.iter().map(one).collect()
 }

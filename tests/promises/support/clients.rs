@@ -127,6 +127,17 @@ impl Clients {
         assert_eq!(socket.hear("facilitator_auth_success"), welcome);
         socket
     }
+
+    /// A feed socket, which shows its token in the handshake.
+    pub fn feed(&self, id: u64) -> Socket {
+        self.feed_by(Kind::USUAL, &user_token(id))
+    }
+
+    pub fn feed_by(&self, kind: Kind, token: &str) -> Socket {
+        let socket = self.open_with(kind, &[], json!({"auth": {"token": token}}));
+        assert_eq!(socket.hear("authenticated")["status"], "authenticated");
+        socket
+    }
 }
 
 pub fn backend_hello() -> Value {

@@ -1,0 +1,44 @@
+//! What becomes of a notification in somebody's inbox.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{NotificationId, Timestamp, UserId};
+
+/// How far a notification got with one person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It is stored, and nobody knows yet whether a device has it.
+    Pending,
+    /// A device has it.
+    Delivered,
+    /// Somebody has looked at it.
+    Read,
+}
+
+impl Status {
+    /// Its name, on every door.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Delivered => "delivered",
+            Self::Read => "read",
+        }
+    }
+}
+
+/// How a notification stands with one person, since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its number.
+    pub id: NotificationId,
+    /// Its second name.
+    pub uuid: Uuid,
+    /// How far it got.
+    pub status: Status,
+    /// Since when.
+    pub at: Timestamp,
+    /// With whom, where that is told to its sender; a person's own sockets know it.
+    pub whose: Option<UserId>,
+}

@@ -1,0 +1,43 @@
+//! Answers, as all protocols of Socket.IO give them: by event, and by ack if one was asked for.
+
+use serde::Serialize;
+
+use super::Ack;
+use super::wire::{Failure, Fault, raw};
+use crate::realtime::{Connection, Hub};
+use crate::service::Error;
+
+/// Answers.
+pub fn answer(hub: &Hub, connection: &Connection, ack: Ack, event: &str, payload: &impl Serialize) {
+    let payload = raw(payload);
+    hub.push(connection, event, &payload);
+    ack.send(&payload);
+}
+
+/// The payload cannot be used.
+pub fn refuse(hub: &Hub, connection: &Connection, ack: Ack, event: &str, fault: &Fault) {
+    let error = fault.error();
+    answer(hub, connection, ack, event, &Failure::new(&error, fault.detail()));
+}
+
+/// This connection has not proved what it would need.
+pub fn unauthorized(hub: &Hub, connection: &Connection, ack: Ack, detail: &str) {
+    answer(hub, connection, ack, "error", &Failure::new("Unauthorized", detail));
+}
+
+/// It did not become who it wanted to be.
+pub fn auth_error(hub: &Hub, connection: &Connection, ack: Ack, error: &Error) {
+    let detail = error.to_string();
+    let word = match error {
+        Error::Token(_) => "Invalid token",
+        _ => "Too many connections",
+    };
+    answer(hub, connection, ack, "auth_error", &Failure::new(word, &detail));
+}
+
+/// The database did not answer.
+pub fn not_available(hub: &Hub, connection: &Connection, ack: Ack, fault: &Error) {
+    tracing::error!(%fault, "pending notifications could not be read");
+    let detail = "The database did not answer. Ask again in a moment; nothing is lost.";
+    answer(hub, connection, ack, "error", &Failure::new("Notifications not available", detail));
+}

@@ -1,0 +1,281 @@
+//! The feed protocol (seed 004): a person's sockets hear everything as `notification`, say what they got and
+//! read, and choose topics.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use tokio_util::task::TaskTracker;
+
+use super::answer::{answer, auth_error, not_available, refuse, unauthorized};
+use super::wire::feed as wire;
+use super::wire::{Failure, Fault, raw};
+use super::{Ack, Event};
+use crate::access::Principal;
+use crate::domain::{NotificationId, Recipient};
+use crate::gateway::BookingSettings;
+use crate::realtime::{Connection, Dialect, Form, Hub};
+use crate::service::{Error, Inbox, Marked, ReplayFrom, Session, Topics};
+use crate::store::Mark;
+
+/// What could not be replayed is tried again after this long, and then less and less often.
+const AGAIN: Duration = Duration::from_millis(500);
+/// Who asks again and again for what they missed gets it no faster than one every so often.
+const PACE: Duration = Duration::from_micros(250);
+
+/// A notification of any kind.
+pub static NOTIFICATION: Form = Form { event: "notification", encode: wire::notification };
+
+/// How feed sockets are told things.
+pub static DIALECT: Dialect = Dialect {
+    name: "feed",
+    form: |_| &NOTIFICATION,
+    standing: |standing| Some((STATUS, wire::standing(standing))),
+    replays: true,
+};
+
+const STATUS: &str = "notificationStatus";
+
+/// The protocol's rules.
+#[derive(Clone)]
+pub struct Feed {
+    hub: Arc<Hub>,
+    session: Arc<Session>,
+    inbox: Arc<Inbox>,
+    topics: Arc<Topics>,
+    tasks: TaskTracker,
+    delay: Duration,
+    in_flight: u32,
+}
+
+impl Feed {
+    /// Requests in flight per connection are limited to `in_flight`.
+    pub fn new(
+        hub: Arc<Hub>,
+        session: Arc<Session>,
+        inbox: Arc<Inbox>,
+        topics: Arc<Topics>,
+        tasks: TaskTracker,
+        settings: &BookingSettings,
+        in_flight: u32,
+    ) -> Self {
+        let delay = Duration::from_millis(settings.pending_delay_ms);
+        Self { hub, session, inbox, topics, tasks, delay, in_flight: in_flight.max(2) }
+    }
+
+    /// A connection has come whose handshake proved somebody.
+    pub fn connected(&self, connection: &Arc<Connection>, principal: Principal) {
+        let Some(recipient) = principal.inbox() else { return };
+        let (event, welcome) = Self::welcome(&recipient);
+        match self.session.enter(connection, principal, recipient, &DIALECT, (event, &welcome)) {
+            Ok(recipient) => self.schedule_replay(connection, recipient, self.delay),
+            Err(error) => auth_error(&self.hub, connection, Ack::default(), &error),
+        }
+    }
+
+    /// A connection that was nobody's shows a token.
+    pub fn authenticate(&self, connection: &Arc<Connection>, token: &str, ack: Ack) {
+        match self.session.connect_owner(connection, token, &DIALECT, Self::welcome) {
+            Ok(recipient) => {
+                ack.send(&Self::welcome(&recipient).1);
+                self.schedule_replay(connection, recipient, self.delay);
+            }
+            Err(error) => auth_error(&self.hub, connection, ack, &error),
+        }
+    }
+
+    fn welcome(recipient: &Recipient) -> (&'static str, Box<RawValue>) {
+        let welcome = wire::Welcome { status: "authenticated", user_id: recipient.user.as_str() };
+        ("authenticated", raw(&welcome))
+    }
+
+    /// What the person missed, unless the client asks for it first. It comes sooner or later: until then
+    /// nothing live does.
+    fn schedule_replay(&self, connection: &Arc<Connection>, recipient: Recipient, pause: Duration) {
+        let (feed, connection) = (self.clone(), Arc::downgrade(connection));
+        self.tasks.spawn(feed.replay_sooner_or_later(connection, recipient, pause));
+    }
+
+    async fn replay_sooner_or_later(
+        self,
+        connection: Weak<Connection>,
+        recipient: Recipient,
+        mut pause: Duration,
+    ) {
+        for attempt in 1.. {
+            tokio::time::sleep(pause).await;
+            let Some(connection) = connection.upgrade() else { return };
+            let _turn = connection.lists().lock().await;
+            if !self.hub.serves(&connection, &recipient) || !connection.is_behind() {
+                return;
+            }
+            match self.inbox.replay(&recipient, &connection, &ReplayFrom::Unconfirmed).await {
+                Ok(_) => return,
+                Err(fault) => tracing::error!(%fault, "what was missed could not be read; trying again"),
+            }
+            pause = AGAIN * attempt.min(10);
+        }
+    }
+
+    fn request_missed(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
+        let Some((recipient, from, ack)) = self.asked(connection, ack, wire::since(payload)) else { return };
+        let (feed, connection) = (self.clone(), connection.clone());
+        connection.begin_request(self.in_flight);
+        self.tasks.spawn(async move {
+            let turn = connection.lists().lock().await;
+            let mut count = 0;
+            if feed.hub.serves(&connection, &recipient) {
+                count = feed.replay_now(&connection, recipient, &from, ack).await;
+            }
+            connection.end_request(feed.in_flight);
+            tokio::time::sleep(PACE * u32::try_from(count).unwrap_or(u32::MAX)).await;
+            drop(turn);
+        });
+    }
+
+    async fn replay_now(
+        &self,
+        connection: &Arc<Connection>,
+        recipient: Recipient,
+        from: &ReplayFrom,
+        ack: Ack,
+    ) -> usize {
+        match self.inbox.replay(&recipient, connection, from).await {
+            Ok(count) => {
+                ack.send(&raw(&wire::Count { count }));
+                return count;
+            }
+            Err(Error::NotFound) => {
+                let detail = Error::NotFound.to_string();
+                let failure = Failure::new("Notification not found", &detail);
+                answer(&self.hub, connection, ack, "error", &failure);
+            }
+            Err(fault) => {
+                not_available(&self.hub, connection, ack, &fault);
+                self.schedule_replay(connection, recipient, AGAIN);
+            }
+        }
+        0
+    }
+
+    /// The person whose connection this is, with what they ask for; otherwise the client is told.
+    fn asked<T>(
+        &self,
+        connection: &Connection,
+        ack: Ack,
+        asked: Result<T, Fault>,
+    ) -> Option<(Recipient, T, Ack)> {
+        match (connection.identity(|who| who.recipient.clone()), asked) {
+            (Some(recipient), Ok(asked)) => Some((recipient, asked, ack)),
+            (Some(_), Err(fault)) => {
+                refuse(&self.hub, connection, ack, "error", &fault);
+                None
+            }
+            (None, _) => {
+                let detail = "Connect with a token (auth.token), or send authenticate {token} first.";
+                unauthorized(&self.hub, connection, ack, detail);
+                None
+            }
+        }
+    }
+
+    fn subscribe(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack, wanted: bool) {
+        let asked = self.asked(connection, ack, wire::channels(payload));
+        let Some((recipient, (whose, channels), ack)) = asked else { return };
+        if whose.is_some_and(|whose| whose != recipient.user) {
+            let detail = "userId is somebody else's; leave it out, or give your own.";
+            return unauthorized(&self.hub, connection, ack, detail);
+        }
+        let (hub, connection, in_flight) = (self.hub.clone(), connection.clone(), self.in_flight);
+        connection.begin_request(in_flight);
+        let told = connection.clone();
+        let done = move |outcome| {
+            match outcome {
+                Ok(channels) => {
+                    let event = if wanted { "subscribed" } else { "unsubscribed" };
+                    answer(&hub, &told, ack, event, &wire::Channels { channels });
+                }
+                Err(Error::Broken(broken)) => {
+                    let fault = Fault::Invalid("channels", broken.expected);
+                    refuse(&hub, &told, ack, "error", &fault);
+                }
+                Err(error) => {
+                    let detail = error.to_string();
+                    answer(&hub, &told, ack, "error", &Failure::new("Channels not changed", &detail));
+                }
+            }
+            told.end_request(in_flight);
+        };
+        self.topics.subscribe_then(&recipient, channels, wanted, Box::new(done));
+    }
+
+    fn mark(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack, mark: Mark) {
+        let asked = self.asked(connection, ack, wire::which(payload));
+        let Some((recipient, (written, name), ack)) = asked else { return };
+        let (hub, told, in_flight) = (self.hub.clone(), connection.clone(), self.in_flight);
+        let written = written.to_owned();
+        connection.begin_request(in_flight);
+        let done = move |outcome| {
+            Self::marked(&hub, &told, ack, &written, outcome);
+            told.end_request(in_flight);
+        };
+        if let Ok(number) = name.parse() {
+            return self.inbox.mark_then(recipient, NotificationId(number), mark, Box::new(done));
+        }
+        let inbox = self.inbox.clone();
+        self.tasks.spawn(async move {
+            match inbox.number_of(&name).await {
+                Ok(id) => inbox.mark_then(recipient, id, mark, Box::new(done)),
+                Err(error) => done(Err(error)),
+            }
+        });
+    }
+
+    fn marked(
+        hub: &Hub,
+        connection: &Connection,
+        ack: Ack,
+        written: &RawValue,
+        outcome: Result<Marked, Error>,
+    ) {
+        match outcome {
+            Ok(Marked { standing, is_new }) => {
+                let payload = wire::standing(&standing);
+                // All of the person's sockets that know this event were told, if there was news.
+                if !is_new || !connection.dialect().replays {
+                    hub.push(connection, STATUS, &payload);
+                }
+                ack.send(&payload);
+            }
+            Err(error) => {
+                let word = match error {
+                    Error::NotFound => "Notification not found",
+                    _ => "Notification not marked",
+                };
+                let detail = error.to_string();
+                let failure = Failure { asked: Some(written), ..Failure::new(word, &detail) };
+                answer(hub, connection, ack, "error", &failure);
+            }
+        }
+    }
+
+    fn update_preferences(&self, connection: &Connection, ack: Ack) {
+        let Some((_, (), ack)) = self.asked(connection, ack, Ok(())) else { return };
+        let detail = "This server does not keep preferences yet; nothing was changed.";
+        answer(&self.hub, connection, ack, "error", &Failure::new("Preferences not available", detail));
+    }
+
+    /// Handles an event, or passes over one that is not the feed's.
+    pub fn event(&self, connection: &Arc<Connection>, event: Event<'_>) {
+        let Event { name, payload, ack } = event;
+        match name {
+            "ack" => self.mark(connection, payload, ack, Mark::Confirmed),
+            "read" => self.mark(connection, payload, ack, Mark::Read),
+            "requestMissedNotifications" => self.request_missed(connection, payload, ack),
+            "subscribe" => self.subscribe(connection, payload, ack, true),
+            "unsubscribe" => self.subscribe(connection, payload, ack, false),
+            "updatePreferences" => self.update_preferences(connection, ack),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The default namespace: the booking and the feed protocol side by side. Here is decided which of them a
+//! connection and an event belong to.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::answer::{answer, auth_error, unauthorized};
+use super::wire::{self, Connected, Failure};
+use super::{Ack, Booking, Event, Feed, Protocol, Unwelcome};
+use crate::access::Principal;
+use crate::realtime::{Connection, Dialect, Hub};
+use crate::service::{Error, Session};
+
+/// Both protocols.
+pub struct Namespace {
+    hub: Arc<Hub>,
+    session: Arc<Session>,
+    booking: Booking,
+    feed: Feed,
+}
+
+impl Namespace {
+    /// Connections belong to `session`.
+    pub fn new(hub: Arc<Hub>, session: Arc<Session>, booking: Booking, feed: Feed) -> Self {
+        Self { hub, session, booking, feed }
+    }
+
+    /// Tells a client that its token has expired.
+    pub fn expired(hub: &Hub, connection: &Connection) {
+        let failure = Failure::new(
+            "Token expired",
+            "Get a new token, then send `authenticate` before the old one ends, or connect again.",
+        );
+        hub.push(connection, "auth_error", &wire::raw(&failure));
+    }
+
+    /// Renews what the connection has proved. Nobody becomes somebody by it, unless they spoke the booking
+    /// protocol before: that says `facilitator_connect`.
+    fn authenticate(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
+        let token = wire::token(payload).unwrap_or_default();
+        let (is_nobody, dialect) =
+            connection.identity(|who| (who.sender.is_none() && who.recipient.is_none(), who.dialect));
+        if is_nobody && dialect.is_none_or(|dialect| dialect.replays) {
+            return self.feed.authenticate(connection, &token, ack);
+        }
+        if is_nobody {
+            let detail = "Connect with facilitator_connect or backend_connect first; authenticate renews.";
+            return unauthorized(&self.hub, connection, ack, detail);
+        }
+        match self.session.renew(connection, &token) {
+            Ok(()) => {
+                let renewed = wire::booking::Authenticated { status: "authenticated", facilitator_id: None };
+                answer(&self.hub, connection, ack, "authenticated", &renewed);
+            }
+            Err(error) => auth_error(&self.hub, connection, ack, &error),
+        }
+    }
+}
+
+impl Protocol for Namespace {
+    fn dialect(&self) -> &'static Dialect {
+        self.booking.dialect()
+    }
+
+    fn admit(
+        &self,
+        auth: Option<&str>,
+        address: IpAddr,
+        socket_id: &str,
+    ) -> Result<Option<Principal>, Unwelcome> {
+        let token = match wire::feed::handshake(auth) {
+            Ok(None) => return Ok(None),
+            Ok(Some(token)) => token,
+            // Refused like any text that is no token.
+            Err(_) => "?".to_owned(),
+        };
+        self.session.admit(&token, address, socket_id).map(Some).map_err(|(error, after)| match error {
+            Error::TooManySockets(_) => Unwelcome { message: "Too many connections", after: Duration::ZERO },
+            _ => Unwelcome { message: "Authentication failed", after },
+        })
+    }
+
+    fn connected(&self, connection: &Arc<Connection>, proved: Option<Principal>) {
+        let welcome = Connected { status: "connected", socket_id: &connection.socket_id };
+        self.hub.push(connection, "connection_response", &wire::raw(&welcome));
+        if let Some(principal) = proved {
+            self.feed.connected(connection, principal);
+        }
+    }
+
+    fn event(&self, connection: &Arc<Connection>, event: Event<'_>) {
+        if event.name == "authenticate" {
+            return self.authenticate(connection, event.payload, event.ack);
+        }
+        if let Some(event) = self.booking.event(connection, event) {
+            // As any Socket.IO server does with events that nobody listens to: if not even this one does.
+            self.feed.event(connection, event);
+        }
+    }
+}
