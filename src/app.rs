@@ -260,7 +260,10 @@ async fn backplane(
     let changed = move || missed.everybody();
     let deployment = store.deployment().await?;
     let redis = Redis::start(&config.redis, &deployment, node, Box::new(heard), changed, metrics.clone())
-        .context("Redis cannot be used as redis.url (REDIS_URL) and redis.ca_file say")?;
+        .context(
+            "redis.url (REDIS_URL), or redis.ca_file, cannot be used; an address looks like redis://host:6379, with TLS \
+             rediss://host:6380",
+        )?;
     Ok(Arc::new(redis))
 }
 

@@ -1,6 +1,7 @@
 //! Signs of life: which nodes share the database, and whose connections died with theirs.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -8,6 +9,7 @@ use tokio::time::Instant;
 use super::{Presences, Session};
 use crate::domain::Clock;
 use crate::realtime::Hub;
+use crate::realtime::backplane::Line;
 use crate::store::{Beat, Store, StoreError, Write, Written};
 
 /// A node that gave no sign of life for this many seconds is dead: nobody is connected to it.
@@ -23,6 +25,8 @@ pub struct Roster {
     presences: Arc<Presences>,
     clock: Arc<dyn Clock>,
     node: String,
+    /// Whether it was told that nodes cannot hear each other.
+    told_deaf: AtomicBool,
 }
 
 impl Roster {
@@ -35,7 +39,7 @@ impl Roster {
         clock: Arc<dyn Clock>,
         node: String,
     ) -> Self {
-        Self { hub, store, session, presences, clock, node }
+        Self { hub, store, session, presences, clock, node, told_deaf: AtomicBool::new(false) }
     }
 
     /// Gives one sign of life. If the node was taken for dead meanwhile (it may have been stopped), or may
@@ -45,7 +49,17 @@ impl Roster {
     /// When the database does not take it.
     pub async fn sign(&self, in_doubt: bool) -> Result<(), StoreError> {
         let beat = Beat { node: self.node.clone(), senders: self.senders() };
-        let known = matches!(self.store.write(Write::Beat(beat)).await?, Written::Beat { known: true });
+        let Written::Beat { known, nodes } = self.store.write(Write::Beat(beat)).await? else {
+            return Ok(());
+        };
+        let is_deaf = nodes > 1 && self.hub.backplane().line() == Line::Alone;
+        if is_deaf && !self.told_deaf.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                nodes,
+                "other nodes use this database, but REDIS_URL is not set: they hear of each other's notifications a \
+                 second late, and receipts say stored for people who are connected there"
+            );
+        }
         if !known || in_doubt {
             self.hub.everybody().iter().for_each(|connection| self.presences.note(connection));
         }

@@ -374,7 +374,8 @@ body! {
                 .values((nodes::name.eq(&sign.node), alive()))
                 .execute(connection))?;
         }
-        Ok(Written::Beat { known })
+        let nodes = wait!(nodes::table.count().get_result(connection))?;
+        Ok(Written::Beat { known, nodes })
     }
 }
 

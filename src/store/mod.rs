@@ -64,6 +64,9 @@ pub enum StoreError {
     /// A migration failed, or the schema is newer than this program.
     #[error("cannot bring the database up to date: {0}")]
     Migration(String),
+    /// A database cannot be moved, or was not moved whole.
+    #[error("{0}")]
+    Transfer(String),
     /// A query failed.
     #[error("a query failed: {0}")]
     Query(diesel::result::Error),
@@ -194,18 +197,39 @@ impl Store {
     pub async fn open(settings: &Settings, metrics: Arc<Metrics>) -> Result<Self, StoreError> {
         let url: DatabaseUrl = settings.url.parse()?;
         migrate(&url).await?;
-        match url {
+        let store = match url {
             DatabaseUrl::Sqlite(path) => {
                 let writer = sqlite::start_writer(&path, settings.commit_batch, metrics).await?;
                 let readers = Readers::Sqlite(sqlite::pool(&path, settings.readers)?);
-                Ok(Self { readers, writer, file: Some(path) })
+                Self { readers, writer, file: Some(path) }
             }
             DatabaseUrl::Postgres(url) => {
                 let target = postgres::Target::new(&url)?;
                 let readers = Readers::Postgres(postgres::pool(&target, settings.readers)?);
                 let writer = postgres::start_writer(target, settings.commit_batch, metrics).await?;
-                Ok(Self { readers, writer, file: None })
+                Self { readers, writer, file: None }
             }
+        };
+        store.check_transfer().await?;
+        Ok(store)
+    }
+
+    /// A database that was moved half is not to be used.
+    async fn check_transfer(&self) -> Result<(), StoreError> {
+        match on!(&self.readers, transfer_state())?.as_deref() {
+            Some("unfinished") => Err(StoreError::Transfer(
+                "a move to this database was interrupted; run `carillon migrate --to` again until it says Moved and \
+                 compared"
+                    .to_owned(),
+            )),
+            Some(_) => {
+                tracing::warn!(
+                    "all of this file was moved to PostgreSQL; what is stored here now is not there. Set DATABASE_URL to \
+                     where it was moved"
+                );
+                Ok(())
+            }
+            None => Ok(()),
         }
     }
 

@@ -384,6 +384,11 @@ pub async fn deployment_name(connection: &mut Connection) -> Result<String, Stor
     Ok(deployment::table.select(deployment::name).get_result(connection).await?)
 }
 
+/// What a move of this database, from or to elsewhere, left to be known.
+pub async fn transfer_state(connection: &mut Connection) -> Result<Option<String>, StoreError> {
+    Ok(deployment::table.select(deployment::transfer).get_result(connection).await?)
+}
+
 /// See [`crate::store::Store::ping`].
 pub async fn ping(connection: &mut Connection) -> Result<(), StoreError> {
     // A row, so that the file is really read.

@@ -108,6 +108,7 @@ diesel::table! {
 diesel::table! {
     deployment (name) {
         name -> Text,
+        transfer -> Nullable<Text>,
     }
 }
 

@@ -7,8 +7,8 @@ use diesel::prelude::*;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl};
 use sha2::{Digest as _, Sha256};
 
-use super::schema::{expansions, inbox, notifications, recipients, roles, subscriptions};
-use super::types::{At, UuidColumn};
+use super::schema::{deployment, expansions, inbox, nodes, notifications, recipients, roles, subscriptions};
+use super::types::{At, Instant, UuidColumn};
 use super::{DatabaseUrl, StoreError, migrate, postgres, sqlite};
 
 /// Rows in one transaction.
@@ -110,8 +110,9 @@ pub async fn transfer(
     tell: impl Fn(&str),
 ) -> Result<Moved, StoreError> {
     let (DatabaseUrl::Sqlite(path), DatabaseUrl::Postgres(url)) = (from, to) else {
-        let message = "it is moved from an SQLite file (database.url) to PostgreSQL (--to postgres://…)";
-        return Err(StoreError::Migration(message.to_owned()));
+        let message = "a move begins at an SQLite file and ends in PostgreSQL: name the file by --database-url \
+            sqlite:////path/to/carillon.db (DATABASE_URL may already be the new one), and --to postgres://…";
+        return Err(StoreError::Transfer(message.to_owned()));
     };
     if !path.is_file() {
         return Err(StoreError::Unreachable(format!("{} is not there", path.display())));
@@ -123,13 +124,22 @@ pub async fn transfer(
     let mut source = sqlite::checkout(&pool).await?;
     let mut target = postgres::Target::new(url)?.connect().await?;
     let mut moving = Moving { source: &mut source, target: &mut target };
+    moving.check_target().await?;
     moving.check_origin().await?;
+    moving.note(Some("unfinished")).await?;
     moving.contents(&tell).await?;
     moving.inboxes(&tell).await?;
     moving.expansions().await?;
     moving.sequences().await?;
     tell("comparing both");
-    moving.compare().await
+    let moved = moving.compare().await?;
+    moving.note(None).await?;
+    let mut file = sqlite::open_writer(path)?;
+    diesel::RunQueryDsl::execute(
+        diesel::update(deployment::table).set(deployment::transfer.eq("moved")),
+        &mut file,
+    )?;
+    Ok(moved)
 }
 
 struct Moving<'a> {
@@ -233,6 +243,26 @@ macro_rules! summary {
 }
 
 impl Moving<'_> {
+    /// Nobody may be using the target.
+    async fn check_target(&mut self) -> Result<(), StoreError> {
+        let alive = nodes::seen_at.gt(diesel::dsl::sql::<Instant>("now() - interval '20 seconds'"));
+        let servers: i64 = nodes::table.filter(alive).count().get_result(self.target).await?;
+        if servers == 0 {
+            return Ok(());
+        }
+        Err(StoreError::Transfer(
+            "a server is using the PostgreSQL database; stop it, move, and start it then (one that was killed counts for \
+             20 seconds)"
+                .to_owned(),
+        ))
+    }
+
+    /// Lets servers know how far the move is.
+    async fn note(&mut self, state: Option<&str>) -> Result<(), StoreError> {
+        diesel::update(deployment::table).set(deployment::transfer.eq(state)).execute(self.target).await?;
+        Ok(())
+    }
+
     /// What is in the target already must have come from here.
     async fn check_origin(&mut self) -> Result<(), StoreError> {
         let last: Option<(i64, UuidColumn)> = notifications::table
@@ -247,7 +277,7 @@ impl Moving<'_> {
         if same.map(|same| same.0) == Some(uuid.0) {
             return Ok(());
         }
-        Err(StoreError::Migration(
+        Err(StoreError::Transfer(
             "the PostgreSQL database holds notifications that are not from this file; name an empty one"
                 .to_owned(),
         ))
@@ -318,7 +348,7 @@ impl Moving<'_> {
         if digest == copied {
             return Ok(moved);
         }
-        Err(StoreError::Migration(
+        Err(StoreError::Transfer(
             "the two databases differ after the move; drop the PostgreSQL one, and begin again with an empty one".to_owned(),
         ))
     }

@@ -187,6 +187,8 @@ pub enum Written {
     Beat {
         /// Whether it was.
         known: bool,
+        /// How many nodes there are.
+        nodes: i64,
     },
     /// Of `Mark`: how it stood before; nothing, if the recipient has no such notification.
     Marked(Option<Arc<Before>>),

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::{
     BACKEND_TOKEN, Clients, JWT_SECRET, PendingList, Server, Shared, booking, notification_ids, on_postgres,
-    program,
+    program, run_command,
 };
 
 /// A move to this database that is interrupted after a while, or not at all.
@@ -56,6 +56,12 @@ fn numbers_order_and_read_states_stay() {
     for patience in [40, 80, 160, 320] {
         moved(&file, &shared, Some(Duration::from_millis(patience)));
     }
+    // Half of it is no database to serve.
+    let url = shared.database.url();
+    let served = run_command(&["serve", "--port", "0"], &[("DATABASE_URL", &url)]);
+    let said = String::from_utf8_lossy(&served.stderr).into_owned();
+    assert!(!served.status.success() && said.contains("a move to this database was interrupted"), "{said}");
+
     let words = moved(&file, &shared, None);
     assert!(
         words.contains("Moved and compared: 3001 notifications, 2 people, 3001 inbox entries"),
@@ -64,7 +70,7 @@ fn numbers_order_and_read_states_stay() {
     let words = moved(&file, &shared, None);
     assert!(words.contains("Moved and compared: 3001"), "once more changes nothing: {words}");
 
-    let there = Server::on(&shared.clone().into(), &[]);
+    let mut there = Server::on(&shared.clone().into(), &[]);
     let clients = Clients::of(&there);
     let page = clients.facilitator(2);
     let list = PendingList(page.hear("pending_notifications"));
@@ -78,6 +84,9 @@ fn numbers_order_and_read_states_stay() {
 
     let words = moved(&Server::on_sqlite(), &shared, None);
     assert!(words.contains("another Carillon"), "{words}");
+    let words = moved(&file, &shared, None);
+    assert!(words.contains("a server is using the PostgreSQL database"), "{words}");
+    assert!(there.stop().success());
     let mut other = Server::on_sqlite();
     Clients::of(&other).backend().call("booking_notification", booking(1, 2));
     assert!(other.stop().success());

@@ -1,3 +1,4 @@
+ALTER TABLE deployment DROP COLUMN transfer;
 DROP TABLE expansions;
 DROP TABLE roles;
 DROP TABLE subscriptions;

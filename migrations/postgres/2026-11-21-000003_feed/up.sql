@@ -36,3 +36,6 @@ CREATE TABLE expansions (
     finished_at     TIMESTAMPTZ
 );
 CREATE INDEX expansions_unfinished ON expansions (due_at, notification_id) WHERE finished_at IS NULL;
+
+-- `unfinished`: a file is being moved here. `moved`: all of this is somewhere else now.
+ALTER TABLE deployment ADD COLUMN transfer TEXT;

@@ -1,3 +1,4 @@
+ALTER TABLE deployment DROP COLUMN transfer;
 DROP INDEX inbox_spread;
 DROP TABLE expansions;
 DROP TABLE roles;

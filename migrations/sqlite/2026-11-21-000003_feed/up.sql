@@ -39,3 +39,6 @@ CREATE INDEX expansions_unfinished ON expansions (due_at, notification_id) WHERE
 
 -- What spreads gets a position when it arrives, not its notification's number.
 CREATE INDEX inbox_spread ON inbox (notification_id, recipient_id) WHERE position <> notification_id;
+
+-- `unfinished`: a file is being moved here. `moved`: all of this is somewhere else now.
+ALTER TABLE deployment ADD COLUMN transfer TEXT;

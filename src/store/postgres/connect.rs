@@ -13,6 +13,7 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio_postgres::config::Host;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -93,7 +94,8 @@ impl Target {
         let reached = async {
             let unreachable = |fault: tokio_postgres::Error| {
                 let why = std::error::Error::source(&fault).map(|why| format!(": {why}"));
-                StoreError::Unreachable(format!("{fault}{}", why.unwrap_or_default()))
+                let place = self.place();
+                StoreError::Unreachable(format!("{place}: {fault}{}", why.unwrap_or_default()))
             };
             let setup = |fault: diesel::ConnectionError| StoreError::Unreachable(fault.to_string());
             let mut connection = match &self.tls {
@@ -111,8 +113,21 @@ impl Target {
         };
         match tokio::time::timeout(PATIENCE, reached).await {
             Ok(connection) => connection,
-            Err(_) => Err(StoreError::Unreachable("the server does not answer".to_owned())),
+            Err(_) => {
+                let place = self.place();
+                Err(StoreError::Unreachable(format!("{place}: nobody answers as PostgreSQL does")))
+            }
         }
+    }
+
+    /// Where it is tried, for an error.
+    fn place(&self) -> String {
+        let hosts = self.config.get_hosts().iter().map(|host| match host {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(path) => path.display().to_string(),
+        });
+        let port = self.config.get_ports().first().copied().unwrap_or(5432);
+        format!("{} (port {port}), as DATABASE_URL says", hosts.collect::<Vec<_>>().join(", "))
     }
 }
 

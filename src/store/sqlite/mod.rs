@@ -32,7 +32,7 @@ mod queries_body;
 pub mod queries {
     pub use super::queries_body::{
         audience, counts, deployment_name, find, held, held_counts, last_notification, last_positions,
-        missed, next_due, number_of, pending, ping, place_of, spread_of, topics,
+        missed, next_due, number_of, pending, ping, place_of, spread_of, topics, transfer_state,
     };
     pub use super::{behind, roll};
 }
