@@ -218,19 +218,30 @@ impl App {
 }
 
 impl App {
-    /// What `carillon worker` runs.
+    /// What `carillon worker` runs, without end: it has no connections, and tells the servers that do.
     ///
     /// # Errors
     /// When the database cannot be opened, or is a file of one process.
-    pub async fn worker(config: &Config) -> anyhow::Result<Worker> {
+    pub async fn worker(config: &Config) -> anyhow::Result<impl Future<Output = ()>> {
         let shared = matches!(config.database.url.parse()?, DatabaseUrl::Postgres(_));
         anyhow::ensure!(
             shared,
             "`carillon worker` works beside servers that share a PostgreSQL; with an SQLite file the server does \
              everything itself. Set DATABASE_URL=postgres://…, or start `carillon serve` alone"
         );
-        let store = Store::open(&config.database, Arc::new(Metrics::new())).await?;
-        Ok(Worker::new(Arc::new(store)))
+        let metrics = Arc::new(Metrics::new());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = Arc::new(Store::open(&config.database, metrics.clone()).await?);
+        let nobody = Arc::new(OnceLock::<Weak<Live>>::new());
+        let catch_up = CatchUp::never();
+        let backplane = backplane(config, &store, &node(config)?, &catch_up, &nobody, &metrics).await?;
+        let hub = Arc::new(Hub::new(metrics.clone(), backplane, true));
+        let confirmations = Arc::new(Confirmations::new(Rounds::new(&config.realtime), metrics.clone()));
+        let live = Live::new(hub, confirmations, catch_up, clock.clone(), metrics);
+        let spreading = Spreading::new(store.clone(), live, clock);
+        Ok(async move {
+            tokio::join!(Worker::new(store).run(), spreading.run());
+        })
     }
 }
 

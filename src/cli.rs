@@ -198,7 +198,7 @@ fn work(config: &Config) -> anyhow::Result<()> {
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "working");
         tokio::select! {
             signal = lifecycle::told_to_stop() => tracing::info!(signal = signal?, "stopped"),
-            () = worker.run() => {}
+            () = worker => {}
         }
         Ok(())
     })

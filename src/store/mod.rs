@@ -8,6 +8,7 @@
 //! one's folder under the same name.
 
 mod content;
+mod disk;
 mod held;
 mod migrate;
 mod postgres;
@@ -19,7 +20,7 @@ mod url;
 mod writer;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -169,15 +170,6 @@ fn is_of_one_write(fault: &diesel::result::Error) -> bool {
 
 /// Entries of one person that [`Store::behind`] reads at once.
 pub const TOGETHER: usize = 64;
-
-/// Less room than this on the disk, and the next commits may fail.
-const LEAST_ROOM: u64 = 1024 * 1024;
-
-fn has_room(file: &Path) -> Result<(), StoreError> {
-    let Ok(disk) = rustix::fs::statvfs(file) else { return Ok(()) };
-    let room = disk.f_bavail.saturating_mul(disk.f_frsize);
-    if room < LEAST_ROOM { Err(StoreError::Full(room)) } else { Ok(()) }
-}
 
 /// The database.
 pub struct Store {
@@ -430,7 +422,7 @@ impl Store {
     /// When it cannot, has none, or does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
         if let Some(file) = &self.file {
-            has_room(file)?;
+            disk::has_room(file)?;
         }
         if !self.writer.is_well() {
             self.write(Write::Probe).await?;

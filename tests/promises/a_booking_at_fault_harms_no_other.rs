@@ -8,7 +8,7 @@ use crate::support::{Clients, PendingList, Server, booking, eventually};
 const ON_SQLITE: &str = r#"
     CREATE TRIGGER fault AFTER INSERT ON inbox WHEN EXISTS (
         SELECT 1 FROM notifications WHERE id = NEW.notification_id AND data LIKE '%"booking_id":13,%'
-    ) BEGIN INSERT INTO deployment VALUES (NULL); END
+    ) BEGIN INSERT INTO deployment (name) VALUES (NULL); END
 "#;
 const ON_POSTGRES: &str = r#"
     ALTER TABLE notifications ADD CONSTRAINT fault CHECK (data NOT LIKE '%"booking_id":13,%')

@@ -39,8 +39,8 @@ fn a_move_goes_from_a_file_to_postgresql() {
     let home = tempfile::tempdir().expect("a folder");
     let missing = home.path().join("missing.db").display().to_string();
     for (from, to, words) in [
-        (missing.as_str(), "other.db", "from an SQLite file (database.url) to PostgreSQL"),
-        ("postgres://127.0.0.1/a", "postgres://127.0.0.1/b", "from an SQLite file"),
+        (missing.as_str(), "other.db", "begins at an SQLite file and ends in PostgreSQL"),
+        ("postgres://127.0.0.1/a", "postgres://127.0.0.1/b", "begins at an SQLite file"),
         (missing.as_str(), "postgres://127.0.0.1/b", "missing.db is not there"),
     ] {
         let output = run_command(&["migrate", "--database-url", from, "--to", to], &[]);

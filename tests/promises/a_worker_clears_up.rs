@@ -1,10 +1,12 @@
-//! What dead nodes leave behind is cleared away: by each server, or by `carillon worker`, if servers are told to leave
-//! it to that.
+//! What dead nodes leave behind is cleared away, and what is for many spreads: by each server, or by `carillon worker`,
+//! if servers are told to leave it to that.
 
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Clients, Cluster, Keeper, Shared, eventually, home_of, on_postgres, run_command};
+use serde_json::json;
+
+use crate::support::{Clients, Cluster, Keeper, Rest, Shared, eventually, home_of, on_postgres, run_command};
 
 /// How many rows of connections the database holds, whoever they belong to.
 fn rows(url: &str) -> String {
@@ -37,6 +39,12 @@ fn a_worker_does_what_servers_leave_to_it() {
     let mut worker = Keeper::of(home_of(None), None, program, &arguments.map(str::to_owned), "TERM");
     worker.start();
     eventually("the dead node's connection is cleared away", || (rows(&url) == "0").then_some(()));
+
+    // What is for everybody spreads, and who is connected to a server hears of it.
+    let page = Clients::of(cluster.node(0)).facilitator(3);
+    let sent = Rest::backend(cluster.node(0))
+        .post("/api/v1/notifications", &json!({"type": "note", "title": "x", "everyone": true}));
+    assert_eq!(page.hear("notification")["number"], sent.expect(201)["id"]);
 }
 
 #[test]
