@@ -11,7 +11,7 @@ use crate::domain::{
 };
 use crate::realtime::{Connection, Hub};
 use crate::store::{
-    Before, Filter, Held, HeldCounts, Mark, Missed, Pending, Since, Store, StoreError, Write, Written,
+    Before, Filter, Held, HeldCounts, Mark, Missed, Pending, Store, StoreError, Write, Written,
 };
 use crate::telemetry::{Metrics, Outcome};
 
@@ -243,17 +243,6 @@ impl Inbox {
         let has_more = i64::try_from(held.len()).is_ok_and(|many| many > limit);
         held.truncate(usize::try_from(limit).unwrap_or(0));
         Ok(Page { held, counts, has_more })
-    }
-
-    /// What came after `since`, oldest first, at most `limit`.
-    ///
-    /// # Errors
-    /// When the database cannot answer.
-    pub async fn since(&self, recipient: &Recipient, since: Since, limit: i64) -> Result<Vec<Held>, Error> {
-        let filter = Filter { since: Some(since), ..Filter::all(self.clock.now()) };
-        let mut held = self.store.held(recipient, &filter, 0, limit).await?;
-        held.reverse();
-        Ok(held)
     }
 
     /// Where `recipient` has the notification that a cursor names, or had it before it was deleted.

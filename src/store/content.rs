@@ -1,7 +1,5 @@
 //! The columns of a notification that everybody sees who has it.
 
-use uuid::Uuid;
-
 use super::schema::notifications;
 use super::types::{At, UuidColumn};
 use crate::domain::{Notification, NotificationId, Priority};
@@ -43,7 +41,6 @@ pub fn notification(content: Content) -> Notification {
         At(created_at),
         expires_at,
     ) = content;
-    let uuid: Uuid = uuid;
     Notification {
         id: NotificationId(id),
         uuid,

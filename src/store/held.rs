@@ -24,15 +24,6 @@ pub struct HeldCounts {
     pub unread: i64,
 }
 
-/// Where a list begins, going back.
-#[derive(Clone, Copy, Debug)]
-pub enum Since {
-    /// Behind this place.
-    Position(Position),
-    /// Accepted after this instant.
-    Time(Timestamp),
-}
-
 /// What of an inbox somebody has missed, behind which position.
 #[derive(Clone, Copy, Debug)]
 pub struct Gap {
@@ -64,8 +55,6 @@ pub struct Filter {
     pub now: Timestamp,
     /// What stands before this place.
     pub before: Option<Position>,
-    /// What came since.
-    pub since: Option<Since>,
     /// What was not read.
     pub unread_only: bool,
     /// Of this kind.
@@ -79,6 +68,6 @@ pub struct Filter {
 impl Filter {
     /// Everything that has not expired `now`.
     pub const fn all(now: Timestamp) -> Self {
-        Self { now, before: None, since: None, unread_only: false, kind: None, topic: None, priority: None }
+        Self { now, before: None, unread_only: false, kind: None, topic: None, priority: None }
     }
 }

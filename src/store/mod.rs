@@ -29,7 +29,7 @@ use uuid::Uuid;
 use crate::domain::{Group, Notification, NotificationId, Place, Position, Recipient, Tenant, Timestamp};
 use crate::telemetry::Metrics;
 
-pub use held::{Filter, Gap, Held, HeldCounts, Missed, Since};
+pub use held::{Filter, Gap, Held, HeldCounts, Missed};
 pub use migrate::migrate;
 pub use transfer::{Moved, transfer};
 pub use url::{DatabaseUrl, UrlError};

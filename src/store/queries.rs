@@ -10,7 +10,7 @@ use crate::domain::{Group, NotificationId, Place, Position, Recipient, Tenant, T
 use crate::store::content::{Content, content, notification};
 use crate::store::schema::{deployment, expansions, inbox, notifications, recipients, roles, subscriptions};
 use crate::store::types::{At, UuidColumn};
-use crate::store::{Counts, Filter, Gap, Held, HeldCounts, Missed, Pending, Since, StoreError};
+use crate::store::{Counts, Filter, Gap, Held, HeldCounts, Missed, Pending, StoreError};
 
 /// Entries that are done and are passed over in each list; with more of them, the list is begun later.
 const PASSED_OVER: i64 = 64;
@@ -205,11 +205,6 @@ pub async fn held(
         .into_boxed();
     if let Some(before) = filter.before {
         entries = entries.filter(inbox::position.lt(before));
-    }
-    match filter.since {
-        Some(Since::Position(position)) => entries = entries.filter(inbox::position.gt(position)),
-        Some(Since::Time(at)) => entries = entries.filter(notifications::created_at.gt(At(at))),
-        None => {}
     }
     if filter.unread_only {
         entries = entries.filter(inbox::read_at.is_null());
