@@ -1,18 +1,18 @@
 //! Whoever outgrows one file moves it to PostgreSQL: numbers, order and what was read stay, an interrupted move goes on,
 //! and a database of another origin is left alone.
 
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::support::{
-    BACKEND_TOKEN, Clients, JWT_SECRET, PendingList, Server, Shared, booking, notification_ids, on_postgres,
-    program, run_command,
+    BACKEND_TOKEN, Clients, JWT_SECRET, PendingList, Server, Shared, booking, eventually, notification_ids,
+    on_postgres, program, run_command,
 };
 
-/// A move to this database that is interrupted after a while, or not at all.
-fn moved(from: &Server, to: &Shared, patience: Option<Duration>) -> String {
+/// A move to this database that has begun.
+fn move_to(from: &Server, to: &Shared) -> Child {
     let mut moving = program();
     moving
         .current_dir(from.home())
@@ -21,13 +21,34 @@ fn moved(from: &Server, to: &Shared, patience: Option<Duration>) -> String {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let mut moving = moving.spawn().expect("the program");
-    if let Some(patience) = patience {
-        std::thread::sleep(patience);
-        moving.kill().expect("a child");
-    }
+    moving.spawn().expect("the program")
+}
+
+/// The words of a move to this database.
+fn moved(from: &Server, to: &Shared) -> String {
+    words_of(move_to(from, to))
+}
+
+fn words_of(moving: Child) -> String {
     let output = moving.wait_with_output().expect("its words");
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A move that is killed while it fills the inboxes, however fast the machine is: each of its rows waits there.
+fn half_moved(from: &Server, to: &Shared) {
+    let tell = |statements: &str| to.database.tell(statements).expect("an answer");
+    tell(
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.003); RETURN NEW; END';
+        CREATE TRIGGER slow BEFORE INSERT ON inbox FOR EACH ROW EXECUTE FUNCTION wait()",
+    );
+    let mut moving = move_to(from, to);
+    eventually("the inboxes are being filled", || {
+        (tell("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'INSERT INTO \"inbox\"%'")[0] != "0")
+            .then_some(())
+    });
+    moving.kill().expect("a child");
+    words_of(moving);
+    tell("DROP TRIGGER slow ON inbox; DROP FUNCTION wait()");
 }
 
 #[test]
@@ -49,25 +70,30 @@ fn numbers_order_and_read_states_stay() {
     let mut expected = notification_ids(before.notifications());
     expected.retain(|id| Some(*id) != read.as_u64());
     page.disconnect();
-    assert!(moved(&file, &Shared::fresh(), None).contains("another Carillon"), "a server is using it");
+    assert!(moved(&file, &Shared::fresh()).contains("another Carillon"), "a server is using it");
     assert!(file.stop().success());
 
     let shared = Shared::fresh();
-    for patience in [40, 80, 160, 320] {
-        moved(&file, &shared, Some(Duration::from_millis(patience)));
+    for patience in [40, 80] {
+        let mut moving = move_to(&file, &shared);
+        std::thread::sleep(Duration::from_millis(patience));
+        moving.kill().expect("a child");
+        words_of(moving);
     }
-    // Half of it is no database to serve.
     let url = shared.database.url();
+    assert!(run_command(&["migrate"], &[("DATABASE_URL", &url)]).status.success(), "its tables are there");
+    half_moved(&file, &shared);
+    // Half of it is no database to serve.
     let served = run_command(&["serve", "--port", "0"], &[("DATABASE_URL", &url)]);
     let said = String::from_utf8_lossy(&served.stderr).into_owned();
     assert!(!served.status.success() && said.contains("a move to this database was interrupted"), "{said}");
 
-    let words = moved(&file, &shared, None);
+    let words = moved(&file, &shared);
     assert!(
         words.contains("Moved and compared: 3001 notifications, 2 people, 3001 inbox entries"),
         "{words}"
     );
-    let words = moved(&file, &shared, None);
+    let words = moved(&file, &shared);
     assert!(words.contains("Moved and compared: 3001"), "once more changes nothing: {words}");
 
     let mut there = Server::on(&shared.clone().into(), &[]);
@@ -82,14 +108,14 @@ fn numbers_order_and_read_states_stay() {
     assert!(new["notification_id"].as_u64() > Some(3_001), "{new}");
     assert_eq!(page.hear("new_booking_notification")["booking_id"], 9_999);
 
-    let words = moved(&Server::on_sqlite(), &shared, None);
+    let words = moved(&Server::on_sqlite(), &shared);
     assert!(words.contains("another Carillon"), "{words}");
-    let words = moved(&file, &shared, None);
+    let words = moved(&file, &shared);
     assert!(words.contains("a server is using the PostgreSQL database"), "{words}");
     assert!(there.stop().success());
     let mut other = Server::on_sqlite();
     Clients::of(&other).backend().call("booking_notification", booking(1, 2));
     assert!(other.stop().success());
-    let words = moved(&other, &shared, None);
+    let words = moved(&other, &shared);
     assert!(words.contains("not from this file"), "{words}");
 }
