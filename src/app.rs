@@ -13,13 +13,13 @@ use crate::access::{Keyring, Mint};
 use crate::config::{Config, Environment};
 use crate::delivery::{CatchUp, Confirmations, Live, Replays, Rounds, Spreading, catch_up};
 use crate::domain::{Clock, SystemClock};
-use crate::gateway::socketio::{Admission, Booking, Door, Feed, Namespace, Origins};
+use crate::gateway::socketio::{Admission, Booking, Door, Feed, Namespace, Origins, Services};
 use crate::http::{self, Demo, Doorman, Readiness};
 use crate::listen::{Listener, Proxies, Servant};
 use crate::realtime::Hub;
 use crate::realtime::backplane::{self, Alone, Redis};
 use crate::secrets;
-use crate::service::{Inbox, Notify, Presences, Roster, Session, StatsService, Topics, Worker};
+use crate::service::{Choices, Inbox, Notify, Presences, Roster, Session, StatsService, Topics, Worker};
 use crate::store::{DatabaseUrl, Store};
 use crate::telemetry::{Metrics, vital};
 
@@ -63,7 +63,7 @@ impl App {
         let metrics = Arc::new(Metrics::new());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let keyring = Arc::new(Keyring::new(&config.auth)?);
-        let store = Arc::new(Store::open(&config.database, metrics.clone()).await?);
+        let store = Arc::new(Store::open(&config.database, mandatory(config), metrics.clone()).await?);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         keyring.fetch().await;
         until(&stop, keyring.clone().refresh());
@@ -93,6 +93,7 @@ impl App {
             clock.clone(),
             metrics.clone(),
         ));
+        let choices = Arc::new(Choices::new(store.clone(), spreading.clone(), mandatory(config)));
         if config.worker.enabled {
             until(&stop, spreading.run());
         }
@@ -122,6 +123,7 @@ impl App {
             notify: notify.clone(),
             inbox: inbox.clone(),
             topics: topics.clone(),
+            choices: choices.clone(),
             max_body: config.limits.max_request_bytes,
         };
         let session = Session::new(
@@ -159,9 +161,13 @@ impl App {
             &config.booking,
             in_flight,
         );
-        let topics = Arc::new(Topics::new(store.clone()));
-        let feed =
-            Feed::new(hub.clone(), session.clone(), inbox, topics, tasks.clone(), &config.booking, in_flight);
+        let feed = Feed::new(
+            hub.clone(),
+            Services { session: session.clone(), inbox, topics, choices },
+            tasks.clone(),
+            &config.booking,
+            in_flight,
+        );
         let origins = Origins::new(&config.server.allowed_origins);
         let most = sockets(config);
         let per_address = config.limits.sockets_per_address;
@@ -231,7 +237,7 @@ impl App {
         );
         let metrics = Arc::new(Metrics::new());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let store = Arc::new(Store::open(&config.database, metrics.clone()).await?);
+        let store = Arc::new(Store::open(&config.database, mandatory(config), metrics.clone()).await?);
         let nobody = Arc::new(OnceLock::<Weak<Live>>::new());
         let catch_up = CatchUp::never();
         let backplane = backplane(config, &store, &node(config)?, &catch_up, &nobody, &metrics).await?;
@@ -343,4 +349,9 @@ fn demo(config: &Config, clock: Arc<dyn Clock>) -> Demo {
             "version": env!("CARGO_PKG_VERSION"),
         })
     })
+}
+
+/// The types that nobody can mute.
+fn mandatory(config: &Config) -> Arc<[String]> {
+    config.notifications.mandatory_types.clone().into()
 }

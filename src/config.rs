@@ -3,17 +3,15 @@
 //! Every setting is `section.key`. The environment spells it `CARILLON_SECTION_KEY`; the seeds' own
 //! names work too. A key that nobody knows is an error, wherever it stands.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use figment::error::{Actual, Kind};
 use figment::providers::{Format as _, Serialized, Toml};
 use figment::value::{Dict, Map, Tag, Value};
 use figment::{Error, Figment, Metadata, Profile, Provider};
-use ipnet::IpNet;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
-use crate::domain::Secret;
+pub use crate::sections::{Environment, MetricsSettings, NotificationSettings, Server, WorkerSettings};
 use crate::{access, gateway, realtime, store, telemetry};
 
 /// Where a file is looked for when none is named.
@@ -36,104 +34,6 @@ const ALIASES: [(&str, &str); 12] = [
     ("FRONTEND_URL", "server.allowed_origins"),
 ];
 
-/// What this deployment is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Environment {
-    /// Secrets are made when missing; the demo page is there.
-    #[default]
-    Development,
-    /// Secrets must be set; no demo page.
-    Production,
-}
-
-/// Settings of `[server]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Server {
-    /// `development` or `production`.
-    pub environment: Environment,
-    /// Address to listen on.
-    pub host: String,
-    /// Port to listen on; 0 takes a free one.
-    pub port: u16,
-    /// Threads; 0 takes one for each core. With one, everything runs on a single thread, which is
-    /// cheapest for each message.
-    pub threads: usize,
-    /// Browser origins that may connect; `*` allows any, without credentials.
-    #[serde(deserialize_with = "list")]
-    pub allowed_origins: Vec<String>,
-    /// Addresses of proxies whose X-Forwarded-For is believed; ranges, too (`10.42.0.0/16`).
-    #[serde(deserialize_with = "list")]
-    pub trusted_proxies: Vec<String>,
-    /// This process's name among its like; made up when empty.
-    pub node: String,
-    /// How long a graceful stop may take, in milliseconds.
-    pub shutdown_timeout_ms: u64,
-    /// How long readiness fails before connections are closed: time for a load balancer to notice.
-    pub shutdown_delay_ms: u64,
-}
-
-impl Default for Server {
-    fn default() -> Self {
-        Self {
-            environment: Environment::Development,
-            host: "0.0.0.0".to_owned(),
-            port: 5002,
-            threads: 0,
-            allowed_origins: vec!["*".to_owned()],
-            trusted_proxies: Vec::new(),
-            node: String::new(),
-            shutdown_timeout_ms: 8_000,
-            shutdown_delay_ms: 0,
-        }
-    }
-}
-
-impl Server {
-    /// The proxies, as ranges of addresses.
-    ///
-    /// # Errors
-    /// When one is neither an address nor a range.
-    pub fn proxies(&self) -> anyhow::Result<Vec<IpNet>> {
-        let wrong = |text: &str| {
-            anyhow::anyhow!(
-                "server.trusted_proxies: `{text}` is no IP address and no range such as 10.42.0.0/16"
-            )
-        };
-        self.trusted_proxies
-            .iter()
-            .map(|text| match text.parse::<IpAddr>() {
-                Ok(address) => Ok(address.to_canonical().into()),
-                Err(_) => text.parse().map_err(|_| wrong(text)),
-            })
-            .collect()
-    }
-}
-
-/// Settings of `[worker]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct WorkerSettings {
-    /// Whether this server does the work that belongs to no connection.
-    pub enabled: bool,
-}
-
-impl Default for WorkerSettings {
-    fn default() -> Self {
-        Self { enabled: true }
-    }
-}
-
-/// Settings of `[metrics]`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct MetricsSettings {
-    /// Who shows it as a bearer token may read `/metrics`. Unset: open in development, closed in
-    /// production.
-    pub token: Secret,
-}
-
 /// Everything that can be set.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -152,28 +52,14 @@ pub struct Config {
     pub booking: gateway::BookingSettings,
     /// Limits.
     pub limits: gateway::Limits,
+    /// Notifications.
+    pub notifications: NotificationSettings,
     /// Work that belongs to no connection.
     pub worker: WorkerSettings,
     /// Logs.
     pub log: telemetry::Settings,
     /// Metrics.
     pub metrics: MetricsSettings,
-}
-
-/// `a, b` or `["a", "b"]`.
-fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Given {
-        Text(String),
-        List(Vec<String>),
-    }
-    Ok(match Given::deserialize(deserializer)? {
-        Given::List(list) => list,
-        Given::Text(text) => {
-            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
-        }
-    })
 }
 
 /// A setting, where it came from, and whether it may be shown.

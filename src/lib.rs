@@ -5,7 +5,7 @@
 //!
 //! | floor | folders | promise |
 //! |---|---|---|
-//! | roof | [`app`], [`cli`], [`config`], [`secrets`], [`lifecycle`], [`listen`] | everything is put together here |
+//! | roof | [`app`], [`cli`], [`config`], [`sections`], [`secrets`], [`lifecycle`], [`listen`] | everything is put together here |
 //! | 5 | [`gateway`], [`http`] | protocols; no rule of the product lives here |
 //! | 4 | [`service`] | what a caller may ask; knows no protocol |
 //! | 3 | [`delivery`] | from stored to confirmed |
@@ -31,6 +31,7 @@ pub mod lifecycle;
 pub mod listen;
 pub mod realtime;
 pub mod secrets;
+pub mod sections;
 pub mod service;
 pub mod store;
 pub mod telemetry;

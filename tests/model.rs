@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use carillon::delivery::{CatchUp, Confirmations, Live, Rounds};
 use carillon::domain::{
-    Audience, Clock, Idempotency, NewNotification, Notification, NotificationId, Place, Priority, Recipient,
-    Tenant, Timestamp, UserId,
+    Audience, Clock, Idempotency, NewNotification, Notification, NotificationId, Place, Placed, Priority,
+    Recipient, Tenant, Timestamp, UserId,
 };
 use carillon::realtime::backplane::{Backplane, Joined, Line, Told};
 use carillon::realtime::{
@@ -230,7 +230,8 @@ impl World {
         let position = self.inboxes[person].len() as i64;
         let answer = Arc::new(Mutex::new(None));
         let told = answer.clone();
-        let places = [Place { recipient: person as i64, position }];
+        let place = Place { recipient: person as i64, position };
+        let places = [Placed { place, is_hushed: false }];
         self.nodes[node].live.deliver(&new(person), NotificationId(id), &places, move |at| {
             *told.lock().expect("an answer") = Some(at.is_some());
         });

@@ -237,7 +237,7 @@ impl Worker {
                         let mut shown = Shown::new(notification);
                         self.live.hand_out(recipient, &mut shown, place, Source::Stored);
                     }
-                    None => self.hub.pass_over(recipient, place.position),
+                    None => _ = self.hub.pass_over(recipient, place.position, Source::Stored),
                 }
             }
         }

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use super::{CatchUp, Confirmations};
-use crate::domain::{Clock, NewNotification, NotificationId, Place, Recipient, Timestamp};
+use crate::domain::{Clock, NewNotification, NotificationId, Place, Placed, Recipient, Timestamp};
 use crate::realtime::backplane::{Line, Message};
-use crate::realtime::{Delivery, Hub, Shown, Source};
+use crate::realtime::{Delivery, Hub, Pass, Shown, Source};
 use crate::telemetry::{Metrics, Outcome};
 
 /// Live delivery.
@@ -36,7 +36,7 @@ impl Live {
         self: &Arc<Self>,
         new: &NewNotification,
         id: NotificationId,
-        places: &[Place],
+        places: &[Placed],
         told: impl FnOnce(Option<Timestamp>) + Send + 'static,
     ) {
         let named = new.audience.named();
@@ -53,12 +53,19 @@ impl Live {
     pub fn spread<'a>(
         self: &Arc<Self>,
         mut shown: Shown,
-        to: impl Iterator<Item = (&'a Recipient, Place)>,
+        to: impl Iterator<Item = (&'a Recipient, Placed)>,
         told: impl FnOnce(Option<Timestamp>) + Send + 'static,
     ) {
         let mut sent_at: Option<Timestamp> = None;
         let mut messages = Vec::new();
-        for (recipient, place) in to {
+        for (recipient, Placed { place, is_hushed }) in to {
+            if is_hushed {
+                // Other nodes find out when something behind it comes.
+                if self.hub.pass_over(recipient, place.position, Source::Live) == Pass::Later {
+                    self.catch_up.behind(recipient);
+                }
+                continue;
+            }
             let sent = self.hand_out(recipient, &mut shown, place, Source::Live);
             sent_at = sent_at.or(sent);
             if !self.is_alone()

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, oneshot};
 use super::Live;
 use crate::domain::Clock;
 use crate::realtime::Shown;
-use crate::store::{Spread, Store, StoreError, Write, Written};
+use crate::store::{Release, Spread, Store, StoreError, Write, Written};
 
 /// How often it is looked whether something was left by somebody who died, or sent for later elsewhere.
 const LOOK: Duration = Duration::from_secs(5);
@@ -58,8 +58,11 @@ impl Spreading {
                 return Ok(Duration::from_micros(left).min(LOOK));
             }
             let Some(spread) = self.one_chunk().await? else {
-                // Another node is at it, or the database's clock is behind ours.
-                return Ok(RESPITE);
+                if !self.release().await? {
+                    // Another node is at it, or the database's clock is behind ours.
+                    return Ok(RESPITE);
+                }
+                continue;
             };
             if spread.is_finished {
                 let id = spread.notification.id;
@@ -69,21 +72,35 @@ impl Spreading {
     }
 
     async fn one_chunk(self: &Arc<Self>) -> Result<Option<Arc<Spread>>, StoreError> {
+        match self.tell_of(Write::Spread(self.clock.now())).await? {
+            Written::Spread(spread) => Ok(spread),
+            _ => Err(StoreError::Closed),
+        }
+    }
+
+    /// Looks after somebody whose quiet hours are over; `false` if there is nobody.
+    async fn release(self: &Arc<Self>) -> Result<bool, StoreError> {
+        match self.tell_of(Write::Release(self.clock.now())).await? {
+            Written::Released(release) => Ok(!matches!(release, Release::Nobody)),
+            _ => Err(StoreError::Closed),
+        }
+    }
+
+    /// Does `write`, and tells people what it put into their inboxes.
+    async fn tell_of(self: &Arc<Self>, write: Write) -> Result<Written, StoreError> {
         let (tell, told) = oneshot::channel();
         let live = self.live.clone();
         let done = move |written: Result<Written, StoreError>| {
             // Here, in the order of commits.
-            if let Ok(Written::Spread(Some(spread))) = &written {
-                let to = spread.places.iter().map(|(recipient, place)| (recipient, *place));
+            if let Ok(Written::Spread(Some(spread)) | Written::Released(Release::Something(spread))) =
+                &written
+            {
+                let to = spread.places.iter().map(|(recipient, placed)| (recipient, *placed));
                 live.spread(Shown::new(spread.notification.clone()), to, |_| ());
             }
             tell.send(written).ok();
         };
-        self.store.submit(Write::Spread, Box::new(done));
-        match told.await {
-            Ok(Ok(Written::Spread(spread))) => Ok(spread),
-            Ok(Err(fault)) => Err(fault),
-            _ => Err(StoreError::Closed),
-        }
+        self.store.submit(write, Box::new(done));
+        told.await.unwrap_or(Err(StoreError::Closed))
     }
 }

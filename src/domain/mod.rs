@@ -6,6 +6,8 @@ mod clock;
 mod draft;
 mod identity;
 mod notification;
+mod preferences;
+mod quiet;
 mod redact;
 mod standing;
 
@@ -14,7 +16,9 @@ pub use draft::{Broken, Draft, To, is_name, time_to_come};
 pub use identity::{DEFAULT_TENANT, IdError, Recipient, Tenant, UserId};
 pub use notification::{
     Accepted, Audience, Digest, Group, Idempotency, NewNotification, Notification, NotificationId, Place,
-    Position, Priority,
+    Placed, Position, Priority,
 };
+pub use preferences::{Change, Channel, Hush, Matter, Muted, Preferences, Switches};
+pub use quiet::{Day, QuietHours, TimeOfDay, Zone};
 pub use redact::Secret;
 pub use standing::{Standing, Status};

@@ -253,6 +253,15 @@ pub struct Place {
     pub position: Position,
 }
 
+/// A place that was just given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// Where.
+    pub place: Place,
+    /// Whether its recipient is not to be told now.
+    pub is_hushed: bool,
+}
+
 /// What the database says of a notification that was handed to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Accepted {
@@ -262,7 +271,7 @@ pub enum Accepted {
         id: NotificationId,
         /// The place of each recipient who is known by name, in their order. (After a commit whose answer
         /// was lost, those of several are not known any more: sweeps find them.)
-        places: Vec<Place>,
+        places: Vec<Placed>,
     },
     /// Stored before, by the same request.
     Duplicate {

@@ -23,7 +23,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::domain::Secret;
-use crate::service::{Inbox, Notify, StatsService, Topics};
+use crate::service::{Choices, Inbox, Notify, StatsService, Topics};
 use crate::telemetry::Metrics;
 
 pub use caller::Doorman;
@@ -46,6 +46,8 @@ pub struct Api {
     pub inbox: Arc<Inbox>,
     /// What they want to hear of.
     pub topics: Arc<Topics>,
+    /// How they want to hear.
+    pub choices: Arc<Choices>,
     /// Bytes of one request.
     pub max_body: usize,
 }

@@ -12,19 +12,21 @@ use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{
-    Content, Object, ObjectBuilder, OneOfBuilder, OpenApi, Ref, RefOr, ResponseBuilder, Schema,
+    ArrayBuilder, Content, Object, ObjectBuilder, OneOfBuilder, OpenApi, Ref, RefOr, ResponseBuilder, Schema,
 };
 use utoipa::{Modify, OpenApi as _, PartialSchema, ToSchema};
 use utoipa_swagger_ui::Config;
 
 use super::values::Name;
 use super::{api, api_v1, problem};
-use crate::domain::{NotificationId, Priority, Timestamp};
+use crate::domain::{NotificationId, Priority, QuietHours, Timestamp, Zone};
 
 const DESCRIPTION: &str = "/docs/openapi.json";
 /// The page styles itself from within its script.
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'none'";
+
+const TIME_OF_DAY: &str = "^([01][0-9]|2[0-3]):[0-5][0-9]$";
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -46,6 +48,8 @@ const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-
         api_v1::notifications::mark,
         api_v1::notifications::delete,
         api_v1::notifications::read,
+        api_v1::preferences::get,
+        api_v1::preferences::put,
         api_v1::subscriptions::list,
         api_v1::subscriptions::subscribe,
         api_v1::subscriptions::unsubscribe,
@@ -53,6 +57,8 @@ const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-
         api::notifications::list,
         api::notifications::send,
         api::notifications::unread_count,
+        api::preferences::preferences,
+        api::preferences::prefer,
         api::notifications::read,
         api::notifications::delete,
     ),
@@ -126,6 +132,17 @@ schemas! {
     "User": Name => OneOfBuilder::new()
         .item(Object::with_type(Type::String))
         .item(Object::with_type(Type::Integer));
+    "TimeZone": Zone => Object::with_type(Type::String);
+    "QuietHours": QuietHours => ObjectBuilder::new()
+        .property("enabled", Object::with_type(Type::Boolean))
+        .property("start", ObjectBuilder::new().schema_type(Type::String).pattern(Some(TIME_OF_DAY)))
+        .property("end", ObjectBuilder::new().schema_type(Type::String).pattern(Some(TIME_OF_DAY)))
+        .property("days", ArrayBuilder::new().items(ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(["mon", "tue", "wed", "thu", "fri", "sat", "sun"]))))
+        .required("start")
+        .required("end")
+        .description(Some("From when until when, on those days on which they start; on all, if none is named."));
     "Priority": Priority => ObjectBuilder::new()
         .schema_type(Type::String)
         .enum_values(Some(["low", "normal", "medium", "high", "urgent", "critical"]));

@@ -1,5 +1,6 @@
 //! Values that all dialects of the API write alike.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use chrono::DateTime;
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::domain::{Broken, IdError, Priority, Timestamp, UserId, is_name};
+use crate::domain::{Broken, Channel, IdError, Priority, Switches, Timestamp, UserId, is_name};
 use crate::store::Held;
 
 /// A user, a tenant: `2` and `"2"` are the same one.
@@ -47,6 +48,70 @@ impl<'de> Deserialize<'de> for Name {
 /// When it is no `T`.
 pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
+}
+
+/// What may be left out, or be null, and means something else by each.
+///
+/// # Errors
+/// When it is no `T`.
+pub fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// Ways of delivery, on or off; nothing is said of the others.
+#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a JSON object")]
+#[schema(as = SwitchesChange)]
+pub struct SwitchesIn {
+    /// Over sockets, and in the inbox. Also `inApp`, `realtime`, `websocket`.
+    #[serde(alias = "inApp", alias = "realtime", alias = "websocket")]
+    in_app: Option<bool>,
+    email: Option<bool>,
+    push: Option<bool>,
+    sms: Option<bool>,
+}
+
+impl From<SwitchesIn> for Switches {
+    fn from(SwitchesIn { in_app, email, push, sms }: SwitchesIn) -> Self {
+        Self { realtime: in_app, email, push, sms }
+    }
+}
+
+/// Which ways of delivery are wanted; all of which nothing is said.
+pub struct Wanted {
+    /// Over sockets, and in the inbox.
+    pub in_app: bool,
+    /// By e-mail.
+    pub email: bool,
+    /// By Web Push.
+    pub push: bool,
+    /// By text message.
+    pub sms: bool,
+}
+
+impl Wanted {
+    /// What `switches` say.
+    pub fn of(switches: Switches) -> Self {
+        let is_wanted = |channel| switches.of(channel).unwrap_or(true);
+        Self {
+            in_app: is_wanted(Channel::Realtime),
+            email: is_wanted(Channel::Email),
+            push: is_wanted(Channel::Push),
+            sms: is_wanted(Channel::Sms),
+        }
+    }
+}
+
+/// Rules by name, as they came.
+pub fn rules(given: BTreeMap<String, SwitchesIn>) -> BTreeMap<String, Switches> {
+    given.into_iter().map(|(name, switches)| (name, switches.into())).collect()
+}
+
+/// Rules by name, as they are told.
+pub fn wanted_of<T: From<Wanted>>(rules: BTreeMap<String, Switches>) -> BTreeMap<String, T> {
+    rules.into_iter().map(|(name, switches)| (name, Wanted::of(switches).into())).collect()
 }
 
 /// A priority, by any dialect's word.

@@ -322,11 +322,9 @@ impl Hub {
         connection.flow.catch_up(position)
     }
 
-    /// Passes over `position`, which nobody is to hear any more.
-    pub fn pass_over(&self, recipient: &Recipient, position: Position) {
-        if let Some(room) = self.room(recipient) {
-            lock(&room).pass(position, Source::Stored);
-        }
+    /// Passes over `position`, which nobody is to hear, if it is its turn.
+    pub fn pass_over(&self, recipient: &Recipient, position: Position, source: Source) -> Pass {
+        self.room(recipient).map_or(Pass::Before, |room| lock(&room).pass(position, source))
     }
 
     /// The inbox of `recipient` stood at `position` after messages for them began to arrive here. `true` if

@@ -17,7 +17,7 @@ pub use connection::{
 };
 pub use hub::{Census, Hub};
 pub use line::{Gate, Line};
-pub use room::Source;
+pub use room::{Pass, Source};
 pub use shown::{Delivery, Shown};
 
 use serde::{Deserialize, Serialize};

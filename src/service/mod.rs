@@ -1,5 +1,6 @@
 //! What a caller may ask. Knows no protocol: doors translate.
 
+mod choices;
 mod inbox;
 mod notify;
 mod presence;
@@ -13,6 +14,7 @@ use crate::access::TokenError;
 use crate::domain::Broken;
 use crate::store::StoreError;
 
+pub use choices::{Choices, OnChosen};
 pub use inbox::{Inbox, Listing, Marked, OnMarked, Page, Query, ReplayFrom};
 pub use notify::{Answer, Broadcast, Notify, Reached, Receipt};
 pub use presence::Presences;

@@ -7,11 +7,12 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::{
-    Connection, Memory, RunQueryDsl, ago, confirm, earlier, insert_all, mark, next_spread, note_presence,
-    now, place_all, read_all, row_of, settle, spread,
+    Connection, Memory, RunQueryDsl, Wanted, ago, confirm, earlier, hushed, insert_all, mark, next_spread,
+    note_presence, now, placed, read_all, release, row_of, settle, spread,
 };
 use crate::domain::{
-    Accepted, Audience, Group, NewNotification, NotificationId, Place, Recipient, Tenant, Timestamp, UserId,
+    Accepted, Audience, Group, Matter, NewNotification, NotificationId, Placed, Recipient, Tenant, Timestamp,
+    UserId,
 };
 use crate::store::content::{Content, content, notification as shown};
 use crate::store::schema::{
@@ -56,7 +57,13 @@ body! {
                 Write::Reschedule { tenant, notification, due_at } => {
                     Written::Changed(wait!(reschedule(connection, tenant, *notification, *due_at))?)
                 }
-                Write::Spread => Written::Spread(wait!(one_chunk(connection, memory))?.map(Arc::new)),
+                Write::Prefer { recipient, change } => {
+                    Written::Preferred(wait!(release::prefer(connection, memory, recipient, change))?)
+                }
+                Write::Release(now) => Written::Released(wait!(release::release(connection, memory, *now))?),
+                Write::Spread(now) => {
+                    Written::Spread(wait!(one_chunk(connection, memory, *now))?.map(Arc::new))
+                }
                 Write::Presence { came, gone } => {
                     wait!(note_presence(connection, memory, came, gone))?;
                     Written::Done
@@ -115,11 +122,13 @@ body! {
         }
         // As they came: places are given in this order.
         fresh.sort_unstable_by_key(|(index, ..)| *index);
-        let mut wanted: Vec<(&Recipient, NotificationId)> = Vec::with_capacity(fresh.len());
+        let mut wanted: Vec<Wanted<'_>> = Vec::with_capacity(fresh.len());
         for (_, new, id) in &fresh {
-            wanted.extend(new.audience.named().iter().map(|recipient| (recipient, *id)));
+            let matter = Matter { kind: &new.kind, topic: &new.topic, priority: new.priority };
+            let one = |recipient| Wanted { recipient, notification: *id, matter, at: new.created_at };
+            wanted.extend(new.audience.named().iter().map(one));
         }
-        let mut places = wait!(place_all(connection, memory, &wanted))?.into_iter();
+        let mut places = wait!(placed(connection, memory, &wanted))?.into_iter();
         for (index, new, id) in fresh {
             if let Audience::Whoever(tenant, group) = &new.audience {
                 let due_at = new.due_at.unwrap_or(new.created_at);
@@ -176,7 +185,7 @@ pub struct Earlier {
     pub request: Option<Vec<u8>>,
     pub created_at: Timestamp,
     /// Where its recipient has it, if it was for one.
-    pub place: Option<Place>,
+    pub place: Option<Placed>,
     pub delivered_at: Option<Timestamp>,
 }
 
@@ -281,7 +290,7 @@ body! {
 
 body! {
     /// Puts what spreads into the next inboxes.
-    fn one_chunk(connection: &mut Connection, memory: &mut Memory) -> QueryResult<Option<Spread>> {
+    fn one_chunk(connection: &mut Connection, memory: &mut Memory, present: Timestamp) -> QueryResult<Option<Spread>> {
         let Some((notification, tenant, group, reached, due_at)) = wait!(next_spread(connection))? else {
             return Ok(None);
         };
@@ -341,7 +350,14 @@ body! {
             let user = UserId::new(&user).map_err(|fault| unreadable(Box::new(fault)))?;
             named.push((row, Recipient { tenant: tenant.clone(), user }));
         }
-        let places = wait!(spread(connection, memory, &named, notification))?;
+        let content: Content = wait!(notifications::table
+            .find(notification.0)
+            .select(content())
+            .get_result(connection))?;
+        let content = shown(content);
+        let matter = Matter { kind: &content.kind, topic: &content.topic, priority: content.priority };
+        let places = wait!(spread(connection, memory, &named, notification, matter, present))?;
+        let places = wait!(hushed(connection, places))?;
         let finished_at = is_finished.then(now);
         wait!(diesel::update(expansions::table.find(notification.0))
             .set((
@@ -355,12 +371,8 @@ body! {
                 .set(expansions::finished_at.eq(now.nullable()))
                 .execute(connection))?;
         }
-        let content: Content = wait!(notifications::table
-            .find(notification.0)
-            .select(content())
-            .get_result(connection))?;
         let places = named.into_iter().map(|(_, recipient)| recipient).zip(places).collect();
-        Ok(Some(Spread { notification: shown(content), places, is_finished }))
+        Ok(Some(Spread { notification: content, places, is_finished }))
     }
 }
 

@@ -71,3 +71,24 @@ impl Filter {
         Self { now, before: None, unread_only: false, kind: None, topic: None, priority: None }
     }
 }
+
+/// What of one kind waits for a recipient, newest first.
+pub struct Pending {
+    /// The newest of it, with each one's place.
+    pub newest: Vec<(Position, Notification)>,
+    /// How many there are.
+    pub all: i64,
+    /// Whether something of another kind waits, too, as far as is known.
+    pub others: bool,
+    /// The recipient's row, and a place up to which all is done, if it is worth noting.
+    pub(super) settled: Option<(i64, Position)>,
+}
+
+/// One entry of an inbox, by its place.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Where it stands.
+    pub place: Place,
+    /// What it is about; nothing, when it was read or deleted meanwhile.
+    pub notification: Option<Notification>,
+}

@@ -26,14 +26,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{Group, Notification, NotificationId, Place, Position, Recipient, Tenant, Timestamp};
+use crate::domain::{Group, NotificationId, Position, Preferences, Recipient, Tenant, Timestamp};
 use crate::telemetry::Metrics;
 
-pub use held::{Filter, Gap, Held, HeldCounts, Missed};
+pub use held::{Entry, Filter, Gap, Held, HeldCounts, Missed, Pending};
 pub use migrate::migrate;
 pub use transfer::{Moved, transfer};
 pub use url::{DatabaseUrl, UrlError};
-pub use writer::{Beat, Before, Done, Mark, Presence, Sent, Spread, Write, Written};
+pub use writer::{Beat, Before, Done, Mark, Presence, Release, Sent, Spread, Write, Written};
 
 /// Settings of `[database]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -88,18 +88,6 @@ impl From<diesel::result::Error> for StoreError {
     }
 }
 
-/// What of one kind waits for a recipient, newest first.
-pub struct Pending {
-    /// The newest of it, with each one's place.
-    pub newest: Vec<(Position, Notification)>,
-    /// How many there are.
-    pub all: i64,
-    /// Whether something of another kind waits, too, as far as is known.
-    pub others: bool,
-    /// The recipient's row, and a place up to which all is done, if it is worth noting.
-    settled: Option<(i64, Position)>,
-}
-
 /// How many there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -121,15 +109,6 @@ pub struct Roll {
     /// Back ends. Not counted on SQLite.
     #[diesel(sql_type = diesel::sql_types::BigInt)]
     pub senders: i64,
-}
-
-/// One entry of an inbox, by its place.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// Where it stands.
-    pub place: Place,
-    /// What it is about; nothing, when it was read or deleted meanwhile.
-    pub notification: Option<Notification>,
 }
 
 /// Where reads go: one arm a database, the same method behind each.
@@ -168,6 +147,13 @@ fn is_of_one_write(fault: &diesel::result::Error) -> bool {
     }
 }
 
+/// Why an entry is not told by itself (`inbox.hush`): its recipient does not want it.
+pub(crate) const MUTED: i32 = 1;
+/// It waits for the end of quiet hours.
+pub(crate) const QUIET: i32 = 2;
+/// A summary tells of it.
+pub(crate) const SUMMED_UP: i32 = 3;
+
 /// Entries of one person that [`Store::behind`] reads at once.
 pub const TOGETHER: usize = 64;
 
@@ -180,25 +166,31 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the database of `settings`, brings its schema up to date and starts the writer.
+    /// Opens the database of `settings`, brings its schema up to date and starts the writer. Nobody can mute
+    /// notifications of `mandatory` types.
     /// Must be called inside the runtime on which completions are to run.
     ///
     /// # Errors
     /// When the address is wrong, the database cannot be reached or migrated, or another process
     /// holds the SQLite file.
-    pub async fn open(settings: &Settings, metrics: Arc<Metrics>) -> Result<Self, StoreError> {
+    pub async fn open(
+        settings: &Settings,
+        mandatory: Arc<[String]>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StoreError> {
         let url: DatabaseUrl = settings.url.parse()?;
         migrate(&url).await?;
         let store = match url {
             DatabaseUrl::Sqlite(path) => {
-                let writer = sqlite::start_writer(&path, settings.commit_batch, metrics).await?;
+                let writer = sqlite::start_writer(&path, settings.commit_batch, mandatory, metrics).await?;
                 let readers = Readers::Sqlite(sqlite::pool(&path, settings.readers)?);
                 Self { readers, writer, file: Some(path) }
             }
             DatabaseUrl::Postgres(url) => {
                 let target = postgres::Target::new(&url)?;
                 let readers = Readers::Postgres(postgres::pool(&target, settings.readers)?);
-                let writer = postgres::start_writer(target, settings.commit_batch, metrics).await?;
+                let writer =
+                    postgres::start_writer(target, settings.commit_batch, mandatory, metrics).await?;
                 Self { readers, writer, file: None }
             }
         };
@@ -399,7 +391,18 @@ impl Store {
         on!(&self.readers, topics(recipient))
     }
 
-    /// When the next notification that has not reached all of its audience is to go out.
+    /// What `recipient` prefers; nothing, if they never said.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn preferences(&self, recipient: &Recipient) -> Result<Option<Preferences>, StoreError> {
+        let Some(stored) = on!(&self.readers, preferences(recipient))? else { return Ok(None) };
+        let unreadable = |fault| diesel::result::Error::DeserializationError(Box::new(fault));
+        Ok(Some(serde_json::from_str(&stored).map_err(unreadable)?))
+    }
+
+    /// When the next notification that has not reached all of its audience is to go out, or somebody's quiet
+    /// hours are over for whom something waits.
     ///
     /// # Errors
     /// When the database cannot answer.

@@ -8,9 +8,18 @@ use diesel_async::RunQueryDsl;
 use super::Connection;
 use crate::domain::{Group, NotificationId, Place, Position, Recipient, Tenant, Timestamp};
 use crate::store::content::{Content, content, notification};
-use crate::store::schema::{deployment, expansions, inbox, notifications, recipients, roles, subscriptions};
+use crate::store::schema::{
+    deferrals, deployment, expansions, inbox, notifications, recipients, roles, subscriptions,
+};
 use crate::store::types::{At, UuidColumn};
-use crate::store::{Counts, Filter, Gap, Held, HeldCounts, Missed, Pending, StoreError};
+use crate::store::{Counts, Filter, Gap, Held, HeldCounts, MUTED, Missed, Pending, StoreError};
+
+/// What its recipient wants to have at all.
+macro_rules! unmuted {
+    () => {
+        inbox::hush.is_null().or(inbox::hush.ne(MUTED))
+    };
+}
 
 /// Entries that are done and are passed over in each list; with more of them, the list is begun later.
 const PASSED_OVER: i64 = 64;
@@ -39,7 +48,8 @@ pub async fn pending(
     let waiting = unsettled
         .filter(inbox::confirmed_at.is_null())
         .filter(inbox::read_at.is_null())
-        .filter(inbox::deleted_at.is_null());
+        .filter(inbox::deleted_at.is_null())
+        .filter(inbox::hush.is_null());
     let waiting = waiting.inner_join(notifications::table);
     let mut entries: Vec<(i64, Content)> = waiting
         .order(inbox::position.desc())
@@ -108,16 +118,33 @@ pub async fn missed(
         .into_boxed();
     let unconfirmed = || {
         let unseen = inbox::confirmed_at.is_null().and(inbox::read_at.is_null());
-        unseen.or(inbox::position.ge(all_from))
+        inbox::hush.is_null().and(unseen.or(inbox::position.ge(all_from)))
     };
     entries = match gap.missed {
         Missed::Unconfirmed => entries.filter(unconfirmed()),
         Missed::UnconfirmedBut(kind) => entries.filter(unconfirmed().and(notifications::kind.ne(kind))),
-        Missed::Since(at) => entries.filter(unconfirmed().or(notifications::created_at.ge(At(at)))),
-        Missed::Everything => entries,
+        Missed::Since(at) => {
+            entries.filter(unconfirmed().or(unmuted!().and(notifications::created_at.ge(At(at)))))
+        }
+        Missed::Everything => entries.filter(unmuted!()),
     };
     let entries: Vec<HeldColumns> = entries.load(connection).await?;
     Ok(entries.into_iter().map(|entry| entry_held(row, entry)).collect())
+}
+
+/// See [`crate::store::Store::preferences`].
+pub async fn preferences(
+    connection: &mut Connection,
+    recipient: &Recipient,
+) -> Result<Option<String>, StoreError> {
+    let stored: Option<Option<String>> = recipients::table
+        .filter(recipients::tenant.eq(recipient.tenant.as_str()))
+        .filter(recipients::user_id.eq(recipient.user.as_str()))
+        .select(recipients::preferences)
+        .get_result(connection)
+        .await
+        .optional()?;
+    Ok(stored.flatten())
 }
 
 /// See [`crate::store::Store::counts`].
@@ -197,6 +224,7 @@ pub async fn held(
         .inner_join(notifications::table)
         .filter(inbox::recipient_id.eq(row))
         .filter(inbox::deleted_at.is_null())
+        .filter(unmuted!())
         .filter(notifications::expires_at.is_null().or(notifications::expires_at.gt(At(filter.now))))
         .order(inbox::position.desc())
         .offset(skip)
@@ -234,6 +262,7 @@ pub async fn held_counts(
             .inner_join(notifications::table)
             .filter(inbox::recipient_id.eq(row))
             .filter(inbox::deleted_at.is_null())
+            .filter(unmuted!())
             .filter(notifications::expires_at.is_null().or(notifications::expires_at.gt(At(filter.now))))
             .count()
             .into_boxed();
@@ -356,7 +385,7 @@ pub async fn topics(connection: &mut Connection, recipient: &Recipient) -> Resul
 
 /// See [`crate::store::Store::next_due`].
 pub async fn next_due(connection: &mut Connection) -> Result<Option<Timestamp>, StoreError> {
-    let due: Option<At> = expansions::table
+    let spreads: Option<At> = expansions::table
         .filter(expansions::finished_at.is_null())
         .order(expansions::due_at)
         .select(expansions::due_at)
@@ -364,7 +393,14 @@ pub async fn next_due(connection: &mut Connection) -> Result<Option<Timestamp>, 
         .get_result(connection)
         .await
         .optional()?;
-    Ok(due.map(|at| at.0))
+    let quiet: Option<At> = deferrals::table
+        .order(deferrals::due_at)
+        .select(deferrals::due_at)
+        .limit(1)
+        .get_result(connection)
+        .await
+        .optional()?;
+    Ok([spreads, quiet].into_iter().flatten().map(|at| at.0).min())
 }
 
 /// See [`crate::store::Store::last_notification`].

@@ -62,6 +62,7 @@ diesel::table! {
         user_id -> Text,
         last_position -> BigInt,
         pending_after -> BigInt,
+        preferences -> Nullable<Text>,
     }
 }
 
@@ -78,6 +79,8 @@ diesel::table! {
         confirmed_by -> Nullable<Text>,
         read_at -> Nullable<Instant>,
         deleted_at -> Nullable<Instant>,
+        hush -> Nullable<Integer>,
+        hush_reason -> Nullable<Text>,
     }
 }
 
@@ -109,15 +112,28 @@ diesel::table! {
     deployment (name) {
         name -> Text,
         transfer -> Nullable<Text>,
+        burned -> BigInt,
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::Instant;
+
+    deferrals (recipient_id) {
+        recipient_id -> BigInt,
+        due_at -> Instant,
+    }
+}
+
+diesel::joinable!(deferrals -> recipients (recipient_id));
 diesel::joinable!(inbox -> notifications (notification_id));
 diesel::joinable!(inbox -> recipients (recipient_id));
 diesel::joinable!(roles -> recipients (recipient_id));
 diesel::joinable!(subscriptions -> recipients (recipient_id));
 diesel::allow_tables_to_appear_in_same_query!(
     connections,
+    deferrals,
     deployment,
     expansions,
     inbox,

@@ -85,6 +85,7 @@ struct Person {
     user_id: String,
     last_position: i64,
     pending_after: i64,
+    preferences: Option<String>,
 }
 
 #[derive(Queryable, Insertable, Debug)]
@@ -98,6 +99,8 @@ struct Place {
     confirmed_by: Option<String>,
     read_at: Option<At>,
     deleted_at: Option<At>,
+    hush: Option<i32>,
+    hush_reason: Option<String>,
 }
 
 /// Moves everything from `from`, which no server may be using, to `to`; `tell` hears how far it is.
@@ -131,6 +134,7 @@ pub async fn transfer(
     moving.inboxes(&tell).await?;
     moving.expansions().await?;
     moving.sequences().await?;
+    moving.deferrals().await?;
     tell("comparing both");
     let moved = moving.compare().await?;
     moving.note(None).await?;
@@ -326,6 +330,14 @@ impl Moving<'_> {
             after = last.notification_id;
             diesel::insert_into(expansions::table).values(&rows).execute(self.target).await?;
         }
+    }
+
+    /// Whose quiet hours something waits for; when they end, is looked up there.
+    async fn deferrals(&mut self) -> Result<(), StoreError> {
+        let waiting = "INSERT INTO deferrals (recipient_id, due_at) \
+            SELECT DISTINCT recipient_id, now() FROM inbox WHERE hush = 2 ON CONFLICT DO NOTHING";
+        diesel::sql_query(waiting).execute(self.target).await?;
+        Ok(())
     }
 
     /// New rows get numbers behind those that were moved.

@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use super::StoreError;
 use crate::domain::{
-    Accepted, NewNotification, Notification, NotificationId, Place, Position, Recipient, Tenant, Timestamp,
+    Accepted, Broken, Change, NewNotification, Notification, NotificationId, Place, Placed, Position,
+    Preferences, Recipient, Tenant, Timestamp,
 };
 use crate::telemetry::{Metrics, vital};
 
@@ -66,8 +67,17 @@ pub enum Write {
         /// When, now.
         due_at: Option<Timestamp>,
     },
-    /// One more chunk of the audience of the oldest notification that has not reached all of it.
-    Spread,
+    /// The recipient wants something different.
+    Prefer {
+        /// Who.
+        recipient: Recipient,
+        /// What.
+        change: Arc<Change>,
+    },
+    /// One more person whose quiet hours are over hears of what waited for that; with the present.
+    Release(Timestamp),
+    /// With the present: one more chunk of the audience of the oldest notification that has not reached all of it.
+    Spread(Timestamp),
     /// Nothing of this recipient is pending up to there.
     Settled {
         /// The recipient's row.
@@ -170,9 +180,20 @@ pub struct Spread {
     /// What reached it.
     pub notification: Notification,
     /// Who has it now, and where.
-    pub places: Vec<(Recipient, Place)>,
+    pub places: Vec<(Recipient, Placed)>,
     /// Whether that was all of the audience.
     pub is_finished: bool,
+}
+
+/// What came of looking for somebody whose quiet hours are over.
+#[derive(Clone, Debug)]
+pub enum Release {
+    /// There is nobody, or another node is at it.
+    Nobody,
+    /// There was, but nothing is to be told.
+    Nothing,
+    /// This is to be told.
+    Something(Arc<Spread>),
 }
 
 /// What came of a [`Write`].
@@ -194,6 +215,10 @@ pub enum Written {
     Marked(Option<Arc<Before>>),
     /// Of `Spread`; nothing, if there was nothing to do, or another node does it.
     Spread(Option<Arc<Spread>>),
+    /// Of `Prefer`: what is preferred now, or why it was not changed.
+    Preferred(Result<Arc<Preferences>, Broken>),
+    /// Of `Release`.
+    Released(Release),
     /// Of the others.
     Done,
 }

@@ -17,6 +17,8 @@ fn table() -> Vec<(&'static str, &'static str, Option<Value>)> {
         ("GET", "/api/v1/notifications/unread-count", None),
         ("POST", "/api/v1/notifications/read-all", None),
         ("POST", "/api/v1/notifications/broadcast", Some(send.clone())),
+        ("GET", "/api/v1/notifications/preferences", None),
+        ("PUT", "/api/v1/notifications/preferences", Some(json!({"time_zone": "Europe/Athens"}))),
         ("GET", "/api/v1/notifications/{id}", None),
         ("PUT", "/api/v1/notifications/{id}", Some(json!({"is_read": true}))),
         ("DELETE", "/api/v1/notifications/{id}", None),
@@ -34,6 +36,8 @@ fn table() -> Vec<(&'static str, &'static str, Option<Value>)> {
         ("GET", "/api/notifications", None),
         ("POST", "/api/notifications", Some(send)),
         ("GET", "/api/notifications/unread-count", None),
+        ("GET", "/api/notifications/preferences", None),
+        ("PUT", "/api/notifications/preferences", Some(json!({"timeZone": "Europe/Athens"}))),
         ("PUT", "/api/notifications/{id}/read", None),
         ("DELETE", "/api/notifications/{id}", None),
     ]

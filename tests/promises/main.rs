@@ -49,6 +49,7 @@ mod online_facilitators_hear_at_once;
 mod only_back_ends_book;
 mod only_the_permitted_send_by_rest;
 mod pages_neither_skip_nor_repeat;
+mod people_choose_what_reaches_them;
 mod production_needs_secrets;
 mod read_stays_read;
 mod rest_reaches_who_is_here;

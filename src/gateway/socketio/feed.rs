@@ -12,10 +12,10 @@ use super::wire::feed as wire;
 use super::wire::{Failure, Fault, raw};
 use super::{Ack, Event};
 use crate::access::Principal;
-use crate::domain::{NotificationId, Recipient};
+use crate::domain::{NotificationId, Preferences, Recipient};
 use crate::gateway::BookingSettings;
 use crate::realtime::{Connection, Dialect, Form, Hub};
-use crate::service::{Error, Inbox, Marked, ReplayFrom, Session, Topics};
+use crate::service::{Choices, Error, Inbox, Marked, ReplayFrom, Session, Topics};
 use crate::store::Mark;
 
 /// What could not be replayed is tried again after this long, and then less and less often.
@@ -36,13 +36,24 @@ pub static DIALECT: Dialect = Dialect {
 
 const STATUS: &str = "notificationStatus";
 
+/// What the feed's clients may ask for.
+#[derive(Clone)]
+pub struct Services {
+    /// Who is who.
+    pub session: Arc<Session>,
+    /// What people have.
+    pub inbox: Arc<Inbox>,
+    /// What they want to hear of.
+    pub topics: Arc<Topics>,
+    /// How they want to hear.
+    pub choices: Arc<Choices>,
+}
+
 /// The protocol's rules.
 #[derive(Clone)]
 pub struct Feed {
     hub: Arc<Hub>,
-    session: Arc<Session>,
-    inbox: Arc<Inbox>,
-    topics: Arc<Topics>,
+    services: Services,
     tasks: TaskTracker,
     delay: Duration,
     in_flight: u32,
@@ -52,22 +63,20 @@ impl Feed {
     /// Requests in flight per connection are limited to `in_flight`.
     pub fn new(
         hub: Arc<Hub>,
-        session: Arc<Session>,
-        inbox: Arc<Inbox>,
-        topics: Arc<Topics>,
+        services: Services,
         tasks: TaskTracker,
         settings: &BookingSettings,
         in_flight: u32,
     ) -> Self {
         let delay = Duration::from_millis(settings.pending_delay_ms);
-        Self { hub, session, inbox, topics, tasks, delay, in_flight: in_flight.max(2) }
+        Self { hub, services, tasks, delay, in_flight: in_flight.max(2) }
     }
 
     /// A connection has come whose handshake proved somebody.
     pub fn connected(&self, connection: &Arc<Connection>, principal: Principal) {
         let Some(recipient) = principal.inbox() else { return };
         let (event, welcome) = Self::welcome(&recipient);
-        match self.session.enter(connection, principal, recipient, &DIALECT, (event, &welcome)) {
+        match self.services.session.enter(connection, principal, recipient, &DIALECT, (event, &welcome)) {
             Ok(recipient) => self.schedule_replay(connection, recipient, self.delay),
             Err(error) => auth_error(&self.hub, connection, Ack::default(), &error),
         }
@@ -75,7 +84,7 @@ impl Feed {
 
     /// A connection that was nobody's shows a token.
     pub fn authenticate(&self, connection: &Arc<Connection>, token: &str, ack: Ack) {
-        match self.session.connect_owner(connection, token, &DIALECT, Self::welcome) {
+        match self.services.session.connect_owner(connection, token, &DIALECT, Self::welcome) {
             Ok(recipient) => {
                 ack.send(&Self::welcome(&recipient).1);
                 self.schedule_replay(connection, recipient, self.delay);
@@ -109,7 +118,7 @@ impl Feed {
             if !self.hub.serves(&connection, &recipient) || !connection.is_behind() {
                 return;
             }
-            match self.inbox.replay(&recipient, &connection, &ReplayFrom::Unconfirmed).await {
+            match self.services.inbox.replay(&recipient, &connection, &ReplayFrom::Unconfirmed).await {
                 Ok(_) => return,
                 Err(fault) => tracing::error!(%fault, "what was missed could not be read; trying again"),
             }
@@ -140,7 +149,7 @@ impl Feed {
         from: &ReplayFrom,
         ack: Ack,
     ) -> usize {
-        match self.inbox.replay(&recipient, connection, from).await {
+        match self.services.inbox.replay(&recipient, connection, from).await {
             Ok(count) => {
                 ack.send(&raw(&wire::Count { count }));
                 return count;
@@ -206,7 +215,7 @@ impl Feed {
             }
             told.end_request(in_flight);
         };
-        self.topics.subscribe_then(&recipient, channels, wanted, Box::new(done));
+        self.services.topics.subscribe_then(&recipient, channels, wanted, Box::new(done));
     }
 
     fn mark(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack, mark: Mark) {
@@ -220,9 +229,9 @@ impl Feed {
             told.end_request(in_flight);
         };
         if let Ok(number) = name.parse() {
-            return self.inbox.mark_then(recipient, NotificationId(number), mark, Box::new(done));
+            return self.services.inbox.mark_then(recipient, NotificationId(number), mark, Box::new(done));
         }
-        let inbox = self.inbox.clone();
+        let inbox = self.services.inbox.clone();
         self.tasks.spawn(async move {
             match inbox.number_of(&name).await {
                 Ok(id) => inbox.mark_then(recipient, id, mark, Box::new(done)),
@@ -259,10 +268,31 @@ impl Feed {
         }
     }
 
-    fn update_preferences(&self, connection: &Connection, ack: Ack) {
-        let Some((_, (), ack)) = self.asked(connection, ack, Ok(())) else { return };
-        let detail = "This server does not keep preferences yet; nothing was changed.";
-        answer(&self.hub, connection, ack, "error", &Failure::new("Preferences not available", detail));
+    fn update_preferences(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
+        let asked = self.asked(connection, ack, wire::preferences(payload));
+        let Some((recipient, change, ack)) = asked else { return };
+        let (hub, told, in_flight) = (self.hub.clone(), connection.clone(), self.in_flight);
+        connection.begin_request(in_flight);
+        let done = move |outcome: Result<Arc<Preferences>, Error>| {
+            match outcome {
+                Ok(chosen) => answer(&hub, &told, ack, "preferencesUpdated", &wire::Chosen::from(&*chosen)),
+                Err(Error::Broken(broken)) => {
+                    refuse(
+                        &hub,
+                        &told,
+                        ack,
+                        "error",
+                        &Fault::Invalid(wire::spelled(broken.field), broken.expected),
+                    );
+                }
+                Err(error) => {
+                    let detail = error.to_string();
+                    answer(&hub, &told, ack, "error", &Failure::new("Preferences not changed", &detail));
+                }
+            }
+            told.end_request(in_flight);
+        };
+        self.services.choices.change_then(&recipient, change, Box::new(done));
     }
 
     /// Handles an event, or passes over one that is not the feed's.
@@ -274,7 +304,7 @@ impl Feed {
             "requestMissedNotifications" => self.request_missed(connection, payload, ack),
             "subscribe" => self.subscribe(connection, payload, ack, true),
             "unsubscribe" => self.subscribe(connection, payload, ack, false),
-            "updatePreferences" => self.update_preferences(connection, ack),
+            "updatePreferences" => self.update_preferences(connection, payload, ack),
             _ => {}
         }
     }

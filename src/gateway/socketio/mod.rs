@@ -26,7 +26,7 @@ pub use admission::{Admission, Origins, Permit, Refused};
 pub use booking::Booking;
 pub use door::{Arrival, Door};
 pub use engine::{Engine, Peer};
-pub use feed::Feed;
+pub use feed::{Feed, Services};
 pub use namespace::Namespace;
 
 /// What a protocol module is to the engine.

@@ -2,6 +2,7 @@
 
 pub mod broadcast;
 pub mod notifications;
+pub mod preferences;
 pub mod schedule;
 pub mod subscriptions;
 mod wire;
@@ -13,6 +14,8 @@ super::answer! {
     GET "/api/v1/notifications/unread-count" => notifications::unread_count;
     POST "/api/v1/notifications/read-all" => notifications::read_all;
     POST "/api/v1/notifications/broadcast" => broadcast::broadcast;
+    GET "/api/v1/notifications/preferences" => preferences::get;
+    PUT "/api/v1/notifications/preferences" => preferences::put;
     GET "/api/v1/notifications/{id}" => notifications::find;
     PUT "/api/v1/notifications/{id}" => notifications::mark;
     DELETE "/api/v1/notifications/{id}" => notifications::delete;

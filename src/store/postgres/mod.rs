@@ -40,7 +40,7 @@ mod queries_body;
 pub mod queries {
     pub use super::queries_body::{
         audience, counts, deployment_name, find, held, held_counts, last_notification, last_positions,
-        missed, next_due, number_of, pending, ping, place_of, spread_of, topics, transfer_state,
+        missed, next_due, number_of, pending, ping, place_of, preferences, spread_of, topics, transfer_state,
     };
     pub use super::{behind, roll};
 }
@@ -82,7 +82,7 @@ pub async fn behind(
     connection: &mut Connection,
     people: &[(Recipient, Position)],
 ) -> Result<Vec<Vec<Entry>>, StoreError> {
-    type Columns = (i64, i64, i64, Option<At>, Option<At>, Content);
+    type Columns = (i64, i64, i64, Option<At>, Option<At>, Option<i32>, Content);
     let query = statements::EntriesBehind {
         tenants: people.iter().map(|(recipient, _)| recipient.tenant.as_str()).collect(),
         users: people.iter().map(|(recipient, _)| recipient.user.as_str()).collect(),
@@ -91,8 +91,8 @@ pub async fn behind(
     };
     let rows: Vec<Columns> = diesel_async::RunQueryDsl::load(query, connection).await?;
     let mut behind: Vec<Vec<Entry>> = people.iter().map(|_| Vec::new()).collect();
-    for (which, recipient, position, read_at, deleted_at, content) in rows {
-        let is_over = read_at.is_some() || deleted_at.is_some();
+    for (which, recipient, position, read_at, deleted_at, hush, content) in rows {
+        let is_over = read_at.is_some() || deleted_at.is_some() || hush.is_some();
         let notification = (!is_over).then(|| notification(content));
         if let Some(entries) = usize::try_from(which - 1).ok().and_then(|which| behind.get_mut(which)) {
             entries.push(Entry { place: Place { recipient, position }, notification });
@@ -173,13 +173,15 @@ pub async fn checkout(pool: &Pool) -> Result<Reader, StoreError> {
 pub async fn start_writer(
     target: Target,
     batch: usize,
+    mandatory: std::sync::Arc<[String]>,
     metrics: std::sync::Arc<Metrics>,
 ) -> Result<Writer, StoreError> {
     let mut connection = target.connect().await?;
     warn_of_fsync(&mut connection).await?;
     let connection = Some(connection);
     let (writer, inlet) = queue(batch, metrics);
-    vital("committer", Committer { target, connection }.run(inlet));
+    let memory = writing::Memory { mandatory };
+    vital("committer", Committer { target, connection, memory }.run(inlet));
     Ok(writer)
 }
 
@@ -210,6 +212,7 @@ enum Failure {
 struct Committer {
     target: Target,
     connection: Option<AsyncPgConnection>,
+    memory: writing::Memory,
 }
 
 impl Committer {
@@ -303,7 +306,7 @@ impl Committer {
             None => self.target.connect().await.map_err(Failure::Away)?,
         };
         let transaction = connection
-            .transaction(async |connection| writing::apply(connection, &mut writing::Memory, writes).await);
+            .transaction(async |connection| writing::apply(connection, &mut self.memory, writes).await);
         let Ok(outcome) = tokio::time::timeout(LONGEST, transaction).await else {
             return Err(Failure::Away(StoreError::Unreachable("the server does not answer".to_owned())));
         };

@@ -70,10 +70,10 @@ over_arrays! {
         tenants: Text => &'a str,
         users: Text => &'a str,
         counts: BigInt => i64
-    } -> (BigInt, Text, Text, BigInt),
+    } -> (BigInt, Text, Text, BigInt, Nullable<Text>),
     "INSERT INTO recipients AS r (tenant, user_id, last_position) SELECT * FROM ",
     ") ON CONFLICT (tenant, user_id) DO UPDATE SET last_position = r.last_position + excluded.last_position \
-     RETURNING id, tenant, user_id, last_position"
+     RETURNING id, tenant, user_id, last_position, preferences"
 }
 
 over_arrays! {
@@ -84,6 +84,26 @@ over_arrays! {
     } -> (),
     "INSERT INTO inbox (recipient_id, position, notification_id) SELECT * FROM ",
     ")"
+}
+
+over_arrays! {
+    HushEntries {
+        recipients: BigInt => i64,
+        positions: BigInt => i64,
+        hushes: Integer => i32,
+        reasons: Text => String
+    } -> (),
+    "UPDATE inbox SET hush = e.hush, hush_reason = e.reason FROM ",
+    ") AS e (recipient, place, hush, reason) WHERE recipient_id = e.recipient AND position = e.place"
+}
+
+over_arrays! {
+    Defer {
+        recipients: BigInt => i64,
+        ends: Instant => At
+    } -> (),
+    "INSERT INTO deferrals (recipient_id, due_at) SELECT * FROM ",
+    ") ON CONFLICT DO NOTHING"
 }
 
 over_arrays! {
@@ -105,7 +125,7 @@ over_arrays! {
         users: Nullable<Text> => Option<&'a str>
     } -> EarlierColumns,
     "SELECT e.place, n.id, n.uuid, n.request_digest, n.created_at, i.recipient_id, i.position, \
-     coalesce(i.sent_at, i.confirmed_at) FROM ",
+     coalesce(i.sent_at, i.confirmed_at), i.hush FROM ",
     ") WITH ORDINALITY AS e (key, tenant, user_id, place) \
      JOIN notifications AS n ON n.idempotency_key = e.key \
      LEFT JOIN recipients AS r ON r.tenant = e.tenant AND r.user_id = e.user_id \
@@ -120,6 +140,7 @@ type EarlierColumns = (
     Nullable<BigInt>,
     Nullable<BigInt>,
     Nullable<Instant>,
+    Nullable<Integer>,
 );
 
 /// What is told of an entry that is marked: which of them it is, and how it stood before.
@@ -224,7 +245,7 @@ over_arrays! {
         users: Text => &'a str,
         places: BigInt => i64
     } -> EntryColumns,
-    "SELECT e.which, i.recipient_id, i.position, i.read_at, i.deleted_at, n.id, n.uuid, n.kind, n.topic, n.title, \
+    "SELECT e.which, i.recipient_id, i.position, i.read_at, i.deleted_at, i.hush, n.id, n.uuid, n.kind, n.topic, n.title, \
      n.message, n.data, n.priority, n.action_url, n.created_at, n.expires_at FROM ",
     ") WITH ORDINALITY AS e (tenant, user_id, served, which) \
      JOIN recipients AS r ON r.tenant = e.tenant AND r.user_id = e.user_id \
@@ -238,5 +259,6 @@ type EntryColumns = (
     BigInt,
     Nullable<Instant>,
     Nullable<Instant>,
+    Nullable<Integer>,
     (BigInt, Uuid128, (Text, Text, Text, Text, Text), Integer, Nullable<Text>, Instant, Nullable<Instant>),
 );

@@ -13,6 +13,7 @@ macro_rules! body {
 
 use std::collections::{BTreeMap, HashMap};
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use diesel::dsl::sql;
 use diesel::expression::SqlLiteral;
@@ -27,19 +28,30 @@ use super::statements::{
     ConfirmEntries, EarlierOf, GiveRoles, InsertContents, InsertEntries, KnowRecipients, MarkConfirmed,
     MarkDeleted, MarkRead, MarkUnread, NoteConnections, ReservePlaces, SettlePlaces, TakeRoles,
 };
-use crate::domain::{NewNotification, NotificationId, Place, Position, Recipient, Timestamp};
+use crate::domain::{
+    Channel, Hush, Matter, NewNotification, NotificationId, Place, Placed, Position, Preferences, Recipient,
+    Timestamp,
+};
 use crate::store::schema::{connections, expansions, inbox, recipients};
 use crate::store::types::{At, Instant, UuidColumn};
 use crate::store::{Before, Mark, Presence, Sent};
 
 #[path = "../commit.rs"]
 mod commit;
+#[path = "quiet.rs"]
+mod quiet;
+#[path = "../release.rs"]
+mod release;
 pub use commit::apply;
 use commit::{Earlier, Marked};
+use quiet::{hush_all, keep_preferences, next_deferral, next_place, preferences_of};
+use release::{Wanted, hush_columns, hushed, placed};
 
-/// What the writer knows without asking: nothing, since other nodes write too.
-#[derive(Default)]
-pub struct Memory;
+/// What the writer knows without asking: nothing that other nodes change.
+pub struct Memory {
+    /// Types that nobody can mute.
+    pub mandatory: Arc<[String]>,
+}
 
 impl Memory {
     async fn begin(&mut self, _: &mut Connection) -> QueryResult<()> {
@@ -83,15 +95,15 @@ async fn insert_all(
 /// wait for each other.
 async fn place_all(
     connection: &mut Connection,
-    _: &mut Memory,
-    all: &[(&Recipient, NotificationId)],
-) -> QueryResult<Vec<Place>> {
+    memory: &mut Memory,
+    all: &[Wanted<'_>],
+) -> QueryResult<Vec<(Place, Option<Hush>)>> {
     if all.is_empty() {
         return Ok(Vec::new());
     }
     let mut counts: BTreeMap<&Recipient, i64> = BTreeMap::new();
-    for (recipient, _) in all {
-        *counts.entry(recipient).or_default() += 1;
+    for wanted in all {
+        *counts.entry(wanted.recipient).or_default() += 1;
     }
     let reserve = ReservePlaces {
         tenants: counts.keys().map(|recipient| recipient.tenant.as_str()).collect(),
@@ -99,27 +111,30 @@ async fn place_all(
         counts: counts.values().copied().collect(),
         borrowed: PhantomData,
     };
-    let reserved: Vec<(i64, String, String, i64)> = reserve.load(connection).await?;
-    let mut next: HashMap<(&str, &str), (i64, i64)> = HashMap::with_capacity(reserved.len());
-    for (row, tenant, user, last) in &reserved {
-        next.insert((tenant, user), (*row, *last));
+    let reserved: Vec<(i64, String, String, i64, Option<String>)> = reserve.load(connection).await?;
+    let mut next: HashMap<(&str, &str), (i64, i64, Option<Arc<Preferences>>)> =
+        HashMap::with_capacity(reserved.len());
+    for (row, tenant, user, last, preferences) in &reserved {
+        next.insert((tenant, user), (*row, *last, release::read(preferences.as_deref())?));
     }
     for (recipient, many) in counts {
-        if let Some((_, last)) = next.get_mut(&(recipient.tenant.as_str(), recipient.user.as_str())) {
+        if let Some((_, last, _)) = next.get_mut(&(recipient.tenant.as_str(), recipient.user.as_str())) {
             *last -= many;
         }
     }
     let mut places = Vec::with_capacity(all.len());
-    for (recipient, _) in all {
-        let place = next.get_mut(&(recipient.tenant.as_str(), recipient.user.as_str()));
-        let (row, last) = place.ok_or(diesel::result::Error::NotFound)?;
+    for Wanted { recipient, matter, at, .. } in all {
+        let person = next.get_mut(&(recipient.tenant.as_str(), recipient.user.as_str()));
+        let (row, last, preferences) = person.ok_or(diesel::result::Error::NotFound)?;
         *last += 1;
-        places.push(Place { recipient: *row, position: *last });
+        let hush = preferences.as_ref();
+        let hush = hush.and_then(|all| all.hush(*matter, Channel::Realtime, &memory.mandatory, *at));
+        places.push((Place { recipient: *row, position: *last }, hush));
     }
     let insert = InsertEntries {
-        recipients: places.iter().map(|place| place.recipient).collect(),
-        positions: places.iter().map(|place| place.position).collect(),
-        notifications: all.iter().map(|(_, notification)| notification.0).collect(),
+        recipients: places.iter().map(|(place, _)| place.recipient).collect(),
+        positions: places.iter().map(|(place, _)| place.position).collect(),
+        notifications: all.iter().map(|wanted| wanted.notification.0).collect(),
         borrowed: PhantomData,
     };
     insert.execute(connection).await?;
@@ -155,7 +170,8 @@ async fn earlier(
     connection: &mut Connection,
     news: &[&NewNotification],
 ) -> QueryResult<Vec<Option<Earlier>>> {
-    type Columns = (i64, i64, UuidColumn, Option<Vec<u8>>, At, Option<i64>, Option<i64>, Option<At>);
+    type Columns =
+        (i64, i64, UuidColumn, Option<Vec<u8>>, At, Option<i64>, Option<i64>, Option<At>, Option<i32>);
     // Where it is asked for one person only.
     let only = news.iter().map(|new| match new.audience.named() {
         [one] => Some(one),
@@ -169,8 +185,10 @@ async fn earlier(
     };
     let rows: Vec<Columns> = query.load(connection).await?;
     let mut earlier: Vec<Option<Earlier>> = news.iter().map(|_| None).collect();
-    for (which, id, UuidColumn(uuid), request, At(created_at), row, position, sent_at) in rows {
-        let place = row.zip(position).map(|(recipient, position)| Place { recipient, position });
+    for (which, id, UuidColumn(uuid), request, At(created_at), row, position, sent_at, hush) in rows {
+        let is_hushed = hush.is_some();
+        let placed = |(recipient, position)| Placed { place: Place { recipient, position }, is_hushed };
+        let place = row.zip(position).map(placed);
         let delivered_at = sent_at.map(|at| at.0);
         let id = NotificationId(id);
         if let Some(earlier) = nth(&mut earlier, which) {
@@ -285,8 +303,11 @@ async fn spread(
     memory: &mut Memory,
     people: &[(i64, Recipient)],
     notification: NotificationId,
-) -> QueryResult<Vec<Place>> {
-    let wanted: Vec<_> = people.iter().map(|(_, recipient)| (recipient, notification)).collect();
+    matter: Matter<'_>,
+    at: Timestamp,
+) -> QueryResult<Vec<(Place, Option<Hush>)>> {
+    let wanted: Vec<_> =
+        people.iter().map(|(_, recipient)| Wanted { recipient, notification, matter, at }).collect();
     place_all(connection, memory, &wanted).await
 }
 

@@ -17,7 +17,7 @@ use futures_util::FutureExt as _;
 use super::writer::{Inlet, Job, Writer, queue};
 use super::{Entry, Roll, StoreError, Write, Written, is_of_one_write};
 use crate::domain::{NotificationId, Position, Recipient};
-use crate::store::schema::{connections, expansions, inbox};
+use crate::store::schema::{connections, deployment, expansions, inbox};
 use crate::telemetry::Metrics;
 
 /// A reader.
@@ -32,7 +32,7 @@ mod queries_body;
 pub mod queries {
     pub use super::queries_body::{
         audience, counts, deployment_name, find, held, held_counts, last_notification, last_positions,
-        missed, next_due, number_of, pending, ping, place_of, spread_of, topics, transfer_state,
+        missed, next_due, number_of, pending, ping, place_of, preferences, spread_of, topics, transfer_state,
     };
     pub use super::{behind, roll};
 }
@@ -69,7 +69,10 @@ async fn total(connection: &mut Connection) -> Result<i64, StoreError> {
     let last = queries_body::last_notification(connection).await?;
     let spread: Vec<i64> =
         diesel_async::RunQueryDsl::load(expansions::table.select(expansions::chunks), connection).await?;
-    Ok(last - spread.iter().sum::<i64>())
+    let burned: i64 =
+        diesel_async::RunQueryDsl::get_result(deployment::table.select(deployment::burned), connection)
+            .await?;
+    Ok(last - spread.iter().sum::<i64>() - burned)
 }
 
 /// Where the recipient of row `recipient` has a notification.
@@ -171,7 +174,12 @@ pub async fn checkout(pool: &Pool) -> Result<Object<ReadConnection>, StoreError>
 
 /// Starts the writer. Rows of connections that a crash left behind are removed first: this process
 /// holds the file alone, so nobody is connected yet.
-pub async fn start_writer(path: &Path, batch: usize, metrics: Arc<Metrics>) -> Result<Writer, StoreError> {
+pub async fn start_writer(
+    path: &Path,
+    batch: usize,
+    mandatory: Arc<[String]>,
+    metrics: Arc<Metrics>,
+) -> Result<Writer, StoreError> {
     let path = path.to_owned();
     let (lock, connection) = tokio::task::spawn_blocking(move || {
         let lock = FileLock::take(&path)?;
@@ -186,13 +194,15 @@ pub async fn start_writer(path: &Path, batch: usize, metrics: Arc<Metrics>) -> R
     let (writer, inlet) = queue(batch, metrics);
     std::thread::Builder::new()
         .name("sqlite-writer".to_owned())
-        .spawn(move || crate::telemetry::vital_thread("sqlite-writer", || write(connection, inlet, lock)))
+        .spawn(move || {
+            crate::telemetry::vital_thread("sqlite-writer", || write(connection, inlet, lock, mandatory))
+        })
         .map_err(|fault| StoreError::Unreachable(format!("no thread for the writer: {fault}")))?;
     Ok(writer)
 }
 
-fn write(mut connection: SqliteConnection, mut inlet: Inlet, lock: FileLock) {
-    let mut memory = writing::Memory::default();
+fn write(mut connection: SqliteConnection, mut inlet: Inlet, lock: FileLock, mandatory: Arc<[String]>) {
+    let mut memory = writing::Memory::new(mandatory);
     while let Some(batch) = inlet.next_blocking() {
         let (writes, done): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|Job { write, done }| (write, done)).unzip();
@@ -224,7 +234,7 @@ fn commit(
         let outcome =
             connection.immediate_transaction(|connection| writing::apply(connection, memory, writes));
         if outcome.is_err() {
-            *memory = writing::Memory::default();
+            memory.forget();
         }
         outcome
     };

@@ -12,6 +12,7 @@ macro_rules! body {
 }
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use diesel::RunQueryDsl;
 use diesel::dsl::sql;
@@ -19,15 +20,27 @@ use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Connection;
 
-use crate::domain::{NewNotification, NotificationId, Place, Position, Recipient, Timestamp};
-use crate::store::schema::{connections, expansions, inbox, notifications, recipients, roles};
+use crate::domain::{
+    Channel, Hush, Matter, NewNotification, NotificationId, Place, Placed, Position, Preferences, Recipient,
+    Timestamp,
+};
+use crate::store::schema::{expansions, inbox, notifications, recipients};
 use crate::store::types::{At, Instant, UuidColumn};
-use crate::store::{Before, Mark, Presence, Sent};
+use crate::store::{Before, Mark, Sent};
 
 #[path = "../commit.rs"]
 mod commit;
+#[path = "presence.rs"]
+mod presence;
+#[path = "quiet.rs"]
+mod quiet;
+#[path = "../release.rs"]
+mod release;
 pub use commit::apply;
 use commit::{Earlier, Marked};
+use presence::note_presence;
+use quiet::{hush_all, keep_preferences, next_deferral, next_place, preferences_of};
+use release::{Wanted, hush_columns, hushed, placed};
 
 diesel::table! {
     /// Where AUTOINCREMENT remembers the highest number it ever gave.
@@ -42,13 +55,31 @@ const REMEMBERED: usize = 100_000;
 
 /// What the writer knows without asking: this process writes alone, so nobody else changes it. Forgotten
 /// when a transaction fails. Asking each row for its number (`RETURNING`) costs more than storing it.
-#[derive(Default)]
 pub struct Memory {
     last_notification: Option<i64>,
-    recipients: HashMap<Recipient, i64>,
+    recipients: HashMap<Recipient, Known>,
+    /// Types that nobody can mute.
+    mandatory: Arc<[String]>,
+}
+
+/// What is known of a recipient.
+#[derive(Clone)]
+struct Known {
+    row: i64,
+    preferences: Option<Arc<Preferences>>,
 }
 
 impl Memory {
+    /// Nothing but the types that nobody can mute.
+    pub fn new(mandatory: Arc<[String]>) -> Self {
+        Self { last_notification: None, recipients: HashMap::new(), mandatory }
+    }
+
+    /// Nothing any more but those.
+    pub fn forget(&mut self) {
+        *self = Self::new(self.mandatory.clone());
+    }
+
     fn begin(&mut self, connection: &mut Connection) -> QueryResult<()> {
         if self.last_notification.is_none() {
             let last: Option<i64> = sqlite_sequence::table
@@ -110,15 +141,27 @@ fn insert(
 fn place_all(
     connection: &mut Connection,
     memory: &mut Memory,
-    all: &[(&Recipient, NotificationId)],
-) -> QueryResult<Vec<Place>> {
+    all: &[Wanted<'_>],
+) -> QueryResult<Vec<(Place, Option<Hush>)>> {
     let mut places = Vec::with_capacity(all.len());
-    for (recipient, notification) in all {
-        let place = Place { recipient: row_of(connection, memory, recipient)?, position: notification.0 };
+    for Wanted { recipient, notification, matter, at } in all {
+        let Known { row, preferences } = known(connection, memory, recipient)?;
+        let place = Place { recipient: row, position: notification.0 };
         put(connection, place, *notification)?;
-        places.push(place);
+        let hush = preferences.and_then(|all| all.hush(*matter, Channel::Realtime, &memory.mandatory, *at));
+        places.push((place, hush));
     }
     Ok(places)
+}
+
+/// A number that no notification will have.
+fn burn(connection: &mut Connection, memory: &mut Memory) -> QueryResult<i64> {
+    let position = memory.last_notification.unwrap_or(0) + 1;
+    diesel::update(sqlite_sequence::table.filter(sqlite_sequence::name.eq("notifications")))
+        .set(sqlite_sequence::seq.eq(position))
+        .execute(connection)?;
+    memory.last_notification = Some(position);
+    Ok(position)
 }
 
 fn put(connection: &mut Connection, place: Place, notification: NotificationId) -> QueryResult<()> {
@@ -161,44 +204,58 @@ fn spread(
     memory: &mut Memory,
     people: &[(i64, Recipient)],
     notification: NotificationId,
-) -> QueryResult<Vec<Place>> {
+    matter: Matter<'_>,
+    at: Timestamp,
+) -> QueryResult<Vec<(Place, Option<Hush>)>> {
     if people.is_empty() {
         return Ok(Vec::new());
     }
-    let position = memory.last_notification.unwrap_or(0) + 1;
-    diesel::update(sqlite_sequence::table.filter(sqlite_sequence::name.eq("notifications")))
-        .set(sqlite_sequence::seq.eq(position))
-        .execute(connection)?;
-    memory.last_notification = Some(position);
+    let position = burn(connection, memory)?;
     let mut places = Vec::with_capacity(people.len());
-    for (recipient, _) in people {
-        let place = Place { recipient: *recipient, position };
+    for (row, recipient) in people {
+        let place = Place { recipient: *row, position };
         put(connection, place, notification)?;
-        places.push(place);
+        let preferences = known(connection, memory, recipient)?.preferences;
+        let hush = preferences.and_then(|all| all.hush(matter, Channel::Realtime, &memory.mandatory, at));
+        places.push((place, hush));
     }
     Ok(places)
 }
 
 /// The row of `recipient`, made when it is new.
 fn row_of(connection: &mut Connection, memory: &mut Memory, recipient: &Recipient) -> QueryResult<i64> {
-    if let Some(row) = memory.recipients.get(recipient) {
-        return Ok(*row);
+    Ok(known(connection, memory, recipient)?.row)
+}
+
+/// What is known of `recipient`, whose row is made when it is new.
+fn known(connection: &mut Connection, memory: &mut Memory, recipient: &Recipient) -> QueryResult<Known> {
+    if let Some(known) = memory.recipients.get(recipient) {
+        return Ok(known.clone());
     }
-    let row = match row(connection, recipient)? {
-        Some(row) => row,
-        None => diesel::insert_into(recipients::table)
-            .values((
-                recipients::tenant.eq(recipient.tenant.as_str()),
-                recipients::user_id.eq(recipient.user.as_str()),
-            ))
-            .returning(recipients::id)
-            .get_result(connection)?,
+    let found: Option<(i64, Option<String>)> = recipients::table
+        .filter(recipients::tenant.eq(recipient.tenant.as_str()))
+        .filter(recipients::user_id.eq(recipient.user.as_str()))
+        .select((recipients::id, recipients::preferences))
+        .get_result(connection)
+        .optional()?;
+    let known = match found {
+        Some((row, stored)) => Known { row, preferences: release::read(stored.as_deref())? },
+        None => {
+            let row = diesel::insert_into(recipients::table)
+                .values((
+                    recipients::tenant.eq(recipient.tenant.as_str()),
+                    recipients::user_id.eq(recipient.user.as_str()),
+                ))
+                .returning(recipients::id)
+                .get_result(connection)?;
+            Known { row, preferences: None }
+        }
     };
     if memory.recipients.len() >= REMEMBERED {
         memory.recipients.clear();
     }
-    memory.recipients.insert(recipient.clone(), row);
-    Ok(row)
+    memory.recipients.insert(recipient.clone(), known.clone());
+    Ok(known)
 }
 
 /// Notes confirmations; returns how many entries were not confirmed before.
@@ -284,12 +341,12 @@ fn earlier(connection: &mut Connection, news: &[&NewNotification]) -> QueryResul
         if let [recipient] = new.audience.named()
             && let Some(found) = place(connection, recipient, id)?
         {
-            let (sent_at, confirmed_at) = inbox::table
+            let (sent_at, confirmed_at, hush) = inbox::table
                 .find((found.recipient, found.position))
-                .select((inbox::sent_at, inbox::confirmed_at))
-                .get_result::<(Option<At>, Option<At>)>(connection)?;
+                .select((inbox::sent_at, inbox::confirmed_at, inbox::hush))
+                .get_result::<(Option<At>, Option<At>, Option<i32>)>(connection)?;
             delivered_at = sent_at.or(confirmed_at).map(|at| at.0);
-            place_of_one = Some(found);
+            place_of_one = Some(Placed { place: found, is_hushed: hush.is_some() });
         }
         Ok(Some(Earlier { id, uuid, request, created_at, place: place_of_one, delivered_at }))
     };
@@ -361,56 +418,6 @@ fn settle(connection: &mut Connection, settled: &[(i64, Position)]) -> QueryResu
         diesel::update(recipients::table.find(recipient))
             .filter(recipients::pending_after.lt(upto))
             .set(recipients::pending_after.eq(upto))
-            .execute(connection)?;
-    }
-    Ok(())
-}
-
-/// Notes who came, and who left.
-fn note_presence(
-    connection: &mut Connection,
-    memory: &mut Memory,
-    came: &[Presence],
-    gone: &[String],
-) -> QueryResult<()> {
-    for presence in came {
-        let row = row_of(connection, memory, &presence.recipient)?;
-        note_roles(connection, row, presence)?;
-        diesel::replace_into(connections::table)
-            .values((
-                connections::socket_id.eq(&presence.socket_id),
-                connections::node.eq(&presence.node),
-                connections::tenant.eq(presence.recipient.tenant.as_str()),
-                connections::user_id.eq(presence.recipient.user.as_str()),
-                connections::connected_at.eq(At(presence.connected_at)),
-            ))
-            .execute(connection)?;
-    }
-    for socket_id in gone {
-        diesel::delete(connections::table.find(socket_id)).execute(connection)?;
-    }
-    Ok(())
-}
-
-/// Notes which roles somebody has now.
-fn note_roles(connection: &mut Connection, row: i64, presence: &Presence) -> QueryResult<()> {
-    let mut known: Vec<String> =
-        roles::table.filter(roles::recipient_id.eq(row)).select(roles::role).load(connection)?;
-    known.sort_unstable();
-    let mut wanted = presence.roles.clone();
-    wanted.sort_unstable();
-    wanted.dedup();
-    if known == wanted {
-        return Ok(());
-    }
-    diesel::delete(roles::table.filter(roles::recipient_id.eq(row))).execute(connection)?;
-    for role in wanted {
-        diesel::insert_into(roles::table)
-            .values((
-                roles::tenant.eq(presence.recipient.tenant.as_str()),
-                roles::role.eq(role),
-                roles::recipient_id.eq(row),
-            ))
             .execute(connection)?;
     }
     Ok(())

@@ -1,12 +1,17 @@
 //! The exact JSON of the feed protocol (seed 004 and `docs/PROTOCOLS.md`), both ways.
 
+use std::collections::BTreeMap;
+
 use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{Fault, key, object, raw, required, scalar, user_id};
-use crate::domain::{Notification, NotificationId, Priority, Standing, Timestamp, UserId};
+use crate::domain::{
+    Change, Channel, Notification, NotificationId, Preferences, Priority, QuietHours, Standing, Switches,
+    Timestamp, UserId, Zone,
+};
 use crate::service::ReplayFrom;
 
 // ---- coming in -------------------------------------------------------------------------------
@@ -88,6 +93,77 @@ pub fn since(payload: Option<&RawValue>) -> Result<ReplayFrom, Fault> {
     Ok(ReplayFrom::Time(Timestamp::from_micros(time.timestamp_micros())))
 }
 
+/// `updatePreferences`: what is to be different. It is read like `PUT /api/notifications/preferences`.
+///
+/// # Errors
+/// When a member is unknown, or not of its form.
+pub fn preferences(payload: Option<&RawValue>) -> Result<Change, Fault> {
+    let _: &RawValue = object(payload)?;
+    let invalid = Fault::Invalid(
+        "preferences",
+        "It takes email, push, sms and inApp (true or false), channels and types (the same for each name), quietHours \
+         {start, end, days} with times such as 22:00, and timeZone, such as Europe/Athens.",
+    );
+    let given: Wishes = payload.and_then(scalar).ok_or(invalid)?;
+    let Wishes { email, push, sms, in_app, .. } = given;
+    Ok(Change {
+        channels: Switches { realtime: in_app, email, push, sms },
+        types: given.types.into_iter().map(|(name, ways)| (name, ways.into())).collect(),
+        topics: given.channels.into_iter().map(|(name, ways)| (name, ways.into())).collect(),
+        quiet_hours: given.quiet_hours,
+        time_zone: given.time_zone,
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Wishes {
+    email: Option<bool>,
+    push: Option<bool>,
+    sms: Option<bool>,
+    #[serde(alias = "in_app", alias = "realtime", alias = "websocket")]
+    in_app: Option<bool>,
+    #[serde(default)]
+    channels: BTreeMap<String, Ways>,
+    #[serde(default)]
+    types: BTreeMap<String, Ways>,
+    #[serde(default, deserialize_with = "nullable")]
+    quiet_hours: Option<Option<QuietHours>>,
+    time_zone: Option<Zone>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Ways {
+    email: Option<bool>,
+    push: Option<bool>,
+    sms: Option<bool>,
+    #[serde(alias = "in_app", alias = "realtime", alias = "websocket")]
+    in_app: Option<bool>,
+}
+
+impl From<Ways> for Switches {
+    fn from(Ways { email, push, sms, in_app }: Ways) -> Self {
+        Self { realtime: in_app, email, push, sms }
+    }
+}
+
+/// Null is not the same as nothing.
+fn nullable<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<QuietHours>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// A field of ours, in this protocol's spelling.
+pub fn spelled(field: &'static str) -> &'static str {
+    match field {
+        "topics" => "channels",
+        "quiet_hours" => "quietHours",
+        other => other,
+    }
+}
+
 // ---- going out -------------------------------------------------------------------------------
 
 /// `authenticated`.
@@ -102,6 +178,61 @@ pub struct Welcome<'a> {
 #[derive(Serialize)]
 pub struct Channels {
     pub channels: Vec<String>,
+}
+
+/// `preferencesUpdated`: what is preferred now.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Chosen<'a> {
+    email: bool,
+    push: bool,
+    sms: bool,
+    in_app: bool,
+    channels: BTreeMap<&'a str, Wanted>,
+    types: BTreeMap<&'a str, Wanted>,
+    quiet_hours: Option<&'a QuietHours>,
+    time_zone: Zone,
+}
+
+/// Which ways of delivery are wanted.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Wanted {
+    email: bool,
+    push: bool,
+    sms: bool,
+    in_app: bool,
+}
+
+impl From<&Switches> for Wanted {
+    fn from(switches: &Switches) -> Self {
+        let is_wanted = |channel| switches.of(channel).unwrap_or(true);
+        Self {
+            email: is_wanted(Channel::Email),
+            push: is_wanted(Channel::Push),
+            sms: is_wanted(Channel::Sms),
+            in_app: is_wanted(Channel::Realtime),
+        }
+    }
+}
+
+impl<'a> From<&'a Preferences> for Chosen<'a> {
+    fn from(preferences: &'a Preferences) -> Self {
+        let rules = |all: &'a BTreeMap<String, Switches>| {
+            all.iter().map(|(name, switches)| (name.as_str(), switches.into())).collect()
+        };
+        let Wanted { email, push, sms, in_app } = (&preferences.channels).into();
+        Self {
+            email,
+            push,
+            sms,
+            in_app,
+            channels: rules(&preferences.topics),
+            types: rules(&preferences.types),
+            quiet_hours: preferences.quiet_hours.as_ref(),
+            time_zone: preferences.time_zone,
+        }
+    }
 }
 
 /// The answer to `requestMissedNotifications`.

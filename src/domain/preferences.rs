@@ -1,0 +1,238 @@
+//! What somebody wants to be told, by which channel, and when. Off anywhere is off.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::quiet::{QuietHours, Zone};
+use super::{Broken, Priority, Timestamp, is_name};
+
+/// Types and topics that somebody may have rules for.
+const MOST_RULES: usize = 500;
+
+/// A way of delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// Over sockets, and in the inbox.
+    Realtime,
+    /// By e-mail.
+    Email,
+    /// By Web Push.
+    Push,
+    /// By text message.
+    Sms,
+}
+
+/// What is wanted of each channel; nothing is said of the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Switches {
+    /// Over sockets, and in the inbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub realtime: Option<bool>,
+    /// By e-mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<bool>,
+    /// By Web Push.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push: Option<bool>,
+    /// By text message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sms: Option<bool>,
+}
+
+impl Switches {
+    /// What is said of `channel`.
+    pub const fn of(&self, channel: Channel) -> Option<bool> {
+        match channel {
+            Channel::Realtime => self.realtime,
+            Channel::Email => self.email,
+            Channel::Push => self.push,
+            Channel::Sms => self.sms,
+        }
+    }
+
+    fn is_off(&self, channel: Channel) -> bool {
+        self.of(channel) == Some(false)
+    }
+
+    /// These, where they say something, else what was said before.
+    fn over(self, before: Self) -> Self {
+        Self {
+            realtime: self.realtime.or(before.realtime),
+            email: self.email.or(before.email),
+            push: self.push.or(before.push),
+            sms: self.sms.or(before.sms),
+        }
+    }
+}
+
+/// One person's preferences; whoever has none wants everything at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preferences {
+    /// For everything.
+    #[serde(default)]
+    pub channels: Switches,
+    /// For notifications of a type.
+    #[serde(default)]
+    pub types: BTreeMap<String, Switches>,
+    /// For notifications of a topic.
+    #[serde(default)]
+    pub topics: BTreeMap<String, Switches>,
+    /// When nothing disturbs.
+    #[serde(default)]
+    pub quiet_hours: Option<QuietHours>,
+    /// Where the clock hangs on the wall.
+    #[serde(default)]
+    pub time_zone: Zone,
+}
+
+/// What is to be different; the rest stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Those that are said.
+    pub channels: Switches,
+    /// Types whose rules are put in place of those there are; without any switch, taken away.
+    pub types: BTreeMap<String, Switches>,
+    /// The same for topics.
+    pub topics: BTreeMap<String, Switches>,
+    /// New ones, or none (`Some(None)`).
+    pub quiet_hours: Option<Option<QuietHours>>,
+    /// A new one.
+    pub time_zone: Option<Zone>,
+}
+
+/// What preferences look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Matter<'a> {
+    /// The sender's kind of notification.
+    pub kind: &'a str,
+    /// The sender's category; may be empty.
+    pub topic: &'a str,
+    /// How much it matters.
+    pub priority: Priority,
+}
+
+/// Why somebody does not hear of something at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hush {
+    /// They do not want it on this channel at all.
+    Muted(Muted),
+    /// They do not want to be disturbed until then.
+    Quiet(Timestamp),
+}
+
+/// Where it is said that something is not wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Muted {
+    /// For everything.
+    Everything,
+    /// For the type.
+    Type,
+    /// For the topic.
+    Topic,
+}
+
+impl Muted {
+    /// As it is stored, and told.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Everything => "the channel is switched off",
+            Self::Type => "the type is switched off for this channel",
+            Self::Topic => "the topic is switched off for this channel",
+        }
+    }
+}
+
+impl Preferences {
+    /// Where it is said that a notification of this kind is not wanted on `channel`.
+    pub fn muted(&self, matter: Matter<'_>, channel: Channel) -> Option<Muted> {
+        let says_no = |rules: &BTreeMap<String, Switches>, name| {
+            rules.get(name).is_some_and(|switches| switches.is_off(channel))
+        };
+        if self.channels.is_off(channel) {
+            Some(Muted::Everything)
+        } else if says_no(&self.types, matter.kind) {
+            Some(Muted::Type)
+        } else if says_no(&self.topics, matter.topic) {
+            Some(Muted::Topic)
+        } else {
+            None
+        }
+    }
+
+    /// Until when nothing but what is urgent disturbs.
+    pub fn quiet_until(&self, priority: Priority, now: Timestamp) -> Option<Timestamp> {
+        let hours = self.quiet_hours.as_ref().filter(|_| priority < Priority::Urgent)?;
+        hours.end_of(now, self.time_zone)
+    }
+
+    /// Why this person does not hear of a notification on `channel` now; nothing, if they do. Nobody can mute
+    /// what is `mandatory`.
+    pub fn hush(
+        &self,
+        matter: Matter<'_>,
+        channel: Channel,
+        mandatory: &[String],
+        now: Timestamp,
+    ) -> Option<Hush> {
+        let is_mandatory = mandatory.iter().any(|kind| kind == matter.kind);
+        let muted = self.muted(matter, channel).filter(|_| !is_mandatory);
+        muted.map(Hush::Muted).or_else(|| self.quiet_until(matter.priority, now).map(Hush::Quiet))
+    }
+
+    /// These, changed.
+    ///
+    /// # Errors
+    /// When there would be too many rules.
+    pub fn changed(mut self, change: Change) -> Result<Self, Broken> {
+        self.channels = change.channels.over(self.channels);
+        for (rules, changes) in [(&mut self.types, change.types), (&mut self.topics, change.topics)] {
+            for (name, switches) in changes {
+                match switches == Switches::default() {
+                    true => drop(rules.remove(&name)),
+                    false => drop(rules.insert(name, switches)),
+                }
+            }
+        }
+        if let Some(quiet_hours) = change.quiet_hours {
+            self.quiet_hours = quiet_hours;
+        }
+        self.time_zone = change.time_zone.unwrap_or(self.time_zone);
+        let expected = "at most 500 types and topics with rules of their own";
+        match self.types.len() + self.topics.len() <= MOST_RULES {
+            true => Ok(self),
+            false => Err(Broken { field: "types", expected }),
+        }
+    }
+}
+
+impl Change {
+    /// Checks what can be checked without asking anybody.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check(&self, mandatory: &[String]) -> Result<(), Broken> {
+        let names = "names of 1 to 128 bytes, without control characters; at most 500";
+        for (field, rules) in [("types", &self.types), ("topics", &self.topics)] {
+            if rules.len() > MOST_RULES || !rules.keys().all(|name| is_name(name)) {
+                return Err(Broken { field, expected: names });
+            }
+        }
+        let says_no = |switches: &Switches| {
+            [switches.realtime, switches.email, switches.push, switches.sms].contains(&Some(false))
+        };
+        if mandatory.iter().any(|kind| self.types.get(kind).is_some_and(says_no)) {
+            let expected = "no mandatory type switched off (see mandatory_types)";
+            return Err(Broken { field: "types", expected });
+        }
+        match &self.quiet_hours {
+            Some(Some(hours)) if hours.start == hours.end => {
+                Err(Broken { field: "quiet_hours", expected: "an end that is not its start" })
+            }
+            Some(Some(hours)) if hours.days.len() > 7 => {
+                Err(Broken { field: "quiet_hours", expected: "each day once" })
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Settings that belong to no floor: of the process, and of what the roof itself does.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::domain::Secret;
+
+/// What this deployment is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Environment {
+    /// Secrets are made when missing; the demo page is there.
+    #[default]
+    Development,
+    /// Secrets must be set; no demo page.
+    Production,
+}
+
+/// Settings of `[server]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// `development` or `production`.
+    pub environment: Environment,
+    /// Address to listen on.
+    pub host: String,
+    /// Port to listen on; 0 takes a free one.
+    pub port: u16,
+    /// Threads; 0 takes one for each core. With one, everything runs on a single thread, which is
+    /// cheapest for each message.
+    pub threads: usize,
+    /// Browser origins that may connect; `*` allows any, without credentials.
+    #[serde(deserialize_with = "list")]
+    pub allowed_origins: Vec<String>,
+    /// Addresses of proxies whose X-Forwarded-For is believed; ranges, too (`10.42.0.0/16`).
+    #[serde(deserialize_with = "list")]
+    pub trusted_proxies: Vec<String>,
+    /// This process's name among its like; made up when empty.
+    pub node: String,
+    /// How long a graceful stop may take, in milliseconds.
+    pub shutdown_timeout_ms: u64,
+    /// How long readiness fails before connections are closed: time for a load balancer to notice.
+    pub shutdown_delay_ms: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            environment: Environment::Development,
+            host: "0.0.0.0".to_owned(),
+            port: 5002,
+            threads: 0,
+            allowed_origins: vec!["*".to_owned()],
+            trusted_proxies: Vec::new(),
+            node: String::new(),
+            shutdown_timeout_ms: 8_000,
+            shutdown_delay_ms: 0,
+        }
+    }
+}
+
+impl Server {
+    /// The proxies, as ranges of addresses.
+    ///
+    /// # Errors
+    /// When one is neither an address nor a range.
+    pub fn proxies(&self) -> anyhow::Result<Vec<IpNet>> {
+        let wrong = |text: &str| {
+            anyhow::anyhow!(
+                "server.trusted_proxies: `{text}` is no IP address and no range such as 10.42.0.0/16"
+            )
+        };
+        self.trusted_proxies
+            .iter()
+            .map(|text| match text.parse::<IpAddr>() {
+                Ok(address) => Ok(address.to_canonical().into()),
+                Err(_) => text.parse().map_err(|_| wrong(text)),
+            })
+            .collect()
+    }
+}
+
+/// Settings of `[notifications]`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NotificationSettings {
+    /// Types that nobody can switch off: `security_alert`.
+    #[serde(deserialize_with = "list")]
+    pub mandatory_types: Vec<String>,
+}
+
+/// Settings of `[worker]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkerSettings {
+    /// Whether this server does the work that belongs to no connection.
+    pub enabled: bool,
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+/// Settings of `[metrics]`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsSettings {
+    /// Who shows it as a bearer token may read `/metrics`. Unset: open in development, closed in
+    /// production.
+    pub token: Secret,
+}
+
+/// `a, b` or `["a", "b"]`.
+fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Given {
+        Text(String),
+        List(Vec<String>),
+    }
+    Ok(match Given::deserialize(deserializer)? {
+        Given::List(list) => list,
+        Given::Text(text) => {
+            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+        }
+    })
+}

@@ -1,0 +1,217 @@
+//! Places as loud as their recipients want them: what somebody prefers, and what waited for the end of their quiet
+//! hours. Compiled twice, like `commit.rs`.
+
+use std::sync::Arc;
+
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use super::{
+    Connection, Memory, RunQueryDsl, hush_all, insert_all, keep_preferences, next_deferral, next_place, now,
+    place_all, preferences_of,
+};
+use crate::domain::{
+    Audience, Broken, Change, Hush, Idempotency, Matter, NewNotification, NotificationId, Place, Placed,
+    Preferences, Priority, Recipient, Tenant, Timestamp, UserId,
+};
+use crate::store::content::{Content, content, notification as shown};
+use crate::store::schema::{deferrals, inbox, notifications};
+use crate::store::types::At;
+use crate::store::{MUTED, QUIET, Release, SUMMED_UP, Spread};
+
+/// The kind of what tells that several came during quiet hours.
+const SUMMARY: &str = "quiet_hours_summary";
+/// Notifications that a summary names.
+const NAMED: i64 = 100;
+/// Titles in its text.
+const TITLES: usize = 5;
+
+/// What was stored of somebody's preferences.
+pub fn read(stored: Option<&str>) -> QueryResult<Option<Arc<Preferences>>> {
+    let Some(stored) = stored else { return Ok(None) };
+    let unreadable = |fault| diesel::result::Error::DeserializationError(Box::new(fault));
+    serde_json::from_str(stored).map(|preferences| Some(Arc::new(preferences))).map_err(unreadable)
+}
+
+/// What is to get a place in an inbox.
+pub struct Wanted<'a> {
+    pub recipient: &'a Recipient,
+    pub notification: NotificationId,
+    pub matter: Matter<'a>,
+    /// When its recipient would be told.
+    pub at: Timestamp,
+}
+
+body! {
+    /// Puts each into its recipient's inbox, as loud as its recipient wants it.
+    pub fn placed(
+        connection: &mut Connection,
+        memory: &mut Memory,
+        wanted: &[Wanted<'_>],
+    ) -> QueryResult<Vec<Placed>> {
+        let places = wait!(place_all(connection, memory, wanted))?;
+        wait!(hushed(connection, places))
+    }
+}
+
+body! {
+    /// Notes which of these are not to be told now, and why.
+    pub fn hushed(connection: &mut Connection, places: Vec<(Place, Option<Hush>)>) -> QueryResult<Vec<Placed>> {
+        let quiet: Vec<(Place, Hush)> =
+            places.iter().filter_map(|(place, hush)| Some((*place, (*hush)?))).collect();
+        if !quiet.is_empty() {
+            wait!(hush_all(connection, &quiet))?;
+        }
+        let placed = |(place, hush): (Place, Option<Hush>)| Placed { place, is_hushed: hush.is_some() };
+        Ok(places.into_iter().map(placed).collect())
+    }
+}
+
+/// How a hush is stored: its number, and why.
+pub fn hush_columns(hush: Hush) -> (i32, String) {
+    match hush {
+        Hush::Muted(muted) => (MUTED, muted.reason().to_owned()),
+        Hush::Quiet(until) => (QUIET, format!("quiet hours until {until}")),
+    }
+}
+
+body! {
+    /// Changes what `recipient` prefers. What waits for the end of quiet hours is looked at again.
+    pub fn prefer(
+        connection: &mut Connection,
+        memory: &mut Memory,
+        recipient: &Recipient,
+        change: &Change,
+    ) -> QueryResult<Result<Arc<Preferences>, Broken>> {
+        let before = wait!(preferences_of(connection, memory, recipient))?;
+        let before = before.map(Arc::unwrap_or_clone).unwrap_or_default();
+        let after = match before.changed(change.clone()) {
+            Ok(after) => after,
+            Err(broken) => return Ok(Err(broken)),
+        };
+        let text = serde_json::to_string(&after)
+            .map_err(|fault| diesel::result::Error::SerializationError(Box::new(fault)))?;
+        let row = wait!(keep_preferences(connection, memory, recipient, &text))?;
+        wait!(diesel::update(deferrals::table.find(row)).set(deferrals::due_at.eq(now())).execute(connection))?;
+        Ok(Ok(Arc::new(after)))
+    }
+}
+
+body! {
+    /// Looks after the next person whose quiet hours are over: one notification is told as it is, of several a
+    /// summary tells. What was read meanwhile, or does not matter any more, is passed over.
+    pub fn release(connection: &mut Connection, memory: &mut Memory, present: Timestamp) -> QueryResult<Release> {
+        let Some((row, tenant, user)) = wait!(next_deferral(connection))? else { return Ok(Release::Nobody) };
+        let recipient = named(&tenant, &user)?;
+        let preferences = wait!(preferences_of(connection, memory, &recipient))?;
+        let until = preferences.and_then(|all| all.quiet_until(Priority::Normal, present));
+        if let Some(until) = until {
+            let at = deferrals::due_at.eq(At(until));
+            wait!(diesel::update(deferrals::table.find(row)).set(at).execute(connection))?;
+            return Ok(Release::Nothing);
+        }
+        wait!(diesel::delete(deferrals::table.find(row)).execute(connection))?;
+        wait!(pass_over(connection, row, present))?;
+        let waiting = inbox::table.filter(inbox::recipient_id.eq(row)).filter(inbox::hush.eq(QUIET));
+        let many: i64 = wait!(waiting.count().get_result(connection))?;
+        let first: Vec<(i64, Content)> = wait!(waiting
+            .inner_join(notifications::table)
+            .order(inbox::position)
+            .limit(NAMED)
+            .select((inbox::position, content()))
+            .load(connection))?;
+        let mut first: Vec<_> = first.into_iter().map(|(position, all)| (position, shown(all))).collect();
+        let (notification, placed) = match (many, first.pop()) {
+            (_, None) => return Ok(Release::Nothing),
+            (1, Some((position, notification))) => {
+                let place = wait!(next_place(connection, memory, row))?;
+                wait!(diesel::update(inbox::table.find((row, position)))
+                    .set((inbox::position.eq(place), inbox::hush.eq(None::<i32>)))
+                    .execute(connection))?;
+                let place = Place { recipient: row, position: place };
+                (notification, Placed { place, is_hushed: false })
+            }
+            (many, Some(last)) => {
+                first.push(last);
+                let all: Vec<_> = first.into_iter().map(|(_, notification)| notification).collect();
+                let new = summary(&recipient, many, &all, present);
+                let id = wait!(insert_all(connection, memory, &[&new]))?.pop().flatten();
+                let id = NotificationId(id.ok_or(diesel::result::Error::NotFound)?);
+                let told = format!("a summary after quiet hours tells of it: notification {id}");
+                wait!(diesel::update(waiting)
+                    .set((inbox::hush.eq(SUMMED_UP), inbox::hush_reason.eq(told)))
+                    .execute(connection))?;
+                let matter = Matter { kind: &new.kind, topic: &new.topic, priority: new.priority };
+                let wanted = Wanted { recipient: &recipient, notification: id, matter, at: present };
+                let placed = wait!(placed(connection, memory, &[wanted]))?.pop();
+                (new.stored(id), placed.ok_or(diesel::result::Error::NotFound)?)
+            }
+        };
+        let places = vec![(recipient, placed)];
+        Ok(Release::Something(Arc::new(Spread { notification, places, is_finished: true })))
+    }
+}
+
+body! {
+    /// What of row `recipient` was seen, removed, or has expired, waits no longer.
+    fn pass_over(connection: &mut Connection, recipient: i64, present: Timestamp) -> QueryResult<()> {
+        let expired = notifications::table
+            .filter(notifications::expires_at.le(At(present)))
+            .select(notifications::id);
+        let over = inbox::confirmed_at
+            .is_not_null()
+            .or(inbox::read_at.is_not_null())
+            .or(inbox::deleted_at.is_not_null())
+            .or(inbox::notification_id.eq_any(expired));
+        wait!(diesel::update(inbox::table)
+            .filter(inbox::recipient_id.eq(recipient))
+            .filter(inbox::hush.eq(QUIET))
+            .filter(over)
+            .set(inbox::hush.eq(None::<i32>))
+            .execute(connection))?;
+        Ok(())
+    }
+}
+
+fn named(tenant: &str, user: &str) -> QueryResult<Recipient> {
+    let unreadable = |fault| diesel::result::Error::DeserializationError(Box::new(fault));
+    let tenant = Tenant::new(tenant).map_err(unreadable)?;
+    Ok(Recipient { tenant, user: UserId::new(user).map_err(unreadable)? })
+}
+
+/// What tells that `many` came, and which were the `first`.
+fn summary(
+    recipient: &Recipient,
+    many: i64,
+    first: &[crate::domain::Notification],
+    present: Timestamp,
+) -> NewNotification {
+    let titles = first.iter().map(|one| if one.title.is_empty() { &one.message } else { &one.title });
+    let mut message: Vec<&str> =
+        titles.take(TITLES).map(|title| title.lines().next().unwrap_or("")).collect();
+    if many > TITLES as i64 {
+        message.push("…");
+    }
+    let which = first.iter().map(|one| {
+        serde_json::json!({"id": one.uuid, "notification_id": one.id, "type": one.kind, "title": one.title})
+    });
+    let data = serde_json::json!({"count": many, "notifications": which.collect::<Vec<_>>()});
+    let uuid = Uuid::now_v7();
+    NewNotification {
+        tenant: recipient.tenant.clone(),
+        audience: Audience::One(recipient.clone()),
+        kind: SUMMARY.into(),
+        topic: "".into(),
+        title: format!("{many} notifications came during your quiet hours"),
+        message: message.join("\n"),
+        data: data.to_string(),
+        priority: first.iter().map(|one| one.priority).max().unwrap_or_default(),
+        action_url: None,
+        sender: None,
+        expires_at: None,
+        due_at: None,
+        idempotency: Idempotency::none(uuid),
+        uuid,
+        created_at: present,
+    }
+}

@@ -1,0 +1,69 @@
+//! Who does not want to be told now, and what they prefer.
+
+use std::sync::Arc;
+
+use diesel::RunQueryDsl;
+use diesel::prelude::*;
+
+use super::{Connection, Memory, burn, hush_columns, known, now, row_of};
+use crate::domain::{Hush, Place, Preferences, Recipient};
+use crate::store::schema::{deferrals, deployment, inbox, recipients};
+use crate::store::types::At;
+
+/// Notes why these are not told by themselves, and whose quiet hours end when.
+pub fn hush_all(connection: &mut Connection, all: &[(Place, Hush)]) -> QueryResult<()> {
+    for (place, hush) in all {
+        let (hush_as, reason) = hush_columns(*hush);
+        diesel::update(inbox::table.find((place.recipient, place.position)))
+            .set((inbox::hush.eq(hush_as), inbox::hush_reason.eq(reason)))
+            .execute(connection)?;
+        if let Hush::Quiet(until) = hush {
+            diesel::insert_or_ignore_into(deferrals::table)
+                .values((deferrals::recipient_id.eq(place.recipient), deferrals::due_at.eq(At(*until))))
+                .execute(connection)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whose quiet hours are over since the longest time, and their row.
+pub fn next_deferral(connection: &mut Connection) -> QueryResult<Option<(i64, String, String)>> {
+    deferrals::table
+        .inner_join(recipients::table)
+        .filter(deferrals::due_at.le(now()))
+        .order(deferrals::due_at)
+        .limit(1)
+        .select((recipients::id, recipients::tenant, recipients::user_id))
+        .get_result(connection)
+        .optional()
+}
+
+/// What `recipient` prefers; their row is this transaction's until the commit.
+pub fn preferences_of(
+    connection: &mut Connection,
+    memory: &mut Memory,
+    recipient: &Recipient,
+) -> QueryResult<Option<Arc<Preferences>>> {
+    Ok(known(connection, memory, recipient)?.preferences)
+}
+
+/// Stores what `recipient` prefers now.
+pub fn keep_preferences(
+    connection: &mut Connection,
+    memory: &mut Memory,
+    recipient: &Recipient,
+    text: &str,
+) -> QueryResult<i64> {
+    let row = row_of(connection, memory, recipient)?;
+    memory.recipients.remove(recipient);
+    diesel::update(recipients::table.find(row)).set(recipients::preferences.eq(text)).execute(connection)?;
+    Ok(row)
+}
+
+/// The place behind all that are in the inbox of row `recipient`.
+pub fn next_place(connection: &mut Connection, memory: &mut Memory, _: i64) -> QueryResult<i64> {
+    diesel::update(deployment::table)
+        .set(deployment::burned.eq(deployment::burned + 1))
+        .execute(connection)?;
+    burn(connection, memory)
+}

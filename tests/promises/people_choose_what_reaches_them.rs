@@ -1,0 +1,239 @@
+//! What somebody has switched off does not reach them; what comes in their quiet hours waits for the end of them,
+//! and then comes once; what is urgent passes. All nodes heed it at once.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use crate::support::{Clients, Cluster, Rest, Server, Socket, note};
+
+const MINE: &str = "/api/v1/notifications/preferences";
+const FEED: &str = "/api/notifications/preferences";
+
+/// Quiet hours around the present that end some hours from now.
+fn quiet_now() -> Value {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs();
+    let time = |minutes: u64| format!("{:02}:{:02}", minutes / 60 % 24, minutes % 60);
+    let now = seconds / 60;
+    json!({"start": time(now + 1_440 - 120), "end": time(now + 120)})
+}
+
+fn of_kind(user: u64, kind: &str, title: &str) -> Value {
+    json!({"user_id": user, "type": kind, "title": title})
+}
+
+#[track_caller]
+fn titles(socket: &Socket, many: usize) -> Vec<String> {
+    let heard = socket.hear_many("notification", many);
+    let title = |one: &Value| {
+        // What was not confirmed would come again on the next connection.
+        socket.call("ack", json!({"notificationId": one["id"]}));
+        one["title"].as_str().expect("a title").to_owned()
+    };
+    heard.iter().map(title).collect()
+}
+
+#[test]
+fn what_is_switched_off_does_not_come() {
+    let server = Server::start();
+    let (clients, backend, three) = (Clients::of(&server), Rest::backend(&server), Rest::user(&server, 3));
+    let page = clients.feed(3);
+    let kept = three
+        .put(MINE, &json!({"types": {"news": {"in_app": false}}, "topics": {"ads": {"realtime": false}}}));
+    let kept = kept.expect(200);
+    assert_eq!(
+        kept["types"]["news"],
+        json!({"in_app": false, "email": true, "push": true, "sms": true}),
+        "{kept}"
+    );
+    let muted = backend.send(&of_kind(3, "news", "by type"));
+    assert!(muted["sent_at"].is_null(), "{muted}");
+    let by_topic = json!({"user_ids": [3, 4], "type": "offer", "topic": "ads", "title": "by topic"});
+    backend.send(&by_topic);
+    backend.send(&of_kind(3, "grade", "wanted"));
+    assert_eq!(titles(&page, 1), ["wanted"]);
+    assert_eq!(three.titles(), ["wanted"], "nor is it in the inbox");
+    let counts = three.get("/api/v1/notifications/unread-count").expect(200);
+    assert_eq!(counts["unread_count"], 1, "{counts}");
+    assert_eq!(Rest::user(&server, 4).titles(), ["by topic"], "others have it");
+    // It is neither lost nor hidden from whoever has its id.
+    let one = three.get(&format!("/api/v1/notifications/{}", muted["id"])).expect(200);
+    assert_eq!(one["title"], "by type");
+    page.disconnect();
+    let back = clients.feed(3);
+    assert_eq!(back.call("requestMissedNotifications", json!({}))["count"], 0, "nor does it come on return");
+    // On again.
+    three.put(MINE, &json!({"types": {"news": {}}})).expect(200);
+    backend.send(&of_kind(3, "news", "again"));
+    assert_eq!(titles(&back, 1), ["again"]);
+}
+
+#[test]
+fn a_switch_for_everything_mutes_all_but_what_is_mandatory() {
+    let server = Server::with(&[("CARILLON_NOTIFICATIONS_MANDATORY_TYPES", "alarm")]);
+    let (clients, backend) = (Clients::of(&server), Rest::backend(&server));
+    let page = clients.feed(3);
+    let chosen = page.call("updatePreferences", json!({"email": true, "push": false, "inApp": false}));
+    assert_eq!(
+        (&chosen["inApp"], &chosen["push"], &chosen["email"]),
+        (&json!(false), &json!(false), &json!(true))
+    );
+    assert_eq!(page.hear("preferencesUpdated"), chosen);
+    backend.send(&of_kind(3, "grade", "muted"));
+    backend.send(&of_kind(3, "alarm", "fire"));
+    assert_eq!(titles(&page, 1), ["fire"]);
+    let three = Rest::user(&server, 3);
+    let refused = three.put(MINE, &json!({"types": {"alarm": {"in_app": false}}})).expect(422);
+    assert_eq!(
+        (&refused["field"], &refused["code"]),
+        (&json!("types"), &json!("invalid_field")),
+        "{refused}"
+    );
+    let kept = three.get(MINE).expect(200);
+    assert_eq!(kept["mandatory_types"], json!(["alarm"]));
+    assert_eq!(kept["types"], json!({}), "nothing was changed");
+    // A broadcast heeds it, too.
+    let admin = Rest::claiming(&server, json!({"sub": "9", "role": "admin"}));
+    backend.send(&note(4, "first"));
+    let told = admin.post("/api/v1/notifications/broadcast", &json!({"title": "all"})).expect(200);
+    assert_eq!(told["sent_count"], 2, "{told}");
+    assert_eq!(Rest::user(&server, 4).titles(), ["all", "first"]);
+    assert_eq!(three.titles(), ["fire"]);
+}
+
+#[test]
+fn quiet_hours_defer_and_collapse() {
+    let server = Server::start();
+    let (clients, backend, three) = (Clients::of(&server), Rest::backend(&server), Rest::user(&server, 3));
+    let page = clients.feed(3);
+    three.put(MINE, &json!({"quiet_hours": quiet_now(), "time_zone": "UTC"})).expect(200);
+    for title in ["one", "two", "three"] {
+        let sent = backend.send(&note(3, title));
+        assert!(sent["sent_at"].is_null(), "{sent}");
+    }
+    backend.send(&json!({"user_id": 3, "type": "note", "title": "fire", "priority": "critical"}));
+    assert_eq!(titles(&page, 1), ["fire"], "what is urgent passes");
+    assert_eq!(three.titles(), ["fire", "three", "two", "one"], "whoever looks finds all");
+    page.disconnect();
+    let page = clients.feed(3);
+    backend.send(&json!({"user_id": 3, "type": "note", "title": "still burning", "priority": "urgent"}));
+    assert_eq!(titles(&page, 1), ["still burning"], "nothing else comes on return");
+    // One is read meanwhile; then the quiet is over.
+    let two = three.get("/api/v1/notifications?limit=4").expect(200)["notifications"][3]["id"].clone();
+    three.post(&format!("/api/v1/notifications/{two}/read"), &json!({})).expect(200);
+    three.put(MINE, &json!({"quiet_hours": null})).expect(200);
+    let summary = page.hear("notification");
+    assert_eq!(summary["type"], "quiet_hours_summary", "{summary}");
+    assert_eq!(summary["data"]["count"], 2, "{summary}");
+    let named: Vec<_> = summary["data"]["notifications"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| &one["title"])
+        .collect();
+    assert_eq!(named, ["one", "three"]);
+    // They are not told once more by themselves, and stay in the inbox.
+    backend.send(&note(3, "after"));
+    assert_eq!(titles(&page, 1), ["after"]);
+    assert_eq!(three.titles().len(), 7);
+    page.call("ack", json!({"notificationId": summary["id"]}));
+    page.disconnect();
+    let page = clients.feed(3);
+    backend.send(&note(3, "last"));
+    assert_eq!(titles(&page, 1), ["last"], "nor do they come on return");
+}
+
+#[test]
+fn a_single_one_comes_as_it_is_and_last() {
+    let server = Server::start();
+    let (clients, backend, three) = (Clients::of(&server), Rest::backend(&server), Rest::user(&server, 3));
+    three.put(FEED, &json!({"quietHours": quiet_now(), "timeZone": "UTC"})).expect(200);
+    let waits = backend.send(&note(3, "it waits"));
+    backend.send(&json!({"user_id": 3, "type": "note", "title": "urgent", "priority": "urgent"}));
+    let page = clients.feed(3);
+    assert_eq!(titles(&page, 1), ["urgent"]);
+    three.put(FEED, &json!({"quietHours": null})).expect(200);
+    let told = page.hear("notification");
+    assert_eq!((&told["title"], &told["number"]), (&json!("it waits"), &waits["id"]), "{told}");
+    assert_eq!(three.titles(), ["it waits", "urgent"], "in the order in which they came");
+    // It can be read and removed like any other.
+    assert_eq!(page.call("read", json!({"notificationId": waits["id"]}))["status"], "read");
+    three.delete(&format!("/api/v1/notifications/{}", waits["id"])).expect(200);
+    assert_eq!(three.titles(), ["urgent"]);
+}
+
+#[test]
+fn the_end_of_the_quiet_comes_by_itself_and_survives_a_restart() {
+    let mut server = Server::start();
+    let three = Rest::user(&server, 3);
+    let seconds = || SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs();
+    // So that it is not over before it has begun.
+    let end = seconds() / 60 + if seconds() % 60 < 50 { 1 } else { 2 };
+    let time = |minutes: u64| format!("{:02}:{:02}", minutes / 60 % 24, minutes % 60);
+    let quiet = json!({"start": time(end + 1_440 - 60), "end": time(end)});
+    three.put(MINE, &json!({"quiet_hours": quiet, "time_zone": "UTC"})).expect(200);
+    Rest::backend(&server).send(&note(3, "good morning"));
+    server.kill();
+    server.restart();
+    let page = Clients::of(&server).feed(3);
+    assert!(page.heard("notification").is_empty());
+    std::thread::sleep(Duration::from_secs((end * 60).saturating_sub(seconds())));
+    assert_eq!(titles(&page, 1), ["good morning"]);
+    assert!(page.heard("notification").len() == 1, "once");
+}
+
+#[test]
+fn every_node_heeds_it_at_once() {
+    let Some(cluster) = Cluster::start(2) else { return };
+    let (here, there) = (cluster.node(0), cluster.node(1));
+    let page = Clients::of(here).feed(3);
+    for round in 0..20 {
+        let muted = round % 2 == 0;
+        Rest::user(here, 3).put(MINE, &json!({"types": {"news": {"in_app": !muted}}})).expect(200);
+        Rest::backend(there).send(&of_kind(3, "news", &format!("{muted}")));
+        Rest::backend(there).send(&of_kind(3, "note", "wanted"));
+    }
+    let heard = titles(&page, 30);
+    assert!(!heard.iter().any(|title| title == "true"), "{heard:?}");
+    // Quiet hours end on one node for whoever is on another.
+    Rest::user(there, 3).put(MINE, &json!({"quiet_hours": quiet_now()})).expect(200);
+    Rest::backend(here).send(&note(3, "later"));
+    Rest::user(there, 3).put(MINE, &json!({"quiet_hours": null})).expect(200);
+    assert_eq!(titles(&page, 1), ["later"]);
+}
+
+#[test]
+fn odd_preferences_are_refused_and_change_nothing() {
+    let server = Server::start();
+    let three = Rest::user(&server, 3);
+    let before = three.get(MINE).expect(200);
+    for (body, field) in [
+        (json!({"quiet_hours": {"start": "22:00", "end": "22:00"}}), "quiet_hours"),
+        (json!({"quiet_hours": {"start": "25:00", "end": "07:00"}}), "quiet_hours.start"),
+        (json!({"quiet_hours": {"start": "22:00"}}), "end"),
+        (
+            json!({"quiet_hours": {"start": "22:00", "end": "07:00", "days": ["someday"]}}),
+            "quiet_hours.days[0]",
+        ),
+        (json!({"time_zone": "Mars/Olympus"}), "time_zone"),
+        (json!({"types": {"": {"email": false}}}), "types"),
+        (json!({"types": {"a\u{0}b": {"email": false}}}), "types"),
+        (json!({"types": {"news": {"pigeon": false}}}), "pigeon"),
+        (json!({"channels": {"email": "no"}}), "channels.email"),
+        (json!({"tenant_id": "other"}), "tenant_id"),
+    ] {
+        let refused = three.put(MINE, &body).expect(422);
+        assert_eq!(refused["field"], field, "{body}: {refused}");
+    }
+    let many: serde_json::Map<String, Value> =
+        (0..501).map(|number| (format!("type-{number}"), json!({"email": false}))).collect();
+    three.put(MINE, &json!({"types": many})).expect(422);
+    assert_eq!(three.get(MINE).expect(200), before);
+    let page = Clients::of(&server).feed(3);
+    for odd in [json!({"pigeon": true}), json!({"email": "no"}), json!([]), json!("x"), Value::Null] {
+        let refused = page.call("updatePreferences", odd.clone());
+        assert!(refused["error"].is_string() && refused["detail"].is_string(), "{odd}: {refused}");
+    }
+    assert_eq!(three.get(MINE).expect(200), before);
+    assert_eq!(three.get(FEED).expect(200)["timeZone"], "UTC");
+}
