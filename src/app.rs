@@ -19,7 +19,9 @@ use crate::listen::{Listener, Proxies, Servant};
 use crate::realtime::Hub;
 use crate::realtime::backplane::{self, Alone, Redis};
 use crate::secrets;
-use crate::service::{Choices, Inbox, Notify, Presences, Roster, Session, StatsService, Topics, Worker};
+use crate::service::{
+    Choices, Explain, Inbox, Notify, Presences, Roster, Session, StatsService, Topics, Worker,
+};
 use crate::store::{DatabaseUrl, Store};
 use crate::telemetry::{Metrics, vital};
 
@@ -124,6 +126,14 @@ impl App {
             inbox: inbox.clone(),
             topics: topics.clone(),
             choices: choices.clone(),
+            explain: Arc::new(Explain::new(
+                store.clone(),
+                hub.clone(),
+                live.clone(),
+                notify.clone(),
+                clock.clone(),
+                mandatory(config),
+            )),
             max_body: config.limits.max_request_bytes,
         };
         let session = Session::new(

@@ -23,7 +23,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::domain::Secret;
-use crate::service::{Choices, Inbox, Notify, StatsService, Topics};
+use crate::service::{Choices, Explain, Inbox, Notify, StatsService, Topics};
 use crate::telemetry::Metrics;
 
 pub use caller::Doorman;
@@ -48,6 +48,8 @@ pub struct Api {
     pub topics: Arc<Topics>,
     /// How they want to hear.
     pub choices: Arc<Choices>,
+    /// Why.
+    pub explain: Arc<Explain>,
     /// Bytes of one request.
     pub max_body: usize,
 }

@@ -48,6 +48,8 @@ const TIME_OF_DAY: &str = "^([01][0-9]|2[0-3]):[0-5][0-9]$";
         api_v1::notifications::mark,
         api_v1::notifications::delete,
         api_v1::notifications::read,
+        api_v1::explain::timeline,
+        api_v1::explain::preview,
         api_v1::preferences::get,
         api_v1::preferences::put,
         api_v1::subscriptions::list,

@@ -1,6 +1,7 @@
 //! What a caller may ask. Knows no protocol: doors translate.
 
 mod choices;
+mod explain;
 mod inbox;
 mod notify;
 mod presence;
@@ -15,6 +16,7 @@ use crate::domain::Broken;
 use crate::store::StoreError;
 
 pub use choices::{Choices, OnChosen};
+pub use explain::{Explain, Preview, Prospect, Step, Timeline};
 pub use inbox::{Inbox, Listing, Marked, OnMarked, Page, Query, ReplayFrom};
 pub use notify::{Answer, Broadcast, Notify, Reached, Receipt};
 pub use presence::Presences;

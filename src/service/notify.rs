@@ -157,7 +157,7 @@ impl Notify {
         told.await.unwrap_or(Err(Error::Store(StoreError::Closed)))
     }
 
-    fn admit(&self, who: &Principal, draft: Draft) -> Result<NewNotification, Error> {
+    pub(super) fn admit(&self, who: &Principal, draft: Draft) -> Result<NewNotification, Error> {
         let now = self.now();
         draft.check(now)?;
         let tenant = who.tenant.clone();

@@ -9,11 +9,13 @@
 
 mod content;
 mod disk;
+mod error;
 mod held;
 mod migrate;
 mod postgres;
 mod schema;
 mod sqlite;
+mod trace;
 mod transfer;
 mod types;
 mod url;
@@ -29,8 +31,11 @@ use uuid::Uuid;
 use crate::domain::{Group, NotificationId, Position, Preferences, Recipient, Tenant, Timestamp};
 use crate::telemetry::Metrics;
 
+pub use error::StoreError;
+use error::is_of_one_write;
 pub use held::{Entry, Filter, Gap, Held, HeldCounts, Missed, Pending};
 pub use migrate::migrate;
+pub use trace::{Member, Trace, TracedEntry, TracedHush, TracedSpread};
 pub use transfer::{Moved, transfer};
 pub use url::{DatabaseUrl, UrlError};
 pub use writer::{Beat, Before, Done, Mark, Presence, Release, Sent, Spread, Write, Written};
@@ -50,41 +55,6 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self { url: "sqlite:///carillon.db".to_owned(), readers: 2, commit_batch: 512 }
-    }
-}
-
-/// Why the database could not do it. Callers never see the source: it goes to the log.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The address cannot be used.
-    #[error(transparent)]
-    Url(#[from] UrlError),
-    /// The database could not be opened or reached.
-    #[error("cannot reach the database: {0}")]
-    Unreachable(String),
-    /// A migration failed, or the schema is newer than this program.
-    #[error("cannot bring the database up to date: {0}")]
-    Migration(String),
-    /// A database cannot be moved, or was not moved whole.
-    #[error("{0}")]
-    Transfer(String),
-    /// A query failed.
-    #[error("a query failed: {0}")]
-    Query(diesel::result::Error),
-    /// A commit failed, and everything in it.
-    #[error("the commit failed: {0}")]
-    Commit(String),
-    /// The disk has no room.
-    #[error("the disk of the database has {0} bytes left; free some space")]
-    Full(u64),
-    /// The store has been closed.
-    #[error("the store is closed")]
-    Closed,
-}
-
-impl From<diesel::result::Error> for StoreError {
-    fn from(fault: diesel::result::Error) -> Self {
-        Self::Query(fault)
     }
 }
 
@@ -132,19 +102,6 @@ macro_rules! on {
             }
         }
     };
-}
-
-/// Whether one write of a batch is at fault, rather than the disk, a lock or the line: then the others may do.
-fn is_of_one_write(fault: &diesel::result::Error) -> bool {
-    use diesel::result::{DatabaseErrorKind as Kind, Error as Fault};
-    match fault {
-        Fault::DatabaseError(kind, _) => matches!(
-            kind,
-            Kind::UniqueViolation | Kind::NotNullViolation | Kind::CheckViolation | Kind::ForeignKeyViolation
-        ),
-        Fault::SerializationError(_) | Fault::NotFound => true,
-        _ => false,
-    }
 }
 
 /// Why an entry is not told by itself (`inbox.hush`): its recipient does not want it.
@@ -381,6 +338,40 @@ impl Store {
     /// When the database cannot answer.
     pub async fn number_of(&self, uuid: &Uuid) -> Result<Option<NotificationId>, StoreError> {
         on!(&self.readers, number_of(uuid))
+    }
+
+    /// What is known of the way of `tenant`'s notification, and of `recipient`'s entry of it.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn trace(
+        &self,
+        tenant: &Tenant,
+        id: NotificationId,
+        recipient: Option<&Recipient>,
+    ) -> Result<Option<Trace>, StoreError> {
+        on!(&self.readers, trace(tenant, id, recipient))
+    }
+
+    /// The first people of `tenant` who are in `group` now.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn members(
+        &self,
+        tenant: &Tenant,
+        group: &Group,
+        limit: i64,
+    ) -> Result<Vec<Member>, StoreError> {
+        on!(&self.readers, members(tenant, group, limit))
+    }
+
+    /// Whether `recipient` is in `group` now.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn is_member(&self, recipient: &Recipient, group: &Group) -> Result<bool, StoreError> {
+        on!(&self.readers, is_member(recipient, group))
     }
 
     /// The topics that `recipient` hears of, in their order.

@@ -33,6 +33,7 @@ mod foreign_pages_and_protocols_stay_out;
 mod forged_tokens_are_refused;
 mod guessing_slows_only_the_guesser;
 mod health_tells_the_truth;
+mod it_says_why;
 mod keys_come_by_file;
 mod keys_come_by_url;
 mod limits_hold;

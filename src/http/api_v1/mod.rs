@@ -1,6 +1,7 @@
 //! `/api/v1`, the canonical API: snake_case. And `/internal/broadcast`, which the hub's neighbours call.
 
 pub mod broadcast;
+pub mod explain;
 pub mod notifications;
 pub mod preferences;
 pub mod schedule;
@@ -14,12 +15,14 @@ super::answer! {
     GET "/api/v1/notifications/unread-count" => notifications::unread_count;
     POST "/api/v1/notifications/read-all" => notifications::read_all;
     POST "/api/v1/notifications/broadcast" => broadcast::broadcast;
+    POST "/api/v1/notifications/preview" => explain::preview;
     GET "/api/v1/notifications/preferences" => preferences::get;
     PUT "/api/v1/notifications/preferences" => preferences::put;
     GET "/api/v1/notifications/{id}" => notifications::find;
     PUT "/api/v1/notifications/{id}" => notifications::mark;
     DELETE "/api/v1/notifications/{id}" => notifications::delete;
     POST "/api/v1/notifications/{id}/read" => notifications::read;
+    GET "/api/v1/notifications/{id}/timeline" => explain::timeline;
     PUT "/api/v1/notifications/{id}/schedule" => schedule::put_off;
     DELETE "/api/v1/notifications/{id}/schedule" => schedule::take_back;
     GET "/api/v1/subscriptions" => subscriptions::list;

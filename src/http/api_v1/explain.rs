@@ -1,0 +1,165 @@
+//! Why something reached somebody, or did not; and who would get what.
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::wire::{SendIn, Unaddressed};
+use crate::domain::{Channel, Hush, NotificationId, Timestamp, UserId};
+use crate::http::Api;
+use crate::http::caller::Caller;
+use crate::http::input::{Body, Id, Params};
+use crate::http::problem::Problem;
+use crate::http::values::Name;
+use crate::service::{Preview, Prospect, Step, Timeline};
+
+/// Of whom a timeline is asked for.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct TimelineIn {
+    /// The recipient; the caller, if nothing is said. Another's is for services.
+    user_id: Option<Name>,
+}
+
+/// One step of the way; or why it was not taken.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Step)]
+struct StepOut {
+    /// `accepted`, `scheduled`, `spread`, `stored`, `sent`, `confirmed`, `read`, `deleted`, `expired`.
+    step: &'static str,
+    /// `in_app`, `push`, `email`, `sms`, where it is by one.
+    channel: Option<&'static str>,
+    /// When, as far as that is known.
+    at: Option<Timestamp>,
+    /// Whether it happened.
+    happened: bool,
+    /// How, or why not; its words may change.
+    reason: String,
+}
+
+const fn named(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Realtime => "in_app",
+        Channel::Email => "email",
+        Channel::Push => "push",
+        Channel::Sms => "sms",
+    }
+}
+
+impl From<Step> for StepOut {
+    fn from(Step { step, channel, at, happened, reason }: Step) -> Self {
+        Self { step, channel: channel.map(named), at, happened, reason }
+    }
+}
+
+/// A notification's way to one person.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Timeline)]
+pub struct TimelineOut {
+    id: NotificationId,
+    uuid: Uuid,
+    r#type: String,
+    topic: Option<String>,
+    /// To whom; nothing, if that was not said.
+    #[schema(value_type = Option<String>)]
+    user_id: Option<String>,
+    /// In their order.
+    steps: Vec<StepOut>,
+}
+
+impl From<Timeline> for TimelineOut {
+    fn from(Timeline { trace, recipient, steps }: Timeline) -> Self {
+        Self {
+            id: trace.id,
+            uuid: trace.uuid,
+            r#type: trace.kind,
+            topic: crate::http::values::some(trace.topic),
+            user_id: recipient.map(|user| user.as_str().to_owned()),
+            steps: steps.into_iter().map(StepOut::from).collect(),
+        }
+    }
+}
+
+/// Tells each step of a notification's way to somebody, and why others were not taken.
+#[utoipa::path(
+    get,
+    path = "/api/v1/notifications/{id}/timeline",
+    tag = "explain",
+    params(("id" = String, Path, description = "Its number, or its UUID"), TimelineIn),
+    responses((status = 200, description = "The steps.", body = TimelineOut)),
+)]
+pub async fn timeline(
+    State(api): State<Api>,
+    Caller(who): Caller,
+    Id(id): Id,
+    Params(given): Params<TimelineIn>,
+) -> Result<Json<TimelineOut>, Problem> {
+    let id = api.inbox.number_of(&id).await?;
+    let user = given.user_id.map(|Name(user)| user);
+    Ok(Json(api.explain.timeline(&who, id, user).await?.into()))
+}
+
+/// What would happen on somebody's sockets.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Prospect)]
+struct ProspectOut {
+    user_id: String,
+    /// By `in_app`: `sent`, `stored` (nobody is there: on return), `scheduled`, `deferred` (quiet hours), `muted`.
+    outcome: &'static str,
+    /// When, if it is later.
+    at: Option<Timestamp>,
+    /// Why not at once.
+    reason: Option<&'static str>,
+}
+
+impl From<(UserId, Prospect)> for ProspectOut {
+    fn from((user, prospect): (UserId, Prospect)) -> Self {
+        let (outcome, at, reason) = match prospect {
+            Prospect::Sent => ("sent", None, None),
+            Prospect::Stored => ("stored", None, Some("no socket of the recipient is connected")),
+            Prospect::Scheduled(at) => ("scheduled", Some(at), Some("it was asked for then")),
+            Prospect::Hushed(Hush::Quiet(until)) => ("deferred", Some(until), Some("quiet hours")),
+            Prospect::Hushed(Hush::Muted(muted)) => ("muted", None, Some(muted.reason())),
+        };
+        Self { user_id: user.as_str().to_owned(), outcome, at, reason }
+    }
+}
+
+/// What a notification would do.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Preview)]
+pub struct PreviewOut {
+    /// When it would go out, if not at once.
+    scheduled_at: Option<Timestamp>,
+    /// How many people it is for.
+    total_users: i64,
+    /// The first 100 of them.
+    recipients: Vec<ProspectOut>,
+}
+
+impl From<Preview> for PreviewOut {
+    fn from(Preview { due_at, people, first }: Preview) -> Self {
+        let recipients = first.into_iter().map(ProspectOut::from).collect();
+        Self { scheduled_at: due_at, total_users: people, recipients }
+    }
+}
+
+/// Tells who would get a notification, when and how. It is checked as if it were sent, and nothing is written.
+#[utoipa::path(
+    post,
+    path = "/api/v1/notifications/preview",
+    tag = "explain",
+    request_body = SendIn,
+    responses((status = 200, description = "What would happen.", body = PreviewOut)),
+)]
+pub async fn preview(
+    State(api): State<Api>,
+    Caller(who): Caller,
+    Body(given): Body<SendIn>,
+) -> Result<Json<PreviewOut>, Problem> {
+    let draft = given.draft(&who.tenant, Unaddressed::ForCaller, None)?;
+    Ok(Json(api.explain.preview(&who, draft).await?.into()))
+}

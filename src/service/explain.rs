@@ -1,0 +1,296 @@
+//! Why something reached somebody, or did not; and who would get what. Nothing is written here.
+
+use std::sync::Arc;
+
+use super::{Error, Notify};
+use crate::access::Principal;
+use crate::delivery::Live;
+use crate::domain::{
+    Audience, Channel, Clock, Draft, Group, Hush, Matter, NotificationId, Recipient, Tenant, Timestamp,
+    UserId,
+};
+use crate::realtime::Hub;
+use crate::store::{Member, Store, Trace, TracedEntry, TracedHush, TracedSpread};
+
+/// People of an audience that a preview names.
+const NAMED: i64 = 100;
+
+/// One step of a notification's way to somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// `accepted`, `scheduled`, `spread`, `stored`, `sent`, `confirmed`, `read`, `deleted`, `expired`.
+    pub step: &'static str,
+    /// By which channel, where it is by one.
+    pub channel: Option<Channel>,
+    /// When it happened, as far as that is known.
+    pub at: Option<Timestamp>,
+    /// Whether it happened.
+    pub happened: bool,
+    /// How, or why not.
+    pub reason: String,
+}
+
+impl Step {
+    fn done(step: &'static str, at: Option<Timestamp>, reason: impl Into<String>) -> Self {
+        Self { step, channel: None, at, happened: true, reason: reason.into() }
+    }
+
+    fn not(step: &'static str, reason: impl Into<String>) -> Self {
+        Self { step, channel: None, at: None, happened: false, reason: reason.into() }
+    }
+
+    fn by(self, channel: Channel) -> Self {
+        Self { channel: Some(channel), ..self }
+    }
+}
+
+/// A notification's way, and that to one person.
+#[derive(Clone, Debug)]
+pub struct Timeline {
+    /// What is known of it.
+    pub trace: Trace,
+    /// To whom.
+    pub recipient: Option<UserId>,
+    /// The steps, in their order.
+    pub steps: Vec<Step>,
+}
+
+/// What a notification would do.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// When it would go out, if not at once.
+    pub due_at: Option<Timestamp>,
+    /// How many people it is for.
+    pub people: i64,
+    /// The first of them, and what would happen by socket.
+    pub first: Vec<(UserId, Prospect)>,
+}
+
+/// What would happen to a notification on somebody's sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prospect {
+    /// It would be told at once.
+    Sent,
+    /// Nobody is there: it would be told on return.
+    Stored,
+    /// It would go out later; who is there by then is told.
+    Scheduled(Timestamp),
+    /// It would not be told at once.
+    Hushed(Hush),
+}
+
+/// Answers why.
+pub struct Explain {
+    store: Arc<Store>,
+    hub: Arc<Hub>,
+    live: Arc<Live>,
+    notify: Arc<Notify>,
+    clock: Arc<dyn Clock>,
+    mandatory: Arc<[String]>,
+}
+
+impl Explain {
+    /// Reads `store`; what is under way is known to `hub` and `live`.
+    pub fn new(
+        store: Arc<Store>,
+        hub: Arc<Hub>,
+        live: Arc<Live>,
+        notify: Arc<Notify>,
+        clock: Arc<dyn Clock>,
+        mandatory: Arc<[String]>,
+    ) -> Self {
+        Self { store, hub, live, notify, clock, mandatory }
+    }
+
+    /// The way of notification `id` to `user`; who may not send sees their own only.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it is another tenant's, or, for whoever may not send, not theirs.
+    pub async fn timeline(
+        &self,
+        who: &Principal,
+        id: NotificationId,
+        user: Option<UserId>,
+    ) -> Result<Timeline, Error> {
+        let own = who.inbox();
+        let asked = match user {
+            Some(user) => Some(Recipient { tenant: who.tenant.clone(), user }),
+            None => own.clone(),
+        };
+        let trace = self.store.trace(&who.tenant, id, asked.as_ref()).await?.ok_or(Error::NotFound)?;
+        let is_own = asked.is_some() && asked == own;
+        let has_it = is_own && trace.entry.is_some();
+        if !who.can_send && !has_it {
+            return Err(Error::NotFound);
+        }
+        let recipient = asked.filter(|_| trace.entry.is_some() || !is_own);
+        let mut steps = vec![accepted(&trace, who.can_send)];
+        if let Some(spread) = &trace.spread {
+            steps.extend(spreading(spread, accepted_at(&trace), self.clock.now()));
+        }
+        if let Some(recipient) = &recipient {
+            match &trace.entry {
+                Some(entry) => steps.extend(self.received(&trace, entry, recipient)),
+                None => steps.push(self.not_received(&trace, recipient).await?),
+            }
+        }
+        let recipient = recipient.map(|recipient| recipient.user);
+        Ok(Timeline { trace, recipient, steps })
+    }
+
+    /// What happened to an entry.
+    fn received(&self, trace: &Trace, entry: &TracedEntry, recipient: &Recipient) -> Vec<Step> {
+        let stored =
+            "it is in the inbox; over sockets it comes in its order, and again until it is confirmed";
+        let mut steps = vec![Step::done("stored", Some(trace.created_at), stored)];
+        if let Some((state, reason)) = &entry.hush {
+            let told = match state {
+                TracedHush::Muted => format!("{reason}, by the recipient's preferences"),
+                TracedHush::Waits => format!("the recipient has {reason}; it is told then"),
+                TracedHush::SummedUp => reason.clone(),
+                TracedHush::Over => format!("it waited: the recipient had {reason}"),
+            };
+            steps.push(Step::not("sent", told).by(Channel::Realtime));
+        }
+        let is_told =
+            !matches!(entry.hush, Some((TracedHush::Muted | TracedHush::Waits | TracedHush::SummedUp, _)));
+        if is_told || entry.confirmed_at.is_some() {
+            steps.push(self.sent(trace, entry, recipient).by(Channel::Realtime));
+        }
+        for (channel, name) in
+            [(Channel::Push, "Web Push"), (Channel::Email, "e-mail"), (Channel::Sms, "SMS")]
+        {
+            steps.push(Step::not("sent", format!("this release does not deliver by {name}")).by(channel));
+        }
+        steps.push(match (entry.confirmed_at, entry.confirmed_by.as_deref()) {
+            (Some(at), Some("ack")) => Step::done("confirmed", Some(at), "the client said so"),
+            (Some(at), Some("read")) => Step::done("confirmed", Some(at), "it was read, so it had arrived"),
+            (Some(at), _) => {
+                Step::done("confirmed", Some(at), "the socket outlived a heartbeat round after it was sent")
+            }
+            (None, _) => Step::not("confirmed", "no device has confirmed it yet"),
+        });
+        steps.push(match entry.read_at {
+            Some(at) => Step::done("read", Some(at), "the recipient marked it, or all, as read"),
+            None => Step::not("read", "the recipient has not marked it as read"),
+        });
+        let removed = |at| Step::done("deleted", Some(at), "the recipient removed it from the inbox");
+        steps.extend(entry.deleted_at.map(removed));
+        let over = trace.expires_at.filter(|at| *at <= self.clock.now());
+        steps.extend(
+            over.map(|at| Step::done("expired", Some(at), "from then on it is not listed, nor told")),
+        );
+        steps
+    }
+
+    fn sent(&self, trace: &Trace, entry: &TracedEntry, recipient: &Recipient) -> Step {
+        let under_way = || self.live.sent_at(trace.id).filter(|_| self.hub.is_online(recipient));
+        match (entry.sent_at, entry.confirmed_at) {
+            (Some(at), _) => Step::done("sent", Some(at), "a socket of the recipient took it"),
+            (None, Some(_)) => Step::done("sent", None, "it was found in a list, or told by another node"),
+            (None, None) => match under_way() {
+                Some(at) => {
+                    Step::done("sent", Some(at), "a socket took it; whether it arrived shows within a minute")
+                }
+                None if self.hub.connections_of(recipient) > 0 => Step::not(
+                    "sent",
+                    "a socket of the recipient is here; what it was handed, if anything, it has not confirmed",
+                ),
+                None => Step::not(
+                    "sent",
+                    "no socket of the recipient was connected to this node; it is told on return",
+                ),
+            },
+        }
+    }
+
+    /// Why somebody does not have it.
+    async fn not_received(&self, trace: &Trace, recipient: &Recipient) -> Result<Step, Error> {
+        let Some(spread) = &trace.spread else {
+            return Ok(Step::not("stored", "it was not sent to this recipient"));
+        };
+        let is_member = self.store.is_member(recipient, &spread.group).await?;
+        let reason = match (spread.finished_at, is_member) {
+            (None, true) if spread.due_at > self.clock.now() => {
+                "it has not gone out yet; the recipient is among those it is for"
+            }
+            (None, true) => "it is spreading, and has not come to this recipient yet",
+            (None, false) => "the recipient is not among those it is for, as of now",
+            (Some(_), true) => "the recipient came to be among those it is for only after it had gone out",
+            (Some(_), false) => "the recipient is not among those it is for",
+        };
+        Ok(Step::not("stored", reason))
+    }
+
+    /// Who would get `draft` from `who`, when, and how. It is checked like one that is sent.
+    ///
+    /// # Errors
+    /// As [`Notify::send`].
+    pub async fn preview(&self, who: &Principal, draft: Draft) -> Result<Preview, Error> {
+        let new = self.notify.admit(who, draft)?;
+        let (tenant, group) = group_of(&new.audience, &who.tenant);
+        let people = self.store.audience(&tenant, &group).await?;
+        let at = new.due_at.unwrap_or(new.created_at);
+        let matter = Matter { kind: &new.kind, topic: &new.topic, priority: new.priority };
+        let prospect = |member: Member| {
+            let preferences = member.preferences.as_ref();
+            let hush = preferences.and_then(|all| all.hush(matter, Channel::Realtime, &self.mandatory, at));
+            let prospect = match (hush, new.due_at) {
+                (Some(hush), _) => Prospect::Hushed(hush),
+                (None, Some(at)) => Prospect::Scheduled(at),
+                (None, None) if member.is_online => Prospect::Sent,
+                (None, None) => Prospect::Stored,
+            };
+            (member.user, prospect)
+        };
+        let first = self.store.members(&tenant, &group, NAMED).await?;
+        Ok(Preview { due_at: new.due_at, people, first: first.into_iter().map(prospect).collect() })
+    }
+}
+
+fn accepted(trace: &Trace, is_service: bool) -> Step {
+    let by = trace.sender.as_deref().filter(|_| is_service).map(|sender| format!(" from {sender}"));
+    let words = format!("durable{}, of priority {}", by.unwrap_or_default(), trace.priority.name());
+    Step::done("accepted", Some(accepted_at(trace)), words)
+}
+
+/// Its UUID says when; `created_at` is moved to when it went out.
+fn accepted_at(trace: &Trace) -> Timestamp {
+    let (seconds, nanos) = trace.uuid.get_timestamp().map_or((0, 0), |at| at.to_unix());
+    let seconds = i64::try_from(seconds).unwrap_or(0);
+    Timestamp::from_micros(seconds * 1_000_000 + i64::from(nanos / 1_000))
+}
+
+fn spreading(spread: &TracedSpread, accepted_at: Timestamp, now: Timestamp) -> Vec<Step> {
+    let whom = match &spread.group {
+        Group::Everyone => "everybody of the tenant".to_owned(),
+        Group::Topic(topic) => format!("the subscribers of the topic {topic}"),
+        Group::Role(role) => format!("those who have the role {role}"),
+        Group::People(users) => format!("{} named recipients", users.len()),
+    };
+    if spread.due_at > now {
+        let waits = format!("it goes out at {}, to {whom}", spread.due_at);
+        return vec![Step::not("spread", waits)];
+    }
+    let scheduled = Step::done("scheduled", Some(spread.due_at), "it was due then");
+    let is_late = spread.due_at.seconds_since(accepted_at) > 1.0;
+    let spread = match spread.finished_at {
+        Some(at) => Step::done("spread", Some(at), format!("{} people have it: {whom}", spread.people)),
+        None => Step::not("spread", format!("{} people have it so far, of {whom}", spread.people)),
+    };
+    match is_late {
+        true => vec![scheduled, spread],
+        false => vec![spread],
+    }
+}
+
+/// The people of an audience.
+fn group_of(audience: &Audience, tenant: &Tenant) -> (Tenant, Group) {
+    match audience {
+        Audience::Whoever(tenant, group) => (tenant.clone(), group.clone()),
+        named => {
+            let people = named.named().iter().map(|recipient| recipient.user.as_str().to_owned());
+            (tenant.clone(), Group::People(people.collect()))
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Why the database could not do it.
+
+use super::UrlError;
+
+/// Why the database could not do it. Callers never see the source: it goes to the log.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The address cannot be used.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// The database could not be opened or reached.
+    #[error("cannot reach the database: {0}")]
+    Unreachable(String),
+    /// A migration failed, or the schema is newer than this program.
+    #[error("cannot bring the database up to date: {0}")]
+    Migration(String),
+    /// A database cannot be moved, or was not moved whole.
+    #[error("{0}")]
+    Transfer(String),
+    /// A query failed.
+    #[error("a query failed: {0}")]
+    Query(diesel::result::Error),
+    /// A commit failed, and everything in it.
+    #[error("the commit failed: {0}")]
+    Commit(String),
+    /// The disk has no room.
+    #[error("the disk of the database has {0} bytes left; free some space")]
+    Full(u64),
+    /// The store has been closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl From<diesel::result::Error> for StoreError {
+    fn from(fault: diesel::result::Error) -> Self {
+        Self::Query(fault)
+    }
+}
+
+/// Whether one write of a batch is at fault, rather than the disk, a lock or the line: then the others may do.
+pub(super) fn is_of_one_write(fault: &diesel::result::Error) -> bool {
+    use diesel::result::{DatabaseErrorKind as Kind, Error as Fault};
+    match fault {
+        Fault::DatabaseError(kind, _) => matches!(
+            kind,
+            Kind::UniqueViolation | Kind::NotNullViolation | Kind::CheckViolation | Kind::ForeignKeyViolation
+        ),
+        Fault::SerializationError(_) | Fault::NotFound => true,
+        _ => false,
+    }
+}

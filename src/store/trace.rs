@@ -1,0 +1,84 @@
+//! What is known of a notification's way, for those who ask why.
+
+use uuid::Uuid;
+
+use crate::domain::{Group, NotificationId, Preferences, Priority, Timestamp, UserId};
+
+/// A notification, and one recipient's entry of it.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// Its number.
+    pub id: NotificationId,
+    /// Its second name.
+    pub uuid: Uuid,
+    /// The sender's kind of notification.
+    pub kind: String,
+    /// The sender's category; may be empty.
+    pub topic: String,
+    /// How much it matters.
+    pub priority: Priority,
+    /// Who sent it, if that is a user or a named service.
+    pub sender: Option<String>,
+    /// When it was accepted; of one for later, when it went out.
+    pub created_at: Timestamp,
+    /// When it ceases to matter.
+    pub expires_at: Option<Timestamp>,
+    /// How far it has spread, if it is for a group, or was for later.
+    pub spread: Option<TracedSpread>,
+    /// What became of it in the inbox, if it is there.
+    pub entry: Option<TracedEntry>,
+}
+
+/// How far a notification has spread.
+#[derive(Clone, Debug)]
+pub struct TracedSpread {
+    /// Among whom.
+    pub group: Group,
+    /// From when on.
+    pub due_at: Timestamp,
+    /// How many have it.
+    pub people: i64,
+    /// When these were all.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// What became of a notification in an inbox.
+#[derive(Clone, Debug)]
+pub struct TracedEntry {
+    /// When it was handed to the socket that confirmed it.
+    pub sent_at: Option<Timestamp>,
+    /// When a device had it.
+    pub confirmed_at: Option<Timestamp>,
+    /// How that is known: `heartbeat`, `ack`, `read`.
+    pub confirmed_by: Option<String>,
+    /// When it was looked at.
+    pub read_at: Option<Timestamp>,
+    /// When it was removed.
+    pub deleted_at: Option<Timestamp>,
+    /// Why it was not told by itself, and why, in words.
+    pub hush: Option<(TracedHush, String)>,
+}
+
+/// Why an entry is not, or was not, told by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TracedHush {
+    /// It is switched off.
+    Muted,
+    /// It waits for the end of quiet hours.
+    Waits,
+    /// It waited, and a summary tells of it.
+    SummedUp,
+    /// It waited, and is told like any other now, or was seen meanwhile.
+    Over,
+}
+
+/// One person of an audience.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Who.
+    pub user: UserId,
+    /// What they prefer, if they ever said.
+    pub preferences: Option<Preferences>,
+    /// Whether a socket of theirs is connected to some node.
+    pub is_online: bool,
+}

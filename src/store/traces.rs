@@ -1,0 +1,219 @@
+//! Reads for those who ask why. Compiled twice, like `queries.rs`.
+
+use std::collections::{HashMap, HashSet};
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::Connection;
+use crate::domain::{Group, NotificationId, Preferences, Recipient, Tenant, UserId};
+use crate::store::schema::{connections, expansions, inbox, notifications, recipients, roles, subscriptions};
+use crate::store::types::{At, UuidColumn};
+use crate::store::{MUTED, Member, QUIET, StoreError, Trace, TracedEntry, TracedHush, TracedSpread};
+
+/// See [`crate::store::Store::trace`].
+pub async fn trace(
+    connection: &mut Connection,
+    tenant: &Tenant,
+    id: NotificationId,
+    recipient: Option<&Recipient>,
+) -> Result<Option<Trace>, StoreError> {
+    type Columns = (UuidColumn, String, String, i32, Option<String>, At, Option<At>);
+    let found: Option<Columns> = notifications::table
+        .find(id.0)
+        .filter(notifications::tenant.eq(tenant.as_str()))
+        .select((
+            notifications::uuid,
+            notifications::kind,
+            notifications::topic,
+            notifications::priority,
+            notifications::sender,
+            notifications::created_at,
+            notifications::expires_at,
+        ))
+        .get_result(connection)
+        .await
+        .optional()?;
+    let Some((UuidColumn(uuid), kind, topic, level, sender, At(created_at), expires_at)) = found else {
+        return Ok(None);
+    };
+    let spread = spread(connection, id).await?;
+    let entry = match recipient {
+        Some(recipient) => entry(connection, recipient, id).await?,
+        None => None,
+    };
+    let priority = crate::domain::Priority::from_level(level);
+    let expires_at = expires_at.map(|at| at.0);
+    Ok(Some(Trace { id, uuid, kind, topic, priority, sender, created_at, expires_at, spread, entry }))
+}
+
+async fn spread(connection: &mut Connection, id: NotificationId) -> Result<Option<TracedSpread>, StoreError> {
+    type Columns = (String, At, i64, Option<At>);
+    let found: Option<Columns> = expansions::table
+        .find(id.0)
+        .select((expansions::audience, expansions::due_at, expansions::recipients, expansions::finished_at))
+        .get_result(connection)
+        .await
+        .optional()?;
+    let Some((group, At(due_at), people, finished_at)) = found else { return Ok(None) };
+    let unreadable = |fault| diesel::result::Error::DeserializationError(Box::new(fault));
+    let group: Group = serde_json::from_str(&group).map_err(unreadable)?;
+    Ok(Some(TracedSpread { group, due_at, people, finished_at: finished_at.map(|at| at.0) }))
+}
+
+async fn entry(
+    connection: &mut Connection,
+    recipient: &Recipient,
+    id: NotificationId,
+) -> Result<Option<TracedEntry>, StoreError> {
+    type Columns =
+        (Option<At>, Option<At>, Option<String>, Option<At>, Option<At>, Option<i32>, Option<String>);
+    let row: Option<i64> = recipients::table
+        .filter(recipients::tenant.eq(recipient.tenant.as_str()))
+        .filter(recipients::user_id.eq(recipient.user.as_str()))
+        .select(recipients::id)
+        .get_result(connection)
+        .await
+        .optional()?;
+    let Some(row) = row else { return Ok(None) };
+    let Some(position) = super::position_of(connection, row, id).await? else { return Ok(None) };
+    let (sent_at, confirmed_at, confirmed_by, read_at, deleted_at, hush, reason): Columns = inbox::table
+        .find((row, position))
+        .select((
+            inbox::sent_at,
+            inbox::confirmed_at,
+            inbox::confirmed_by,
+            inbox::read_at,
+            inbox::deleted_at,
+            inbox::hush,
+            inbox::hush_reason,
+        ))
+        .get_result(connection)
+        .await?;
+    let at = |column: Option<At>| column.map(|at| at.0);
+    let hush = reason.map(|reason| {
+        let state = match hush {
+            Some(MUTED) => TracedHush::Muted,
+            Some(QUIET) => TracedHush::Waits,
+            Some(_) => TracedHush::SummedUp,
+            None => TracedHush::Over,
+        };
+        (state, reason)
+    });
+    Ok(Some(TracedEntry {
+        sent_at: at(sent_at),
+        confirmed_at: at(confirmed_at),
+        confirmed_by,
+        read_at: at(read_at),
+        deleted_at: at(deleted_at),
+        hush,
+    }))
+}
+
+/// See [`crate::store::Store::members`].
+pub async fn members(
+    connection: &mut Connection,
+    tenant: &Tenant,
+    group: &Group,
+    limit: i64,
+) -> Result<Vec<Member>, StoreError> {
+    type Columns = (String, Option<String>);
+    let name = tenant.as_str();
+    let found: Vec<Columns> = match group {
+        Group::Everyone => {
+            recipients::table
+                .filter(recipients::tenant.eq(name))
+                .order(recipients::id)
+                .limit(limit)
+                .select((recipients::user_id, recipients::preferences))
+                .load(connection)
+                .await?
+        }
+        Group::Topic(topic) => {
+            subscriptions::table
+                .inner_join(recipients::table)
+                .filter(subscriptions::tenant.eq(name))
+                .filter(subscriptions::topic.eq(topic))
+                .order(recipients::id)
+                .limit(limit)
+                .select((recipients::user_id, recipients::preferences))
+                .load(connection)
+                .await?
+        }
+        Group::Role(role) => {
+            roles::table
+                .inner_join(recipients::table)
+                .filter(roles::tenant.eq(name))
+                .filter(roles::role.eq(role))
+                .order(recipients::id)
+                .limit(limit)
+                .select((recipients::user_id, recipients::preferences))
+                .load(connection)
+                .await?
+        }
+        Group::People(users) => {
+            let some: Vec<&String> = users.iter().take(usize::try_from(limit).unwrap_or(0)).collect();
+            let known: Vec<Columns> = recipients::table
+                .filter(recipients::tenant.eq(name))
+                .filter(recipients::user_id.eq_any(&some))
+                .select((recipients::user_id, recipients::preferences))
+                .load(connection)
+                .await?;
+            // Whoever never had anything has no row, and no preferences.
+            let mut known: HashMap<String, Option<String>> = known.into_iter().collect();
+            some.into_iter().map(|user| (user.clone(), known.remove(user).flatten())).collect()
+        }
+    };
+    let users: Vec<&String> = found.iter().map(|(user, _)| user).collect();
+    let here: HashSet<String> = connections::table
+        .filter(connections::tenant.eq(name))
+        .filter(connections::user_id.eq_any(users))
+        .select(connections::user_id)
+        .load(connection)
+        .await?
+        .into_iter()
+        .collect();
+    let member = |(user, stored): Columns| {
+        let unreadable = |fault| diesel::result::Error::DeserializationError(Box::new(fault));
+        let read = |text: String| serde_json::from_str::<Preferences>(&text).map_err(unreadable);
+        let is_online = here.contains(&user);
+        let odd = |fault| diesel::result::Error::DeserializationError(Box::new(fault));
+        Ok(Member {
+            user: UserId::new(&user).map_err(odd)?,
+            preferences: stored.map(read).transpose()?,
+            is_online,
+        })
+    };
+    found.into_iter().map(member).collect()
+}
+
+/// See [`crate::store::Store::is_member`].
+pub async fn is_member(
+    connection: &mut Connection,
+    recipient: &Recipient,
+    group: &Group,
+) -> Result<bool, StoreError> {
+    let (tenant, user) = (recipient.tenant.as_str(), recipient.user.as_str());
+    let row = recipients::table.filter(recipients::tenant.eq(tenant)).filter(recipients::user_id.eq(user));
+    let many: i64 = match group {
+        Group::Everyone => row.count().get_result(connection).await?,
+        Group::Topic(topic) => {
+            let rows = subscriptions::table
+                .filter(subscriptions::tenant.eq(tenant))
+                .filter(subscriptions::topic.eq(topic));
+            rows.filter(subscriptions::recipient_id.eq_any(row.select(recipients::id)))
+                .count()
+                .get_result(connection)
+                .await?
+        }
+        Group::Role(role) => {
+            let rows = roles::table.filter(roles::tenant.eq(tenant)).filter(roles::role.eq(role));
+            rows.filter(roles::recipient_id.eq_any(row.select(recipients::id)))
+                .count()
+                .get_result(connection)
+                .await?
+        }
+        Group::People(users) => i64::from(users.iter().any(|one| one == user)),
+    };
+    Ok(many > 0)
+}

@@ -1,0 +1,192 @@
+//! For each recipient it can be asked what happened to a notification, and why something did not; and before it is
+//! sent, who would get it. Asking writes nothing.
+
+use serde_json::{Value, json};
+
+use crate::support::{Clients, Reply, Rest, Server, eventually, in_seconds, instant, note};
+
+const PREVIEW: &str = "/api/v1/notifications/preview";
+
+fn timeline(who: &Rest, id: &Value, of: &str) -> Reply {
+    who.get(&format!("/api/v1/notifications/{id}/timeline{of}"))
+}
+
+#[track_caller]
+fn step(told: &Value, name: &str) -> Value {
+    let steps = told["steps"].as_array().expect("steps");
+    let its = steps
+        .iter()
+        .find(|one| one["step"] == name && (one["channel"].is_null() || one["channel"] == "in_app"));
+    its.unwrap_or_else(|| panic!("no step {name} in {told}")).clone()
+}
+
+#[track_caller]
+fn is_because(told: &Value, name: &str, happened: bool, why: &str) {
+    let step = step(told, name);
+    assert_eq!(step["happened"], happened, "{step}");
+    assert!(step["reason"].as_str().expect("a reason").contains(why), "{step}");
+}
+
+#[test]
+fn every_step_of_a_notification_is_told() {
+    let server = Server::start();
+    let (clients, backend, three) = (Clients::of(&server), Rest::backend(&server), Rest::user(&server, 3));
+    let sent = backend.send(&note(3, "while away"));
+    let id = &sent["id"];
+    let told = timeline(&three, id, "").expect(200);
+    assert_eq!((&told["id"], &told["uuid"], &told["user_id"]), (id, &sent["uuid"], &json!("3")));
+    is_because(&told, "accepted", true, "durable");
+    is_because(&told, "stored", true, "inbox");
+    is_because(&told, "sent", false, "no socket of the recipient");
+    is_because(&told, "confirmed", false, "no device");
+    is_because(&told, "read", false, "not marked");
+    let email = told["steps"]
+        .as_array()
+        .expect("steps")
+        .iter()
+        .find(|one| one["channel"] == "email")
+        .expect("e-mail");
+    assert_eq!(email["happened"], false);
+    // It is sent, confirmed, read and removed.
+    let page = clients.feed(3);
+    page.hear("notification");
+    is_because(&timeline(&three, id, "").expect(200), "sent", true, "a socket took it");
+    page.call("ack", json!({"notificationId": id}));
+    is_because(&timeline(&three, id, "").expect(200), "confirmed", true, "the client said so");
+    page.call("read", json!({"notificationId": id}));
+    is_because(&timeline(&three, id, "").expect(200), "read", true, "marked");
+    three.delete(&format!("/api/v1/notifications/{id}")).expect(200);
+    is_because(&timeline(&three, id, "").expect(200), "deleted", true, "removed");
+    // A service sees the same by naming the recipient; the UUID does as well.
+    let by_service = backend
+        .get(&format!("/api/v1/notifications/{}/timeline?user_id=3", sent["uuid"].as_str().expect("a UUID")));
+    is_because(&by_service.expect(200), "deleted", true, "removed");
+    is_because(
+        &timeline(&backend, id, "?user_id=4").expect(200),
+        "stored",
+        false,
+        "not sent to this recipient",
+    );
+}
+
+#[test]
+fn what_was_held_back_says_by_what() {
+    let server = Server::start();
+    let (backend, three) = (Rest::backend(&server), Rest::user(&server, 3));
+    let mine = "/api/v1/notifications/preferences";
+    three.put(mine, &json!({"types": {"news": {"in_app": false}}})).expect(200);
+    let muted = backend.send(&json!({"user_id": 3, "type": "news", "title": "x"}));
+    is_because(&timeline(&three, &muted["id"], "").expect(200), "sent", false, "the type is switched off");
+    let all_day = json!({"start": "00:00", "end": "23:59"});
+    let almost = json!({"quiet_hours": all_day, "time_zone": "UTC"});
+    three.put(mine, &almost).expect(200);
+    let waits: Vec<Value> = (0..2).map(|_| backend.send(&note(3, "x"))["id"].clone()).collect();
+    let told = timeline(&three, &waits[0], "").expect(200);
+    if step(&told, "sent")["reason"].as_str().expect("a reason").contains("no socket") {
+        return; // It is one minute to midnight.
+    }
+    is_because(&told, "sent", false, "quiet hours until");
+    three.put(mine, &json!({"quiet_hours": null})).expect(200);
+    eventually("a summary tells of both", || {
+        let told = timeline(&three, &waits[1], "").expect(200);
+        step(&told, "sent")["reason"].as_str().expect("a reason").contains("summary").then_some(())
+    });
+}
+
+#[test]
+fn what_spreads_and_what_is_for_later_is_told() {
+    let server = Server::start();
+    let (backend, three) = (Rest::backend(&server), Rest::user(&server, 3));
+    three.post("/api/v1/subscriptions", &json!({"topics": ["orders"]})).expect(200);
+    let sent = backend.send(&json!({"topic": "orders", "type": "note", "title": "x"}));
+    eventually("it has spread", || {
+        let told = timeline(&backend, &sent["id"], "").expect(200);
+        (step(&told, "spread")["happened"] == true).then_some(())
+    });
+    let told = timeline(&backend, &sent["id"], "?user_id=3").expect(200);
+    is_because(&told, "spread", true, "1 people have it: the subscribers of the topic orders");
+    is_because(&told, "stored", true, "inbox");
+    is_because(
+        &timeline(&backend, &sent["id"], "?user_id=4").expect(200),
+        "stored",
+        false,
+        "not among those",
+    );
+    Rest::user(&server, 4).post("/api/v1/subscriptions", &json!({"topics": ["orders"]})).expect(200);
+    is_because(
+        &timeline(&backend, &sent["id"], "?user_id=4").expect(200),
+        "stored",
+        false,
+        "only after it had gone out",
+    );
+    let later =
+        json!({"user_id": 3, "type": "note", "title": "x", "scheduled_at": instant(in_seconds(3_600))});
+    let later = backend.send(&later);
+    let told = timeline(&backend, &later["id"], "?user_id=3").expect(200);
+    is_because(&told, "spread", false, "it goes out at");
+    is_because(&told, "stored", false, "it has not gone out yet");
+    timeline(&three, &later["id"], "").expect(404);
+}
+
+#[test]
+fn only_ones_own_is_told_and_only_within_the_tenant() {
+    let server = Server::start();
+    let backend = Rest::backend(&server);
+    let sent = backend.send(&note(3, "x"));
+    let nothing = timeline(&Rest::user(&server, 4), &json!(123_456), "").expect(404);
+    for who in [
+        Rest::user(&server, 4),
+        Rest::claiming(&server, json!({"sub": "3", "tenant_id": "elsewhere"})),
+        Rest::claiming(&server, json!({"sub": "boss", "role": "admin", "tenant_id": "elsewhere"})),
+    ] {
+        for of in ["", "?user_id=3"] {
+            assert_eq!(timeline(&who, &sent["id"], of).expect(404), nothing);
+        }
+    }
+    let told = timeline(&Rest::user(&server, 3), &sent["id"], "").expect(200);
+    assert!(!told.to_string().contains("from"), "who sent it is the service's business: {told}");
+}
+
+#[test]
+fn a_preview_says_who_would_get_it_and_writes_nothing() {
+    let server = Server::start();
+    let (clients, backend) = (Clients::of(&server), Rest::backend(&server));
+    let _page = clients.feed(2);
+    let _others = [3, 4].map(|user| {
+        let rest = Rest::user(&server, user);
+        rest.post("/api/v1/subscriptions", &json!({"topics": ["orders"]})).expect(200);
+        rest
+    });
+    Rest::user(&server, 4)
+        .put("/api/v1/notifications/preferences", &json!({"topics": {"orders": {"in_app": false}}}))
+        .expect(200);
+    let before = (server.stats()["total_notifications"].clone(), Rest::user(&server, 3).titles());
+    let outcomes = |told: &Value| -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        told["recipients"]
+            .as_array()
+            .expect("recipients")
+            .iter()
+            .map(|one| (text(&one["user_id"]), text(&one["outcome"])))
+            .collect()
+    };
+    let pair = |user: &str, outcome: &str| (user.to_owned(), outcome.to_owned());
+    let told = backend.post(PREVIEW, &json!({"topic": "orders", "type": "note", "title": "x"})).expect(200);
+    assert_eq!(told["total_users"], 2, "{told}");
+    assert_eq!(outcomes(&told), [pair("3", "stored"), pair("4", "muted")]);
+    eventually("the socket of 2 is written down", || {
+        let told =
+            backend.post(PREVIEW, &json!({"user_ids": [2, 9], "type": "note", "title": "x"})).expect(200);
+        (outcomes(&told) == [pair("2", "sent"), pair("9", "stored")]).then_some(())
+    });
+    let at = instant(in_seconds(3_600));
+    let told = backend
+        .post(PREVIEW, &json!({"user_id": 3, "type": "note", "title": "x", "scheduled_at": at}))
+        .expect(200);
+    assert_eq!(outcomes(&told), [pair("3", "scheduled")]);
+    assert_eq!(told["recipients"][0]["at"], told["scheduled_at"]);
+    // It is checked like one that is sent.
+    backend.post(PREVIEW, &json!({"user_id": 3, "type": "", "title": "x"})).expect(422);
+    Rest::user(&server, 3).post(PREVIEW, &json!({"user_id": 2, "type": "note", "title": "x"})).expect(403);
+    assert_eq!((server.stats()["total_notifications"].clone(), Rest::user(&server, 3).titles()), before);
+}
