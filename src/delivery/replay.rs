@@ -138,12 +138,13 @@ impl Replays {
             }
             let Some(dialect) = connection.dialect_for(recipient) else { return false };
             let mut shown = Shown::new(held.notification);
-            let (event, payload) = shown.by(dialect);
-            if !self.hub.is_here(connection.id) || !self.hub.push(connection, event, payload) {
+            let encoded = shown.by(dialect);
+            if !self.hub.is_here(connection.id) || !self.hub.push(connection, encoded.event, &encoded.payload)
+            {
                 return false;
             }
             packets += 1;
-            bytes += payload.get().len();
+            bytes += encoded.payload.get().len();
             *handed += 1;
             if held.confirmed_at.is_none() {
                 let id = shown.notification.id;

@@ -21,7 +21,7 @@ use tower::ServiceExt as _;
 use super::head::{self, Handshake};
 use super::stream::ClientStream;
 use crate::access::address_key;
-use crate::gateway::socketio::{Arrival, Door, Peer};
+use crate::gateway::socketio::{Arrival, Door};
 use crate::realtime::Line;
 
 /// Connections the kernel may hold for us between two accepts.
@@ -233,12 +233,9 @@ impl Servant {
             }
         };
         line.meter();
-        head::agree(&mut stream, &handshake);
         stream.keep(permit);
-        let peer = Peer::new(address, line, None);
-        // Boxed: the library's tasks keep several places for it.
-        if let Err(fault) = self.door.websocket(Box::new(stream), &handshake.query, peer) {
-            tracing::debug!(fault, "a handshake was not understood");
+        if let Err(fault) = self.door.websocket(stream, head::agreement(&handshake), address, line) {
+            tracing::error!(fault, "a session could not begin");
         }
     }
 

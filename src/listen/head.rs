@@ -19,8 +19,6 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A WebSocket handshake that opens an Engine.IO session.
 pub struct Handshake {
-    /// The query of its address.
-    pub query: String,
     /// `Sec-WebSocket-Key`.
     key: String,
     /// The page it comes from.
@@ -88,7 +86,6 @@ fn parse(head: &[u8]) -> Parsed {
     match header("sec-websocket-key") {
         Some(key) if ours && key.len() == 24 => Parsed::Handshake(
             Handshake {
-                query: query.to_owned(),
                 key: key.to_owned(),
                 origin: header("origin").map(str::to_owned),
                 host: header("host").map(str::to_owned),
@@ -107,14 +104,14 @@ fn forwarded(headers: &[httparse::Header<'_>]) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join(","))
 }
 
-/// Agrees to the WebSocket; the words go out with the engine's first.
-pub fn agree(stream: &mut ClientStream, handshake: &Handshake) {
+/// The words that agree to the WebSocket.
+pub fn agreement(handshake: &Handshake) -> Bytes {
     let accept = derive_accept_key(handshake.key.as_bytes());
     let response = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {accept}\r\n\r\n"
     );
-    stream.preface(response.into());
+    response.into()
 }
 
 /// Turns the WebSocket down.
@@ -146,7 +143,6 @@ mod tests {
             panic!("not recognised");
         };
         assert_eq!(length, GOOD.len());
-        assert_eq!(handshake.query, "EIO=4&transport=websocket");
         assert_eq!(handshake.origin.as_deref(), Some("https://a.example"));
     }
 

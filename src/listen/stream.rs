@@ -50,8 +50,6 @@ pub struct ClientStream {
     gate: Gate,
     /// Bytes read from the stream that are to be read again.
     head: Bytes,
-    /// Bytes that go out together with the first that are written.
-    preface: Bytes,
     meter: Option<Meter>,
     bytes_per_second: u32,
     /// A write that has waited for this long means that the client does not read. The kernel's own
@@ -79,7 +77,6 @@ impl ClientStream {
             tcp,
             gate,
             head: Bytes::new(),
-            preface: Bytes::new(),
             meter: None,
             bytes_per_second,
             patience,
@@ -92,31 +89,6 @@ impl ClientStream {
     /// Keeps `permit` for as long as the stream lives.
     pub fn keep(&mut self, permit: Permit) {
         self.permit = Some(permit);
-    }
-
-    /// Sends `bytes` in front of what is written first: one packet on the network instead of two.
-    pub fn preface(&mut self, bytes: Bytes) {
-        self.preface = bytes;
-    }
-
-    /// Writes what is left of the preface, and `bytes` behind it.
-    fn poll_write_prefaced(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let mut both = Vec::with_capacity(self.preface.len() + bytes.len());
-        while self.preface.has_remaining() {
-            both.clear();
-            both.extend_from_slice(&self.preface);
-            both.extend_from_slice(bytes);
-            let written = ready!(Pin::new(&mut self.tcp).poll_write(context, &both))?;
-            let before = self.preface.len();
-            self.preface.advance(written.min(before));
-            if written > before {
-                return Poll::Ready(Ok(written - before));
-            }
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-        }
-        Pin::new(&mut self.tcp).poll_write(context, bytes)
     }
 
     /// Gives `head` to the next readers, before what follows.
@@ -146,7 +118,7 @@ impl AsyncRead for ClientStream {
             buffer.put_slice(&this.head.split_to(bytes));
             return Poll::Ready(Ok(()));
         }
-        if this.gate.line().is_trusted() {
+        if this.gate.line().is_trusted() && buffer.remaining() < BLOCK {
             // A back end sends many events at once: one system call for all of them, where the protocol
             // library's small buffer (right for a million idle pages) would make many.
             let mut block = [MaybeUninit::<u8>::uninit(); BLOCK];
@@ -204,10 +176,7 @@ impl AsyncWrite for ClientStream {
         if self.gate.line().is_cut() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let poll = match self.preface.has_remaining() {
-            true => self.poll_write_prefaced(context, bytes),
-            false => Pin::new(&mut self.tcp).poll_write(context, bytes),
-        };
+        let poll = Pin::new(&mut self.tcp).poll_write(context, bytes);
         self.watched(context, poll)
     }
 
@@ -219,11 +188,7 @@ impl AsyncWrite for ClientStream {
         if self.gate.line().is_cut() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let first = slices.iter().find(|slice| !slice.is_empty());
-        let poll = match first.filter(|_| self.preface.has_remaining()) {
-            Some(first) => self.poll_write_prefaced(context, first),
-            None => Pin::new(&mut self.tcp).poll_write_vectored(context, slices),
-        };
+        let poll = Pin::new(&mut self.tcp).poll_write_vectored(context, slices);
         self.watched(context, poll)
     }
 

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::flow::Flow;
@@ -49,6 +50,13 @@ pub trait Outlet: Send + Sync + 'static {
     /// # Errors
     /// When the buffer is full or the connection has ended; nothing was pushed.
     fn push(&self, event: &str, payload: &RawValue) -> Result<(), PushError>;
+    /// The same for something that many hear.
+    ///
+    /// # Errors
+    /// As above.
+    fn push_encoded(&self, encoded: &Encoded) -> Result<(), PushError> {
+        self.push(encoded.event, &encoded.payload)
+    }
     /// Closes the transport, so that a stock client comes back by itself.
     fn close(&self, how: Close);
     /// Stops (or starts again) to read from the client.
@@ -69,6 +77,16 @@ pub struct Form {
     pub event: &'static str,
     /// Its payload.
     pub encode: fn(&Notification) -> Box<RawValue>,
+}
+
+/// A notification in one form: encoded once, however many hear it.
+pub struct Encoded {
+    /// The event it arrives as.
+    pub event: &'static str,
+    /// Its payload.
+    pub payload: Box<RawValue>,
+    /// What a door makes of both for its sockets, if that is the same for all of them. A form belongs to one door.
+    pub frame: OnceLock<Bytes>,
 }
 
 /// How a protocol tells things.

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::backplane::{Line, Message, Shared};
 use super::flow::Turn;
 use super::room::{Pass, Room, Source};
-use super::{Close, Connection, ConnectionId, Delivery, Dialect, Identity, PushError, Shown};
+use super::{Close, Connection, ConnectionId, Delivery, Dialect, Encoded, Identity, PushError, Shown};
 use crate::domain::{Position, Recipient, Standing, Timestamp};
 use crate::telemetry::{Metrics, Refusal};
 
@@ -289,8 +289,7 @@ impl Hub {
                     }
                 }
                 connection.pushed_live(position);
-                let (event, payload) = shown.by(dialect);
-                match push(connection, event, payload) {
+                match push_encoded(connection, shown.by(dialect)) {
                     Ok(()) => took.push(connection.clone()),
                     Err(PushError::Full) => slow.push(connection.clone()),
                     Err(PushError::Gone) => {}
@@ -438,6 +437,13 @@ fn push(connection: &Connection, event: &str, payload: &RawValue) -> Result<(), 
         return Err(PushError::Gone);
     }
     connection.outlet().push(event, payload)
+}
+
+fn push_encoded(connection: &Connection, encoded: &Encoded) -> Result<(), PushError> {
+    if connection.is_expelled() {
+        return Err(PushError::Gone);
+    }
+    connection.outlet().push_encoded(encoded)
 }
 
 fn lock(room: &Mutex<Room>) -> MutexGuard<'_, Room> {

@@ -195,6 +195,11 @@ impl Line {
         self.has(CUT)
     }
 
+    /// Whether reading may go on now.
+    pub fn is_open(&self) -> bool {
+        !self.is_closed() && !self.is_held() && self.held_for().is_none()
+    }
+
     /// Makes `next` follow this line, as a WebSocket follows the polling client that opened it.
     pub fn succeed(self: &Arc<Self>, next: &Arc<Self>) {
         if self.successor.set(next.clone()).is_ok() {

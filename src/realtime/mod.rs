@@ -13,7 +13,8 @@ mod room;
 mod shown;
 
 pub use connection::{
-    Close, Connection, ConnectionId, Dialect, Form, Identity, ListState, Outlet, PushError, Transport,
+    Close, Connection, ConnectionId, Dialect, Encoded, Form, Identity, ListState, Outlet, PushError,
+    Transport,
 };
 pub use hub::{Census, Hub};
 pub use line::{Gate, Line};

@@ -1,10 +1,8 @@
 //! A notification on its way to connections, and what comes of that.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use serde_json::value::RawValue;
-
-use super::{Connection, Dialect};
+use super::{Connection, Dialect, Encoded};
 use crate::domain::Notification;
 
 /// What came of handing out a notification.
@@ -25,7 +23,7 @@ pub enum Delivery {
 pub struct Shown {
     /// What is shown.
     pub notification: Notification,
-    encoded: Vec<(&'static str, Box<RawValue>)>,
+    encoded: Vec<Encoded>,
 }
 
 impl Shown {
@@ -34,14 +32,15 @@ impl Shown {
         Self { notification, encoded: Vec::with_capacity(1) }
     }
 
-    /// The event and payload by which a connection of this `dialect` hears of it.
-    pub fn by(&mut self, dialect: &Dialect) -> (&'static str, &RawValue) {
+    /// The form in which a connection of this `dialect` hears of it.
+    pub fn by(&mut self, dialect: &Dialect) -> &Encoded {
         let form = (dialect.form)(&self.notification);
-        let known = self.encoded.iter().position(|(event, _)| *event == form.event);
+        let known = self.encoded.iter().position(|encoded| encoded.event == form.event);
         let index = known.unwrap_or_else(|| {
-            self.encoded.push((form.event, (form.encode)(&self.notification)));
+            let payload = (form.encode)(&self.notification);
+            self.encoded.push(Encoded { event: form.event, payload, frame: OnceLock::new() });
             self.encoded.len() - 1
         });
-        (form.event, &self.encoded[index].1)
+        &self.encoded[index]
     }
 }

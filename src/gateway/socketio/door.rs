@@ -1,7 +1,7 @@
-//! The door to the engine: everything that is decided before the protocol library sees a request.
+//! The door to the engines: everything that is decided before one of them sees a client.
 //!
-//! WebSockets that open a session come as upgraded streams ([`Door::websocket`]); polling, and upgrades
-//! from polling, come as HTTP requests ([`Door::request`]).
+//! WebSockets that open a session come as upgraded streams ([`Door::websocket`]) and go to our own engine;
+//! polling, and upgrades from polling, come as HTTP requests ([`Door::request`]) and go to the library.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -17,10 +17,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tower::Service as _;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::Protocol;
 use super::admission::{Admission, Origins, Refused};
 use super::engine::{Engine, Peer};
 use super::polling::{GatedBody, Poller, Pollers};
+use super::websocket::WebSockets;
+use super::{Inside, Protocol};
 use crate::domain::Clock;
 use crate::gateway::Limits;
 use crate::realtime::{self, Hub, Line};
@@ -44,13 +45,14 @@ pub struct Arrival {
 /// The door.
 pub struct Door {
     engine: Engine,
+    websockets: WebSockets,
     admission: Arc<Admission>,
     cors: CorsLayer,
     pollers: Pollers,
 }
 
 impl Door {
-    /// A door in front of a new engine.
+    /// A door in front of new engines.
     pub fn new(
         hub: Arc<Hub>,
         protocol: Arc<dyn Protocol>,
@@ -61,8 +63,17 @@ impl Door {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let pollers = Pollers::default();
-        let engine = Engine::new(hub, protocol, metrics, settings, limits, clock);
-        Self { engine, cors: cors(admission.origins()), admission, pollers }
+        let inside = Arc::new(Inside {
+            hub,
+            protocol,
+            metrics,
+            clock,
+            events_per_second: f64::from(limits.events_per_second.max(1)),
+            max_message_bytes: limits.max_message_bytes,
+        });
+        let engine = Engine::new(inside.clone(), settings, limits);
+        let websockets = WebSockets::new(inside, settings, limits);
+        Self { engine, websockets, cors: cors(admission.origins()), admission, pollers }
     }
 
     /// Who may enter.
@@ -75,21 +86,21 @@ impl Door {
         path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
-    /// Takes over a stream on which the WebSocket handshake is done.
+    /// Takes over a stream whose WebSocket handshake opens a session; `agreed`, which says so, is yet to be sent.
     ///
     /// # Errors
-    /// When the engine does not understand `query`.
-    pub fn websocket<S>(&self, stream: S, query: &str, peer: Arc<Peer>) -> Result<(), String>
+    /// When no session can be made.
+    pub fn websocket<S>(
+        &self,
+        stream: S,
+        agreed: Bytes,
+        address: IpAddr,
+        line: Arc<Line>,
+    ) -> Result<(), String>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        // An empty request: whatever it held would be kept for as long as the socket lives.
-        let mut request =
-            Request::builder().uri(format!("{PATH}/?{query}")).body(()).map_err(|fault| fault.to_string())?;
-        request.extensions_mut().insert(peer);
-        let mut service = self.engine.service.clone();
-        let accepted = tower::Service::<(S, Request<()>)>::call(&mut service, (stream, request));
-        accepted.into_inner().map_err(|fault| fault.to_string())
+        self.websockets.serve(stream, agreed, address, line)
     }
 
     /// Answers one HTTP request.

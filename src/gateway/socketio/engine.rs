@@ -28,12 +28,11 @@ use socketioxide::{ParserConfig, SendError, SocketError, SocketIo, TransportType
 
 use super::admission::Permit;
 use super::polling::Pollers;
-use super::{Ack, Event, Protocol, Unwelcome, wire};
+use super::{Ack, Event, Inside, MOST_UNSENT, Unwelcome, pace::Pace, wire};
 use crate::access::Principal;
-use crate::domain::Clock;
 use crate::gateway::Limits;
-use crate::realtime::{self, Close, Connection, Hub, Line, Outlet, PushError, Transport};
-use crate::telemetry::{Metrics, Refusal};
+use crate::realtime::{self, Close, Connection, Line, Outlet, PushError, Transport};
+use crate::telemetry::Refusal;
 
 /// The service that speaks Engine.IO and Socket.IO over HTTP requests and upgraded streams.
 pub type Service = SocketIoService<Nowhere>;
@@ -42,8 +41,6 @@ pub type Service = SocketIoService<Nowhere>;
 const FRAMING: usize = 7;
 /// What an ack has around its number and payload: `43[]`.
 const ACK_FRAMING: usize = 4;
-/// A client that leaves this many bytes unread is closed.
-const MOST_UNSENT: usize = 32 * 1024 * 1024;
 
 /// What a packet of `bytes` takes on the socket's transport (RFC 6455, section 5.2). Never too many: what
 /// is counted must be sent in the end, or the count would creep up.
@@ -111,15 +108,6 @@ impl Drop for Peer {
     }
 }
 
-struct Shared {
-    hub: Arc<Hub>,
-    protocol: Arc<dyn Protocol>,
-    metrics: Arc<Metrics>,
-    events_per_second: f64,
-    max_message_bytes: usize,
-    clock: Arc<dyn Clock>,
-}
-
 /// The protocol engine.
 pub struct Engine {
     /// Where requests and streams go.
@@ -128,15 +116,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine that registers connections in `hub` and hands their events to `protocol`.
-    pub fn new(
-        hub: Arc<Hub>,
-        protocol: Arc<dyn Protocol>,
-        metrics: Arc<Metrics>,
-        settings: &realtime::Settings,
-        limits: &Limits,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    /// An engine for what is `inside`.
+    pub fn new(inside: Arc<Inside>, settings: &realtime::Settings, limits: &Limits) -> Self {
         let parser = ParserConfig::common()
             .max_incoming_binaries(limits.max_attachments)
             .max_incoming_binary_buf_size(limits.max_message_bytes);
@@ -152,16 +133,7 @@ impl Engine {
             .ws_max_frame_size(limits.max_message_bytes)
             .with_parser(parser)
             .build_with_inner_svc(Nowhere);
-        let events_per_second = f64::from(limits.events_per_second.max(1));
-        let shared = Shared {
-            hub,
-            protocol,
-            metrics,
-            events_per_second,
-            max_message_bytes: limits.max_message_bytes,
-            clock,
-        };
-        io.ns("/", Namespace(Arc::new(shared)));
+        io.ns("/", Namespace(inside));
         Self { service, _io: io }
     }
 }
@@ -173,7 +145,7 @@ type Joined<'a> = Pin<Box<dyn Future<Output = Result<(), Box<dyn Display + Send>
 
 /// The default namespace.
 #[derive(Clone)]
-struct Namespace(Arc<Shared>);
+struct Namespace(Arc<Inside>);
 
 impl ConnectHandler<LocalAdapter, Direct> for Namespace {
     /// Runs before CONNECT is answered. Of an error the library tells only its text: there is no way to give
@@ -187,12 +159,12 @@ impl ConnectHandler<LocalAdapter, Direct> for Namespace {
             let admitted = self.0.protocol.admit(auth, peer.address, &socket.id.to_string());
             let proved = match admitted {
                 Ok(proved) => Mutex::new(proved.map(Box::new)),
-                Err(Unwelcome { message, after }) => {
+                Err(Unwelcome { message, after, .. }) => {
                     tokio::time::sleep(after).await;
                     return Err(Box::new(message) as _);
                 }
             };
-            let inbound = Arc::new(Inbound { shared: self.0.clone(), proved, gate: Mutex::default() });
+            let inbound = Arc::new(Inbound { inside: self.0.clone(), proved, gate: Mutex::default() });
             *lock(&peer.inbound) = Some(inbound.clone());
             socket.on_fallback(Events(inbound.clone()));
             socket.on_disconnect(Departure(inbound));
@@ -217,7 +189,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The reading end of one connection.
 struct Inbound {
-    shared: Arc<Shared>,
+    inside: Arc<Inside>,
     /// Whom its handshake proved, until the connection has heard of it.
     proved: Mutex<Option<Box<Principal>>>,
     gate: Mutex<Gate>,
@@ -226,8 +198,7 @@ struct Inbound {
 /// Events wait until the connection is registered, then pass; and they are counted.
 struct Gate {
     state: Passage,
-    tokens: f64,
-    refilled: Instant,
+    pace: Pace,
 }
 
 enum Passage {
@@ -241,7 +212,7 @@ enum Passage {
 
 impl Default for Gate {
     fn default() -> Self {
-        Self { state: Passage::Waiting(Vec::new()), tokens: f64::INFINITY, refilled: Instant::now() }
+        Self { state: Passage::Waiting(Vec::new()), pace: Pace::new(Instant::now()) }
     }
 }
 
@@ -254,18 +225,11 @@ impl Inbound {
         let early = std::mem::take(early);
         let sid = socket.id.to_string();
         let outlet = Wire { socket: SocketRef::from(socket.clone()), line: peer.line.clone() };
-        let connection = Arc::new(Connection::new(
-            self.shared.hub.next_id(),
-            &sid,
-            peer.address,
-            self.shared.clock.now(),
-            self.shared.protocol.dialect(),
-            Box::new(outlet),
-        ));
+        let connection = self.inside.connection(&sid, peer.address, Box::new(outlet));
         gate.state = Passage::Open(Arc::downgrade(&connection));
-        self.shared.hub.enter(connection.clone());
+        self.inside.hub.enter(connection.clone());
         let proved = lock(&self.proved).take();
-        self.shared.protocol.connected(&connection, proved.map(|proved| *proved));
+        self.inside.protocol.connected(&connection, proved.map(|proved| *proved));
         for (value, ack) in early {
             self.handle(&connection, &socket, &value, ack);
         }
@@ -273,18 +237,11 @@ impl Inbound {
 
     /// Counts one event; one that comes too fast is still handled, the next ones are read later.
     fn count(&self, gate: &mut Gate, connection: &Connection, line: &Line) {
-        let rate = self.shared.events_per_second;
-        let now = Instant::now();
-        let refill = now.duration_since(gate.refilled).as_secs_f64() * rate;
-        gate.refilled = now;
         if line.is_trusted() {
-            gate.tokens = f64::INFINITY;
-            return;
-        }
-        gate.tokens = (gate.tokens + refill).min(rate * 2.0) - 1.0;
-        if gate.tokens < 0.0 {
-            self.shared.metrics.refused(Refusal::Events);
-            connection.outlet().hold(Duration::from_secs_f64(-gate.tokens / rate));
+            gate.pace.refill();
+        } else if let Some(pause) = gate.pace.count(self.inside.events_per_second, Instant::now()) {
+            self.inside.metrics.refused(Refusal::Events);
+            connection.outlet().hold(pause);
         }
     }
 
@@ -296,7 +253,7 @@ impl Inbound {
             Some(_) => Self::wanted(socket, value, ack),
             None => Ack::default(),
         };
-        self.shared.protocol.event(connection, Event { name: &name, payload, ack });
+        self.inside.protocol.event(connection, Event { name: &name, payload, ack });
     }
 
     fn wanted(socket: &Arc<Socket>, value: &Value, ack: Option<i64>) -> Ack {
@@ -339,7 +296,7 @@ impl MessageHandler<LocalAdapter, Direct> for Events {
             let Some(connection) = connection else { return };
             if let Some(peer) = socket.req_parts().extensions.get::<Arc<Peer>>() {
                 // WebSocket messages have met this limit before; polling requests may hold many.
-                if value.as_str().is_some_and(|text| text.len() > self.0.shared.max_message_bytes) {
+                if value.as_str().is_some_and(|text| text.len() > self.0.inside.max_message_bytes) {
                     peer.line.cut();
                     return;
                 }
@@ -361,7 +318,7 @@ impl DisconnectHandler<LocalAdapter, Direct> for Departure {
             && let Some(connection) = connection.upgrade()
         {
             tracing::debug!(socket.id = %connection.socket_id, reason = %why, "socket closed");
-            self.0.shared.hub.leave(connection.id);
+            self.0.inside.hub.leave(connection.id);
         }
         defer(socket);
     }

@@ -1,7 +1,8 @@
 //! Socket.IO. The seam: protocol modules (`booking`, `feed`, and `namespace`, which joins them) know
-//! nothing of the library that speaks Engine.IO. They hear that a connection came and what it showed, that
-//! it sent an event (and wants an ack), and they push ready bytes; `engine` is the only file that knows
-//! socketioxide.
+//! nothing of who speaks Engine.IO. They hear that a connection came and what it showed, that it sent an
+//! event (and wants an ack), and they push ready bytes. Two engines are behind the seam: `websocket`, our
+//! own, has the sessions that open by WebSocket; `engine`, the only file that knows socketioxide, has those
+//! that begin by polling, whatever they upgrade to.
 
 mod admission;
 mod answer;
@@ -10,7 +11,9 @@ mod door;
 mod engine;
 mod feed;
 mod namespace;
+mod pace;
 mod polling;
+mod websocket;
 mod wire;
 
 use std::net::IpAddr;
@@ -20,16 +23,38 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use crate::access::Principal;
-use crate::realtime::{Connection, Dialect};
+use crate::domain::Clock;
+use crate::realtime::{Connection, Dialect, Hub, Outlet};
+use crate::telemetry::Metrics;
 
 pub use admission::{Admission, Origins, Permit, Refused};
 pub use booking::Booking;
 pub use door::{Arrival, Door};
-pub use engine::{Engine, Peer};
 pub use feed::{Feed, Services};
 pub use namespace::Namespace;
 
-/// What a protocol module is to the engine.
+/// A client that leaves this many bytes unread is closed.
+const MOST_UNSENT: usize = 32 * 1024 * 1024;
+
+/// What engines serve.
+struct Inside {
+    hub: Arc<Hub>,
+    protocol: Arc<dyn Protocol>,
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+    events_per_second: f64,
+    max_message_bytes: usize,
+}
+
+impl Inside {
+    /// A new connection, which has yet to enter the hub.
+    fn connection(&self, sid: &str, address: IpAddr, outlet: Box<dyn Outlet>) -> Arc<Connection> {
+        let (id, now) = (self.hub.next_id(), self.clock.now());
+        Arc::new(Connection::new(id, sid, address, now, self.protocol.dialect(), outlet))
+    }
+}
+
+/// What a protocol module is to an engine.
 pub trait Protocol: Send + Sync + 'static {
     /// How connections are told things that have not said who they are.
     fn dialect(&self) -> &'static Dialect;
@@ -54,6 +79,10 @@ pub trait Protocol: Send + Sync + 'static {
 pub struct Unwelcome {
     /// What it is told.
     pub message: &'static str,
+    /// The same for programs; never changes.
+    pub code: &'static str,
+    /// Why, and what to do next.
+    pub detail: String,
     /// How long that is to wait.
     pub after: Duration,
 }

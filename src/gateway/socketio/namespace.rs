@@ -3,7 +3,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::value::RawValue;
 
@@ -12,7 +11,7 @@ use super::wire::{self, Connected, Failure};
 use super::{Ack, Booking, Event, Feed, Protocol, Unwelcome};
 use crate::access::Principal;
 use crate::realtime::{Connection, Dialect, Hub};
-use crate::service::{Error, Session};
+use crate::service::Session;
 
 /// Both protocols.
 pub struct Namespace {
@@ -77,9 +76,9 @@ impl Protocol for Namespace {
             // Refused like any text that is no token.
             Err(_) => "?".to_owned(),
         };
-        self.session.admit(&token, address, socket_id).map(Some).map_err(|(error, after)| match error {
-            Error::TooManySockets(_) => Unwelcome { message: "Too many connections", after: Duration::ZERO },
-            _ => Unwelcome { message: "Authentication failed", after },
+        self.session.admit(&token, address, socket_id).map(Some).map_err(|(error, after)| {
+            let (message, code) = wire::refusal(&error);
+            Unwelcome { message, code, detail: error.to_string(), after }
         })
     }
 

@@ -9,7 +9,9 @@ use serde::de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::access::TokenError;
 use crate::domain::{NotificationId, UserId};
+use crate::service::Error;
 
 /// Deeper payloads are refused: somebody's parser downstream would overflow its stack.
 const DEEPEST: usize = 32;
@@ -186,6 +188,23 @@ impl<'a> Failure<'a> {
     /// With an explanation.
     pub fn new(error: &'a str, detail: &'a str) -> Self {
         Self { error, detail: Some(detail), booking_id: None, notification_id: None, asked: None }
+    }
+}
+
+/// `connect_error`'s `data`.
+#[derive(Serialize)]
+pub struct Refusal<'a> {
+    pub code: &'static str,
+    pub detail: &'a str,
+}
+
+/// What a client hears whose handshake proves nothing: in words, and as the code that requests get, too.
+pub fn refusal(error: &Error) -> (&'static str, &'static str) {
+    match error {
+        Error::TooManySockets(_) => ("Too many connections", "too_many_connections"),
+        Error::Token(TokenError::Expired) => ("Authentication failed", "token_expired"),
+        Error::Token(TokenError::NoKeys) => ("Authentication failed", "keys_unavailable"),
+        _ => ("Authentication failed", "token_invalid"),
     }
 }
 
