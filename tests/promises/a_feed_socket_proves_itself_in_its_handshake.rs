@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    Clients, Kind, Library, Server, Socket, booking, facilitator_hello, in_seconds, sign, sign_with,
+    Clients, Kind, Library, Route, Server, Socket, booking, facilitator_hello, in_seconds, sign, sign_with,
     user_token,
 };
 
@@ -55,6 +55,15 @@ fn a_bad_token_is_refused_by_every_client() {
             let refusal = socket.next_change("connect_error");
             // python-socketio gives its handlers the object, the npm clients the text.
             assert_eq!(refusal["message"], "Authentication failed", "{kind:?} {token:.20}: {refusal}");
+            // A session that begins by polling hears the words only.
+            match kind.route {
+                Route::WebSocket => {
+                    let code = if token == expired { "token_expired" } else { "token_invalid" };
+                    assert_eq!(refusal["data"]["code"], code, "{kind:?} {token:.20}: {refusal}");
+                    assert!(refusal["data"]["detail"].is_string(), "{kind:?} {token:.20}: {refusal}");
+                }
+                Route::Polling | Route::Upgrade => assert!(refusal["data"].is_null(), "{refusal}"),
+            }
             assert_eq!(socket.changes("connected"), 0, "{kind:?} {token:.20}");
             assert!(socket.heard("connection_response").is_empty(), "{kind:?}");
         }
@@ -96,6 +105,10 @@ fn a_person_has_so_many_sockets_and_no_more() {
     let _two = [clients.feed(2), clients.feed(2)];
     let third = open_with(&clients, Kind::USUAL, &json!({"token": user_token(2)}));
     assert_eq!(third.next_change("connect_error")["message"], "Too many connections");
+    let third = open_with(&clients, Kind::WEBSOCKET, &json!({"token": user_token(2)}));
+    let refusal = third.next_change("connect_error");
+    assert_eq!(refusal["message"], "Too many connections");
+    assert_eq!(refusal["data"]["code"], "too_many_connections", "{refusal}");
     clients.feed(3);
 }
 

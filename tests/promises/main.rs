@@ -31,6 +31,7 @@ mod faults;
 mod feeds_are_apart;
 mod foreign_pages_and_protocols_stay_out;
 mod forged_tokens_are_refused;
+mod frames_are_heard_however_they_come;
 mod guessing_slows_only_the_guesser;
 mod health_tells_the_truth;
 mod it_says_why;

@@ -80,6 +80,32 @@ impl Raw {
         self.stream.write_all(&frames).expect("the server to listen");
     }
 
+    /// One frame of any kind and content; whether the server still listened.
+    pub fn say_frame(&mut self, first: u8, body: &[u8]) -> bool {
+        self.say_raw(&frame(first, body))
+    }
+
+    /// These bytes, whatever they are; whether the server still listened.
+    pub fn say_raw(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).is_ok()
+    }
+
+    /// The body of the next frame of this kind.
+    pub fn hear_frame(&mut self, wanted: u8) -> Option<Vec<u8>> {
+        loop {
+            let (kind, body) = self.next_frame()?;
+            if kind == wanted {
+                return Some(body);
+            }
+        }
+    }
+
+    /// The code with which the server closes the WebSocket.
+    pub fn close_code(&mut self) -> Option<u16> {
+        let body = self.hear_frame(8)?;
+        body.as_slice().try_into().ok().map(u16::from_be_bytes)
+    }
+
     /// One binary message; whether the server still listened.
     pub fn say_bytes(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(&frame(0x82, bytes)).is_ok()

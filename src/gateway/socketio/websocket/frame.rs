@@ -244,3 +244,155 @@ pub fn frame(kind: Kind, payload: &[u8]) -> Bytes {
     body.add(payload);
     body.into_frame(kind)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    const LONGEST: usize = 70_000;
+
+    /// As a client sends it.
+    fn sent(first: u8, payload: &[u8]) -> Vec<u8> {
+        const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+        let mut sent = vec![first];
+        match payload.len() {
+            short @ 0..126 => sent.push(0x80 | short as u8),
+            medium @ 126..65_536 => {
+                sent.push(0x80 | 126);
+                sent.extend((medium as u16).to_be_bytes());
+            }
+            long => {
+                sent.push(0x80 | 127);
+                sent.extend((long as u64).to_be_bytes());
+            }
+        }
+        sent.extend(MASK);
+        sent.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        sent
+    }
+
+    /// All that these bytes say, however they are cut into pieces of `step` bytes.
+    fn heard(bytes: &[u8], step: usize) -> Result<Vec<String>, Broken> {
+        let (mut reader, mut inbox, mut heard) = (Reader::new(LONGEST), Vec::new(), Vec::new());
+        for piece in bytes.chunks(step) {
+            inbox.extend_from_slice(piece);
+            while let Some((length, said)) = reader.next(&mut inbox)? {
+                heard.push(format!("{said:?}"));
+                inbox.drain(..length);
+            }
+        }
+        Ok(heard)
+    }
+
+    #[test]
+    fn messages_are_heard_however_the_network_cuts_them() {
+        let long = "é".repeat(33_000);
+        let mut bytes = Vec::new();
+        for (first, payload) in [
+            (0x81, &b"Hello"[..]),
+            (0x81, b""),
+            (0x82, b"\0\xff\xfe"),
+            (0x89, b"are you there"),
+            (0x81, "a".repeat(126).as_bytes()),
+            (0x01, "h\u{20ac}".get(..1).unwrap().as_bytes()),
+            (0x00, &"\u{20ac}".as_bytes()[..2]),
+            (0x8a, b""),
+            (0x80, &"\u{20ac}".as_bytes()[2..]),
+            (0x02, b"12"),
+            (0x80, b"345"),
+            (0x81, long.as_bytes()),
+            (0x88, &[3, 232]),
+        ] {
+            bytes.extend(sent(first, payload));
+        }
+        let whole = heard(&bytes, bytes.len()).unwrap();
+        let expected = [
+            "Text(\"Hello\")".to_owned(),
+            "Text(\"\")".to_owned(),
+            "Binary(3)".to_owned(),
+            format!("Ping({:?})", b"are you there"),
+            format!("Text({:?})", "a".repeat(126)),
+            "Piece".to_owned(),
+            "Piece".to_owned(),
+            "Pong".to_owned(),
+            "Text(\"h\u{20ac}\")".to_owned(),
+            "Piece".to_owned(),
+            "Binary(5)".to_owned(),
+            format!("Text({long:?})"),
+            "Close".to_owned(),
+        ];
+        assert_eq!(whole, expected);
+        for step in [1, 2, 3, 7, 125, 8_192] {
+            assert_eq!(heard(&bytes, step).unwrap(), whole, "in pieces of {step}");
+        }
+    }
+
+    #[test]
+    fn what_breaks_a_rule_is_refused() {
+        let too_long = vec![b'a'; LONGEST + 1];
+        let half = vec![b'a'; LONGEST / 2 + 1];
+        for (frames, broken) in [
+            (vec![sent(0xc1, b"compressed")], Broken::Unknown),
+            (vec![sent(0x83, b"")], Broken::Unknown),
+            (vec![sent(0x8b, b"")], Broken::Unknown),
+            (vec![vec![0x81, 5, b'H', b'e', b'l', b'l', b'o']], Broken::Unmasked),
+            (vec![sent(0x09, b"")], Broken::Control),
+            (vec![sent(0x89, &[0; 126])], Broken::Control),
+            (vec![sent(0x80, b"continues nothing")], Broken::Pieces),
+            (vec![sent(0x01, b"a"), sent(0x81, b"b")], Broken::Pieces),
+            (vec![sent(0x01, b"a"), sent(0x02, b"b")], Broken::Pieces),
+            (vec![sent(0x81, b"\xff")], Broken::Text),
+            (vec![sent(0x81, b"\xed\xa0\x80")], Broken::Text),
+            (vec![sent(0x01, b"\xe2\x82"), sent(0x80, b"a")], Broken::Text),
+            (vec![sent(0x81, &too_long)], Broken::TooBig),
+            (vec![sent(0x01, &half), sent(0x80, &half)], Broken::TooBig),
+            // Refused by its head, before anything of it is kept.
+            (vec![vec![0x81, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]], Broken::TooBig),
+        ] {
+            assert_eq!(heard(&frames.concat(), 4_096).err(), Some(broken));
+        }
+    }
+
+    #[test]
+    fn nonsense_is_survived() {
+        // A generator good enough for nonsense, always the same.
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut dice = move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        for _ in 0..20_000 {
+            let length = (dice() % 40) as usize;
+            let mut bytes: Vec<u8> = (0..length).map(|_| dice() as u8).collect();
+            if let (true, [first, second, ..]) = (dice() % 2 == 0, bytes.as_mut_slice()) {
+                // Half of it nearly makes sense.
+                *first &= 0x8f;
+                *second = 0x80 | (*second & 0x0f);
+            }
+            let (mut reader, mut at) = (Reader::new(16), 0);
+            while let Ok(Some((length, said))) = reader.next(&mut bytes[at..]) {
+                assert!(length > 0 && !matches!(said, Said::Text(text) if text.len() > 16));
+                at += length;
+            }
+        }
+    }
+
+    #[test]
+    fn our_frames_have_the_shortest_head_that_fits() {
+        for (length, head) in [
+            (0, &[0x81, 0][..]),
+            (125, &[0x81, 125]),
+            (126, &[0x81, 126, 0, 126]),
+            (65_535, &[0x81, 126, 0xff, 0xff]),
+            (65_536, &[0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
+        ] {
+            let payload = vec![b'x'; length];
+            assert_eq!(frame(Kind::Text, &payload), [head, &payload].concat(), "{length}");
+        }
+        assert_eq!(frame(Kind::Close, &1001_u16.to_be_bytes()), &[0x88, 2, 3, 233][..]);
+    }
+}

@@ -189,3 +189,118 @@ pub fn ack(number: u64, payload: &RawValue) -> Bytes {
 pub fn close(code: u16) -> Bytes {
     frame(Kind::Close, &code.to_be_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use serde_json::{json, value::to_raw_value};
+
+    fn event<'a>(ack: Option<u64>, attachments: Option<usize>, data: &'a str) -> Packet<'a> {
+        Packet::Event { namespace: "/", ack, attachments, data }
+    }
+
+    #[test]
+    fn packets_are_understood() {
+        for (text, packet) in [
+            ("1", Packet::Close),
+            ("3", Packet::Pong),
+            ("2", Packet::Pong),
+            ("40", Packet::Connect { namespace: "/", auth: None }),
+            ("40{\"token\":1}", Packet::Connect { namespace: "/", auth: Some("{\"token\":1}") }),
+            ("40/,{}", Packet::Connect { namespace: "/", auth: Some("{}") }),
+            ("40/é,{}", Packet::Connect { namespace: "/é", auth: Some("{}") }),
+            ("40/admin", Packet::Connect { namespace: "/admin", auth: None }),
+            ("41", Packet::Disconnect { namespace: "/" }),
+            ("41/admin,", Packet::Disconnect { namespace: "/admin" }),
+            ("42[\"a\"]", event(None, None, "[\"a\"]")),
+            ("4217[\"a\",{}]", event(Some(17), None, "[\"a\",{}]")),
+            // A number that no client counts to: nobody can want that ack.
+            ("4299999999999999999999[]", event(None, None, "[]")),
+            ("42/,0[]", event(Some(0), None, "[]")),
+            ("452-[\"a\"]", event(None, Some(2), "[\"a\"]")),
+            ("450-3[\"a\"]", event(Some(3), Some(0), "[\"a\"]")),
+            ("42", event(None, None, "")),
+            ("437[]", Packet::Ack { attachments: None }),
+            ("461-7[]", Packet::Ack { attachments: Some(1) }),
+        ] {
+            assert_eq!(Packet::parse(text), Ok(packet), "{text}");
+        }
+        let elsewhere = Packet::Event { namespace: "/n", ack: Some(1), attachments: None, data: "[]" };
+        assert_eq!(Packet::parse("42/n,1[]"), Ok(elsewhere));
+    }
+
+    #[test]
+    fn what_is_no_packet_of_a_client_is_refused() {
+        for text in [
+            "",
+            "0",
+            "0{}",
+            "2probe",
+            "3probe",
+            "5",
+            "6",
+            "7",
+            "b",
+            "bAAA=",
+            "é",
+            "x",
+            "4",
+            "44{}",
+            "47",
+            "4é",
+            "43[]",
+            "46[]",
+            "45",
+            "45[]",
+            "45-[]",
+            "45x-[]",
+            "45-1[]",
+            "4599999999999999999999-[]",
+            "461-[]",
+        ] {
+            assert_eq!(Packet::parse(text), Err(Malformed), "{text}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_survived() {
+        const LETTERS: [&str; 12] = ["0", "1", "2", "3", "4", "5", "6", "-", "/", ",", "[", "é"];
+        for number in 0..LETTERS.len().pow(5) {
+            let mut rest = number;
+            let mut text = String::from("4");
+            while rest > 0 {
+                text.push_str(LETTERS[rest % LETTERS.len()]);
+                rest /= LETTERS.len();
+            }
+            Packet::parse(&text).ok();
+            Packet::parse(&text[1..]).ok();
+        }
+    }
+
+    #[test]
+    fn ours_are_written_as_clients_know_them() {
+        let text = |frame: Bytes| {
+            let head = if frame[1] < 126 { 2 } else { 4 };
+            String::from_utf8(frame[head..].to_vec()).unwrap()
+        };
+        let terms = Terms {
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(20),
+            max_payload: 1_000_000,
+        };
+        assert_eq!(
+            text(open("abc", &terms)),
+            r#"0{"sid":"abc","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#
+        );
+        assert_eq!(text(joined("abc")), r#"40{"sid":"abc"}"#);
+        assert_eq!(text(refused("No", json!({"code": "x"}))), r#"44{"message":"No","data":{"code":"x"}}"#);
+        assert_eq!(text(no_namespace("/n")), r#"44/n,{"message":"Invalid namespace"}"#);
+        let payload = to_raw_value(&json!({"a": 1})).unwrap();
+        assert_eq!(text(super::event("it's", &payload)), r#"42["it's",{"a":1}]"#);
+        assert_eq!(text(super::event("a\"b", &payload)), r#"42["a\"b",{"a":1}]"#);
+        assert_eq!(text(ack(17, &payload)), r#"4317[{"a":1}]"#);
+        assert_eq!(PING, super::frame(Kind::Text, b"2"));
+    }
+}

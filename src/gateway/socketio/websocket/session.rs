@@ -66,7 +66,7 @@ enum Ended {
     Broken(#[from] frame::Broken),
     #[error("{0}")]
     Malformed(#[from] Malformed),
-    #[error("attachments that nobody announced, that are too many or too big, or that did not come")]
+    #[error("attachments that are too many or too big")]
     Attachments,
     #[error("the client reads too slowly")]
     Full,
@@ -221,7 +221,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let beat = self.pong_until.unwrap_or(self.next_ping);
         match self.standing {
             Standing::Outside(until) => beat.min(until),
-            Standing::Refused(ref refused) => beat.min(refused.told_at),
+            Standing::Refused(ref refused) => refused.told_at,
             Standing::Joined(_) => beat,
             Standing::Leaving(until) => until,
         }
@@ -232,9 +232,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         match &self.standing {
             Standing::Outside(until) if *until <= now => return Err(Ended::Idle),
             Standing::Leaving(until) if *until <= now => return Err(Ended::Full),
-            Standing::Refused(refused) if refused.told_at <= now => {
+            // Nothing is read meanwhile, so no pong either.
+            Standing::Refused(refused) if refused.told_at > now => return Ok(()),
+            Standing::Refused(refused) => {
                 self.outbox.add_own(refused.answer.clone());
-                self.standing = Standing::Outside(refused.until);
+                self.standing = Standing::Outside(refused.until.max(now + LAST_WORD));
+                self.pong_until = self.pong_until.map(|_| now + self.house.terms.ping_timeout);
             }
             _ => {}
         }
@@ -309,7 +312,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         match packet {
             Packet::Close => return Err(Ended::Left),
             Packet::Pong => self.pong_until = None,
-            _ if self.incomplete.is_some() => return Err(Ended::Attachments),
+            // Attachments directly follow their event.
+            _ if self.incomplete.is_some() => return Err(Malformed.into()),
             Packet::Connect { namespace, auth } => self.connect(namespace, auth)?,
             Packet::Disconnect { namespace } => self.disconnect(namespace)?,
             Packet::Event { namespace, ack, attachments, data } => {
@@ -335,7 +339,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     fn attachment(&mut self, length: usize) -> Result<(), Ended> {
-        let mut incomplete = self.incomplete.take().ok_or(Ended::Attachments)?;
+        let mut incomplete = self.incomplete.take().ok_or(Malformed)?;
         incomplete.bytes += length;
         incomplete.missing -= 1;
         if incomplete.bytes > self.house.inside.max_message_bytes {
