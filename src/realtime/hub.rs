@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::backplane::{Line, Message, Shared};
 use super::flow::Turn;
 use super::room::{Pass, Room, Source};
-use super::{Close, Connection, ConnectionId, Delivery, Dialect, Encoded, Identity, PushError, Shown};
+use super::{Close, Connection, ConnectionId, Delivery, Dialect, Identity, Outlet, PushError, Shown};
 use crate::domain::{Position, Recipient, Standing, Timestamp};
 use crate::telemetry::{Metrics, Refusal};
 
@@ -289,7 +289,7 @@ impl Hub {
                     }
                 }
                 connection.pushed_live(position);
-                match push_encoded(connection, shown.by(dialect)) {
+                match push(connection, |outlet| outlet.push_encoded(shown.by(dialect))) {
                     Ok(()) => took.push(connection.clone()),
                     Err(PushError::Full) => slow.push(connection.clone()),
                     Err(PushError::Gone) => {}
@@ -394,7 +394,7 @@ impl Hub {
 
     /// Pushes one event; a connection that cannot take it is closed and leaves.
     pub fn push(&self, connection: &Connection, event: &str, payload: &RawValue) -> bool {
-        match push(connection, event, payload) {
+        match push(connection, |outlet| outlet.push(event, payload)) {
             Ok(()) => true,
             Err(PushError::Gone) => false,
             Err(PushError::Full) => {
@@ -432,18 +432,11 @@ impl Hub {
     }
 }
 
-fn push(connection: &Connection, event: &str, payload: &RawValue) -> Result<(), PushError> {
-    if connection.is_expelled() {
-        return Err(PushError::Gone);
-    }
-    connection.outlet().push(event, payload)
-}
-
-fn push_encoded(connection: &Connection, encoded: &Encoded) -> Result<(), PushError> {
-    if connection.is_expelled() {
-        return Err(PushError::Gone);
-    }
-    connection.outlet().push_encoded(encoded)
+fn push(
+    connection: &Connection,
+    how: impl FnOnce(&dyn Outlet) -> Result<(), PushError>,
+) -> Result<(), PushError> {
+    if connection.is_expelled() { Err(PushError::Gone) } else { how(connection.outlet()) }
 }
 
 fn lock(room: &Mutex<Room>) -> MutexGuard<'_, Room> {

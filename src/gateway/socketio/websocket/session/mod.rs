@@ -1,4 +1,8 @@
 //! One WebSocket: a task that reads, sends and watches the heartbeat. It holds no buffer while nothing is under way.
+//! `talk` is what it does about what the client says.
+
+mod state;
+mod talk;
 
 use std::collections::VecDeque;
 use std::future::{Future as _, poll_fn};
@@ -15,13 +19,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::frame::{self, Kind, Reader, Said};
-use super::outbox::{Outbox, Wire};
-use super::packet::{self, Malformed, Packet};
+use super::outbox::Outbox;
+use super::packet;
 use super::{House, Sid};
 use crate::gateway::socketio::pace::Pace;
-use crate::gateway::socketio::{Ack, Event, Unwelcome, wire};
-use crate::realtime::{Connection, Gate, Line};
-use crate::telemetry::Refusal;
+use crate::realtime::{Gate, Line};
+use state::{Ended, Incomplete, Standing};
 
 /// Read at once.
 const BLOCK: usize = 8 * 1024;
@@ -31,74 +34,6 @@ const MOST_BLOCKS: usize = 4;
 const MOST_SLICES: usize = 64;
 /// Who is sent away has this long to hear it.
 const LAST_WORD: Duration = Duration::from_secs(1);
-
-/// Where the session stands in Socket.IO.
-enum Standing {
-    /// It has joined no namespace, and must until then.
-    Outside(Instant),
-    /// It may not join, and will hear so; until then nothing is read.
-    Refused(Box<Refused>),
-    /// It has joined.
-    Joined(Arc<Connection>),
-    /// It is sent away, and everything ends then at the latest.
-    Leaving(Instant),
-}
-
-/// A refusal that waits.
-struct Refused {
-    /// Until then.
-    told_at: Instant,
-    answer: Bytes,
-    /// When it must have joined.
-    until: Instant,
-}
-
-/// Why a session ends.
-#[derive(Debug, thiserror::Error)]
-enum Ended {
-    #[error("the stream ended")]
-    Gone,
-    #[error("{0}")]
-    Lost(#[from] io::Error),
-    #[error("the client left")]
-    Left,
-    #[error("{0}")]
-    Broken(#[from] frame::Broken),
-    #[error("{0}")]
-    Malformed(#[from] Malformed),
-    #[error("attachments that are too many or too big")]
-    Attachments,
-    #[error("the client reads too slowly")]
-    Full,
-    #[error("no answer to a ping came in time")]
-    Silent,
-    #[error("the client joined no namespace in time")]
-    Idle,
-    #[error("the server sent it back")]
-    SentBack,
-}
-
-impl Ended {
-    /// What the close frame says; nothing if there is nobody to read one.
-    fn code(&self) -> Option<u16> {
-        match self {
-            Self::Gone | Self::Lost(_) | Self::Full => None,
-            Self::Left => Some(1000),
-            Self::SentBack | Self::Silent | Self::Idle => Some(1001),
-            Self::Broken(broken) => Some(broken.code()),
-            Self::Malformed(_) => Some(1002),
-            Self::Attachments => Some(1009),
-        }
-    }
-}
-
-/// An event whose attachments are still coming. They are counted and forgotten: no protocol here takes any.
-struct Incomplete {
-    /// Nobody hears it if it is of another namespace, or an ack.
-    event: Option<(String, Option<u64>)>,
-    missing: usize,
-    bytes: usize,
-}
 
 /// One WebSocket session.
 pub struct Session<S> {
@@ -183,14 +118,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     fn step(&mut self, context: &mut Context<'_>, mut alarm: Pin<&mut Sleep>) -> Poll<Result<(), Ended>> {
-        while alarm.as_mut().poll(context).is_ready() {
-            self.act(Instant::now())?;
-            alarm.as_mut().reset(self.due());
-        }
+        // Read first: a pong may have come while this process was kept from looking.
         if !matches!(self.standing, Standing::Leaving(_))
             && let Poll::Ready(read) = self.read(context)
         {
             read?;
+        }
+        while alarm.as_mut().poll(context).is_ready() {
+            self.act(context, Instant::now())?;
+            alarm.as_mut().reset(self.due());
         }
         ready!(self.send(context))?;
         match self.standing {
@@ -228,7 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Does what is due.
-    fn act(&mut self, now: Instant) -> Result<(), Ended> {
+    fn act(&mut self, context: &Context<'_>, now: Instant) -> Result<(), Ended> {
         match &self.standing {
             Standing::Outside(until) if *until <= now => return Err(Ended::Idle),
             Standing::Leaving(until) if *until <= now => return Err(Ended::Full),
@@ -238,6 +174,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 self.outbox.add_own(refused.answer.clone());
                 self.standing = Standing::Outside(refused.until.max(now + LAST_WORD));
                 self.pong_until = self.pong_until.map(|_| now + self.house.terms.ping_timeout);
+                // Reading goes on.
+                context.waker().wake_by_ref();
             }
             _ => {}
         }
@@ -301,119 +239,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
         }
         Ok(read)
-    }
-
-    fn answer(&self, frame: Bytes) -> Result<(), Ended> {
-        self.outbox.push(frame).map_err(|_| Ended::Full)
-    }
-
-    fn text(&mut self, text: &str) -> Result<(), Ended> {
-        let packet = Packet::parse(text)?;
-        match packet {
-            Packet::Close => return Err(Ended::Left),
-            Packet::Pong => self.pong_until = None,
-            // Attachments directly follow their event.
-            _ if self.incomplete.is_some() => return Err(Malformed.into()),
-            Packet::Connect { namespace, auth } => self.connect(namespace, auth)?,
-            Packet::Disconnect { namespace } => self.disconnect(namespace)?,
-            Packet::Event { namespace, ack, attachments, data } => {
-                let is_ours = Packet::is_default(namespace);
-                match attachments {
-                    None | Some(0) if is_ours => self.event(data, ack)?,
-                    None | Some(0) => {}
-                    Some(missing) => self.announced(missing, is_ours.then(|| (data.to_owned(), ack)))?,
-                }
-            }
-            Packet::Ack { attachments: None | Some(0) } => {}
-            Packet::Ack { attachments: Some(missing) } => self.announced(missing, None)?,
-        }
-        Ok(())
-    }
-
-    fn announced(&mut self, missing: usize, event: Option<(String, Option<u64>)>) -> Result<(), Ended> {
-        if missing > self.house.max_attachments {
-            return Err(Ended::Attachments);
-        }
-        self.incomplete = Some(Box::new(Incomplete { event, missing, bytes: 0 }));
-        Ok(())
-    }
-
-    fn attachment(&mut self, length: usize) -> Result<(), Ended> {
-        let mut incomplete = self.incomplete.take().ok_or(Malformed)?;
-        incomplete.bytes += length;
-        incomplete.missing -= 1;
-        if incomplete.bytes > self.house.inside.max_message_bytes {
-            return Err(Ended::Attachments);
-        }
-        if incomplete.missing > 0 {
-            self.incomplete = Some(incomplete);
-        } else if let Some((data, ack)) = incomplete.event {
-            self.event(&data, ack)?;
-        }
-        Ok(())
-    }
-
-    // ---- Socket.IO ---------------------------------------------------------------------------
-
-    fn connect(&mut self, namespace: &str, auth: Option<&str>) -> Result<(), Ended> {
-        if !Packet::is_default(namespace) {
-            return self.answer(packet::no_namespace(namespace));
-        }
-        let Standing::Outside(until) = self.standing else { return Ok(()) };
-        match self.house.inside.protocol.admit(auth, self.address, self.sid.as_str()) {
-            Ok(proved) => {
-                self.answer(packet::joined(self.sid.as_str()))?;
-                let outlet = Box::new(Wire(self.outbox.clone()));
-                let connection = self.house.inside.connection(self.sid.as_str(), self.address, outlet);
-                self.standing = Standing::Joined(connection.clone());
-                self.house.inside.hub.enter(connection.clone());
-                self.house.inside.protocol.connected(&connection, proved);
-            }
-            Err(Unwelcome { message, code, detail, after }) => {
-                let answer = packet::refused(message, wire::Refusal { code, detail: &detail });
-                if after.is_zero() {
-                    return self.answer(answer);
-                }
-                let told_at = Instant::now() + after;
-                self.standing = Standing::Refused(Box::new(Refused { told_at, answer, until }));
-            }
-        }
-        Ok(())
-    }
-
-    fn disconnect(&mut self, namespace: &str) -> Result<(), Ended> {
-        if Packet::is_default(namespace) {
-            self.joined()?;
-            self.leave();
-            // It may join again.
-            self.standing = Standing::Outside(Instant::now() + self.house.connect_timeout);
-        }
-        Ok(())
-    }
-
-    fn joined(&self) -> Result<&Arc<Connection>, Ended> {
-        match &self.standing {
-            Standing::Joined(connection) => Ok(connection),
-            _ => Err(Ended::Malformed(Malformed)),
-        }
-    }
-
-    fn event(&mut self, data: &str, ack: Option<u64>) -> Result<(), Ended> {
-        let connection = self.joined()?.clone();
-        let (name, payload) = wire::event(data).ok_or(Malformed)?;
-        if self.gate.line().is_trusted() {
-            self.pace.refill();
-        } else {
-            // One that comes too fast is still handled, the next ones are read later.
-            let rate = self.house.inside.events_per_second;
-            if let Some(pause) = self.pace.count(rate, std::time::Instant::now()) {
-                self.house.inside.metrics.refused(Refusal::Events);
-                self.gate.line().hold(pause);
-            }
-        }
-        let ack = ack.map_or_else(Ack::default, |number| self.outbox.ack(number));
-        self.house.inside.protocol.event(&connection, Event { name: &name, payload, ack });
-        Ok(())
     }
 }
 
