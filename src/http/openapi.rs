@@ -8,16 +8,18 @@ use axum::Json;
 use axum::extract::Path;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, ParameterIn};
 use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{
-    ArrayBuilder, Content, Object, ObjectBuilder, OneOfBuilder, OpenApi, Ref, RefOr, ResponseBuilder, Schema,
+    ArrayBuilder, Content, Header, Object, ObjectBuilder, OneOfBuilder, OpenApi, Ref, RefOr,
+    Response as Answer, ResponseBuilder, Schema,
 };
 use utoipa::{Modify, OpenApi as _, PartialSchema, ToSchema};
 use utoipa_swagger_ui::Config;
 
-use super::values::Name;
+use super::problem::Kind;
+use super::values::{Category, Label, Name};
 use super::{api, api_v1, problem};
 use crate::domain::{NotificationId, Priority, QuietHours, Timestamp, Zone};
 
@@ -79,6 +81,10 @@ impl Modify for Everywhere {
             let mut token = Http::new(HttpAuthScheme::Bearer);
             token.bearer_format = Some("JWT".to_owned());
             components.add_security_scheme("token", SecurityScheme::Http(token));
+            let statuses = Kind::ALL.iter().map(|kind| kind.row().0);
+            components
+                .responses
+                .extend(statuses.map(|status| (refusal_name(status), refusal(status).into())));
         }
         for path in description.paths.paths.values_mut() {
             let operations =
@@ -99,12 +105,50 @@ fn named_apart(operation: &mut Operation) {
     }
 }
 
+/// Adds how an operation refuses, by what it takes.
 fn refuses(operation: &mut Operation) {
+    let parameters = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
+        RefOr::T(parameter) => Some((parameter.name.as_str(), &parameter.parameter_in)),
+        RefOr::Ref(_) => None,
+    });
+    let names_one = parameters.clone().any(|(name, _)| matches!(name, "id" | "cursor"));
+    let has_fields = parameters.clone().any(|(_, place)| *place != ParameterIn::Path);
+    let has_body = operation.request_body.is_some();
+    let kinds = [
+        (true, &[Kind::TokenMissing, Kind::Forbidden, Kind::NoStore][..]),
+        (names_one, &[Kind::NotFound]),
+        (has_fields || has_body, &[Kind::Broken]),
+        (has_body, &[Kind::Malformed, Kind::TooSlow, Kind::TooLarge, Kind::NotJson]),
+    ];
+    for kind in kinds.iter().filter(|(applies, _)| *applies).flat_map(|(_, kinds)| *kinds) {
+        let status = kind.row().0;
+        let named = Ref::from_response_name(refusal_name(status));
+        operation.responses.responses.insert(status.as_str().to_owned(), named.into());
+    }
+}
+
+fn refusal_name(status: StatusCode) -> String {
+    format!("Refused{}", status.as_u16())
+}
+
+/// All refusals of this status.
+fn refusal(status: StatusCode) -> Answer {
+    let kinds = Kind::ALL.iter().map(|kind| kind.row()).filter(|(known, ..)| *known == status);
+    let codes: Vec<_> = kinds.map(|(_, code, title)| format!("`{code}`: {title}.")).collect();
     let problem = Content::new(Some(Ref::from_schema_name("Problem")));
-    let refusal = ResponseBuilder::new()
-        .description("Why not, and what to do next.")
-        .content("application/problem+json", problem);
-    operation.responses.responses.insert("default".to_owned(), refusal.build().into());
+    let answer =
+        ResponseBuilder::new().description(codes.join(" ")).content("application/problem+json", problem);
+    let header = |schema| Header::new(Object::with_type(schema));
+    let answer = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            answer.header("WWW-Authenticate", header(Type::String))
+        }
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            answer.header("Retry-After", header(Type::Integer))
+        }
+        _ => answer,
+    };
+    answer.build()
 }
 
 macro_rules! schemas {
@@ -132,7 +176,7 @@ schemas! {
         .schema_type(Type::Integer)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)));
     "User": Name => OneOfBuilder::new()
-        .item(Object::with_type(Type::String))
+        .item(name())
         .item(Object::with_type(Type::Integer));
     "TimeZone": Zone => Object::with_type(Type::String);
     "QuietHours": QuietHours => ObjectBuilder::new()
@@ -145,9 +189,23 @@ schemas! {
         .required("start")
         .required("end")
         .description(Some("From when until when, on those days on which they start; on all, if none is named."));
+    "Name": Label => name();
+    "Topic": Category => OneOfBuilder::new()
+        .item(name())
+        .item(ObjectBuilder::new().schema_type(Type::String).enum_values(Some([""])));
     "Priority": Priority => ObjectBuilder::new()
         .schema_type(Type::String)
         .enum_values(Some(["low", "normal", "medium", "high", "urgent", "critical"]));
+}
+
+/// What can be a name: at most 128 bytes, that is.
+fn name() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(128))
+        .pattern(Some(r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"))
+        .build()
 }
 
 /// The description.

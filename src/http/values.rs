@@ -16,6 +16,12 @@ use crate::store::Held;
 #[derive(Clone, Debug)]
 pub struct Name(pub UserId);
 
+/// Stands in the description for the name of a kind, a topic or a role.
+pub struct Label;
+
+/// Stands in the description for a notification's topic, which may be empty.
+pub struct Category;
+
 impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Written;

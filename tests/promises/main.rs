@@ -58,6 +58,7 @@ mod settings_are_explained;
 mod sockets_are_limited_per_owner;
 mod stats_add_up;
 mod tenants_are_apart;
+mod the_api_is_as_described;
 mod the_demos_tokens_stay_at_home;
 mod the_first_event_is_not_lost;
 mod topics_reach_who_returns;

@@ -73,7 +73,7 @@ pub async fn unread_count(State(api): State<Api>, Owner(recipient): Owner) -> An
     put,
     path = "/api/notifications/{id}/read",
     tag = "feed",
-    params(("id" = String, Path, description = "Its number, or its UUID")),
+    params(("id" = String, Path, description = "Its number, or its UUID", example = "7")),
     responses((status = 200, description = "As it is now.", body = wire::ReadOut)),
 )]
 pub async fn read(State(api): State<Api>, Owner(recipient): Owner, Id(id): Id) -> Answer<wire::ReadOut> {
@@ -85,7 +85,7 @@ pub async fn read(State(api): State<Api>, Owner(recipient): Owner, Id(id): Id) -
     delete,
     path = "/api/notifications/{id}",
     tag = "feed",
-    params(("id" = String, Path, description = "Its number, or its UUID")),
+    params(("id" = String, Path, description = "Its number, or its UUID", example = "7")),
     responses((status = 204, description = "It is seen no more.")),
 )]
 pub async fn delete(

@@ -100,7 +100,7 @@ pub async fn unread_count(State(api): State<Api>, Owner(recipient): Owner) -> An
     get,
     path = "/api/v1/notifications/{id}",
     tag = "inbox",
-    params(("id" = String, Path, description = "Its number, or its UUID")),
+    params(("id" = String, Path, description = "Its number, or its UUID", example = "7")),
     responses((status = 200, description = "This one.", body = wire::EntryOut)),
 )]
 pub async fn find(State(api): State<Api>, Owner(recipient): Owner, Id(id): Id) -> Answer<wire::EntryOut> {
@@ -112,7 +112,7 @@ pub async fn find(State(api): State<Api>, Owner(recipient): Owner, Id(id): Id) -
     put,
     path = "/api/v1/notifications/{id}",
     tag = "inbox",
-    params(("id" = String, Path, description = "Its number, or its UUID")),
+    params(("id" = String, Path, description = "Its number, or its UUID", example = "7")),
     request_body = wire::MarkIn,
     responses((status = 200, description = "As it is now.", body = wire::EntryOut)),
 )]
@@ -131,7 +131,7 @@ pub async fn mark(
     post,
     path = "/api/v1/notifications/{id}/read",
     tag = "inbox",
-    params(("id" = String, Path, description = "Its number, or its UUID")),
+    params(("id" = String, Path, description = "Its number, or its UUID", example = "7")),
     responses((status = 200, description = "As it is now.", body = wire::EntryOut)),
 )]
 pub async fn read(State(api): State<Api>, Owner(recipient): Owner, Id(id): Id) -> Answer<wire::EntryOut> {
@@ -154,7 +154,7 @@ pub async fn read_all(State(api): State<Api>, Owner(recipient): Owner) -> Answer
     delete,
     path = "/api/v1/notifications/{id}",
     tag = "inbox",
-    params(("id" = String, Path, description = "Its number, or its UUID")),
+    params(("id" = String, Path, description = "Its number, or its UUID", example = "7")),
     responses((status = 200, description = "It is seen no more.", body = wire::DeletedOut)),
 )]
 pub async fn delete(State(api): State<Api>, Owner(recipient): Owner, Id(id): Id) -> Answer<wire::DeletedOut> {
