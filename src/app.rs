@@ -13,7 +13,7 @@ use crate::access::{Keyring, Mint};
 use crate::config::{Config, Environment};
 use crate::delivery::{CatchUp, Confirmations, Live, Replays, Rounds, Spreading, catch_up};
 use crate::domain::{Clock, SystemClock};
-use crate::gateway::socketio::{Admission, Booking, Door, Feed, Namespace, Origins, Services};
+use crate::gateway::socketio::{self, Admission, Booking, Door, Feed, Namespace, Origins, Services};
 use crate::http::{self, Demo, Doorman, Readiness};
 use crate::listen::{Listener, Proxies, Servant};
 use crate::realtime::Hub;
@@ -206,6 +206,7 @@ impl App {
             stats,
             metrics: metrics.clone(),
             metrics_token: Arc::new(config.metrics.token.clone()),
+            events: socketio::description,
             development,
             readiness: readiness.clone(),
             demo: development.then(|| Arc::new(demo(config, clock.clone()))),

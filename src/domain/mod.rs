@@ -9,6 +9,7 @@ mod notification;
 mod preferences;
 mod quiet;
 mod redact;
+mod schemas;
 mod standing;
 
 pub use clock::{Clock, SystemClock, Timestamp};
@@ -21,4 +22,6 @@ pub use notification::{
 pub use preferences::{Change, Channel, Hush, Matter, Muted, Preferences, Switches};
 pub use quiet::{Day, QuietHours, TimeOfDay, Zone};
 pub use redact::Secret;
+pub use schemas::name_schema;
+pub(crate) use schemas::schemas;
 pub use standing::{Standing, Status};

@@ -1,40 +1,39 @@
 //! The API described for programs (OpenAPI 3.1), made from the handlers and their shapes; and, in development, the page
 //! that shows it. Nothing comes from elsewhere.
 
-use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use axum::Json;
-use axum::extract::Path;
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use utoipa::openapi::path::{Operation, ParameterIn};
-use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
+use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{
-    ArrayBuilder, Content, Header, Object, ObjectBuilder, OneOfBuilder, OpenApi, Ref, RefOr,
-    Response as Answer, ResponseBuilder, Schema,
+    Content, Header, Object, ObjectBuilder, OneOfBuilder, OpenApi, Ref, RefOr, Response as Answer,
+    ResponseBuilder,
 };
-use utoipa::{Modify, OpenApi as _, PartialSchema, ToSchema};
+use utoipa::{Modify, OpenApi as _};
 use utoipa_swagger_ui::Config;
 
 use super::problem::Kind;
 use super::values::{Category, Label, Name};
 use super::{api, api_v1, problem};
-use crate::domain::{NotificationId, Priority, QuietHours, Timestamp, Zone};
+use crate::domain::{UserId, name_schema, schemas};
 
 const DESCRIPTION: &str = "/docs/openapi.json";
 /// The page styles itself from within its script.
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'none'";
 
-const TIME_OF_DAY: &str = "^([01][0-9]|2[0-3]):[0-5][0-9]$";
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(
         title = "Carillon",
-        description = "A self-hosted notification server. What its words mean: docs/PROTOCOLS.md.",
+        description = "A self-hosted notification server. What its words mean: docs/PROTOCOLS.md. The events of its \
+            Socket.IO namespace: [asyncapi.json](/docs/asyncapi.json).",
         license(name = "MIT", identifier = "MIT")
     ),
     paths(
@@ -151,61 +150,12 @@ fn refusal(status: StatusCode) -> Answer {
     answer.build()
 }
 
-macro_rules! schemas {
-    ($($name:literal: $type:ty => $schema:expr;)*) => {
-        $(
-            impl PartialSchema for $type {
-                fn schema() -> RefOr<Schema> {
-                    $schema.into()
-                }
-            }
-            impl ToSchema for $type {
-                fn name() -> Cow<'static, str> {
-                    Cow::Borrowed($name)
-                }
-            }
-        )*
-    };
-}
-
 schemas! {
-    "Time": Timestamp => ObjectBuilder::new()
-        .schema_type(Type::String)
-        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
-    "Number": NotificationId => ObjectBuilder::new()
-        .schema_type(Type::Integer)
-        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)));
-    "User": Name => OneOfBuilder::new()
-        .item(name())
-        .item(Object::with_type(Type::Integer));
-    "TimeZone": Zone => Object::with_type(Type::String);
-    "QuietHours": QuietHours => ObjectBuilder::new()
-        .property("enabled", Object::with_type(Type::Boolean))
-        .property("start", ObjectBuilder::new().schema_type(Type::String).pattern(Some(TIME_OF_DAY)))
-        .property("end", ObjectBuilder::new().schema_type(Type::String).pattern(Some(TIME_OF_DAY)))
-        .property("days", ArrayBuilder::new().items(ObjectBuilder::new()
-            .schema_type(Type::String)
-            .enum_values(Some(["mon", "tue", "wed", "thu", "fri", "sat", "sun"]))))
-        .required("start")
-        .required("end")
-        .description(Some("From when until when, on those days on which they start; on all, if none is named."));
-    "Name": Label => name();
+    "User": Name => UserId::schema();
+    "Name": Label => name_schema();
     "Topic": Category => OneOfBuilder::new()
-        .item(name())
+        .item(name_schema())
         .item(ObjectBuilder::new().schema_type(Type::String).enum_values(Some([""])));
-    "Priority": Priority => ObjectBuilder::new()
-        .schema_type(Type::String)
-        .enum_values(Some(["low", "normal", "medium", "high", "urgent", "critical"]));
-}
-
-/// What can be a name: at most 128 bytes, that is.
-fn name() -> Object {
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .min_length(Some(1))
-        .max_length(Some(128))
-        .pattern(Some(r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"))
-        .build()
 }
 
 /// The description.
@@ -224,6 +174,11 @@ pub async fn page() -> Redirect {
 /// `GET /docs/openapi.json`
 pub async fn json() -> Json<OpenApi> {
     Json(description())
+}
+
+/// `GET /docs/asyncapi.json`
+pub async fn events(State(state): State<super::State>) -> Json<serde_json::Value> {
+    Json((state.events)())
 }
 
 /// `GET /docs/`, and what that page asks for.

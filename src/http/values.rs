@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use chrono::DateTime;
+use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::domain::{Broken, Channel, IdError, Priority, Switches, Timestamp, UserId, is_name};
-use crate::store::Held;
 
 /// A user, a tenant: `2` and `"2"` are the same one.
 #[derive(Clone, Debug)]
@@ -190,29 +189,6 @@ pub fn channels(named: Option<&[String]>) -> Result<(), Broken> {
         return Err(Broken { field: "channels", expected });
     }
     Ok(())
-}
-
-/// How far one entry of an inbox has got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// Stored, perhaps sent, not known to have arrived.
-    Pending,
-    /// On a device.
-    Delivered,
-    /// Looked at.
-    Read,
-}
-
-impl Status {
-    /// Of this entry.
-    pub const fn of(held: &Held) -> Self {
-        match (held.read_at, held.confirmed_at) {
-            (Some(_), _) => Self::Read,
-            (None, Some(_)) => Self::Delivered,
-            (None, None) => Self::Pending,
-        }
-    }
 }
 
 /// Data as the sender wrote it.

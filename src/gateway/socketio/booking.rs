@@ -8,9 +8,10 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::answer::{answer, auth_error, not_available, refuse, unauthorized};
+use super::events::Told;
 use super::wire::booking as wire;
 use super::wire::{Failure, Fault, raw};
-use super::{Ack, Event, feed};
+use super::{Ack, feed};
 use crate::domain::{Audience, Digest, Idempotency, NewNotification, Priority, Recipient, Status, Tenant};
 use crate::gateway::BookingSettings;
 use crate::realtime::{Connection, Dialect, Form, Hub};
@@ -26,7 +27,7 @@ const LIST_AGAIN: Duration = Duration::from_millis(500);
 /// The kind of notification that a booking is.
 const KIND: &str = "new_booking";
 
-static NEW_BOOKING: Form = Form { event: "new_booking_notification", encode: wire::live };
+static NEW_BOOKING: Form = Form { event: Told::NewBookingNotification.name(), encode: wire::live };
 
 /// Bookings as facilitators know them, everything else as in the feed.
 static DIALECT: Dialect = Dialect {
@@ -35,12 +36,10 @@ static DIALECT: Dialect = Dialect {
     standing: |standing| {
         let is_read = standing.status == Status::Read && standing.whose.is_none();
         let marked = wire::MarkedRead { notification_id: standing.id };
-        is_read.then(|| (MARKED_READ, raw(&marked)))
+        is_read.then(|| (Told::NotificationMarkedRead.name(), raw(&marked)))
     },
     replays: false,
 };
-
-const MARKED_READ: &str = "notification_marked_read";
 
 /// The protocol's rules.
 pub struct Booking {
@@ -68,19 +67,21 @@ impl Booking {
         Self { hub, session, inbox, notify, tasks, pending_delay, in_flight: in_flight.max(2) }
     }
 
-    fn backend_connect(&self, connection: &Connection, payload: Option<&RawValue>, ack: Ack) {
+    /// A back end proves what it is.
+    pub fn backend_connect(&self, connection: &Connection, payload: Option<&RawValue>, ack: Ack) {
         let token = super::wire::token(payload).unwrap_or_default();
         match self.session.connect_sender(connection, &token) {
             Ok(()) => {
                 connection.identity(|who| who.dialect = who.dialect.or(Some(&DIALECT)));
                 let success = wire::Authenticated { status: "authenticated", facilitator_id: None };
-                answer(&self.hub, connection, ack, "backend_auth_success", &success);
+                answer(&self.hub, connection, ack, Told::BackendAuthSuccess, &success);
             }
             Err(error) => auth_error(&self.hub, connection, ack, &error),
         }
     }
 
-    fn facilitator_connect(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
+    /// A page proves whose it is.
+    pub fn facilitator_connect(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
         let (written, claimed, token) = match wire::facilitator(payload) {
             Ok(given) => given,
             Err(Fault::Missing(_)) => {
@@ -88,13 +89,13 @@ impl Booking {
                     "Facilitator ID required",
                     "Send {facilitator_id, token}: whose notifications to hear, and a token that proves it.",
                 );
-                return answer(&self.hub, connection, ack, "auth_error", &failure);
+                return answer(&self.hub, connection, ack, Told::AuthError, &failure);
             }
-            Err(fault) => return refuse(&self.hub, connection, ack, "auth_error", &fault),
+            Err(fault) => return refuse(&self.hub, connection, ack, Told::AuthError, &fault),
         };
         let success = wire::Authenticated { status: "authenticated", facilitator_id: Some(written) };
         let success = raw(&success);
-        let welcome = ("facilitator_auth_success", &*success);
+        let welcome = (Told::FacilitatorAuthSuccess.name(), &*success);
         match self.session.connect_recipient(connection, &claimed, &token, &DIALECT, welcome) {
             Ok(recipient) => {
                 ack.send(&success);
@@ -104,7 +105,8 @@ impl Booking {
         }
     }
 
-    fn booking_notification(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
+    /// A back end books.
+    pub fn book(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
         let Some(tenant) = connection.identity(|who| who.sender.clone()) else {
             let detail = "Only an authenticated back end may book; send backend_connect {token} first.";
             return unauthorized(&self.hub, connection, ack, detail);
@@ -115,7 +117,7 @@ impl Booking {
                 self.notify.rejected();
                 let error = fault.error();
                 let failure = Failure { booking_id, ..Failure::new(&error, fault.detail()) };
-                return answer(&self.hub, connection, ack, "notification_error", &failure);
+                return answer(&self.hub, connection, ack, Told::NotificationError, &failure);
             }
         };
         let (booking_id, facilitator_id) = (booking.booking_id.to_owned(), booking.facilitator_id.to_owned());
@@ -166,8 +168,10 @@ impl Booking {
         match outcome {
             Ok(Receipt { id, reached, .. }) => {
                 let (event, delivered_at, stored_at) = match reached {
-                    Reached::Sent(at) => ("notification_delivered", Some(at), None),
-                    Reached::Stored(at) | Reached::Scheduled(at) => ("notification_stored", None, Some(at)),
+                    Reached::Sent(at) => (Told::NotificationDelivered, Some(at), None),
+                    Reached::Stored(at) | Reached::Scheduled(at) => {
+                        (Told::NotificationStored, None, Some(at))
+                    }
                 };
                 let receipt = wire::Accepted {
                     booking_id,
@@ -185,7 +189,7 @@ impl Booking {
                 };
                 let detail = error.to_string();
                 let failure = Failure { booking_id: Some(booking_id), ..Failure::new(word, &detail) };
-                answer(hub, connection, ack, "notification_error", &failure);
+                answer(hub, connection, ack, Told::NotificationError, &failure);
             }
         }
     }
@@ -203,7 +207,7 @@ impl Booking {
                 Some((recipient, rest, ack))
             }
             (Some(_), Err(fault)) => {
-                refuse(&self.hub, connection, ack, "error", &fault);
+                refuse(&self.hub, connection, ack, Told::Error, &fault);
                 None
             }
             _ => {
@@ -259,7 +263,8 @@ impl Booking {
         }
     }
 
-    fn get_pending(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
+    /// A page wants the list.
+    pub fn get_pending(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
         let asked = wire::facilitator_id(payload).map(|claimed| (claimed, ()));
         let Some((recipient, (), ack)) = self.own_inbox(connection, ack, asked) else { return };
         let first = connection.claim_list();
@@ -327,7 +332,7 @@ impl Booking {
         drop(listing.notifications);
         let payload = raw(&pending);
         drop(pending);
-        let took = hub.push(connection, "pending_notifications", &payload);
+        let took = hub.push(connection, Told::PendingNotifications.name(), &payload);
         ack.send(&payload);
         let bytes = payload.get().len() as u64;
         drop(payload);
@@ -336,7 +341,8 @@ impl Booking {
         }
     }
 
-    fn mark_read(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
+    /// Somebody has looked at one.
+    pub fn mark_read(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
         let asked = wire::marked_read(payload);
         let Some((recipient, id, ack)) = self.own_inbox(connection, ack, asked) else { return };
         let (hub, connection, in_flight) = (self.hub.clone(), connection.clone(), self.in_flight);
@@ -349,7 +355,7 @@ impl Booking {
                         let payload = raw(&wire::MarkedRead { notification_id: id });
                         // All of the facilitator's pages were told, if there was news.
                         if !is_new || connection.dialect().name != DIALECT.name {
-                            hub.push(&connection, MARKED_READ, &payload);
+                            hub.push(&connection, Told::NotificationMarkedRead.name(), &payload);
                         }
                         ack.send(&payload);
                     }
@@ -360,7 +366,7 @@ impl Booking {
                         };
                         let detail = error.to_string();
                         let failure = Failure { notification_id: Some(id), ..Failure::new(word, &detail) };
-                        answer(&hub, &connection, ack, "error", &failure);
+                        answer(&hub, &connection, ack, Told::Error, &failure);
                     }
                 }
                 connection.end_request(in_flight);
@@ -372,19 +378,5 @@ impl Booking {
     /// How connections are told things that have not said who they are.
     pub fn dialect(&self) -> &'static Dialect {
         &DIALECT
-    }
-
-    /// Handles an event; hands back one that is not of this protocol.
-    pub fn event<'a>(&self, connection: &Arc<Connection>, event: Event<'a>) -> Option<Event<'a>> {
-        let Event { name, payload, ack } = event;
-        match name {
-            "booking_notification" => self.booking_notification(connection, payload, ack),
-            "mark_notification_read" => self.mark_read(connection, payload, ack),
-            "get_pending_notifications" => self.get_pending(connection, payload, ack),
-            "facilitator_connect" => self.facilitator_connect(connection, payload, ack),
-            "backend_connect" => self.backend_connect(connection, payload, ack),
-            _ => return Some(Event { name, payload, ack }),
-        }
-        None
     }
 }

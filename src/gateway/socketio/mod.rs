@@ -5,9 +5,11 @@
 
 mod admission;
 mod answer;
+mod asyncapi;
 mod booking;
 mod door;
 mod engine;
+mod events;
 mod feed;
 mod namespace;
 mod polling;
@@ -23,9 +25,11 @@ use crate::access::Principal;
 use crate::realtime::{Connection, Dialect};
 
 pub use admission::{Admission, Origins, Permit, Refused};
+pub use asyncapi::description;
 pub use booking::Booking;
 pub use door::{Arrival, Door};
 pub use engine::{Engine, Peer};
+pub use events::{Said, Told};
 pub use feed::{Feed, Services};
 pub use namespace::Namespace;
 

@@ -5,9 +5,9 @@ use serde_json::value::{RawValue, Value};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::domain::{Broken, Draft, NotificationId, Priority, Timestamp, To};
+use crate::domain::{Broken, Draft, NotificationId, Priority, Status, Timestamp, To};
 use crate::http::input;
-use crate::http::values::{self, Category, Label, Name, Status};
+use crate::http::values::{self, Category, Label, Name};
 use crate::service::{Page, Query, Receipt};
 use crate::store::Held;
 
@@ -184,7 +184,7 @@ struct EntryOut {
 
 impl From<Held> for EntryOut {
     fn from(held: Held) -> Self {
-        let status = Status::of(&held);
+        let status = Status::of(held.confirmed_at, held.read_at);
         let notification = held.notification;
         Self {
             id: notification.uuid,
@@ -258,6 +258,10 @@ pub struct ReadOut {
 
 impl From<Held> for ReadOut {
     fn from(held: Held) -> Self {
-        Self { id: held.notification.uuid, status: Status::of(&held), read_at: held.read_at }
+        Self {
+            id: held.notification.uuid,
+            status: Status::of(held.confirmed_at, held.read_at),
+            read_at: held.read_at,
+        }
     }
 }

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::domain::{Broken, Draft, NotificationId, Priority, Tenant, Timestamp, To};
-use crate::http::values::{self, Category, Label, Name, Status};
+use crate::domain::{Broken, Draft, NotificationId, Priority, Status, Tenant, Timestamp, To};
+use crate::http::values::{self, Category, Label, Name};
 use crate::service::{Broadcast, Error, Page, Reached, Receipt};
 use crate::store::Held;
 
@@ -246,7 +246,7 @@ pub struct EntryOut {
 
 impl From<Held> for EntryOut {
     fn from(held: Held) -> Self {
-        let status = Status::of(&held);
+        let status = Status::of(held.confirmed_at, held.read_at);
         let notification = held.notification;
         Self {
             id: notification.id,
