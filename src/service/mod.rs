@@ -8,6 +8,7 @@ mod presence;
 mod roster;
 mod session;
 mod stats;
+mod tally;
 mod topics;
 mod worker;
 
@@ -23,6 +24,7 @@ pub use presence::Presences;
 pub use roster::{LEASE_SECONDS, Roster};
 pub use session::Session;
 pub use stats::{Health, Online, Stats, StatsService};
+pub use tally::{Many, Tally};
 pub use topics::Topics;
 pub use worker::Worker;
 

@@ -44,6 +44,7 @@ mod many_nodes_are_one;
 mod metrics_count;
 mod nobody_reads_anothers;
 mod nodes_are_restarted_one_by_one;
+mod of_the_last_days_all_is_counted;
 mod offline_facilitators_hear_on_return;
 mod one_core_is_enough;
 mod one_server_per_database;

@@ -14,6 +14,10 @@ use crate::http::values;
 use crate::service::Query;
 use crate::store::Mark;
 
+/// Days that are counted for whoever does not say how many.
+const USUAL_DAYS: u16 = 30;
+const MOST_DAYS: u16 = 365;
+
 type Answer<T> = Result<Json<T>, Problem>;
 
 /// Sends a notification: for the caller, unless it says for whom.
@@ -93,6 +97,26 @@ async fn query(api: &Api, given: wire::ListIn, skip: &'static str) -> Result<Que
 pub async fn unread_count(State(api): State<Api>, Owner(recipient): Owner) -> Answer<wire::UnreadOut> {
     let counts = api.inbox.counts(&recipient).await?;
     Ok(Json(wire::UnreadOut { unread_count: counts.unread }))
+}
+
+/// Counts what came in the last days.
+#[utoipa::path(
+    get,
+    path = "/api/v1/notifications/stats",
+    tag = "inbox",
+    params(wire::StatsIn),
+    responses((status = 200, description = "So much.", body = wire::StatsOut)),
+)]
+pub async fn stats(
+    State(api): State<Api>,
+    Owner(recipient): Owner,
+    Params(given): Params<wire::StatsIn>,
+) -> Answer<wire::StatsOut> {
+    let days = given.days.unwrap_or(USUAL_DAYS);
+    if !(1..=MOST_DAYS).contains(&days) {
+        return Err(Problem::of_field("days", "1 to 365"));
+    }
+    Ok(Json(api.inbox.tally(&recipient, days).await?.into()))
 }
 
 /// Shows one notification.

@@ -1,5 +1,7 @@
 //! `/api/v1` as it is written: snake_case, the words of the hub and of the campus.
 
+mod stats;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -10,6 +12,8 @@ use crate::domain::{Broken, Draft, NotificationId, Priority, Status, Tenant, Tim
 use crate::http::values::{self, Category, Label, Name};
 use crate::service::{Broadcast, Error, Page, Reached, Receipt};
 use crate::store::Held;
+
+pub use stats::{StatsIn, StatsOut};
 
 /// The kind of a broadcast that names none.
 const BROADCAST_KIND: &str = "system_message";
