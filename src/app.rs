@@ -119,7 +119,7 @@ impl App {
         ));
         let presences = Presences::new(store.clone(), node.clone());
         vital("presences", presences.clone().run());
-        let topics = Arc::new(Topics::new(store.clone()));
+        let topics = Arc::new(Topics::new(store.clone(), config.topics.restrictions()?));
         let api = http::Api {
             doorman: Arc::new(Doorman::new(keyring.clone(), metrics.clone())),
             notify: notify.clone(),

@@ -105,6 +105,25 @@ impl Default for WorkerSettings {
     }
 }
 
+/// Settings of `[topics]`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TopicSettings {
+    /// Names that are kept for a role or a tenant: `staff-* role:staff`, `board tenant:acme`.
+    #[serde(deserialize_with = "list")]
+    pub restricted: Vec<String>,
+}
+
+impl TopicSettings {
+    /// The restrictions.
+    ///
+    /// # Errors
+    /// When one is none.
+    pub fn restrictions(&self) -> Result<Vec<Restriction>, NoRestriction> {
+        self.restricted.iter().map(|text| text.parse()).collect()
+    }
+}
+
 /// Settings of `[metrics]`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

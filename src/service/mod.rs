@@ -21,7 +21,7 @@ pub use explain::{Explain, Preview, Prospect, Step, Timeline};
 pub use inbox::{Inbox, Listing, Marked, OnMarked, Page, Query, ReplayFrom};
 pub use notify::{Answer, Broadcast, Notify, Reached, Receipt};
 pub use presence::Presences;
-pub use roster::{LEASE_SECONDS, Roster};
+pub use roster::Roster;
 pub use session::Session;
 pub use stats::{Health, Online, Stats, StatsService};
 pub use tally::{Many, Tally};

@@ -42,6 +42,9 @@ pub use transfer::{Moved, transfer};
 pub use url::{DatabaseUrl, UrlError};
 pub use writer::{Beat, Before, Done, Mark, Presence, Release, Sent, Spread, Write, Written};
 
+/// A node that gave no sign of life for this many seconds is dead: nobody is connected to it.
+pub const LEASE_SECONDS: i64 = 20;
+
 /// Settings of `[database]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -6,14 +6,13 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
-use crate::domain::{Group, NotificationId, Place, Position, Priority, Recipient, Tenant, Timestamp};
+use crate::domain::{Group, NotificationId, Place, Position, Recipient, Tenant, Timestamp};
 use crate::store::content::{Content, content, notification};
-use crate::store::counts::AT_ONCE;
 use crate::store::schema::{
     deferrals, deployment, expansions, inbox, notifications, recipients, roles, subscriptions,
 };
 use crate::store::types::{At, UuidColumn};
-use crate::store::{Counts, Filter, Gap, Held, HeldCounts, MUTED, Missed, Pending, Recent, StoreError};
+use crate::store::{Counts, Filter, Gap, Held, HeldCounts, MUTED, Missed, Pending, StoreError};
 
 /// What its recipient wants to have at all.
 macro_rules! unmuted {
@@ -201,7 +200,8 @@ fn entry_held(row: i64, (position, confirmed_at, read_at, content): HeldColumns)
     }
 }
 
-async fn row_of(connection: &mut Connection, recipient: &Recipient) -> Result<Option<i64>, StoreError> {
+/// The row of `recipient`, who may never have got anything.
+pub(super) async fn row_of(connection: &mut Connection, recipient: &Recipient) -> Result<Option<i64>, StoreError> {
     let row = recipients::table
         .filter(recipients::tenant.eq(recipient.tenant.as_str()))
         .filter(recipients::user_id.eq(recipient.user.as_str()))
@@ -281,42 +281,6 @@ pub async fn held_counts(
     let total = all().get_result(connection).await?;
     let unread = all().filter(inbox::read_at.is_null()).get_result(connection).await?;
     Ok(HeldCounts { total, unread })
-}
-
-/// See [`crate::store::Store::recent`].
-pub async fn recent(
-    connection: &mut Connection,
-    recipient: &Recipient,
-    before: Position,
-    now: Timestamp,
-) -> Result<Vec<Recent>, StoreError> {
-    let Some(row) = row_of(connection, recipient).await? else { return Ok(Vec::new()) };
-    let entries: Vec<(i64, At, String, i32, Option<At>, Option<At>, Option<At>)> = inbox::table
-        .inner_join(notifications::table)
-        .filter(inbox::recipient_id.eq(row))
-        .filter(inbox::position.lt(before))
-        .filter(unmuted!())
-        .order(inbox::position.desc())
-        .limit(AT_ONCE)
-        .select((
-            inbox::position,
-            notifications::created_at,
-            notifications::kind,
-            notifications::priority,
-            notifications::expires_at,
-            inbox::read_at,
-            inbox::deleted_at,
-        ))
-        .load(connection)
-        .await?;
-    let recent = |(position, At(created_at), kind, priority, expires_at, read_at, deleted_at)| {
-        let expires_at: Option<At> = expires_at;
-        let (read_at, deleted_at): (Option<At>, Option<At>) = (read_at, deleted_at);
-        let is_held = deleted_at.is_none() && expires_at.is_none_or(|At(at)| at > now);
-        let priority = Priority::from_level(priority);
-        Recent { position, created_at, kind, priority, is_read: read_at.is_some(), is_held }
-    };
-    Ok(entries.into_iter().map(recent).collect())
 }
 
 /// See [`crate::store::Store::find`].

@@ -12,7 +12,9 @@ use super::events::Told;
 use super::wire::booking as wire;
 use super::wire::{Failure, Fault, raw};
 use super::{Ack, feed};
-use crate::domain::{Audience, Digest, Idempotency, NewNotification, Priority, Recipient, Status, Tenant};
+use crate::domain::{
+    Audience, BOOKING_KIND, Digest, Idempotency, NewNotification, Priority, Recipient, Status, Tenant,
+};
 use crate::gateway::BookingSettings;
 use crate::realtime::{Connection, Dialect, Form, Hub};
 use crate::service::{Error, Inbox, Listing, Marked, Notify, Reached, Receipt, Session};
@@ -24,15 +26,12 @@ const LIST_BYTES_PER_MICRO: u64 = 1;
 /// A list that could not be made is tried again after this long, and then less and less often.
 const LIST_AGAIN: Duration = Duration::from_millis(500);
 
-/// The kind of notification that a booking is.
-const KIND: &str = "new_booking";
-
 static NEW_BOOKING: Form = Form { event: Told::NewBookingNotification.name(), encode: wire::live };
 
 /// Bookings as facilitators know them, everything else as in the feed.
 static DIALECT: Dialect = Dialect {
     name: "booking",
-    form: |notification| if notification.kind == KIND { &NEW_BOOKING } else { &feed::NOTIFICATION },
+    form: |notification| if notification.kind == BOOKING_KIND { &NEW_BOOKING } else { &feed::NOTIFICATION },
     standing: |standing| {
         let is_read = standing.status == Status::Read && standing.whose.is_none();
         let marked = wire::MarkedRead { notification_id: standing.id };
@@ -141,7 +140,7 @@ impl Booking {
         NewNotification {
             tenant: tenant.clone(),
             audience: Audience::One(Recipient { tenant, user: booking.facilitator }),
-            kind: KIND.into(),
+            kind: BOOKING_KIND.into(),
             topic: "bookings".into(),
             title: booking.title,
             message: booking.message,
@@ -183,6 +182,10 @@ impl Booking {
                 answer(hub, connection, ack, event, &receipt);
             }
             Err(error) => {
+                if let Error::Store(fault) = &error {
+                    let user = facilitator_id.get();
+                    tracing::error!(%fault, user.id = user, "Error handling booking notification");
+                }
                 let word = match error {
                     Error::KeyReused => "Idempotency key reused",
                     _ => "Notification not stored",
@@ -240,7 +243,7 @@ impl Booking {
             if !hub.serves(&connection, &recipient) || !connection.claim_automatic_list() {
                 return;
             }
-            match inbox.missed(&recipient, &connection, KIND).await {
+            match inbox.missed(&recipient, &connection, BOOKING_KIND).await {
                 Ok(listing) => {
                     let others = listing.others;
                     if !listing.notifications.is_empty() {
@@ -277,8 +280,8 @@ impl Booking {
                 return connection.end_request(in_flight);
             }
             let listing = match first {
-                true => inbox.missed(&recipient, &connection, KIND).await,
-                false => inbox.pending(&recipient, KIND).await,
+                true => inbox.missed(&recipient, &connection, BOOKING_KIND).await,
+                false => inbox.pending(&recipient, BOOKING_KIND).await,
             };
             match listing {
                 Ok(listing) => {
@@ -314,7 +317,7 @@ impl Booking {
             let Some(connection) = connection.upgrade() else { return };
             let turn = connection.lists().lock().await;
             let is_theirs = hub.serves(&connection, recipient);
-            if !is_theirs || inbox.replay_others(recipient, &connection, KIND).await.is_ok() {
+            if !is_theirs || inbox.replay_others(recipient, &connection, BOOKING_KIND).await.is_ok() {
                 return;
             }
             drop(turn);

@@ -204,6 +204,7 @@ impl Feed {
         }
         let (hub, connection, in_flight) = (self.hub.clone(), connection.clone(), self.in_flight);
         connection.begin_request(in_flight);
+        let roles = connection.identity(|who| who.roles.clone());
         let told = connection.clone();
         let done = move |outcome| {
             match outcome {
@@ -215,6 +216,7 @@ impl Feed {
                     let fault = Fault::Invalid("channels", broken.expected);
                     refuse(&hub, &told, ack, Told::Error, &fault);
                 }
+                Err(Error::Forbidden(detail)) => unauthorized(&hub, &told, ack, detail),
                 Err(error) => {
                     let detail = error.to_string();
                     answer(&hub, &told, ack, Told::Error, &Failure::new("Channels not changed", &detail));
@@ -222,7 +224,7 @@ impl Feed {
             }
             told.end_request(in_flight);
         };
-        self.services.topics.subscribe_then(&recipient, channels, wanted, Box::new(done));
+        self.services.topics.subscribe_then(&recipient, &roles, channels, wanted, Box::new(done));
     }
 
     /// A device has one, or somebody has looked at it.

@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use super::wire;
 use crate::http::Api;
 use crate::http::caller::{Caller, Owner};
-use crate::http::input::{self, Body, Id, Key, Params};
+use crate::http::input::{self, Id, Key, Params, Sent};
 use crate::http::problem::Problem;
 use crate::store::Mark;
 
@@ -29,9 +29,9 @@ pub async fn send(
     State(api): State<Api>,
     Caller(who): Caller,
     Key(key): Key,
-    Body(given): Body<wire::SendIn>,
+    Sent(given): Sent<wire::SendIn>,
 ) -> Result<impl IntoResponse, Problem> {
-    let draft = given.draft(key)?;
+    let draft = api.notify.counted(given.draft(key))?;
     let sent = api.notify.send(&who, draft).await;
     let receipt = sent.map_err(|fault| Problem::from(fault).respelled(wire::spelled))?;
     let location = format!("/api/v1/notifications/{}", receipt.id);

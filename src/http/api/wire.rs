@@ -98,14 +98,14 @@ impl SendIn {
 #[schema(as = FeedSent)]
 pub struct SentOut {
     id: Uuid,
-    notification_id: NotificationId,
+    number: NotificationId,
     status: Status,
     created_at: Timestamp,
 }
 
 impl From<Receipt> for SentOut {
     fn from(Receipt { id, uuid, created_at, .. }: Receipt) -> Self {
-        Self { id: uuid, notification_id: id, status: Status::Pending, created_at }
+        Self { id: uuid, number: id, status: Status::Pending, created_at }
     }
 }
 
@@ -165,7 +165,7 @@ impl ListIn {
 #[schema(as = FeedNotification)]
 struct EntryOut {
     id: Uuid,
-    notification_id: NotificationId,
+    number: NotificationId,
     r#type: String,
     title: String,
     message: String,
@@ -188,7 +188,7 @@ impl From<Held> for EntryOut {
         let notification = held.notification;
         Self {
             id: notification.uuid,
-            notification_id: notification.id,
+            number: notification.id,
             r#type: notification.kind,
             title: notification.title,
             message: notification.message,

@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use super::wire::{self, Unaddressed};
 use crate::http::Api;
 use crate::http::caller::{Caller, Owner};
-use crate::http::input::{self, Body, Id, Key, Params};
+use crate::http::input::{self, Body, Id, Key, Params, Sent};
 use crate::http::problem::Problem;
 use crate::http::values;
 use crate::service::Query;
@@ -35,9 +35,9 @@ pub async fn send(
     State(api): State<Api>,
     Caller(who): Caller,
     Key(key): Key,
-    Body(given): Body<wire::SendIn>,
+    Sent(given): Sent<wire::SendIn>,
 ) -> Result<impl IntoResponse, Problem> {
-    let draft = given.draft(&who.tenant, Unaddressed::ForCaller, key)?;
+    let draft = api.notify.counted(given.draft(&who.tenant, Unaddressed::ForCaller, key))?;
     let receipt = api.notify.send(&who, draft).await?;
     let location = format!("/api/v1/notifications/{}", receipt.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(wire::SentOut::from(receipt))))
