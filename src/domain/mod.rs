@@ -6,6 +6,7 @@ mod clock;
 mod draft;
 mod identity;
 mod notification;
+mod objects;
 mod preferences;
 mod quiet;
 mod redact;
@@ -20,6 +21,7 @@ pub use notification::{
     Accepted, Audience, Digest, Group, Idempotency, NewNotification, Notification, NotificationId, Place,
     Placed, Position, Priority,
 };
+pub(crate) use objects::read_from_objects;
 pub use preferences::{Change, Channel, Hush, Matter, Muted, Preferences, Switches};
 pub use quiet::{Day, QuietHours, TimeOfDay, Zone};
 pub use redact::Secret;

@@ -58,6 +58,10 @@ impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
             ));
         }
         let bytes = whole(request, api.max_body).await?;
+        // What serde derives would take a list of the fields' values, too.
+        if bytes.trim_ascii_start().starts_with(b"[") {
+            return Err(Problem::of_field("body", "a JSON object"));
+        }
         let mut json = serde_json::Deserializer::from_slice(&bytes);
         let given: T = serde_path_to_error::deserialize(&mut json).map_err(|fault| unreadable(&fault))?;
         json.end().map_err(|fault| malformed(&fault))?;

@@ -27,7 +27,6 @@ const DESCRIPTION: &str = "/docs/openapi.json";
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'none'";
 
-
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(

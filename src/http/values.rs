@@ -9,7 +9,9 @@ use serde::de::{Deserializer, Error, Visitor};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::domain::{Broken, Channel, IdError, Priority, Switches, Timestamp, UserId, is_name};
+use crate::domain::{
+    Broken, Channel, IdError, Priority, Switches, Timestamp, UserId, is_name, read_from_objects,
+};
 
 /// A user, a tenant: `2` and `"2"` are the same one.
 #[derive(Clone, Debug)]
@@ -67,7 +69,7 @@ pub fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 
 /// Ways of delivery, on or off; nothing is said of the others.
 #[derive(Clone, Copy, Default, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields, expecting = "a JSON object")]
+#[serde(default, deny_unknown_fields, remote = "Self", expecting = "a JSON object")]
 #[schema(as = SwitchesChange)]
 pub struct SwitchesIn {
     /// Over sockets, and in the inbox. Also `inApp`, `realtime`, `websocket`.
@@ -77,6 +79,8 @@ pub struct SwitchesIn {
     push: Option<bool>,
     sms: Option<bool>,
 }
+
+read_from_objects!(SwitchesIn);
 
 impl From<SwitchesIn> for Switches {
     fn from(SwitchesIn { in_app, email, push, sms }: SwitchesIn) -> Self {

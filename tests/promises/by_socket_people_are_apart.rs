@@ -89,6 +89,8 @@ impl Stage {
         }
         assert_eq!(owner.get("/api/v1/subscriptions").expect(200), json!({"topics": ["mine"]}));
         assert_eq!(owner.titles().len(), 2);
+        let wishes = owner.get("/api/v1/notifications/preferences").expect(200);
+        assert_eq!(wishes["channels"]["in_app"], true, "{wishes}");
         for event in ["notificationStatus", "auth_error", "error"] {
             assert!(self.owner.heard(event).is_empty(), "{event}");
         }
@@ -168,6 +170,12 @@ fn cases() -> Vec<Case> {
         (Said::Unsubscribe, |stage| stage.topics_are_ones_own(Said::Unsubscribe)),
         (Said::UpdatePreferences, |stage| {
             unauthorized(&stage.clients.stranger().call("updatePreferences", json!({"email": false})));
+            // Others have wishes of their own.
+            for thief in stage.feeds() {
+                assert_eq!(thief.call("updatePreferences", json!({"inApp": false}))["inApp"], false);
+                let foreign = json!({"userId": 2, "inApp": false});
+                assert_eq!(thief.call("updatePreferences", foreign)["error"], "Invalid field: preferences");
+            }
         }),
     ]
 }

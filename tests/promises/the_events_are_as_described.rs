@@ -139,6 +139,16 @@ fn whatever_is_said_and_heard() {
         traffic.say(&feed, "requestMissedNotifications", json!({"since": since}));
     }
     traffic.say(&feed, "updatePreferences", json!({"email": true, "push": false, "inApp": true}));
+    let wishes = json!({
+        "sms": false, "channels": {"news": {"push": true}}, "types": {"note": {"email": false, "inApp": true}},
+        "quietHours": {"start": "00:00", "end": "00:01", "days": ["mon"]}, "timeZone": "Europe/Athens"
+    });
+    assert_eq!(traffic.say(&feed, "updatePreferences", wishes)["timeZone"], "Europe/Athens");
+    assert_eq!(
+        traffic.say(&feed, "updatePreferences", json!({"quietHours": null}))["quietHours"],
+        Value::Null
+    );
+    traffic.say_oddly(&feed, "updatePreferences", json!({"odd": 1}));
     let brief = traffic.connect(&clients, Kind::WEBSOCKET, json!({"token": brief_token()}));
     assert_eq!(brief.hear("auth_error")["error"], "Token expired");
 

@@ -286,7 +286,9 @@ impl Feed {
         connection.begin_request(in_flight);
         let done = move |outcome: Result<Arc<Preferences>, Error>| {
             match outcome {
-                Ok(chosen) => answer(&hub, &told, ack, Told::PreferencesUpdated, &wire::Chosen::from(&*chosen)),
+                Ok(chosen) => {
+                    answer(&hub, &told, ack, Told::PreferencesUpdated, &wire::Chosen::from(&*chosen))
+                }
                 Err(Error::Broken(broken)) => {
                     refuse(
                         &hub,
@@ -304,6 +306,5 @@ impl Feed {
             told.end_request(in_flight);
         };
         self.services.choices.change_then(&recipient, change, Box::new(done));
-    }
     }
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{Fault, Key, key, object, raw, required, scalar, user_id};
 use crate::domain::{
     Change, Channel, Notification, NotificationId, Preferences, Priority, QuietHours, Standing, Status,
-    Switches, Timestamp, UserId, Zone,
+    Switches, Timestamp, UserId, Zone, read_from_objects,
 };
 use crate::service::ReplayFrom;
 
@@ -152,7 +152,7 @@ pub struct Wishes {
 
 /// Which ways of delivery are wanted.
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(deny_unknown_fields, rename_all = "camelCase", remote = "Self")]
 struct Ways {
     email: Option<bool>,
     push: Option<bool>,
@@ -160,6 +160,8 @@ struct Ways {
     #[serde(alias = "in_app", alias = "realtime", alias = "websocket")]
     in_app: Option<bool>,
 }
+
+read_from_objects!(Ways);
 
 impl From<Ways> for Switches {
     fn from(Ways { email, push, sms, in_app }: Ways) -> Self {
