@@ -130,7 +130,7 @@ impl History<'_> {
     async fn something(&mut self) {
         match self.dice.below(6) {
             0 | 1 => self.send().await,
-            2 => drop(self.write("spread", Write::Spread).await),
+            2 => drop(self.write("spread", Write::Spread(now())).await),
             _ => self.mark().await,
         }
     }
@@ -215,7 +215,7 @@ async fn pages_neither_skip_nor_repeat() {
     let home = tempfile::tempdir().expect("a folder");
     let url = home.path().join("carillon.db").display().to_string();
     let settings = Settings { url, ..Settings::default() };
-    let store = Store::open(&settings, Arc::new(Metrics::new())).await.expect("a store");
+    let store = Store::open(&settings, Arc::new([]), Arc::new(Metrics::new())).await.expect("a store");
     let seeds = match number("CARILLON_PAGING_SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..number("CARILLON_PAGING_SEEDS").unwrap_or(SEEDS),
