@@ -182,7 +182,7 @@ impl App {
         let most = sockets(config);
         let per_address = config.limits.sockets_per_address;
         let admission = Admission::new(origins, per_address, most, metrics.clone());
-        let protocol = Arc::new(Namespace::new(hub.clone(), session.clone(), booking, feed));
+        let protocol = Arc::new(Namespace::new(hub.clone(), session.clone(), tasks.clone(), booking, feed));
         let door = Door::new(
             hub.clone(),
             protocol,

@@ -22,7 +22,7 @@ pub use inbox::{Inbox, Listing, Marked, OnMarked, Page, Query, ReplayFrom};
 pub use notify::{Answer, Broadcast, Notify, Reached, Receipt};
 pub use presence::Presences;
 pub use roster::Roster;
-pub use session::Session;
+pub use session::{Refused, Session};
 pub use stats::{Health, Online, Stats, StatsService};
 pub use tally::{Many, Tally};
 pub use topics::Topics;

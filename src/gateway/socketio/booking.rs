@@ -67,7 +67,7 @@ impl Booking {
     }
 
     /// A back end proves what it is.
-    pub fn backend_connect(&self, connection: &Connection, payload: Option<&RawValue>, ack: Ack) {
+    pub fn backend_connect(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
         let token = super::wire::token(payload).unwrap_or_default();
         match self.session.connect_sender(connection, &token) {
             Ok(()) => {
@@ -75,7 +75,7 @@ impl Booking {
                 let success = wire::Authenticated { status: "authenticated", facilitator_id: None };
                 answer(&self.hub, connection, ack, Told::BackendAuthSuccess, &success);
             }
-            Err(error) => auth_error(&self.hub, connection, ack, &error),
+            Err(refused) => auth_error(&self.hub, &self.tasks, connection, ack, refused),
         }
     }
 
@@ -100,7 +100,7 @@ impl Booking {
                 ack.send(&success);
                 self.schedule_list(connection, recipient);
             }
-            Err(error) => auth_error(&self.hub, connection, ack, &error),
+            Err(refused) => auth_error(&self.hub, &self.tasks, connection, ack, refused),
         }
     }
 

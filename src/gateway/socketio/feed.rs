@@ -77,7 +77,7 @@ impl Feed {
         let (event, welcome) = Self::welcome(&recipient);
         match self.services.session.enter(connection, principal, recipient, &DIALECT, (event, &welcome)) {
             Ok(recipient) => self.schedule_replay(connection, recipient, self.delay),
-            Err(error) => auth_error(&self.hub, connection, Ack::default(), &error),
+            Err(error) => auth_error(&self.hub, &self.tasks, connection, Ack::default(), error.into()),
         }
     }
 
@@ -88,7 +88,7 @@ impl Feed {
                 ack.send(&Self::welcome(&recipient).1);
                 self.schedule_replay(connection, recipient, self.delay);
             }
-            Err(error) => auth_error(&self.hub, connection, ack, &error),
+            Err(refused) => auth_error(&self.hub, &self.tasks, connection, ack, refused),
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
+use tokio_util::task::TaskTracker;
 
 use super::answer::{answer, auth_error, unauthorized};
 use super::events::{Said, Told};
@@ -20,14 +21,21 @@ use crate::store::Mark;
 pub struct Namespace {
     hub: Arc<Hub>,
     session: Arc<Session>,
+    tasks: TaskTracker,
     booking: Booking,
     feed: Feed,
 }
 
 impl Namespace {
     /// Connections belong to `session`.
-    pub fn new(hub: Arc<Hub>, session: Arc<Session>, booking: Booking, feed: Feed) -> Self {
-        Self { hub, session, booking, feed }
+    pub fn new(
+        hub: Arc<Hub>,
+        session: Arc<Session>,
+        tasks: TaskTracker,
+        booking: Booking,
+        feed: Feed,
+    ) -> Self {
+        Self { hub, session, tasks, booking, feed }
     }
 
     /// Tells a client that its token has expired.
@@ -57,7 +65,7 @@ impl Namespace {
                 let renewed = wire::feed::Welcome { status: "authenticated", user_id: None };
                 answer(&self.hub, connection, ack, Told::Authenticated, &renewed);
             }
-            Err(error) => auth_error(&self.hub, connection, ack, &error),
+            Err(refused) => auth_error(&self.hub, &self.tasks, connection, ack, refused),
         }
     }
 }
