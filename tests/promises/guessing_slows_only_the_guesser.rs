@@ -55,10 +55,7 @@ fn failures_count_for_an_address_whatever_socket_they_come_by() {
     let mut good = from("203.0.113.9");
     good.emit("backend_connect", &json!({"token": BACKEND_TOKEN}));
     assert_eq!(good.hear_event("backend_auth_success"), json!({"status": "authenticated"}));
-    assert_eq!(
-        guesser.heard(),
-        [] as [String; 0],
-        "a guess by a new socket was answered as fast as a good token"
-    );
+    let is_told = guesser.heard().iter().any(|packet| packet.contains("auth_error"));
+    assert!(!is_told, "a guess by a new socket was answered as fast as a good token");
     guesser.wait_for(r#"42["auth_error""#);
 }
