@@ -52,9 +52,11 @@ lint: ## Format and lints, of the server and of the load tool
 doc: ## The documentation of the code; a broken link is an error
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --locked --no-deps --document-private-items
 
-openapi: ## Write docs/openapi.json anew; a test tells when that is due
+openapi: ## Write docs/openapi.json and docs/asyncapi.json anew; a test tells when that is due
 	cargo run --quiet --locked -- openapi > docs/openapi.json.new
 	mv docs/openapi.json.new docs/openapi.json
+	cargo run --quiet --locked -- asyncapi > docs/asyncapi.json.new
+	mv docs/asyncapi.json.new docs/asyncapi.json
 
 clients: ## Install what the tests need and is missing
 	@tests/install.sh

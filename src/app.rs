@@ -13,7 +13,7 @@ use crate::access::{Keyring, Mint};
 use crate::config::{Config, Environment};
 use crate::delivery::{CatchUp, Confirmations, Live, Replays, Rounds, Spreading, catch_up};
 use crate::domain::{Clock, SystemClock};
-use crate::gateway::socketio::{Admission, Booking, Door, Feed, Namespace, Origins, Services};
+use crate::gateway::socketio::{self, Admission, Booking, Door, Feed, Namespace, Origins, Services};
 use crate::http::{self, Demo, Doorman, Readiness};
 use crate::listen::{Listener, Proxies, Servant};
 use crate::realtime::Hub;
@@ -119,7 +119,7 @@ impl App {
         ));
         let presences = Presences::new(store.clone(), node.clone());
         vital("presences", presences.clone().run());
-        let topics = Arc::new(Topics::new(store.clone()));
+        let topics = Arc::new(Topics::new(store.clone(), config.topics.restrictions()?));
         let api = http::Api {
             doorman: Arc::new(Doorman::new(keyring.clone(), metrics.clone())),
             notify: notify.clone(),
@@ -182,7 +182,7 @@ impl App {
         let most = sockets(config);
         let per_address = config.limits.sockets_per_address;
         let admission = Admission::new(origins, per_address, most, metrics.clone());
-        let protocol = Arc::new(Namespace::new(hub.clone(), session.clone(), booking, feed));
+        let protocol = Arc::new(Namespace::new(hub.clone(), session.clone(), tasks.clone(), booking, feed));
         let door = Door::new(
             hub.clone(),
             protocol,
@@ -206,6 +206,7 @@ impl App {
             stats,
             metrics: metrics.clone(),
             metrics_token: Arc::new(config.metrics.token.clone()),
+            events: socketio::description,
             development,
             readiness: readiness.clone(),
             demo: development.then(|| Arc::new(demo(config, clock.clone()))),

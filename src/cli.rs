@@ -13,6 +13,7 @@ use crate::access::Mint;
 use crate::app::App;
 use crate::config::{self, Config, Environment, Flags, Loaded};
 use crate::domain::{Clock as _, SystemClock};
+use crate::gateway::socketio;
 use crate::{http, lifecycle, secrets, store, telemetry};
 
 /// A self-hosted, Socket.IO-compatible notification server.
@@ -68,6 +69,9 @@ enum Command {
     /// Print the description of the API (OpenAPI)
     #[command(hide = true)]
     Openapi,
+    /// Print the description of the events (AsyncAPI)
+    #[command(hide = true)]
+    Asyncapi,
     /// Ask the server on this machine whether it is ready; for container health checks
     Health,
 }
@@ -106,7 +110,8 @@ pub fn run() -> ExitCode {
         Some(Command::Token(token)) => mint(loaded, token),
         Some(Command::Config) => print(&loaded),
         Some(Command::Migrate { to }) => migrate(&loaded.config, to.as_deref()),
-        Some(Command::Openapi) => describe(),
+        Some(Command::Openapi) => describe(&http::description()),
+        Some(Command::Asyncapi) => describe(&socketio::description()),
         Some(Command::Health) => health(&loaded.config),
     });
     match outcome {
@@ -276,8 +281,8 @@ fn migrate(config: &Config, to: Option<&str>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn describe() -> anyhow::Result<()> {
-    println!("{}", http::description().to_pretty_json()?);
+fn describe(description: &impl serde::Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(description)?);
     Ok(())
 }
 

@@ -11,7 +11,9 @@ use figment::value::{Dict, Map, Tag, Value};
 use figment::{Error, Figment, Metadata, Profile, Provider};
 use serde::{Deserialize, Serialize};
 
-pub use crate::sections::{Environment, MetricsSettings, NotificationSettings, Server, WorkerSettings};
+pub use crate::sections::{
+    Environment, MetricsSettings, NotificationSettings, Server, TopicSettings, WorkerSettings,
+};
 use crate::{access, gateway, realtime, store, telemetry};
 
 /// Where a file is looked for when none is named.
@@ -50,6 +52,8 @@ pub struct Config {
     pub realtime: realtime::Settings,
     /// The booking protocol.
     pub booking: gateway::BookingSettings,
+    /// Topics.
+    pub topics: TopicSettings,
     /// Limits.
     pub limits: gateway::Limits,
     /// Notifications.
@@ -181,6 +185,9 @@ fn usable(config: &Config, figment: &Figment) -> anyhow::Result<()> {
             "server.allowed_origins ({}): `{origin}` is no origin; write https://app.example.com, or * for any",
             source("server.allowed_origins")
         );
+    }
+    if let Err(odd) = config.topics.restrictions() {
+        anyhow::bail!("topics.restricted ({}): {odd}", source("topics.restricted"));
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::domain::Secret;
+use crate::domain::{NoRestriction, Restriction, Secret};
 
 /// What this deployment is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +102,25 @@ pub struct WorkerSettings {
 impl Default for WorkerSettings {
     fn default() -> Self {
         Self { enabled: true }
+    }
+}
+
+/// Settings of `[topics]`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TopicSettings {
+    /// Names that are kept for a role or a tenant: `staff-* role:staff`, `board tenant:acme`.
+    #[serde(deserialize_with = "list")]
+    pub restricted: Vec<String>,
+}
+
+impl TopicSettings {
+    /// The restrictions.
+    ///
+    /// # Errors
+    /// When one is none.
+    pub fn restrictions(&self) -> Result<Vec<Restriction>, NoRestriction> {
+        self.restricted.iter().map(|text| text.parse()).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 #[path = "promises/support/program.rs"]
 mod program;
@@ -147,6 +148,32 @@ fn the_description_of_the_api_is_fresh_and_whole() {
     assert_eq!(described, carillon::http::routes().collect(), "src/http/openapi.rs lacks a handler");
     let fresh = description.to_pretty_json().expect("JSON") + "\n";
     assert!(read("docs/openapi.json") == fresh, "docs/openapi.json is old: run `make openapi`");
+}
+
+#[test]
+fn the_description_of_the_events_is_fresh_and_told_of() {
+    use carillon::gateway::socketio::{Said, Told, description};
+    let fresh = serde_json::to_string_pretty(&description()).expect("JSON") + "\n";
+    assert!(read("docs/asyncapi.json") == fresh, "docs/asyncapi.json is old: run `make openapi`");
+    let protocols = read("docs/PROTOCOLS.md");
+    let (said, told) =
+        (Said::ALL.iter().map(|event| event.name()), Told::ALL.iter().map(|event| event.name()));
+    for name in said.chain(told) {
+        assert!(protocols.contains(name), "docs/PROTOCOLS.md does not tell of {name}");
+    }
+}
+
+/// What AsyncAPI itself says of documents.
+#[test]
+fn the_description_of_the_events_is_asyncapi() {
+    let clients = root().join("tests/clients");
+    let output = Command::new(clients.join(".venv/bin/python"))
+        .arg(clients.join("valid.py"))
+        .arg(clients.join("node_modules/@asyncapi/specs/schemas/3.0.0.json"))
+        .arg(root().join("docs/asyncapi.json"))
+        .output()
+        .expect("the clients, which `make clients` installs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and is not there: a browser, PostgreSQL, Redis, Caddy, OpenSSL, nftables, libfaketime and
-# Python's venv from Debian, the Socket.IO clients from npm and PyPI, into tests/clients. What is there stays as it is.
+# Python's venv from Debian; the Socket.IO clients from npm and PyPI, and Schemathesis, into tests/clients. What is there
+# stays as it is.
 # Run again, it costs a second and asks no network.
 #
 #     tests/install.sh [coverage]      # and what `make coverage` needs, too

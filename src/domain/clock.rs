@@ -31,6 +31,11 @@ impl Timestamp {
         Self(self.0.saturating_add(seconds.saturating_mul(1_000_000)))
     }
 
+    /// Its day in UTC, as ISO 8601 has it.
+    pub fn date(self) -> String {
+        self.to_string().chars().take_while(|letter| *letter != 'T').collect()
+    }
+
     /// Seconds from `earlier` until this instant; negative when it lies before.
     pub fn seconds_since(self, earlier: Self) -> f64 {
         (self.0 - earlier.0) as f64 / 1e6

@@ -21,6 +21,9 @@ const FURTHEST: i64 = 10 * 366 * 24 * 60 * 60;
 /// People who may be named in one request; more of them are reached by a topic or a role.
 const MOST_USERS: usize = 1_000;
 
+/// The kind of a booking. Its parts are where the booking protocol puts them, so it comes by no other door.
+pub const BOOKING_KIND: &str = "new_booking";
+
 /// Whom a sender means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum To {
@@ -129,6 +132,8 @@ impl Draft {
     /// The first rule that is broken.
     pub fn check(&self, now: Timestamp) -> Result<(), Broken> {
         rule(is_name(&self.kind), "type", "1 to 128 bytes, no control characters")?;
+        let is_free = self.kind != BOOKING_KIND;
+        rule(is_free, "type", "another kind than new_booking, which back ends send by booking_notification")?;
         rule(
             self.topic.is_empty() || is_name(&self.topic),
             "topic",

@@ -6,19 +6,26 @@ mod clock;
 mod draft;
 mod identity;
 mod notification;
+mod objects;
 mod preferences;
 mod quiet;
 mod redact;
+mod restriction;
+mod schemas;
 mod standing;
 
 pub use clock::{Clock, SystemClock, Timestamp};
-pub use draft::{Broken, Draft, To, is_name, time_to_come};
+pub use draft::{BOOKING_KIND, Broken, Draft, To, is_name, time_to_come};
 pub use identity::{DEFAULT_TENANT, IdError, Recipient, Tenant, UserId};
 pub use notification::{
     Accepted, Audience, Digest, Group, Idempotency, NewNotification, Notification, NotificationId, Place,
     Placed, Position, Priority,
 };
+pub(crate) use objects::read_from_objects;
 pub use preferences::{Change, Channel, Hush, Matter, Muted, Preferences, Switches};
 pub use quiet::{Day, QuietHours, TimeOfDay, Zone};
 pub use redact::Secret;
+pub use restriction::{NoRestriction, Restriction};
+pub use schemas::name_schema;
+pub(crate) use schemas::schemas;
 pub use standing::{Standing, Status};

@@ -1,12 +1,13 @@
 //! What becomes of a notification in somebody's inbox.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{NotificationId, Timestamp, UserId};
 
 /// How far a notification got with one person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// It is stored, and nobody knows yet whether a device has it.
@@ -18,6 +19,15 @@ pub enum Status {
 }
 
 impl Status {
+    /// Of what was confirmed and read then, or not yet.
+    pub const fn of(confirmed_at: Option<Timestamp>, read_at: Option<Timestamp>) -> Self {
+        match (read_at, confirmed_at) {
+            (Some(_), _) => Self::Read,
+            (None, Some(_)) => Self::Delivered,
+            (None, None) => Self::Pending,
+        }
+    }
+
     /// Its name, on every door.
     pub const fn name(self) -> &'static str {
         match self {

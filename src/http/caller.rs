@@ -21,6 +21,17 @@ pub struct Caller(pub Principal);
 /// Whoever has an inbox.
 pub struct Owner(pub Recipient);
 
+impl Owner {
+    /// Whoever `who` speaks for.
+    ///
+    /// # Errors
+    /// When that is nobody.
+    pub fn of(who: &Principal) -> Result<Self, Problem> {
+        let nobody = "it names no user, so there is no inbox; send a token of the person whose inbox it is";
+        Ok(Self(who.inbox().ok_or(Error::Forbidden(nobody))?))
+    }
+}
+
 /// Checks tokens, and makes guessing them slow.
 pub struct Doorman {
     keyring: Arc<Keyring>,
@@ -88,8 +99,7 @@ impl FromRequestParts<Api> for Owner {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let Caller(who) = Caller::from_request_parts(parts, api).await?;
-        let nobody = "it names no user, so there is no inbox; send a token of the person whose inbox it is";
-        Ok(Self(who.inbox().ok_or(Error::Forbidden(nobody))?))
+        Self::of(&who)
     }
 }
 

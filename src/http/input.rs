@@ -25,6 +25,9 @@ const MOST_SKIPPED: i64 = 100_000;
 /// A JSON body.
 pub struct Body<T>(pub T);
 
+/// The JSON body of what is to be sent: one that is refused counts as rejected.
+pub struct Sent<T>(pub T);
+
 /// The fields of a query.
 pub struct Params<T>(pub T);
 
@@ -55,9 +58,22 @@ impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
             ));
         }
         let bytes = whole(request, api.max_body).await?;
+        // What serde derives would take a list of the fields' values, too.
+        if bytes.trim_ascii_start().starts_with(b"[") {
+            return Err(Problem::of_field("body", "a JSON object"));
+        }
         let mut json = serde_json::Deserializer::from_slice(&bytes);
         let given: T = serde_path_to_error::deserialize(&mut json).map_err(|fault| unreadable(&fault))?;
         json.end().map_err(|fault| malformed(&fault))?;
+        Ok(Self(given))
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<Api> for Sent<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        let Body(given) = api.notify.counted(Body::from_request(request, api).await)?;
         Ok(Self(given))
     }
 }
@@ -147,15 +163,15 @@ impl FromRequestParts<Api> for Id {
 impl FromRequestParts<Api> for Key {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let name = "Idempotency-Key";
         let mut given = parts.headers.get_all(name).iter();
         let (key, second) = (given.next(), given.next());
         let key = key.map(|key| key.to_str().map(str::to_owned)).transpose();
-        match (key, second) {
+        api.notify.counted(match (key, second) {
             (Ok(key), None) => Ok(Self(key)),
             _ => Err(Problem::of_field(name, "one header of 1 to 255 visible ASCII characters")),
-        }
+        })
     }
 }
 

@@ -67,6 +67,8 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     /// Whoever shows it may read the metrics; without one, only in development.
     pub metrics_token: Arc<Secret>,
+    /// Describes the events of the long-lived doors.
+    pub events: fn() -> serde_json::Value,
     /// Whether this is development.
     pub development: bool,
     /// Whether new work is taken.
@@ -118,6 +120,7 @@ pub fn router(state: State) -> Router {
             .route("/docs", get(openapi::page))
             .route("/docs/", get(openapi::file))
             .route("/docs/openapi.json", get(openapi::json))
+            .route("/docs/asyncapi.json", get(openapi::events))
             .route("/docs/{*path}", get(openapi::file));
     }
     router.fallback(missing).with_state(state).merge(api).layer(from_fn(protective_headers))

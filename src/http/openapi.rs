@@ -1,38 +1,38 @@
 //! The API described for programs (OpenAPI 3.1), made from the handlers and their shapes; and, in development, the page
 //! that shows it. Nothing comes from elsewhere.
 
-use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use axum::Json;
-use axum::extract::Path;
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use utoipa::openapi::path::Operation;
-use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
+use utoipa::openapi::path::{Operation, ParameterIn};
+use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{
-    ArrayBuilder, Content, Object, ObjectBuilder, OneOfBuilder, OpenApi, Ref, RefOr, ResponseBuilder, Schema,
+    Content, Header, Object, ObjectBuilder, OneOfBuilder, OpenApi, Ref, RefOr, Response as Answer,
+    ResponseBuilder,
 };
-use utoipa::{Modify, OpenApi as _, PartialSchema, ToSchema};
+use utoipa::{Modify, OpenApi as _};
 use utoipa_swagger_ui::Config;
 
-use super::values::Name;
+use super::problem::Kind;
+use super::values::{Category, Label, Name};
 use super::{api, api_v1, problem};
-use crate::domain::{NotificationId, Priority, QuietHours, Timestamp, Zone};
+use crate::domain::{UserId, name_schema, schemas};
 
 const DESCRIPTION: &str = "/docs/openapi.json";
 /// The page styles itself from within its script.
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'none'";
 
-const TIME_OF_DAY: &str = "^([01][0-9]|2[0-3]):[0-5][0-9]$";
-
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(
         title = "Carillon",
-        description = "A self-hosted notification server. What its words mean: docs/PROTOCOLS.md.",
+        description = "A self-hosted notification server. What its words mean: docs/PROTOCOLS.md. The events of its \
+            Socket.IO namespace: [asyncapi.json](/docs/asyncapi.json).",
         license(name = "MIT", identifier = "MIT")
     ),
     paths(
@@ -40,6 +40,7 @@ const TIME_OF_DAY: &str = "^([01][0-9]|2[0-3]):[0-5][0-9]$";
         api_v1::notifications::send,
         api_v1::notifications::list_for_campus,
         api_v1::notifications::unread_count,
+        api_v1::notifications::stats,
         api_v1::notifications::read_all,
         api_v1::schedule::put_off,
         api_v1::schedule::take_back,
@@ -79,6 +80,10 @@ impl Modify for Everywhere {
             let mut token = Http::new(HttpAuthScheme::Bearer);
             token.bearer_format = Some("JWT".to_owned());
             components.add_security_scheme("token", SecurityScheme::Http(token));
+            let statuses = Kind::ALL.iter().map(|kind| kind.row().0);
+            components
+                .responses
+                .extend(statuses.map(|status| (refusal_name(status), refusal(status).into())));
         }
         for path in description.paths.paths.values_mut() {
             let operations =
@@ -99,55 +104,58 @@ fn named_apart(operation: &mut Operation) {
     }
 }
 
+/// Adds how an operation refuses, by what it takes.
 fn refuses(operation: &mut Operation) {
-    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
-    let refusal = ResponseBuilder::new()
-        .description("Why not, and what to do next.")
-        .content("application/problem+json", problem);
-    operation.responses.responses.insert("default".to_owned(), refusal.build().into());
+    let parameters = operation.parameters.iter().flatten().filter_map(|parameter| match parameter {
+        RefOr::T(parameter) => Some((parameter.name.as_str(), &parameter.parameter_in)),
+        RefOr::Ref(_) => None,
+    });
+    let names_one = parameters.clone().any(|(name, _)| matches!(name, "id" | "cursor"));
+    let has_fields = parameters.clone().any(|(_, place)| *place != ParameterIn::Path);
+    let has_body = operation.request_body.is_some();
+    let kinds = [
+        (true, &[Kind::TokenMissing, Kind::Forbidden, Kind::NoStore][..]),
+        (names_one, &[Kind::NotFound]),
+        (has_fields || has_body, &[Kind::Broken]),
+        (has_body, &[Kind::Malformed, Kind::TooSlow, Kind::TooLarge, Kind::NotJson]),
+    ];
+    for kind in kinds.iter().filter(|(applies, _)| *applies).flat_map(|(_, kinds)| *kinds) {
+        let status = kind.row().0;
+        let named = Ref::from_response_name(refusal_name(status));
+        operation.responses.responses.insert(status.as_str().to_owned(), named.into());
+    }
 }
 
-macro_rules! schemas {
-    ($($name:literal: $type:ty => $schema:expr;)*) => {
-        $(
-            impl PartialSchema for $type {
-                fn schema() -> RefOr<Schema> {
-                    $schema.into()
-                }
-            }
-            impl ToSchema for $type {
-                fn name() -> Cow<'static, str> {
-                    Cow::Borrowed($name)
-                }
-            }
-        )*
+fn refusal_name(status: StatusCode) -> String {
+    format!("Refused{}", status.as_u16())
+}
+
+/// All refusals of this status.
+fn refusal(status: StatusCode) -> Answer {
+    let kinds = Kind::ALL.iter().map(|kind| kind.row()).filter(|(known, ..)| *known == status);
+    let codes: Vec<_> = kinds.map(|(_, code, title)| format!("`{code}`: {title}.")).collect();
+    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+    let answer =
+        ResponseBuilder::new().description(codes.join(" ")).content("application/problem+json", problem);
+    let header = |schema| Header::new(Object::with_type(schema));
+    let answer = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            answer.header("WWW-Authenticate", header(Type::String))
+        }
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            answer.header("Retry-After", header(Type::Integer))
+        }
+        _ => answer,
     };
+    answer.build()
 }
 
 schemas! {
-    "Time": Timestamp => ObjectBuilder::new()
-        .schema_type(Type::String)
-        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
-    "Number": NotificationId => ObjectBuilder::new()
-        .schema_type(Type::Integer)
-        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)));
-    "User": Name => OneOfBuilder::new()
-        .item(Object::with_type(Type::String))
-        .item(Object::with_type(Type::Integer));
-    "TimeZone": Zone => Object::with_type(Type::String);
-    "QuietHours": QuietHours => ObjectBuilder::new()
-        .property("enabled", Object::with_type(Type::Boolean))
-        .property("start", ObjectBuilder::new().schema_type(Type::String).pattern(Some(TIME_OF_DAY)))
-        .property("end", ObjectBuilder::new().schema_type(Type::String).pattern(Some(TIME_OF_DAY)))
-        .property("days", ArrayBuilder::new().items(ObjectBuilder::new()
-            .schema_type(Type::String)
-            .enum_values(Some(["mon", "tue", "wed", "thu", "fri", "sat", "sun"]))))
-        .required("start")
-        .required("end")
-        .description(Some("From when until when, on those days on which they start; on all, if none is named."));
-    "Priority": Priority => ObjectBuilder::new()
-        .schema_type(Type::String)
-        .enum_values(Some(["low", "normal", "medium", "high", "urgent", "critical"]));
+    "User": Name => UserId::schema();
+    "Name": Label => name_schema();
+    "Topic": Category => OneOfBuilder::new()
+        .item(name_schema())
+        .item(ObjectBuilder::new().schema_type(Type::String).enum_values(Some([""])));
 }
 
 /// The description.
@@ -166,6 +174,11 @@ pub async fn page() -> Redirect {
 /// `GET /docs/openapi.json`
 pub async fn json() -> Json<OpenApi> {
     Json(description())
+}
+
+/// `GET /docs/asyncapi.json`
+pub async fn events(State(state): State<super::State>) -> Json<serde_json::Value> {
+    Json((state.events)())
 }
 
 /// `GET /docs/`, and what that page asks for.

@@ -4,17 +4,24 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use chrono::DateTime;
+use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::domain::{Broken, Channel, IdError, Priority, Switches, Timestamp, UserId, is_name};
-use crate::store::Held;
+use crate::domain::{
+    Broken, Channel, IdError, Priority, Switches, Timestamp, UserId, is_name, read_from_objects,
+};
 
 /// A user, a tenant: `2` and `"2"` are the same one.
 #[derive(Clone, Debug)]
 pub struct Name(pub UserId);
+
+/// Stands in the description for the name of a kind, a topic or a role.
+pub struct Label;
+
+/// Stands in the description for a notification's topic, which may be empty.
+pub struct Category;
 
 impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -62,7 +69,7 @@ pub fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 
 /// Ways of delivery, on or off; nothing is said of the others.
 #[derive(Clone, Copy, Default, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields, expecting = "a JSON object")]
+#[serde(default, deny_unknown_fields, remote = "Self", expecting = "a JSON object")]
 #[schema(as = SwitchesChange)]
 pub struct SwitchesIn {
     /// Over sockets, and in the inbox. Also `inApp`, `realtime`, `websocket`.
@@ -72,6 +79,8 @@ pub struct SwitchesIn {
     push: Option<bool>,
     sms: Option<bool>,
 }
+
+read_from_objects!(SwitchesIn);
 
 impl From<SwitchesIn> for Switches {
     fn from(SwitchesIn { in_app, email, push, sms }: SwitchesIn) -> Self {
@@ -184,29 +193,6 @@ pub fn channels(named: Option<&[String]>) -> Result<(), Broken> {
         return Err(Broken { field: "channels", expected });
     }
     Ok(())
-}
-
-/// How far one entry of an inbox has got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// Stored, perhaps sent, not known to have arrived.
-    Pending,
-    /// On a device.
-    Delivered,
-    /// Looked at.
-    Read,
-}
-
-impl Status {
-    /// Of this entry.
-    pub const fn of(held: &Held) -> Self {
-        match (held.read_at, held.confirmed_at) {
-            (Some(_), _) => Self::Read,
-            (None, Some(_)) => Self::Delivered,
-            (None, None) => Self::Pending,
-        }
-    }
 }
 
 /// Data as the sender wrote it.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Error;
+use super::tally::{Tally, tally};
 use crate::delivery::{CatchUp, Replays};
 use crate::domain::{
     Clock, Notification, NotificationId, Position, Priority, Recipient, Standing, Status, Timestamp, UserId,
@@ -259,6 +260,14 @@ impl Inbox {
     /// When the database cannot answer.
     pub async fn counts(&self, recipient: &Recipient) -> Result<HeldCounts, Error> {
         Ok(self.store.held_counts(recipient, &Filter::all(self.clock.now())).await?)
+    }
+
+    /// What `recipient` was sent in the last `days`, today being the last.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn tally(&self, recipient: &Recipient, days: u16) -> Result<Tally, Error> {
+        tally(&self.store, recipient, days, self.clock.now()).await
     }
 
     /// One notification of `recipient`'s.

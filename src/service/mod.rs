@@ -8,6 +8,7 @@ mod presence;
 mod roster;
 mod session;
 mod stats;
+mod tally;
 mod topics;
 mod worker;
 
@@ -20,9 +21,10 @@ pub use explain::{Explain, Preview, Prospect, Step, Timeline};
 pub use inbox::{Inbox, Listing, Marked, OnMarked, Page, Query, ReplayFrom};
 pub use notify::{Answer, Broadcast, Notify, Reached, Receipt};
 pub use presence::Presences;
-pub use roster::{LEASE_SECONDS, Roster};
-pub use session::Session;
+pub use roster::Roster;
+pub use session::{Refused, Session};
 pub use stats::{Health, Online, Stats, StatsService};
+pub use tally::{Many, Tally};
 pub use topics::Topics;
 pub use worker::Worker;
 

@@ -93,6 +93,14 @@ impl Notify {
         self.metrics.notification(Outcome::Rejected);
     }
 
+    /// The same, on the way out: counts what `given` refuses.
+    ///
+    /// # Errors
+    /// What `given` was refused with.
+    pub fn counted<T, E>(&self, given: Result<T, E>) -> Result<T, E> {
+        given.inspect_err(|_| self.rejected())
+    }
+
     /// Accepts what `who` asks for, and waits for the commit.
     ///
     /// # Errors
@@ -341,9 +349,7 @@ fn committed(
         }
         Ok(_) => answer(Err(Error::Store(StoreError::Closed))),
         Err(fault) => {
-            let user = first(new);
-            let user = user.as_ref().map(UserId::as_str);
-            tracing::error!(%fault, user.id = user, "Error handling booking notification");
+            // Whoever sent it, by whatever door, is told, and there it is logged.
             metrics.notification(Outcome::Failed);
             live.in_order(move || answer(Err(fault.into())));
         }

@@ -12,8 +12,6 @@ use crate::realtime::Hub;
 use crate::realtime::backplane::Line;
 use crate::store::{Beat, Store, StoreError, Write, Written};
 
-/// A node that gave no sign of life for this many seconds is dead: nobody is connected to it.
-pub const LEASE_SECONDS: i64 = 20;
 /// Between two signs.
 const BEAT: Duration = Duration::from_secs(5);
 

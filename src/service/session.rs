@@ -17,6 +17,21 @@ use crate::telemetry::{Metrics, Refusal};
 /// How often expiry is looked at.
 const TICK: Duration = Duration::from_millis(500);
 
+/// Why a token did not do, and after which time its sender is told: guessing is slow on any number of sockets.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why.
+    pub error: Error,
+    /// So long after it was shown.
+    pub after: Duration,
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self { error, after: Duration::ZERO }
+    }
+}
+
 /// Who is connected, and by what right.
 pub struct Session {
     hub: Arc<Hub>,
@@ -71,7 +86,7 @@ impl Session {
     ///
     /// # Errors
     /// When the token does not allow sending.
-    pub fn connect_sender(&self, connection: &Connection, token: &str) -> Result<(), Error> {
+    pub fn connect_sender(&self, connection: &Connection, token: &str) -> Result<(), Refused> {
         let principal =
             self.keyring.verify_sender(token).map_err(|refusal| self.refused(connection, refusal))?;
         connection.outlet().trust(true);
@@ -117,14 +132,14 @@ impl Session {
         token: &str,
         dialect: &'static Dialect,
         welcome: impl FnOnce(&Recipient) -> (&'static str, Box<RawValue>),
-    ) -> Result<Recipient, Error> {
+    ) -> Result<Recipient, Refused> {
         let shown = self.keyring.verify(token).and_then(|principal| match principal.inbox() {
             Some(recipient) => Ok((principal, recipient)),
             None => Err(TokenError::Subject),
         });
         let (principal, recipient) = shown.map_err(|refusal| self.refused(connection, refusal))?;
         let (event, payload) = welcome(&recipient);
-        self.enter(connection, principal, recipient, dialect, (event, &payload))
+        Ok(self.enter(connection, principal, recipient, dialect, (event, &payload))?)
     }
 
     /// Makes `connection` one of `claimed`'s, as [`Session::enter`] does.
@@ -138,13 +153,13 @@ impl Session {
         token: &str,
         dialect: &'static Dialect,
         welcome: (&str, &RawValue),
-    ) -> Result<Recipient, Error> {
+    ) -> Result<Recipient, Refused> {
         let shown = self.keyring.verify(token).and_then(|principal| match principal.recipient(claimed) {
             Some(recipient) => Ok((principal, recipient)),
             None => Err(TokenError::SomebodyElse),
         });
         let (principal, recipient) = shown.map_err(|refusal| self.refused(connection, refusal))?;
-        self.enter(connection, principal, recipient, dialect, welcome)
+        Ok(self.enter(connection, principal, recipient, dialect, welcome)?)
     }
 
     /// Makes `connection` one of `recipient`'s, whom `principal` speaks for. From now on it is told things in
@@ -186,7 +201,7 @@ impl Session {
     ///
     /// # Errors
     /// When the token proves less than the connection uses.
-    pub fn renew(&self, connection: &Connection, token: &str) -> Result<(), Error> {
+    pub fn renew(&self, connection: &Connection, token: &str) -> Result<(), Refused> {
         let (sender, recipient) = connection.identity(|who| (who.sender.clone(), who.recipient.clone()));
         let renewed = |principal: Principal| {
             let (still_sends, still_is) = (
@@ -211,8 +226,8 @@ impl Session {
         Ok(())
     }
 
-    /// Notes a wrong token, and holds the socket back if there were many.
-    fn refused(&self, connection: &Connection, refusal: TokenError) -> Error {
+    /// Notes a wrong token; the socket is read no further, and is answered, after a while if there were many.
+    fn refused(&self, connection: &Connection, refusal: TokenError) -> Refused {
         // Who has shown a back end's token gains nothing by another; its bookings are not to wait.
         let is_sender = connection.identity(|who| who.sender.is_some());
         let failures = || {
@@ -227,7 +242,7 @@ impl Session {
             connection.outlet().hold(hold);
         }
         self.log_refusal(&connection.socket_id, refusal, hold);
-        refusal.into()
+        Refused { error: refusal.into(), after: hold }
     }
 
     /// Counts a wrong token; says for how long whoever showed it is held back, if it can be a guess. Of

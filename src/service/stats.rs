@@ -9,7 +9,7 @@ use super::Presences;
 use crate::domain::{Clock, Timestamp};
 use crate::realtime::backplane::Line;
 use crate::realtime::{Census, Hub};
-use crate::store::{Counts, Store, StoreError};
+use crate::store::{Counts, LEASE_SECONDS, Store, StoreError};
 
 /// Counting may take up to this share of the time: one part in ten.
 const REST: u32 = 10;
@@ -99,7 +99,7 @@ impl StatsService {
     /// Who is connected: this node alone knows that on SQLite, the database where nodes share one.
     async fn online(&self) -> Result<Online, StoreError> {
         self.presences.write().await?;
-        let roll = self.store.roll(super::LEASE_SECONDS).await?;
+        let roll = self.store.roll(LEASE_SECONDS).await?;
         let here = Online { sessions: roll.connections, ..self.here() };
         if !self.store.is_shared() {
             return Ok(here);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Error;
-use crate::domain::{Broken, Recipient, is_name};
+use crate::domain::{Broken, Recipient, Restriction, is_name};
 use crate::store::{Store, StoreError, Write, Written};
 
 /// Topics in one request.
@@ -23,26 +23,47 @@ fn checked(mut topics: Vec<String>) -> Result<Vec<String>, Broken> {
 /// Subscriptions.
 pub struct Topics {
     store: Arc<Store>,
+    restrictions: Vec<Restriction>,
 }
 
 impl Topics {
-    /// Kept in `store`.
-    pub fn new(store: Arc<Store>) -> Self {
-        Self { store }
+    /// Kept in `store`; some names only for some.
+    pub fn new(store: Arc<Store>, restrictions: Vec<Restriction>) -> Self {
+        Self { store, restrictions }
     }
 
-    /// Lets `recipient` hear of `topics` from now on (`wanted`), or no longer; durable on return. Returns all
-    /// that they hear of now.
-    ///
-    /// # Errors
-    /// When a name is none, or it could not be stored.
-    pub async fn subscribe(
+    /// Names that `recipient`, who has these roles, may hear of (`wanted`), or may leave.
+    fn admit(
         &self,
         recipient: &Recipient,
+        roles: &[String],
         topics: Vec<String>,
         wanted: bool,
     ) -> Result<Vec<String>, Error> {
         let topics = checked(topics)?;
+        let tenant = recipient.tenant.as_str();
+        let may = |topic: &String| Restriction::permit(&self.restrictions, topic, tenant, roles);
+        if wanted && !topics.iter().all(may) {
+            return Err(Error::Forbidden(
+                "a topic among them is kept for others (topics.restricted); leave it out",
+            ));
+        }
+        Ok(topics)
+    }
+
+    /// Lets `recipient`, who has these roles, hear of `topics` from now on (`wanted`), or no longer; durable on
+    /// return. Returns all that they hear of now.
+    ///
+    /// # Errors
+    /// When a name is none, or kept for others, or it could not be stored.
+    pub async fn subscribe(
+        &self,
+        recipient: &Recipient,
+        roles: &[String],
+        topics: Vec<String>,
+        wanted: bool,
+    ) -> Result<Vec<String>, Error> {
+        let topics = self.admit(recipient, roles, topics, wanted)?;
         let recipient = recipient.clone();
         self.store.write(Write::Subscribe { recipient: recipient.clone(), topics, wanted }).await?;
         self.of(&recipient).await
@@ -53,13 +74,14 @@ impl Topics {
     pub fn subscribe_then(
         &self,
         recipient: &Recipient,
+        roles: &[String],
         topics: Vec<String>,
         wanted: bool,
         answer: Box<dyn FnOnce(Result<Vec<String>, Error>) + Send>,
     ) {
-        let topics = match checked(topics) {
+        let topics = match self.admit(recipient, roles, topics, wanted) {
             Ok(topics) => topics,
-            Err(broken) => return answer(Err(broken.into())),
+            Err(error) => return answer(Err(error)),
         };
         let write = Write::Subscribe { recipient: recipient.clone(), topics: topics.clone(), wanted };
         let done = move |written: Result<Written, StoreError>| {

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::LEASE_SECONDS;
-use crate::store::{Store, Write};
+use crate::store::{LEASE_SECONDS, Store, Write};
 
 /// Between two rounds.
 const PAUSE: Duration = Duration::from_secs(5);

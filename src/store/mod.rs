@@ -8,6 +8,7 @@
 //! one's folder under the same name.
 
 mod content;
+mod counts;
 mod disk;
 mod error;
 mod held;
@@ -31,6 +32,7 @@ use uuid::Uuid;
 use crate::domain::{Group, NotificationId, Position, Preferences, Recipient, Tenant, Timestamp};
 use crate::telemetry::Metrics;
 
+pub use counts::{Counts, Recent, Roll};
 pub use error::StoreError;
 use error::is_of_one_write;
 pub use held::{Entry, Filter, Gap, Held, HeldCounts, Missed, Pending};
@@ -39,6 +41,9 @@ pub use trace::{Member, Trace, TracedEntry, TracedHush, TracedSpread};
 pub use transfer::{Moved, transfer};
 pub use url::{DatabaseUrl, UrlError};
 pub use writer::{Beat, Before, Done, Mark, Presence, Release, Sent, Spread, Write, Written};
+
+/// A node that gave no sign of life for this many seconds is dead: nobody is connected to it.
+pub const LEASE_SECONDS: i64 = 20;
 
 /// Settings of `[database]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -56,29 +61,6 @@ impl Default for Settings {
     fn default() -> Self {
         Self { url: "sqlite:///carillon.db".to_owned(), readers: 2, commit_batch: 512 }
     }
-}
-
-/// How many there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Notifications ever stored and still held.
-    pub notifications: i64,
-    /// Inbox entries neither confirmed nor read.
-    pub pending: i64,
-}
-
-/// Who is connected, on all nodes that share the database.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, diesel::QueryableByName)]
-pub struct Roll {
-    /// Connections of people: facilitator sessions.
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    pub connections: i64,
-    /// Different people among them. Not counted on SQLite.
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    pub people: i64,
-    /// Back ends. Not counted on SQLite.
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    pub senders: i64,
 }
 
 /// Where reads go: one arm a database, the same method behind each.
@@ -294,6 +276,19 @@ impl Store {
         filter: &Filter,
     ) -> Result<HeldCounts, StoreError> {
         on!(&self.readers, held_counts(recipient, filter))
+    }
+
+    /// What `recipient` was sent before this place, newest first; nothing when that was all.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn recent(
+        &self,
+        recipient: &Recipient,
+        before: Position,
+        now: Timestamp,
+    ) -> Result<Vec<Recent>, StoreError> {
+        on!(&self.readers, recent(recipient, before, now))
     }
 
     /// One notification that `recipient` holds.

@@ -200,7 +200,11 @@ fn entry_held(row: i64, (position, confirmed_at, read_at, content): HeldColumns)
     }
 }
 
-async fn row_of(connection: &mut Connection, recipient: &Recipient) -> Result<Option<i64>, StoreError> {
+/// The row of `recipient`, who may never have got anything.
+pub(super) async fn row_of(
+    connection: &mut Connection,
+    recipient: &Recipient,
+) -> Result<Option<i64>, StoreError> {
     let row = recipients::table
         .filter(recipients::tenant.eq(recipient.tenant.as_str()))
         .filter(recipients::user_id.eq(recipient.user.as_str()))

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::schema::{deployment, expansions, inbox, nodes, notifications, recipients, roles, subscriptions};
 use super::types::{At, Instant, UuidColumn};
-use super::{DatabaseUrl, StoreError, migrate, postgres, sqlite};
+use super::{DatabaseUrl, LEASE_SECONDS, StoreError, migrate, postgres, sqlite};
 
 /// Rows in one transaction.
 const TOGETHER: i64 = 1_000;
@@ -249,16 +249,16 @@ macro_rules! summary {
 impl Moving<'_> {
     /// Nobody may be using the target.
     async fn check_target(&mut self) -> Result<(), StoreError> {
-        let alive = nodes::seen_at.gt(diesel::dsl::sql::<Instant>("now() - interval '20 seconds'"));
+        let lease = format!("now() - interval '{LEASE_SECONDS} seconds'");
+        let alive = nodes::seen_at.gt(diesel::dsl::sql::<Instant>(&lease));
         let servers: i64 = nodes::table.filter(alive).count().get_result(self.target).await?;
         if servers == 0 {
             return Ok(());
         }
-        Err(StoreError::Transfer(
+        Err(StoreError::Transfer(format!(
             "a server is using the PostgreSQL database; stop it, move, and start it then (one that was killed counts for \
-             20 seconds)"
-                .to_owned(),
-        ))
+             {LEASE_SECONDS} seconds)"
+        )))
     }
 
     /// Lets servers know how far the move is.

@@ -66,3 +66,24 @@ fn a_full_list_counts_only_bookings() {
     assert_eq!((list.count(), &list.0["remaining"]), (4, &json!(2)));
     eventually("the others follow", || (page.heard("notification").len() == 5).then_some(()));
 }
+
+#[test]
+fn bookings_come_by_the_booking_door_only() {
+    let server = Server::start();
+    let clients = Clients::of(&server);
+    let page = clients.facilitator(2);
+    let sender = Rest::claiming(&server, json!({"sub": "9", "role": "admin"}));
+    for (path, to) in [
+        ("/api/v1/notifications", "user_id"),
+        ("/api/v1/notifications/broadcast", "user_id"),
+        ("/internal/broadcast", "user_id"),
+        ("/api/notifications", "recipients"),
+    ] {
+        let whom = if to == "user_id" { json!(2) } else { json!([2]) };
+        let fake = json!({to: whom, "type": "new_booking", "title": "no booking", "data": {"booking_id": 1}});
+        assert_eq!(sender.post(path, &fake).expect(422)["field"], "type", "{path}");
+    }
+    sender.send(&note(2, "a note"));
+    assert_eq!(page.hear("notification")["title"], "a note");
+    assert_eq!(page.heard("new_booking_notification"), [] as [Value; 0]);
+}

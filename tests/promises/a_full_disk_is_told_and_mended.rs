@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::support::{Clients, PendingList, Server, SmallDisk, booking, eventually};
+use crate::support::{Clients, PendingList, Rest, Server, SmallDisk, booking, eventually, note};
 
 #[test]
 fn nothing_is_answered_that_is_not_stored() {
@@ -31,6 +31,17 @@ fn nothing_is_answered_that_is_not_stored() {
     });
     assert_eq!(refused["error"], "Notification not stored");
     let last = refused["booking_id"].as_u64().expect("its number");
+    // Each failure is told once in the log, by the door that told its sender.
+    let told = |words: &str| server.log().iter().filter(|line| line.contains(words)).count();
+    let bookings = || told("Error handling booking notification");
+    assert_eq!(bookings(), 1);
+    let mut note = note(2, "x");
+    note["data"] = json!({"x": "x".repeat(60_000)});
+    eventually("a note does not fit either", || {
+        let answer = Rest::backend(&server).post("/api/v1/notifications", &note);
+        (answer.status == 503).then_some(())
+    });
+    assert_eq!((bookings(), told("a request could not be answered")), (1, 1));
 
     disk.empty();
     eventually("readiness comes back by itself", || {

@@ -268,3 +268,26 @@ fn a_database_that_is_away_is_told_with_when_to_try_again() {
     eventually("it is listed again", || (two.get(SEND).status == 200).then_some(()));
     assert_eq!(two.titles(), ["before"]);
 }
+
+#[test]
+fn a_list_is_no_object_whatever_is_in_it() {
+    let server = Server::start();
+    let two = Rest::user(&server, 2);
+    let id = two.send(&json!({"type": "note", "title": "x"}))["id"].clone();
+    let wishes = "/api/v1/notifications/preferences";
+    for (path, odd, field) in [
+        (format!("/api/v1/notifications/{id}"), json!([true]), "body"),
+        (wishes.to_owned(), json!([{"in_app": false}]), "body"),
+        (wishes.to_owned(), json!({"channels": [false, false]}), "channels"),
+        (wishes.to_owned(), json!({"types": {"note": [false]}}), "types.note"),
+        (
+            "/api/notifications/preferences".to_owned(),
+            json!({"channels": {"orders": [false]}}),
+            "channels.orders",
+        ),
+    ] {
+        assert_eq!(two.put(&path, &odd).expect(422)["field"], field, "{path} {odd}");
+    }
+    assert_eq!(two.get(&format!("/api/v1/notifications/{id}")).expect(200)["is_read"], false);
+    assert_eq!(two.get(wishes).expect(200)["channels"]["in_app"], true);
+}

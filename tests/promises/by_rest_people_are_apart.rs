@@ -15,6 +15,7 @@ fn table() -> Vec<(&'static str, &'static str, Option<Value>)> {
         ("POST", "/api/v1/notifications", Some(send.clone())),
         ("GET", "/api/v1/notifications/", None),
         ("GET", "/api/v1/notifications/unread-count", None),
+        ("GET", "/api/v1/notifications/stats", None),
         ("POST", "/api/v1/notifications/read-all", None),
         ("POST", "/api/v1/notifications/broadcast", Some(send.clone())),
         ("GET", "/api/v1/notifications/preferences", None),

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use serde_json::json;
 
-use crate::support::{Clients, METRICS_TOKEN, Raw, Server, booking, eventually, facilitator_hello, get_with};
+use crate::support::{
+    Clients, METRICS_TOKEN, Raw, Rest, Server, booking, eventually, facilitator_hello, get_with,
+};
 
 /// Every sample: `name{labels}` → value, lower-cased.
 fn samples(server: &Server) -> HashMap<String, f64> {
@@ -102,4 +104,38 @@ fn refusals_are_counted() {
     stranger.hear("auth_error");
     let name = "carillon_refusals_total{reason=\"token\"}";
     eventually(name, || (samples(&server).get(name) == Some(&1.0)).then_some(()));
+}
+
+#[test]
+fn whatever_is_wrong_with_it_what_rest_refuses_to_send_is_rejected() {
+    let server = Server::start();
+    let backend = Rest::backend(&server);
+    let rejected = || {
+        samples(&server)
+            .get("carillon_notifications_total{outcome=\"rejected\"}")
+            .copied()
+            .unwrap_or_default()
+    };
+    let odd = [
+        r#"{"user_id": 2, "type": "note"}"#,
+        r#"{"user_id": 2, "type": "note", "title": "x", "role": "y"}"#,
+        r#"{"user_id": 2, "type": "note", "title": "x", "odd": 1}"#,
+        r#"{"user_id": 2, "type": "note", "title": "x", "tenant_id": "elsewhere"}"#,
+        r#"{"user_id": [2]}"#,
+        r#"{"user_id":"#,
+        "",
+    ];
+    let (mut expected, paths) = (0.0, ["/api/v1/notifications", "/internal/broadcast", "/api/notifications"]);
+    for path in paths {
+        for body in odd {
+            assert!(backend.call("POST", path, Some(body)).status >= 400, "{path} {body}");
+            expected += 1.0;
+            assert!((rejected() - expected).abs() < 0.5, "{path} {body}: {} of {expected}", rejected());
+        }
+    }
+    backend.keyed("é").post(paths[0], &json!({"user_id": 2, "type": "note", "title": "x"})).expect(422);
+    assert!((rejected() - expected - 1.0).abs() < 0.5);
+    // What is wrong elsewhere is no notification.
+    Rest::user(&server, 2).put("/api/v1/notifications/1", &json!({"odd": 1})).expect(422);
+    assert!((rejected() - expected - 1.0).abs() < 0.5);
 }

@@ -1,8 +1,9 @@
-//! Who subscribes to a topic has what is sent to it, though they were away; who does not, does not.
+//! Who subscribes to a topic has what is sent to it, though they were away; who does not, does not. Some topics are kept for
+//! some.
 
 use serde_json::{Value, json};
 
-use crate::support::{Rest, Server, eventually};
+use crate::support::{Clients, Kind, Rest, Server, eventually, in_seconds, sign};
 
 #[test]
 fn a_subscriber_who_is_away_has_it_on_return() {
@@ -58,4 +59,47 @@ fn odd_topics_are_refused() {
     }
     assert_eq!(two.get("/api/v1/subscriptions").expect(200), json!({"topics": Vec::<Value>::new()}));
     assert_eq!(two.delete("/api/v1/subscriptions").expect(422)["field"], "topic");
+}
+
+#[test]
+fn kept_topics_are_for_whom_they_are_kept() {
+    let server =
+        Server::with(&[("topics.restricted", "staff-* role:staff, board tenant:acme, board role:board")]);
+    let clients = Clients::of(&server);
+    let guest = json!({"sub": "2"});
+    let staff = json!({"sub": "3", "roles": ["staff", "other"]});
+    let acme = json!({"sub": "2", "tenant_id": "acme"});
+    let may = [
+        (&guest, "orders", true),
+        (&guest, "staff", true),
+        (&guest, "staff-rota", false),
+        (&guest, "board", false),
+        (&staff, "staff-rota", true),
+        (&staff, "board", false),
+        (&acme, "board", true),
+        (&acme, "staff-rota", false),
+    ];
+    for (claims, topic, may) in may {
+        let mut claims = claims.clone();
+        claims["exp"] = in_seconds(3600).into();
+        let rest = Rest::claiming(&server, claims.clone());
+        let before = rest.get("/api/v1/subscriptions").expect(200);
+        let feed = clients.feed_by(Kind::WEBSOCKET, &sign(&claims));
+        let by_socket = feed.call("subscribe", json!({"channels": [topic, "news"]}));
+        let by_rest = rest.post("/api/v1/subscriptions", &json!({"topics": ["news", topic]}));
+        if may {
+            assert_eq!(
+                by_socket["channels"],
+                json!(if topic < "news" { [topic, "news"] } else { ["news", topic] })
+            );
+            by_rest.expect(200);
+        } else {
+            assert_eq!(by_socket["error"], "Unauthorized", "{topic}");
+            assert_eq!(by_rest.expect(403)["code"], "forbidden", "{topic}");
+            assert_eq!(rest.get("/api/v1/subscriptions").expect(200), before, "nothing was changed");
+        }
+        // To leave is always allowed.
+        rest.delete(&format!("/api/v1/subscriptions?topic={topic}")).expect(200);
+        assert!(feed.call("unsubscribe", json!({"channels": [topic]}))["channels"].is_array());
+    }
 }

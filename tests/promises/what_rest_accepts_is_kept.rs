@@ -47,7 +47,7 @@ fn a_notification_survives_a_crash_and_is_listed_in_every_dialect() {
     assert_eq!(
         feed["notifications"],
         json!([{
-            "id": uuid, "notificationId": id, "type": "iep_update", "title": "IEP updated",
+            "id": uuid, "number": id, "type": "iep_update", "title": "IEP updated",
             "message": "Please review.\nToday.", "channel": "iep", "priority": "medium", "status": "pending",
             "data": {"iep": 5}, "actionUrl": "/iep/5/review", "createdAt": receipt["created_at"],
             "deliveredAt": null, "readAt": null, "expiresAt": "2099-01-15T09:00:00.000Z",

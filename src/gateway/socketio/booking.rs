@@ -8,10 +8,13 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::answer::{answer, auth_error, not_available, refuse, unauthorized};
+use super::events::Told;
 use super::wire::booking as wire;
 use super::wire::{Failure, Fault, raw};
-use super::{Ack, Event, feed};
-use crate::domain::{Audience, Digest, Idempotency, NewNotification, Priority, Recipient, Status, Tenant};
+use super::{Ack, feed};
+use crate::domain::{
+    Audience, BOOKING_KIND, Digest, Idempotency, NewNotification, Priority, Recipient, Status, Tenant,
+};
 use crate::gateway::BookingSettings;
 use crate::realtime::{Connection, Dialect, Form, Hub};
 use crate::service::{Error, Inbox, Listing, Marked, Notify, Reached, Receipt, Session};
@@ -23,24 +26,19 @@ const LIST_BYTES_PER_MICRO: u64 = 1;
 /// A list that could not be made is tried again after this long, and then less and less often.
 const LIST_AGAIN: Duration = Duration::from_millis(500);
 
-/// The kind of notification that a booking is.
-const KIND: &str = "new_booking";
-
-static NEW_BOOKING: Form = Form { event: "new_booking_notification", encode: wire::live };
+static NEW_BOOKING: Form = Form { event: Told::NewBookingNotification.name(), encode: wire::live };
 
 /// Bookings as facilitators know them, everything else as in the feed.
 static DIALECT: Dialect = Dialect {
     name: "booking",
-    form: |notification| if notification.kind == KIND { &NEW_BOOKING } else { &feed::NOTIFICATION },
+    form: |notification| if notification.kind == BOOKING_KIND { &NEW_BOOKING } else { &feed::NOTIFICATION },
     standing: |standing| {
         let is_read = standing.status == Status::Read && standing.whose.is_none();
         let marked = wire::MarkedRead { notification_id: standing.id };
-        is_read.then(|| (MARKED_READ, raw(&marked)))
+        is_read.then(|| (Told::NotificationMarkedRead.name(), raw(&marked)))
     },
     replays: false,
 };
-
-const MARKED_READ: &str = "notification_marked_read";
 
 /// The protocol's rules.
 pub struct Booking {
@@ -68,19 +66,21 @@ impl Booking {
         Self { hub, session, inbox, notify, tasks, pending_delay, in_flight: in_flight.max(2) }
     }
 
-    fn backend_connect(&self, connection: &Connection, payload: Option<&RawValue>, ack: Ack) {
+    /// A back end proves what it is.
+    pub fn backend_connect(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
         let token = super::wire::token(payload).unwrap_or_default();
         match self.session.connect_sender(connection, &token) {
             Ok(()) => {
                 connection.identity(|who| who.dialect = who.dialect.or(Some(&DIALECT)));
                 let success = wire::Authenticated { status: "authenticated", facilitator_id: None };
-                answer(&self.hub, connection, ack, "backend_auth_success", &success);
+                answer(&self.hub, connection, ack, Told::BackendAuthSuccess, &success);
             }
-            Err(error) => auth_error(&self.hub, connection, ack, &error),
+            Err(refused) => auth_error(&self.hub, &self.tasks, connection, ack, refused),
         }
     }
 
-    fn facilitator_connect(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
+    /// A page proves whose it is.
+    pub fn facilitator_connect(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
         let (written, claimed, token) = match wire::facilitator(payload) {
             Ok(given) => given,
             Err(Fault::Missing(_)) => {
@@ -88,23 +88,24 @@ impl Booking {
                     "Facilitator ID required",
                     "Send {facilitator_id, token}: whose notifications to hear, and a token that proves it.",
                 );
-                return answer(&self.hub, connection, ack, "auth_error", &failure);
+                return answer(&self.hub, connection, ack, Told::AuthError, &failure);
             }
-            Err(fault) => return refuse(&self.hub, connection, ack, "auth_error", &fault),
+            Err(fault) => return refuse(&self.hub, connection, ack, Told::AuthError, &fault),
         };
         let success = wire::Authenticated { status: "authenticated", facilitator_id: Some(written) };
         let success = raw(&success);
-        let welcome = ("facilitator_auth_success", &*success);
+        let welcome = (Told::FacilitatorAuthSuccess.name(), &*success);
         match self.session.connect_recipient(connection, &claimed, &token, &DIALECT, welcome) {
             Ok(recipient) => {
                 ack.send(&success);
                 self.schedule_list(connection, recipient);
             }
-            Err(error) => auth_error(&self.hub, connection, ack, &error),
+            Err(refused) => auth_error(&self.hub, &self.tasks, connection, ack, refused),
         }
     }
 
-    fn booking_notification(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
+    /// A back end books.
+    pub fn book(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
         let Some(tenant) = connection.identity(|who| who.sender.clone()) else {
             let detail = "Only an authenticated back end may book; send backend_connect {token} first.";
             return unauthorized(&self.hub, connection, ack, detail);
@@ -115,7 +116,7 @@ impl Booking {
                 self.notify.rejected();
                 let error = fault.error();
                 let failure = Failure { booking_id, ..Failure::new(&error, fault.detail()) };
-                return answer(&self.hub, connection, ack, "notification_error", &failure);
+                return answer(&self.hub, connection, ack, Told::NotificationError, &failure);
             }
         };
         let (booking_id, facilitator_id) = (booking.booking_id.to_owned(), booking.facilitator_id.to_owned());
@@ -139,7 +140,7 @@ impl Booking {
         NewNotification {
             tenant: tenant.clone(),
             audience: Audience::One(Recipient { tenant, user: booking.facilitator }),
-            kind: KIND.into(),
+            kind: BOOKING_KIND.into(),
             topic: "bookings".into(),
             title: booking.title,
             message: booking.message,
@@ -166,8 +167,10 @@ impl Booking {
         match outcome {
             Ok(Receipt { id, reached, .. }) => {
                 let (event, delivered_at, stored_at) = match reached {
-                    Reached::Sent(at) => ("notification_delivered", Some(at), None),
-                    Reached::Stored(at) | Reached::Scheduled(at) => ("notification_stored", None, Some(at)),
+                    Reached::Sent(at) => (Told::NotificationDelivered, Some(at), None),
+                    Reached::Stored(at) | Reached::Scheduled(at) => {
+                        (Told::NotificationStored, None, Some(at))
+                    }
                 };
                 let receipt = wire::Accepted {
                     booking_id,
@@ -179,13 +182,17 @@ impl Booking {
                 answer(hub, connection, ack, event, &receipt);
             }
             Err(error) => {
+                if let Error::Store(fault) = &error {
+                    let user = facilitator_id.get();
+                    tracing::error!(%fault, user.id = user, "Error handling booking notification");
+                }
                 let word = match error {
                     Error::KeyReused => "Idempotency key reused",
                     _ => "Notification not stored",
                 };
                 let detail = error.to_string();
                 let failure = Failure { booking_id: Some(booking_id), ..Failure::new(word, &detail) };
-                answer(hub, connection, ack, "notification_error", &failure);
+                answer(hub, connection, ack, Told::NotificationError, &failure);
             }
         }
     }
@@ -203,7 +210,7 @@ impl Booking {
                 Some((recipient, rest, ack))
             }
             (Some(_), Err(fault)) => {
-                refuse(&self.hub, connection, ack, "error", &fault);
+                refuse(&self.hub, connection, ack, Told::Error, &fault);
                 None
             }
             _ => {
@@ -236,7 +243,7 @@ impl Booking {
             if !hub.serves(&connection, &recipient) || !connection.claim_automatic_list() {
                 return;
             }
-            match inbox.missed(&recipient, &connection, KIND).await {
+            match inbox.missed(&recipient, &connection, BOOKING_KIND).await {
                 Ok(listing) => {
                     let others = listing.others;
                     if !listing.notifications.is_empty() {
@@ -259,7 +266,8 @@ impl Booking {
         }
     }
 
-    fn get_pending(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
+    /// A page wants the list.
+    pub fn get_pending(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
         let asked = wire::facilitator_id(payload).map(|claimed| (claimed, ()));
         let Some((recipient, (), ack)) = self.own_inbox(connection, ack, asked) else { return };
         let first = connection.claim_list();
@@ -272,8 +280,8 @@ impl Booking {
                 return connection.end_request(in_flight);
             }
             let listing = match first {
-                true => inbox.missed(&recipient, &connection, KIND).await,
-                false => inbox.pending(&recipient, KIND).await,
+                true => inbox.missed(&recipient, &connection, BOOKING_KIND).await,
+                false => inbox.pending(&recipient, BOOKING_KIND).await,
             };
             match listing {
                 Ok(listing) => {
@@ -309,7 +317,7 @@ impl Booking {
             let Some(connection) = connection.upgrade() else { return };
             let turn = connection.lists().lock().await;
             let is_theirs = hub.serves(&connection, recipient);
-            if !is_theirs || inbox.replay_others(recipient, &connection, KIND).await.is_ok() {
+            if !is_theirs || inbox.replay_others(recipient, &connection, BOOKING_KIND).await.is_ok() {
                 return;
             }
             drop(turn);
@@ -327,7 +335,7 @@ impl Booking {
         drop(listing.notifications);
         let payload = raw(&pending);
         drop(pending);
-        let took = hub.push(connection, "pending_notifications", &payload);
+        let took = hub.push(connection, Told::PendingNotifications.name(), &payload);
         ack.send(&payload);
         let bytes = payload.get().len() as u64;
         drop(payload);
@@ -336,7 +344,8 @@ impl Booking {
         }
     }
 
-    fn mark_read(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
+    /// Somebody has looked at one.
+    pub fn mark_read(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
         let asked = wire::marked_read(payload);
         let Some((recipient, id, ack)) = self.own_inbox(connection, ack, asked) else { return };
         let (hub, connection, in_flight) = (self.hub.clone(), connection.clone(), self.in_flight);
@@ -349,7 +358,7 @@ impl Booking {
                         let payload = raw(&wire::MarkedRead { notification_id: id });
                         // All of the facilitator's pages were told, if there was news.
                         if !is_new || connection.dialect().name != DIALECT.name {
-                            hub.push(&connection, MARKED_READ, &payload);
+                            hub.push(&connection, Told::NotificationMarkedRead.name(), &payload);
                         }
                         ack.send(&payload);
                     }
@@ -360,7 +369,7 @@ impl Booking {
                         };
                         let detail = error.to_string();
                         let failure = Failure { notification_id: Some(id), ..Failure::new(word, &detail) };
-                        answer(&hub, &connection, ack, "error", &failure);
+                        answer(&hub, &connection, ack, Told::Error, &failure);
                     }
                 }
                 connection.end_request(in_flight);
@@ -372,19 +381,5 @@ impl Booking {
     /// How connections are told things that have not said who they are.
     pub fn dialect(&self) -> &'static Dialect {
         &DIALECT
-    }
-
-    /// Handles an event; hands back one that is not of this protocol.
-    pub fn event<'a>(&self, connection: &Arc<Connection>, event: Event<'a>) -> Option<Event<'a>> {
-        let Event { name, payload, ack } = event;
-        match name {
-            "booking_notification" => self.booking_notification(connection, payload, ack),
-            "mark_notification_read" => self.mark_read(connection, payload, ack),
-            "get_pending_notifications" => self.get_pending(connection, payload, ack),
-            "facilitator_connect" => self.facilitator_connect(connection, payload, ack),
-            "backend_connect" => self.backend_connect(connection, payload, ack),
-            _ => return Some(Event { name, payload, ack }),
-        }
-        None
     }
 }

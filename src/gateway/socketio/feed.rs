@@ -7,10 +7,11 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use tokio_util::task::TaskTracker;
 
+use super::Ack;
 use super::answer::{answer, auth_error, not_available, refuse, unauthorized};
+use super::events::Told;
 use super::wire::feed as wire;
 use super::wire::{Failure, Fault, raw};
-use super::{Ack, Event};
 use crate::access::Principal;
 use crate::domain::{NotificationId, Preferences, Recipient};
 use crate::gateway::BookingSettings;
@@ -24,17 +25,15 @@ const AGAIN: Duration = Duration::from_millis(500);
 const PACE: Duration = Duration::from_micros(250);
 
 /// A notification of any kind.
-pub static NOTIFICATION: Form = Form { event: "notification", encode: wire::notification };
+pub static NOTIFICATION: Form = Form { event: Told::Notification.name(), encode: wire::notification };
 
 /// How feed sockets are told things.
 pub static DIALECT: Dialect = Dialect {
     name: "feed",
     form: |_| &NOTIFICATION,
-    standing: |standing| Some((STATUS, wire::standing(standing))),
+    standing: |standing| Some((Told::NotificationStatus.name(), wire::standing(standing))),
     replays: true,
 };
-
-const STATUS: &str = "notificationStatus";
 
 /// What the feed's clients may ask for.
 #[derive(Clone)]
@@ -78,7 +77,7 @@ impl Feed {
         let (event, welcome) = Self::welcome(&recipient);
         match self.services.session.enter(connection, principal, recipient, &DIALECT, (event, &welcome)) {
             Ok(recipient) => self.schedule_replay(connection, recipient, self.delay),
-            Err(error) => auth_error(&self.hub, connection, Ack::default(), &error),
+            Err(error) => auth_error(&self.hub, &self.tasks, connection, Ack::default(), error.into()),
         }
     }
 
@@ -89,13 +88,13 @@ impl Feed {
                 ack.send(&Self::welcome(&recipient).1);
                 self.schedule_replay(connection, recipient, self.delay);
             }
-            Err(error) => auth_error(&self.hub, connection, ack, &error),
+            Err(refused) => auth_error(&self.hub, &self.tasks, connection, ack, refused),
         }
     }
 
     fn welcome(recipient: &Recipient) -> (&'static str, Box<RawValue>) {
-        let welcome = wire::Welcome { status: "authenticated", user_id: recipient.user.as_str() };
-        ("authenticated", raw(&welcome))
+        let welcome = wire::Welcome { status: "authenticated", user_id: Some(recipient.user.as_str()) };
+        (Told::Authenticated.name(), raw(&welcome))
     }
 
     /// What the person missed, unless the client asks for it first. It comes sooner or later: until then
@@ -126,7 +125,8 @@ impl Feed {
         }
     }
 
-    fn request_missed(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
+    /// The person wants what they missed.
+    pub fn request_missed(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
         let Some((recipient, from, ack)) = self.asked(connection, ack, wire::since(payload)) else { return };
         let (feed, connection) = (self.clone(), connection.clone());
         connection.begin_request(self.in_flight);
@@ -157,7 +157,7 @@ impl Feed {
             Err(Error::NotFound) => {
                 let detail = Error::NotFound.to_string();
                 let failure = Failure::new("Notification not found", &detail);
-                answer(&self.hub, connection, ack, "error", &failure);
+                answer(&self.hub, connection, ack, Told::Error, &failure);
             }
             Err(fault) => {
                 not_available(&self.hub, connection, ack, &fault);
@@ -177,7 +177,7 @@ impl Feed {
         match (connection.identity(|who| who.recipient.clone()), asked) {
             (Some(recipient), Ok(asked)) => Some((recipient, asked, ack)),
             (Some(_), Err(fault)) => {
-                refuse(&self.hub, connection, ack, "error", &fault);
+                refuse(&self.hub, connection, ack, Told::Error, &fault);
                 None
             }
             (None, _) => {
@@ -188,7 +188,14 @@ impl Feed {
         }
     }
 
-    fn subscribe(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack, wanted: bool) {
+    /// The person wants to hear of topics, or no longer.
+    pub fn subscribe(
+        &self,
+        connection: &Arc<Connection>,
+        payload: Option<&RawValue>,
+        ack: Ack,
+        wanted: bool,
+    ) {
         let asked = self.asked(connection, ack, wire::channels(payload));
         let Some((recipient, (whose, channels), ack)) = asked else { return };
         if whose.is_some_and(|whose| whose != recipient.user) {
@@ -197,28 +204,31 @@ impl Feed {
         }
         let (hub, connection, in_flight) = (self.hub.clone(), connection.clone(), self.in_flight);
         connection.begin_request(in_flight);
+        let roles = connection.identity(|who| who.roles.clone());
         let told = connection.clone();
         let done = move |outcome| {
             match outcome {
                 Ok(channels) => {
-                    let event = if wanted { "subscribed" } else { "unsubscribed" };
+                    let event = if wanted { Told::Subscribed } else { Told::Unsubscribed };
                     answer(&hub, &told, ack, event, &wire::Channels { channels });
                 }
                 Err(Error::Broken(broken)) => {
                     let fault = Fault::Invalid("channels", broken.expected);
-                    refuse(&hub, &told, ack, "error", &fault);
+                    refuse(&hub, &told, ack, Told::Error, &fault);
                 }
+                Err(Error::Forbidden(detail)) => unauthorized(&hub, &told, ack, detail),
                 Err(error) => {
                     let detail = error.to_string();
-                    answer(&hub, &told, ack, "error", &Failure::new("Channels not changed", &detail));
+                    answer(&hub, &told, ack, Told::Error, &Failure::new("Channels not changed", &detail));
                 }
             }
             told.end_request(in_flight);
         };
-        self.services.topics.subscribe_then(&recipient, channels, wanted, Box::new(done));
+        self.services.topics.subscribe_then(&recipient, &roles, channels, wanted, Box::new(done));
     }
 
-    fn mark(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack, mark: Mark) {
+    /// A device has one, or somebody has looked at it.
+    pub fn mark(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack, mark: Mark) {
         let asked = self.asked(connection, ack, wire::which(payload));
         let Some((recipient, (written, name), ack)) = asked else { return };
         let (hub, told, in_flight) = (self.hub.clone(), connection.clone(), self.in_flight);
@@ -252,7 +262,7 @@ impl Feed {
                 let payload = wire::standing(&standing);
                 // All of the person's sockets that know this event were told, if there was news.
                 if !is_new || !connection.dialect().replays {
-                    hub.push(connection, STATUS, &payload);
+                    hub.push(connection, Told::NotificationStatus.name(), &payload);
                 }
                 ack.send(&payload);
             }
@@ -263,49 +273,38 @@ impl Feed {
                 };
                 let detail = error.to_string();
                 let failure = Failure { asked: Some(written), ..Failure::new(word, &detail) };
-                answer(hub, connection, ack, "error", &failure);
+                answer(hub, connection, ack, Told::Error, &failure);
             }
         }
     }
 
-    fn update_preferences(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
+    /// The person has wishes.
+    pub fn update_preferences(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
         let asked = self.asked(connection, ack, wire::preferences(payload));
         let Some((recipient, change, ack)) = asked else { return };
         let (hub, told, in_flight) = (self.hub.clone(), connection.clone(), self.in_flight);
         connection.begin_request(in_flight);
         let done = move |outcome: Result<Arc<Preferences>, Error>| {
             match outcome {
-                Ok(chosen) => answer(&hub, &told, ack, "preferencesUpdated", &wire::Chosen::from(&*chosen)),
+                Ok(chosen) => {
+                    answer(&hub, &told, ack, Told::PreferencesUpdated, &wire::Chosen::from(&*chosen))
+                }
                 Err(Error::Broken(broken)) => {
                     refuse(
                         &hub,
                         &told,
                         ack,
-                        "error",
+                        Told::Error,
                         &Fault::Invalid(wire::spelled(broken.field), broken.expected),
                     );
                 }
                 Err(error) => {
                     let detail = error.to_string();
-                    answer(&hub, &told, ack, "error", &Failure::new("Preferences not changed", &detail));
+                    answer(&hub, &told, ack, Told::Error, &Failure::new("Preferences not changed", &detail));
                 }
             }
             told.end_request(in_flight);
         };
         self.services.choices.change_then(&recipient, change, Box::new(done));
-    }
-
-    /// Handles an event, or passes over one that is not the feed's.
-    pub fn event(&self, connection: &Arc<Connection>, event: Event<'_>) {
-        let Event { name, payload, ack } = event;
-        match name {
-            "ack" => self.mark(connection, payload, ack, Mark::Confirmed),
-            "read" => self.mark(connection, payload, ack, Mark::Read),
-            "requestMissedNotifications" => self.request_missed(connection, payload, ack),
-            "subscribe" => self.subscribe(connection, payload, ack, true),
-            "unsubscribe" => self.subscribe(connection, payload, ack, false),
-            "updatePreferences" => self.update_preferences(connection, payload, ack),
-            _ => {}
-        }
     }
 }

@@ -6,9 +6,11 @@
 
 mod admission;
 mod answer;
+mod asyncapi;
 mod booking;
 mod door;
 mod engine;
+mod events;
 mod feed;
 mod namespace;
 mod pace;
@@ -28,8 +30,10 @@ use crate::realtime::{Connection, Dialect, Hub, Outlet};
 use crate::telemetry::Metrics;
 
 pub use admission::{Admission, Origins, Permit, Refused};
+pub use asyncapi::description;
 pub use booking::Booking;
 pub use door::{Arrival, Door};
+pub use events::{Said, Told};
 pub use feed::{Feed, Services};
 pub use namespace::Namespace;
 

@@ -5,26 +5,36 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
+use tokio_util::task::TaskTracker;
 
 use super::answer::{answer, auth_error, unauthorized};
+use super::events::{Said, Told};
 use super::wire::{self, Connected, Failure};
 use super::{Ack, Booking, Event, Feed, Protocol, Unwelcome};
 use crate::access::Principal;
 use crate::realtime::{Connection, Dialect, Hub};
 use crate::service::Session;
+use crate::store::Mark;
 
 /// Both protocols.
 pub struct Namespace {
     hub: Arc<Hub>,
     session: Arc<Session>,
+    tasks: TaskTracker,
     booking: Booking,
     feed: Feed,
 }
 
 impl Namespace {
     /// Connections belong to `session`.
-    pub fn new(hub: Arc<Hub>, session: Arc<Session>, booking: Booking, feed: Feed) -> Self {
-        Self { hub, session, booking, feed }
+    pub fn new(
+        hub: Arc<Hub>,
+        session: Arc<Session>,
+        tasks: TaskTracker,
+        booking: Booking,
+        feed: Feed,
+    ) -> Self {
+        Self { hub, session, tasks, booking, feed }
     }
 
     /// Tells a client that its token has expired.
@@ -33,7 +43,7 @@ impl Namespace {
             "Token expired",
             "Get a new token, then send `authenticate` before the old one ends, or connect again.",
         );
-        hub.push(connection, "auth_error", &wire::raw(&failure));
+        hub.push(connection, Told::AuthError.name(), &wire::raw(&failure));
     }
 
     /// Renews what the connection has proved. Nobody becomes somebody by it, unless they spoke the booking
@@ -51,10 +61,10 @@ impl Namespace {
         }
         match self.session.renew(connection, &token) {
             Ok(()) => {
-                let renewed = wire::booking::Authenticated { status: "authenticated", facilitator_id: None };
-                answer(&self.hub, connection, ack, "authenticated", &renewed);
+                let renewed = wire::feed::Welcome { status: "authenticated", user_id: None };
+                answer(&self.hub, connection, ack, Told::Authenticated, &renewed);
             }
-            Err(error) => auth_error(&self.hub, connection, ack, &error),
+            Err(refused) => auth_error(&self.hub, &self.tasks, connection, ack, refused),
         }
     }
 }
@@ -84,19 +94,29 @@ impl Protocol for Namespace {
 
     fn connected(&self, connection: &Arc<Connection>, proved: Option<Principal>) {
         let welcome = Connected { status: "connected", socket_id: &connection.socket_id };
-        self.hub.push(connection, "connection_response", &wire::raw(&welcome));
+        self.hub.push(connection, Told::ConnectionResponse.name(), &wire::raw(&welcome));
         if let Some(principal) = proved {
             self.feed.connected(connection, principal);
         }
     }
 
     fn event(&self, connection: &Arc<Connection>, event: Event<'_>) {
-        if event.name == "authenticate" {
-            return self.authenticate(connection, event.payload, event.ack);
-        }
-        if let Some(event) = self.booking.event(connection, event) {
-            // As any Socket.IO server does with events that nobody listens to: if not even this one does.
-            self.feed.event(connection, event);
+        let Event { name, payload, ack } = event;
+        // As any Socket.IO server does with events that nobody listens to.
+        let Some(said) = Said::named(name) else { return };
+        match said {
+            Said::BookingNotification => self.booking.book(connection, payload, ack),
+            Said::MarkNotificationRead => self.booking.mark_read(connection, payload, ack),
+            Said::GetPendingNotifications => self.booking.get_pending(connection, payload, ack),
+            Said::FacilitatorConnect => self.booking.facilitator_connect(connection, payload, ack),
+            Said::BackendConnect => self.booking.backend_connect(connection, payload, ack),
+            Said::Authenticate => self.authenticate(connection, payload, ack),
+            Said::Ack => self.feed.mark(connection, payload, ack, Mark::Confirmed),
+            Said::Read => self.feed.mark(connection, payload, ack, Mark::Read),
+            Said::RequestMissedNotifications => self.feed.request_missed(connection, payload, ack),
+            Said::Subscribe => self.feed.subscribe(connection, payload, ack, true),
+            Said::Unsubscribe => self.feed.subscribe(connection, payload, ack, false),
+            Said::UpdatePreferences => self.feed.update_preferences(connection, payload, ack),
         }
     }
 }

@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use super::wire;
 use crate::http::Api;
 use crate::http::caller::{Caller, Owner};
-use crate::http::input::{self, Body, Id, Key, Params};
+use crate::http::input::{self, Id, Key, Params, Sent};
 use crate::http::problem::Problem;
 use crate::store::Mark;
 
@@ -29,9 +29,9 @@ pub async fn send(
     State(api): State<Api>,
     Caller(who): Caller,
     Key(key): Key,
-    Body(given): Body<wire::SendIn>,
+    Sent(given): Sent<wire::SendIn>,
 ) -> Result<impl IntoResponse, Problem> {
-    let draft = given.draft(key)?;
+    let draft = api.notify.counted(given.draft(key))?;
     let sent = api.notify.send(&who, draft).await;
     let receipt = sent.map_err(|fault| Problem::from(fault).respelled(wire::spelled))?;
     let location = format!("/api/v1/notifications/{}", receipt.id);
@@ -73,7 +73,7 @@ pub async fn unread_count(State(api): State<Api>, Owner(recipient): Owner) -> An
     put,
     path = "/api/notifications/{id}/read",
     tag = "feed",
-    params(("id" = String, Path, description = "Its number, or its UUID")),
+    params(("id" = String, Path, description = "Its number, or its UUID", example = "7")),
     responses((status = 200, description = "As it is now.", body = wire::ReadOut)),
 )]
 pub async fn read(State(api): State<Api>, Owner(recipient): Owner, Id(id): Id) -> Answer<wire::ReadOut> {
@@ -85,7 +85,7 @@ pub async fn read(State(api): State<Api>, Owner(recipient): Owner, Id(id): Id) -
     delete,
     path = "/api/notifications/{id}",
     tag = "feed",
-    params(("id" = String, Path, description = "Its number, or its UUID")),
+    params(("id" = String, Path, description = "Its number, or its UUID", example = "7")),
     responses((status = 204, description = "It is seen no more.")),
 )]
 pub async fn delete(

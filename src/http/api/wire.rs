@@ -5,9 +5,9 @@ use serde_json::value::{RawValue, Value};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::domain::{Broken, Draft, NotificationId, Priority, Timestamp, To};
+use crate::domain::{Broken, Draft, NotificationId, Priority, Status, Timestamp, To};
 use crate::http::input;
-use crate::http::values::{self, Name, Status};
+use crate::http::values::{self, Category, Label, Name};
 use crate::service::{Page, Query, Receipt};
 use crate::store::Held;
 
@@ -26,17 +26,20 @@ pub fn spelled(field: &str) -> &str {
 /// A notification to be sent.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", expecting = "a JSON object")]
-#[schema(as = FeedSend)]
+#[schema(as = FeedSend, example = json!({
+    "recipients": [2, "5"], "type": "order_status", "title": "Order shipped", "message": "It is on its way.",
+    "channel": "orders", "priority": "medium", "actionUrl": "/orders/5", "data": {"order": 5}
+}))]
 pub struct SendIn {
     /// For these users, at most 1,000; without it, for the subscribers of the channel.
     #[serde(default, deserialize_with = "values::given")]
     #[schema(nullable = false, min_items = 1, max_items = 1_000)]
     recipients: Option<Vec<Name>>,
     /// The category.
-    #[schema(max_length = 128)]
+    #[schema(value_type = Option<Category>)]
     channel: Option<String>,
-    /// The sender's kind of notification; required.
-    #[schema(max_length = 128)]
+    /// The sender's kind of notification.
+    #[schema(required, value_type = Label)]
     r#type: Option<String>,
     /// One line.
     #[schema(max_length = 512)]
@@ -49,6 +52,8 @@ pub struct SendIn {
     data: Option<Value>,
     #[serde(default, deserialize_with = "values::priority")]
     priority: Option<Priority>,
+    /// Where a click leads: `https:`, `http:`, or a path.
+    #[schema(max_length = 2_048, pattern = r"^(https?://|/($|[^/\\]))")]
     action_url: Option<String>,
     #[serde(default, deserialize_with = "values::instant")]
     expires_at: Option<Timestamp>,
@@ -93,14 +98,14 @@ impl SendIn {
 #[schema(as = FeedSent)]
 pub struct SentOut {
     id: Uuid,
-    notification_id: NotificationId,
+    number: NotificationId,
     status: Status,
     created_at: Timestamp,
 }
 
 impl From<Receipt> for SentOut {
     fn from(Receipt { id, uuid, created_at, .. }: Receipt) -> Self {
-        Self { id: uuid, notification_id: id, status: Status::Pending, created_at }
+        Self { id: uuid, number: id, status: Status::Pending, created_at }
     }
 }
 
@@ -119,8 +124,10 @@ pub struct ListIn {
     #[serde(default, deserialize_with = "values::flag")]
     unread_only: bool,
     /// Of this kind.
+    #[param(value_type = Option<Label>)]
     r#type: Option<String>,
     /// Of this channel.
+    #[param(value_type = Option<Label>)]
     channel: Option<String>,
     /// Of this priority.
     #[serde(default, deserialize_with = "values::priority")]
@@ -158,7 +165,7 @@ impl ListIn {
 #[schema(as = FeedNotification)]
 struct EntryOut {
     id: Uuid,
-    notification_id: NotificationId,
+    number: NotificationId,
     r#type: String,
     title: String,
     message: String,
@@ -177,11 +184,11 @@ struct EntryOut {
 
 impl From<Held> for EntryOut {
     fn from(held: Held) -> Self {
-        let status = Status::of(&held);
+        let status = Status::of(held.confirmed_at, held.read_at);
         let notification = held.notification;
         Self {
             id: notification.uuid,
-            notification_id: notification.id,
+            number: notification.id,
             r#type: notification.kind,
             title: notification.title,
             message: notification.message,
@@ -251,6 +258,10 @@ pub struct ReadOut {
 
 impl From<Held> for ReadOut {
     fn from(held: Held) -> Self {
-        Self { id: held.notification.uuid, status: Status::of(&held), read_at: held.read_at }
+        Self {
+            id: held.notification.uuid,
+            status: Status::of(held.confirmed_at, held.read_at),
+            read_at: held.read_at,
+        }
     }
 }

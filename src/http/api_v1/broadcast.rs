@@ -6,7 +6,7 @@ use axum::extract::State;
 use super::wire::{self, Unaddressed};
 use crate::http::Api;
 use crate::http::caller::Caller;
-use crate::http::input::{self, Body, Key};
+use crate::http::input::{self, Key, Sent};
 use crate::http::problem::Problem;
 
 type Answer = Result<Json<wire::BroadcastOut>, Problem>;
@@ -24,9 +24,9 @@ pub async fn broadcast(
     State(api): State<Api>,
     Caller(who): Caller,
     Key(key): Key,
-    Body(given): Body<wire::SendIn>,
+    Sent(given): Sent<wire::SendIn>,
 ) -> Answer {
-    let draft = given.draft(&who.tenant, Unaddressed::ForEveryone, key)?;
+    let draft = api.notify.counted(given.draft(&who.tenant, Unaddressed::ForEveryone, key))?;
     Ok(Json(api.notify.broadcast(&who, draft).await?.into()))
 }
 
@@ -43,8 +43,8 @@ pub async fn internal(
     State(api): State<Api>,
     Caller(who): Caller,
     Key(key): Key,
-    Body(given): Body<wire::SendIn>,
+    Sent(given): Sent<wire::SendIn>,
 ) -> Answer {
-    let draft = given.draft(&who.tenant, Unaddressed::Refused, key)?;
+    let draft = api.notify.counted(given.draft(&who.tenant, Unaddressed::Refused, key))?;
     Ok(Json(api.notify.send_and_count(&who, draft).await?.into()))
 }

@@ -13,6 +13,7 @@ super::answer! {
     POST "/api/v1/notifications" => notifications::send;
     GET "/api/v1/notifications/" => notifications::list_for_campus;
     GET "/api/v1/notifications/unread-count" => notifications::unread_count;
+    GET "/api/v1/notifications/stats" => notifications::stats;
     POST "/api/v1/notifications/read-all" => notifications::read_all;
     POST "/api/v1/notifications/broadcast" => broadcast::broadcast;
     POST "/api/v1/notifications/preview" => explain::preview;

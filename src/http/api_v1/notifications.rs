@@ -8,11 +8,15 @@ use axum::response::IntoResponse;
 use super::wire::{self, Unaddressed};
 use crate::http::Api;
 use crate::http::caller::{Caller, Owner};
-use crate::http::input::{self, Body, Id, Key, Params};
+use crate::http::input::{self, Body, Id, Key, Params, Sent};
 use crate::http::problem::Problem;
 use crate::http::values;
 use crate::service::Query;
 use crate::store::Mark;
+
+/// Days that are counted for whoever does not say how many.
+const USUAL_DAYS: u16 = 30;
+const MOST_DAYS: u16 = 365;
 
 type Answer<T> = Result<Json<T>, Problem>;
 
@@ -31,9 +35,9 @@ pub async fn send(
     State(api): State<Api>,
     Caller(who): Caller,
     Key(key): Key,
-    Body(given): Body<wire::SendIn>,
+    Sent(given): Sent<wire::SendIn>,
 ) -> Result<impl IntoResponse, Problem> {
-    let draft = given.draft(&who.tenant, Unaddressed::ForCaller, key)?;
+    let draft = api.notify.counted(given.draft(&who.tenant, Unaddressed::ForCaller, key))?;
     let receipt = api.notify.send(&who, draft).await?;
     let location = format!("/api/v1/notifications/{}", receipt.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(wire::SentOut::from(receipt))))
@@ -95,12 +99,32 @@ pub async fn unread_count(State(api): State<Api>, Owner(recipient): Owner) -> An
     Ok(Json(wire::UnreadOut { unread_count: counts.unread }))
 }
 
+/// Counts what came in the last days.
+#[utoipa::path(
+    get,
+    path = "/api/v1/notifications/stats",
+    tag = "inbox",
+    params(wire::StatsIn),
+    responses((status = 200, description = "So much.", body = wire::StatsOut)),
+)]
+pub async fn stats(
+    State(api): State<Api>,
+    Owner(recipient): Owner,
+    Params(given): Params<wire::StatsIn>,
+) -> Answer<wire::StatsOut> {
+    let days = given.days.unwrap_or(USUAL_DAYS);
+    if !(1..=MOST_DAYS).contains(&days) {
+        return Err(Problem::of_field("days", "1 to 365"));
+    }
+    Ok(Json(api.inbox.tally(&recipient, days).await?.into()))
+}
+
 /// Shows one notification.
 #[utoipa::path(
     get,
     path = "/api/v1/notifications/{id}",
     tag = "inbox",
-    params(("id" = String, Path, description = "Its number, or its UUID")),
+    params(("id" = String, Path, description = "Its number, or its UUID", example = "7")),
     responses((status = 200, description = "This one.", body = wire::EntryOut)),
 )]
 pub async fn find(State(api): State<Api>, Owner(recipient): Owner, Id(id): Id) -> Answer<wire::EntryOut> {
@@ -112,7 +136,7 @@ pub async fn find(State(api): State<Api>, Owner(recipient): Owner, Id(id): Id) -
     put,
     path = "/api/v1/notifications/{id}",
     tag = "inbox",
-    params(("id" = String, Path, description = "Its number, or its UUID")),
+    params(("id" = String, Path, description = "Its number, or its UUID", example = "7")),
     request_body = wire::MarkIn,
     responses((status = 200, description = "As it is now.", body = wire::EntryOut)),
 )]
@@ -131,7 +155,7 @@ pub async fn mark(
     post,
     path = "/api/v1/notifications/{id}/read",
     tag = "inbox",
-    params(("id" = String, Path, description = "Its number, or its UUID")),
+    params(("id" = String, Path, description = "Its number, or its UUID", example = "7")),
     responses((status = 200, description = "As it is now.", body = wire::EntryOut)),
 )]
 pub async fn read(State(api): State<Api>, Owner(recipient): Owner, Id(id): Id) -> Answer<wire::EntryOut> {
@@ -154,7 +178,7 @@ pub async fn read_all(State(api): State<Api>, Owner(recipient): Owner) -> Answer
     delete,
     path = "/api/v1/notifications/{id}",
     tag = "inbox",
-    params(("id" = String, Path, description = "Its number, or its UUID")),
+    params(("id" = String, Path, description = "Its number, or its UUID", example = "7")),
     responses((status = 200, description = "It is seen no more.", body = wire::DeletedOut)),
 )]
 pub async fn delete(State(api): State<Api>, Owner(recipient): Owner, Id(id): Id) -> Answer<wire::DeletedOut> {

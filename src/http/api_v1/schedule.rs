@@ -14,7 +14,7 @@ use crate::http::problem::Problem;
     put,
     path = "/api/v1/notifications/{id}/schedule",
     tag = "schedule",
-    params(("id" = String, Path, description = "Its number, or its UUID")),
+    params(("id" = String, Path, description = "Its number, or its UUID", example = "7")),
     request_body = wire::ScheduleIn,
     responses((status = 200, description = "It goes out then.", body = wire::ScheduledOut)),
 )]
@@ -34,7 +34,7 @@ pub async fn put_off(
     delete,
     path = "/api/v1/notifications/{id}/schedule",
     tag = "schedule",
-    params(("id" = String, Path, description = "Its number, or its UUID")),
+    params(("id" = String, Path, description = "Its number, or its UUID", example = "7")),
     responses((status = 200, description = "It never goes out.", body = wire::DeletedOut)),
 )]
 pub async fn take_back(

@@ -4,8 +4,9 @@ use axum::Json;
 use axum::extract::State;
 
 use super::wire;
+use crate::access::Principal;
 use crate::http::Api;
-use crate::http::caller::Owner;
+use crate::http::caller::{Caller, Owner};
 use crate::http::input::{Body, Params};
 use crate::http::problem::Problem;
 
@@ -36,11 +37,10 @@ pub async fn list(State(api): State<Api>, Owner(recipient): Owner) -> Answer {
 )]
 pub async fn subscribe(
     State(api): State<Api>,
-    Owner(recipient): Owner,
+    Caller(who): Caller,
     Body(given): Body<wire::SubscribeIn>,
 ) -> Answer {
-    let topics = api.topics.subscribe(&recipient, given.topics, true).await;
-    Ok(Json(wire::TopicsOut { topics: topics.map_err(|fault| Problem::from(fault).respelled(spelled))? }))
+    change(&api, &who, given.topics, true).await
 }
 
 /// Hears of a topic no longer.
@@ -53,9 +53,14 @@ pub async fn subscribe(
 )]
 pub async fn unsubscribe(
     State(api): State<Api>,
-    Owner(recipient): Owner,
+    Caller(who): Caller,
     Params(given): Params<wire::UnsubscribeIn>,
 ) -> Answer {
-    let topics = api.topics.subscribe(&recipient, vec![given.topic], false).await;
+    change(&api, &who, vec![given.topic], false).await
+}
+
+async fn change(api: &Api, who: &Principal, topics: Vec<String>, wanted: bool) -> Answer {
+    let Owner(recipient) = Owner::of(who)?;
+    let topics = api.topics.subscribe(&recipient, &who.roles, topics, wanted).await;
     Ok(Json(wire::TopicsOut { topics: topics.map_err(|fault| Problem::from(fault).respelled(spelled))? }))
 }

@@ -1,15 +1,19 @@
 //! `/api/v1` as it is written: snake_case, the words of the hub and of the campus.
 
+mod stats;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::domain::{Broken, Draft, NotificationId, Priority, Tenant, Timestamp, To};
-use crate::http::values::{self, Name, Status};
+use crate::domain::{Broken, Draft, NotificationId, Priority, Status, Tenant, Timestamp, To};
+use crate::http::values::{self, Category, Label, Name};
 use crate::service::{Broadcast, Error, Page, Reached, Receipt};
 use crate::store::Held;
+
+pub use stats::{StatsIn, StatsOut};
 
 /// The kind of a broadcast that names none.
 const BROADCAST_KIND: &str = "system_message";
@@ -17,7 +21,10 @@ const BROADCAST_KIND: &str = "system_message";
 /// A notification to be sent.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
-#[schema(as = Send)]
+#[schema(as = Send, example = json!({
+    "user_id": 2, "type": "order_status", "title": "Order shipped", "message": "It is on its way.",
+    "topic": "orders", "priority": "high", "action_url": "/orders/5", "data": {"order": 5}
+}))]
 pub struct SendIn {
     /// For this user.
     #[serde(default, deserialize_with = "values::given")]
@@ -29,7 +36,7 @@ pub struct SendIn {
     user_ids: Option<Vec<Name>>,
     /// For whoever last connected with this role. Also `role_filter`.
     #[serde(default, alias = "role_filter", deserialize_with = "values::given")]
-    #[schema(nullable = false)]
+    #[schema(nullable = false, value_type = Option<Label>)]
     role: Option<String>,
     /// For the whole tenant. Also `all`, `broadcast_to_tenant`.
     #[serde(default, alias = "all", alias = "broadcast_to_tenant")]
@@ -39,11 +46,11 @@ pub struct SendIn {
     #[schema(nullable = false)]
     tenant_id: Option<Name>,
     /// The category. If nothing else says for whom: its subscribers.
-    #[schema(max_length = 128)]
+    #[schema(value_type = Option<Category>)]
     topic: Option<String>,
     /// The sender's kind of notification; required but for broadcasts. Also `notification_type`.
     #[serde(alias = "notification_type")]
-    #[schema(max_length = 128)]
+    #[schema(value_type = Option<Label>)]
     r#type: Option<String>,
     /// One line.
     #[schema(max_length = 512)]
@@ -59,7 +66,7 @@ pub struct SendIn {
     #[serde(default, deserialize_with = "values::priority")]
     priority: Option<Priority>,
     /// Where a click leads: `https:`, `http:`, or a path.
-    #[schema(max_length = 2_048)]
+    #[schema(max_length = 2_048, pattern = r"^(https?://|/($|[^/\\]))")]
     action_url: Option<String>,
     /// When it goes out, if not at once.
     #[serde(default, deserialize_with = "values::instant")]
@@ -207,8 +214,10 @@ pub struct ListIn {
     pub unread_only: bool,
     /// Of this kind. Also `notification_type`.
     #[serde(alias = "notification_type")]
+    #[param(value_type = Option<Label>)]
     pub r#type: Option<String>,
     /// Of this topic.
+    #[param(value_type = Option<Label>)]
     pub topic: Option<String>,
     /// Of this priority.
     #[serde(default, deserialize_with = "values::priority")]
@@ -241,7 +250,7 @@ pub struct EntryOut {
 
 impl From<Held> for EntryOut {
     fn from(held: Held) -> Self {
-        let status = Status::of(&held);
+        let status = Status::of(held.confirmed_at, held.read_at);
         let notification = held.notification;
         Self {
             id: notification.id,
@@ -315,7 +324,7 @@ pub struct UnreadOut {
 /// Whether it was looked at.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
-#[schema(as = Mark)]
+#[schema(as = Mark, example = json!({"is_read": true}))]
 pub struct MarkIn {
     /// It was.
     pub is_read: bool,
@@ -324,7 +333,7 @@ pub struct MarkIn {
 /// When it is to go out.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
-#[schema(as = Schedule)]
+#[schema(as = Schedule, example = json!({"scheduled_at": "2030-01-15T09:00:00Z"}))]
 pub struct ScheduleIn {
     /// A time to come, at most ten years ahead.
     #[serde(deserialize_with = "values::instant")]
@@ -374,10 +383,10 @@ impl DeletedOut {
 /// Topics to hear of.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
-#[schema(as = Subscribe)]
+#[schema(as = Subscribe, example = json!({"topics": ["orders", "news"]}))]
 pub struct SubscribeIn {
     /// Their names. Also `channels`.
-    #[schema(max_items = 100)]
+    #[schema(max_items = 100, value_type = Vec<Label>)]
     #[serde(alias = "channels")]
     pub topics: Vec<String>,
 }
@@ -388,6 +397,7 @@ pub struct SubscribeIn {
 #[into_params(parameter_in = Query)]
 pub struct UnsubscribeIn {
     /// Its name.
+    #[param(value_type = Label)]
     pub topic: String,
 }
 

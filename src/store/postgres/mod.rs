@@ -35,6 +35,8 @@ use AsyncPgConnection as Connection;
 
 #[path = "../queries.rs"]
 mod queries_body;
+#[path = "../recent.rs"]
+mod recent_body;
 #[path = "../traces.rs"]
 mod traces_body;
 
@@ -44,6 +46,7 @@ pub mod queries {
         audience, counts, deployment_name, find, held, held_counts, last_notification, last_positions,
         missed, next_due, number_of, pending, ping, place_of, preferences, spread_of, topics, transfer_state,
     };
+    pub use super::recent_body::recent;
     pub use super::traces_body::{is_member, members, trace};
     pub use super::{behind, roll};
 }

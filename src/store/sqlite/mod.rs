@@ -27,6 +27,8 @@ pub type Pool = Deadpool<ReadConnection>;
 
 #[path = "../queries.rs"]
 mod queries_body;
+#[path = "../recent.rs"]
+mod recent_body;
 #[path = "../traces.rs"]
 mod traces_body;
 
@@ -36,6 +38,7 @@ pub mod queries {
         audience, counts, deployment_name, find, held, held_counts, last_notification, last_positions,
         missed, next_due, number_of, pending, ping, place_of, preferences, spread_of, topics, transfer_state,
     };
+    pub use super::recent_body::recent;
     pub use super::traces_body::{is_member, members, trace};
     pub use super::{behind, roll};
 }

@@ -209,6 +209,15 @@ impl Socket {
         told.into_iter().map(|t| t.line["args"][0].clone()).collect()
     }
 
+    /// Every event so far, whatever its name: the name, and the first argument.
+    pub fn heard_of_all(&self) -> Vec<(String, Value)> {
+        let all = self.agent.story.told.lock().expect("the story");
+        let kinds = all.get(&self.name).into_iter().flatten();
+        let events = kinds.filter_map(|(kind, told)| Some((kind.strip_prefix("event ")?, told)));
+        let one_by_one = events.flat_map(|(name, told)| told.iter().map(move |told| (name, &told.line)));
+        one_by_one.map(|(name, line)| (name.to_owned(), line["args"][0].clone())).collect()
+    }
+
     /// The place of the first event of this name among all that happened in the agent.
     pub fn place_of(&self, event: &str) -> u64 {
         self.agent.story.wait(&self.name, &format!("event {event}"), 0).seq

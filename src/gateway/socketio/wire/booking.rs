@@ -3,19 +3,45 @@
 use chrono::{DateTime, NaiveDateTime};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
-use super::{Fault, LONGEST_KEY, key, object, raw, required, scalar, text, user_id};
+use super::{Fault, Key, LONGEST_KEY, key, object, raw, required, scalar, text, user_id};
 use crate::domain::{Notification, NotificationId, Timestamp, UserId};
 
 // ---- coming in -------------------------------------------------------------------------------
 
-#[derive(Deserialize)]
-struct Facilitator<'a> {
+/// `facilitator_connect`.
+#[derive(Deserialize, ToSchema)]
+pub struct Facilitator<'a> {
+    /// Whose notifications to hear.
     #[serde(borrow)]
+    #[schema(value_type = UserId, required)]
     facilitator_id: Option<&'a RawValue>,
+    /// Proves it.
     #[serde(borrow)]
+    #[schema(value_type = String, required)]
     token: Option<&'a RawValue>,
+}
+
+/// `get_pending_notifications`.
+#[derive(Deserialize, ToSchema)]
+pub struct Whose<'a> {
+    /// Who asks.
     #[serde(borrow)]
+    #[schema(value_type = UserId, required)]
+    facilitator_id: Option<&'a RawValue>,
+}
+
+/// `mark_notification_read`.
+#[derive(Deserialize, ToSchema)]
+pub struct Looked<'a> {
+    /// Who has looked.
+    #[serde(borrow)]
+    #[schema(value_type = UserId, required)]
+    facilitator_id: Option<&'a RawValue>,
+    /// At which.
+    #[serde(borrow)]
+    #[schema(value_type = Key, required)]
     notification_id: Option<&'a RawValue>,
 }
 
@@ -29,13 +55,13 @@ pub fn facilitator(payload: Option<&RawValue>) -> Result<(&RawValue, UserId, Str
 
 /// `get_pending_notifications`: whose.
 pub fn facilitator_id(payload: Option<&RawValue>) -> Result<UserId, Fault> {
-    let given: Facilitator<'_> = object(payload)?;
+    let given: Whose<'_> = object(payload)?;
     user_id(required(given.facilitator_id, "facilitator_id")?, "facilitator_id")
 }
 
 /// `mark_notification_read`: whose, and which.
 pub fn marked_read(payload: Option<&RawValue>) -> Result<(UserId, NotificationId), Fault> {
-    let given: Facilitator<'_> = object(payload)?;
+    let given: Looked<'_> = object(payload)?;
     let facilitator = user_id(required(given.facilitator_id, "facilitator_id")?, "facilitator_id")?;
     let raw = required(given.notification_id, "notification_id")?;
     let id = scalar::<i64>(raw)
@@ -44,37 +70,57 @@ pub fn marked_read(payload: Option<&RawValue>) -> Result<(UserId, NotificationId
     Ok((facilitator, NotificationId(id)))
 }
 
-#[derive(Deserialize)]
-struct BookingIn<'a> {
+/// `booking_notification`.
+#[derive(Deserialize, ToSchema)]
+pub struct BookingIn<'a> {
+    /// The back end's own number for it.
     #[serde(borrow)]
+    #[schema(value_type = Key, required)]
     booking_id: Option<&'a RawValue>,
     #[serde(borrow)]
+    #[schema(value_type = UserIn, required)]
     user: Option<&'a RawValue>,
     #[serde(borrow)]
+    #[schema(value_type = SessionIn, required)]
     session: Option<&'a RawValue>,
+    /// Whom it is for.
     #[serde(borrow)]
+    #[schema(value_type = UserId, required)]
     facilitator_id: Option<&'a RawValue>,
+    /// What the back end tells its bookings apart by; without it, their content.
     #[serde(borrow)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
     idempotency_key: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-struct UserIn<'a> {
+/// Who books. Further fields are passed on.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Person)]
+pub struct UserIn<'a> {
     #[serde(borrow)]
+    #[schema(value_type = Key, required)]
     id: Option<&'a RawValue>,
     #[serde(borrow)]
+    #[schema(value_type = String, required)]
     name: Option<&'a RawValue>,
     #[serde(borrow)]
+    #[schema(value_type = String, required)]
     email: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-struct SessionIn<'a> {
+/// What is booked. Further fields are passed on.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Session)]
+pub struct SessionIn<'a> {
     #[serde(borrow)]
+    #[schema(value_type = Key, required)]
     id: Option<&'a RawValue>,
     #[serde(borrow)]
+    #[schema(value_type = String, required)]
     title: Option<&'a RawValue>,
+    /// ISO 8601; without a zone it is UTC.
     #[serde(borrow)]
+    #[schema(value_type = String, required)]
     start_time: Option<&'a RawValue>,
 }
 
@@ -177,39 +223,50 @@ fn names_zone(time: &str) -> Result<bool, Fault> {
 
 // ---- going out -------------------------------------------------------------------------------
 
-/// `backend_auth_success`, `facilitator_auth_success`, `authenticated`.
-#[derive(Serialize)]
+/// `backend_auth_success`, `facilitator_auth_success`.
+#[derive(Serialize, ToSchema)]
 pub struct Authenticated<'a> {
     pub status: &'static str,
+    /// The facilitator, as the page wrote it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<UserId>, nullable = false)]
     pub facilitator_id: Option<&'a RawValue>,
 }
 
 /// `notification_delivered` and `notification_stored`: one of the two times is set.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = BookingReceipt)]
 pub struct Accepted<'a> {
+    /// As it was written.
+    #[schema(value_type = Key)]
     pub booking_id: &'a RawValue,
+    /// As it was written.
+    #[schema(value_type = UserId)]
     pub facilitator_id: &'a RawValue,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub delivered_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub stored_at: Option<Timestamp>,
     pub notification_id: NotificationId,
 }
 
 /// `notification_marked_read`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct MarkedRead {
     pub notification_id: NotificationId,
 }
 
 /// `pending_notifications`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Pending {
+    #[schema(value_type = Vec<NewBooking>)]
     pub notifications: Vec<Box<RawValue>>,
     pub count: usize,
     /// Older ones that did not fit into this list.
     #[serde(skip_serializing_if = "is_zero")]
+    #[schema(required = false)]
     pub remaining: i64,
 }
 
@@ -228,16 +285,22 @@ struct Data<'a> {
     session: &'a RawValue,
 }
 
-#[derive(Serialize)]
-struct NewBooking<'a> {
+/// `new_booking_notification`, and one of `pending_notifications`.
+#[derive(Serialize, ToSchema)]
+pub struct NewBooking<'a> {
     r#type: &'a str,
+    #[schema(value_type = Key)]
     booking_id: &'a RawValue,
+    #[schema(value_type = UserIn)]
     user: &'a RawValue,
+    #[schema(value_type = SessionIn)]
     session: &'a RawValue,
     timestamp: Timestamp,
     message: &'a str,
     notification_id: NotificationId,
+    /// In lists.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     stored_at: Option<Timestamp>,
 }
 

@@ -5,20 +5,24 @@ use std::collections::BTreeMap;
 use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Fault, key, object, raw, required, scalar, user_id};
+use super::{Fault, Key, key, object, raw, required, scalar, user_id};
 use crate::domain::{
-    Change, Channel, Notification, NotificationId, Preferences, Priority, QuietHours, Standing, Switches,
-    Timestamp, UserId, Zone,
+    Change, Channel, Notification, NotificationId, Preferences, Priority, QuietHours, Standing, Status,
+    Switches, Timestamp, UserId, Zone, read_from_objects,
 };
 use crate::service::ReplayFrom;
 
 // ---- coming in -------------------------------------------------------------------------------
 
-#[derive(Deserialize)]
-struct Handshake<'a> {
+/// What a client may show in its handshake (`auth`).
+#[derive(Deserialize, ToSchema)]
+pub struct Handshake<'a> {
+    /// A user's token, bare; without one the socket is nobody.
     #[serde(borrow)]
+    #[schema(value_type = Option<String>)]
     token: Option<&'a RawValue>,
 }
 
@@ -33,11 +37,16 @@ pub fn handshake(auth: Option<&str>) -> Result<Option<String>, Fault> {
     token.map(|token| scalar::<String>(token).ok_or(invalid)).transpose()
 }
 
-#[derive(Deserialize)]
-struct Subscribe<'a> {
+/// `subscribe`, `unsubscribe`.
+#[derive(Deserialize, ToSchema)]
+pub struct Subscribe<'a> {
+    /// One's own.
     #[serde(borrow, rename = "userId")]
+    #[schema(value_type = Option<UserId>)]
     user_id: Option<&'a RawValue>,
+    /// Names of topics.
     #[serde(borrow)]
+    #[schema(value_type = Vec<String>, required, max_items = 100)]
     channels: Option<&'a RawValue>,
 }
 
@@ -50,9 +59,12 @@ pub fn channels(payload: Option<&RawValue>) -> Result<(Option<UserId>, Vec<Strin
     Ok((whose, channels))
 }
 
-#[derive(Deserialize)]
-struct Which<'a> {
+/// `ack`, `read`.
+#[derive(Deserialize, ToSchema)]
+pub struct Which<'a> {
+    /// The `id` or the `number` that came with a notification.
     #[serde(borrow, rename = "notificationId")]
+    #[schema(value_type = Key, required)]
     notification_id: Option<&'a RawValue>,
 }
 
@@ -71,9 +83,12 @@ fn name(written: &RawValue, field: &'static str) -> Result<String, Fault> {
     scalar::<String>(written).or_else(number).ok_or(invalid)
 }
 
-#[derive(Deserialize)]
-struct Missed<'a> {
+/// `requestMissedNotifications`.
+#[derive(Deserialize, ToSchema)]
+pub struct Missed<'a> {
+    /// An RFC 3339 time, or the `id` or `number` of the last notification seen.
     #[serde(borrow)]
+    #[schema(value_type = Option<Key>)]
     since: Option<&'a RawValue>,
 }
 
@@ -115,9 +130,10 @@ pub fn preferences(payload: Option<&RawValue>) -> Result<Change, Fault> {
     })
 }
 
-#[derive(Deserialize)]
+/// `updatePreferences`.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Wishes {
+pub struct Wishes {
     email: Option<bool>,
     push: Option<bool>,
     sms: Option<bool>,
@@ -127,13 +143,16 @@ struct Wishes {
     channels: BTreeMap<String, Ways>,
     #[serde(default)]
     types: BTreeMap<String, Ways>,
+    /// Null ends them.
     #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<QuietHours>)]
     quiet_hours: Option<Option<QuietHours>>,
     time_zone: Option<Zone>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+/// Which ways of delivery are wanted.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", remote = "Self")]
 struct Ways {
     email: Option<bool>,
     push: Option<bool>,
@@ -141,6 +160,8 @@ struct Ways {
     #[serde(alias = "in_app", alias = "realtime", alias = "websocket")]
     in_app: Option<bool>,
 }
+
+read_from_objects!(Ways);
 
 impl From<Ways> for Switches {
     fn from(Ways { email, push, sms, in_app }: Ways) -> Self {
@@ -167,21 +188,24 @@ pub fn spelled(field: &'static str) -> &'static str {
 // ---- going out -------------------------------------------------------------------------------
 
 /// `authenticated`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Welcome<'a> {
     pub status: &'static str,
-    pub user_id: &'a str,
+    /// Whose feed it is; absent when a token was renewed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub user_id: Option<&'a str>,
 }
 
 /// `subscribed`, `unsubscribed`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Channels {
     pub channels: Vec<String>,
 }
 
 /// `preferencesUpdated`: what is preferred now.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Chosen<'a> {
     email: bool,
@@ -195,7 +219,7 @@ pub struct Chosen<'a> {
 }
 
 /// Which ways of delivery are wanted.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Wanted {
     email: bool,
@@ -236,14 +260,15 @@ impl<'a> From<&'a Preferences> for Chosen<'a> {
 }
 
 /// The answer to `requestMissedNotifications`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Count {
     pub count: usize,
 }
 
-#[derive(Serialize)]
+/// `notification`.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Shown<'a> {
+pub struct Shown<'a> {
     id: Uuid,
     number: NotificationId,
     r#type: &'a str,
@@ -251,12 +276,16 @@ struct Shown<'a> {
     message: &'a str,
     /// Nothing, if it is of no topic.
     channel: Option<&'a str>,
+    #[schema(value_type = Priority)]
     priority: &'static str,
     timestamp: Timestamp,
+    #[schema(value_type = Object)]
     data: &'a RawValue,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     action_url: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     expires_at: Option<Timestamp>,
 }
 
@@ -285,14 +314,18 @@ pub fn notification(notification: &Notification) -> Box<RawValue> {
     })
 }
 
-#[derive(Serialize)]
+/// `notificationStatus`.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Stands<'a> {
+pub struct Stands<'a> {
+    /// The notification's `id`.
     notification_id: Uuid,
     number: NotificationId,
-    status: &'static str,
+    status: Status,
     timestamp: Timestamp,
+    /// With whom; only its sender is told.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     user_id: Option<&'a str>,
 }
 
@@ -301,7 +334,7 @@ pub fn standing(standing: &Standing) -> Box<RawValue> {
     raw(&Stands {
         notification_id: standing.uuid,
         number: standing.id,
-        status: standing.status.name(),
+        status: standing.status,
         timestamp: standing.at,
         user_id: standing.whose.as_ref().map(UserId::as_str),
     })

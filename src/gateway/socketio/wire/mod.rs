@@ -8,9 +8,12 @@ use std::borrow::Cow;
 use serde::de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
+use utoipa::ToSchema;
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{Object, ObjectBuilder, OneOfBuilder};
 
 use crate::access::TokenError;
-use crate::domain::{NotificationId, UserId};
+use crate::domain::{NotificationId, UserId, schemas};
 use crate::service::Error;
 
 /// Deeper payloads are refused: somebody's parser downstream would overflow its stack.
@@ -146,9 +149,21 @@ fn text<'a>(raw: &'a RawValue, name: &'static str) -> Result<Cow<'a, str>, Fault
     if text.contains('\0') { Err(invalid) } else { Ok(text) }
 }
 
-#[derive(Deserialize)]
-struct Token<'a> {
+/// Stands in the description for a key: a number or a short text, as its sender writes it.
+pub struct Key;
+
+schemas! {
+    "Key": Key => OneOfBuilder::new()
+        .item(ObjectBuilder::new().schema_type(Type::String).max_length(Some(LONGEST_KEY)))
+        .item(Object::with_type(Type::Number));
+}
+
+/// A token, bare.
+#[derive(Deserialize, ToSchema)]
+pub struct Token<'a> {
+    /// What was minted for whoever shows it.
     #[serde(borrow)]
+    #[schema(value_type = String, required)]
     token: Option<&'a RawValue>,
 }
 
@@ -164,23 +179,32 @@ pub fn raw(payload: &impl Serialize) -> Box<RawValue> {
 }
 
 /// `connection_response`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Connected<'a> {
     pub status: &'static str,
     pub socket_id: &'a str,
 }
 
 /// `error`, `auth_error`, `notification_error`: what happened, and what to do.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Failure<'a> {
+    /// What happened, in constant words.
     pub error: &'a str,
+    /// Why, and what to do next, in words that may change.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub detail: Option<&'a str>,
+    /// Which booking, as it was written.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Key>, nullable = false)]
     pub booking_id: Option<&'a RawValue>,
+    /// Which notification.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub notification_id: Option<NotificationId>,
+    /// Which notification, as it was written.
     #[serde(rename = "notificationId", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Key>, nullable = false)]
     pub asked: Option<&'a RawValue>,
 }
 

@@ -1,0 +1,63 @@
+//! `docs/openapi.json` tells the truth: whatever is sent to whatever operation is answered as it says, never by 5xx.
+//! Schemathesis makes the requests: good ones, wrong ones, and chains of them.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::support::{Rest, Server, in_seconds, instant, note, sign};
+
+const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
+const DESCRIPTION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
+/// Another seed makes other requests.
+const SEED: &str = "CARILLON_SCHEMATHESIS_SEED";
+
+/// A server with notifications to be found, some of them for later. `schemathesis.toml` knows their numbers.
+fn stocked() -> Server {
+    let server = Server::start();
+    let backend = Rest::backend(&server);
+    for number in 1..=9 {
+        let mut notification = note(2, "hello");
+        if number % 3 == 0 {
+            notification["scheduled_at"] = instant(in_seconds(86_400)).into();
+        }
+        assert_eq!(backend.send(&notification)["id"], number);
+    }
+    server
+}
+
+/// Makes requests to every operation with this token.
+fn hold_against_the_description(server: &Server, token: &str, more: &[&str]) {
+    let seed = std::env::var(SEED).unwrap_or_else(|_| "1".to_owned());
+    let home = tempfile::tempdir().expect("a folder");
+    let output = Command::new(format!("{CLIENTS}/.venv/bin/schemathesis"))
+        .current_dir(home.path())
+        .args(["--config-file", &format!("{CLIENTS}/schemathesis.toml"), "run", DESCRIPTION])
+        .args(["--url", &server.url(), "--seed", &seed])
+        .args(["--header", &format!("Authorization: Bearer {token}")])
+        .args(more)
+        .output()
+        .unwrap_or_else(|e| panic!("schemathesis: {e}; the clients are installed by `make clients`"));
+    let said = String::from_utf8_lossy(&output.stdout);
+    println!("{said}");
+    let unheard = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{SEED}={seed} shows it again.\n{unheard}");
+    assert!(said.contains("Tested: "), "nothing was tested:\n{unheard}");
+}
+
+#[test]
+fn to_whoever_may_do_everything() {
+    let server = stocked();
+    let claims = json!({"sub": "2", "role": "admin", "exp": in_seconds(86_400)});
+    hold_against_the_description(&server, &sign(&claims), &[]);
+    let failed = server.log().into_iter().filter(|line| line.contains("\"ERROR\"")).collect::<Vec<_>>();
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn to_whoever_may_do_little() {
+    let server = stocked();
+    let claims = json!({"sub": "3", "exp": in_seconds(86_400)});
+    let more = ["--exclude-checks", "positive_data_acceptance", "--phases", "coverage"];
+    hold_against_the_description(&server, &sign(&claims), &more);
+}
