@@ -44,6 +44,8 @@ pub struct Config {
     pub database: store::Settings,
     /// The line between nodes.
     pub redis: realtime::backplane::Settings,
+    /// What other programs leave in Redis.
+    pub ingest: gateway::ingest::Settings,
     /// Tokens.
     pub auth: access::Settings,
     /// Sockets.

@@ -10,6 +10,7 @@ mod preferences;
 mod quiet;
 mod redact;
 mod standing;
+pub mod written;
 
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use draft::{Broken, Draft, To, is_name, time_to_come};
