@@ -21,7 +21,7 @@ use crate::realtime::Hub;
 use crate::realtime::backplane::{self, Alone, Redis};
 use crate::secrets;
 use crate::service::{
-    Choices, Explain, Inbox, Notify, Presences, Roster, Session, StatsService, Topics, Worker,
+    Choices, Explain, Inbox, Notify, Presences, Quota, Roster, Session, StatsService, Topics, Worker, quota,
 };
 use crate::store::{DatabaseUrl, Store};
 use crate::telemetry::{Metrics, vital};
@@ -131,7 +131,9 @@ impl App {
         let presences = Presences::new(store.clone(), node.clone());
         vital("presences", presences.clone().run());
         let topics = Arc::new(Topics::new(store.clone()));
+        let quota = Arc::new(quota(config, &store).await?);
         let api = http::Api {
+            quota,
             doorman: Arc::new(Doorman::new(keyring.clone(), metrics.clone())),
             notify: notify.clone(),
             inbox: inbox.clone(),
@@ -311,6 +313,21 @@ async fn backplane(
     let redis = Redis::start(&config.redis, &deployment, node, Box::new(heard), changed, metrics.clone())
         .context(UNUSABLE_REDIS)?;
     Ok(Arc::new(redis))
+}
+
+/// Who counts requests: each node, or all of them together.
+async fn quota(config: &Config, store: &Store) -> anyhow::Result<Quota> {
+    let limits = quota::Limits {
+        user: config.limits.user_per_minute,
+        service: config.limits.service_per_minute,
+        tenant: config.limits.tenant_per_minute,
+    };
+    let is_limited = [limits.user, limits.service, limits.tenant].into_iter().any(|limit| limit > 0);
+    if config.redis.url.is_empty() || !store.is_shared() || !is_limited {
+        return Ok(Quota::new(limits, None));
+    }
+    let shared = quota::Shared::start(&config.redis, &store.deployment().await?).context(UNUSABLE_REDIS)?;
+    Ok(Quota::new(limits, Some(shared)))
 }
 
 /// Runs `work` until told to stop.

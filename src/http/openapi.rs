@@ -7,12 +7,13 @@ use std::sync::{Arc, LazyLock};
 use axum::Json;
 use axum::extract::Path;
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Redirect, Response as Answer};
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{
-    ArrayBuilder, Content, Object, ObjectBuilder, OneOfBuilder, OpenApi, Ref, RefOr, ResponseBuilder, Schema,
+    ArrayBuilder, Components, Content, HeaderBuilder, Object, ObjectBuilder, OneOfBuilder, OpenApi, Ref,
+    RefOr, Response, ResponseBuilder, Schema,
 };
 use utoipa::{Modify, OpenApi as _, PartialSchema, ToSchema};
 use utoipa_swagger_ui::Config;
@@ -79,6 +80,7 @@ impl Modify for Everywhere {
             let mut token = Http::new(HttpAuthScheme::Bearer);
             token.bearer_format = Some("JWT".to_owned());
             components.add_security_scheme("token", SecurityScheme::Http(token));
+            counted(components);
         }
         for path in description.paths.paths.values_mut() {
             let operations =
@@ -86,6 +88,7 @@ impl Modify for Everywhere {
             operations.for_each(|operation| {
                 named_apart(operation);
                 refuses(operation);
+                counts(operation);
             });
         }
     }
@@ -105,6 +108,48 @@ fn refuses(operation: &mut Operation) {
         .description("Why not, and what to do next.")
         .content("application/problem+json", problem);
     operation.responses.responses.insert("default".to_owned(), refusal.build().into());
+}
+
+/// The headers that tell how many requests are left, and what each means.
+const COUNTS: [(&str, &str); 3] = [
+    ("RateLimit-Limit", "Requests allowed in a minute, and at once. Only if they are limited."),
+    ("RateLimit-Remaining", "How many can be made now. Only if they are limited."),
+    ("RateLimit-Reset", "Seconds until all of them can be made again. Only if they are limited."),
+];
+
+/// What every operation leads to: those headers, and the refusal of one request too many.
+fn counted(components: &mut Components) {
+    let header = |description: &str| {
+        let number = Object::with_type(Type::Integer);
+        HeaderBuilder::new().schema(Some(number)).description(Some(description)).build()
+    };
+    for (name, description) in COUNTS {
+        components.headers.insert(name.to_owned(), header(description).into());
+    }
+    let refusal = ResponseBuilder::new()
+        .description("Too many requests.")
+        .content("application/problem+json", Content::new(Some(Ref::from_schema_name("Problem"))))
+        .header("Retry-After", header("Seconds after which the request is taken."));
+    let mut refusal = refusal.build();
+    tells_counts(&mut refusal);
+    components.responses.insert("TooManyRequests".to_owned(), refusal.into());
+}
+
+fn tells_counts(response: &mut Response) {
+    for (name, _) in COUNTS {
+        let known = Ref::new(format!("#/components/headers/{name}"));
+        response.headers.insert(name.to_owned(), RefOr::Ref(known));
+    }
+}
+
+fn counts(operation: &mut Operation) {
+    for response in operation.responses.responses.values_mut() {
+        if let RefOr::T(response) = response {
+            tells_counts(response);
+        }
+    }
+    let refusal = Ref::from_response_name("TooManyRequests");
+    operation.responses.responses.insert("429".to_owned(), refusal.into());
 }
 
 macro_rules! schemas {
@@ -169,7 +214,7 @@ pub async fn json() -> Json<OpenApi> {
 }
 
 /// `GET /docs/`, and what that page asks for.
-pub async fn file(path: Option<Path<String>>) -> Response {
+pub async fn file(path: Option<Path<String>>) -> Answer {
     let path = path.map_or_else(String::new, |Path(path)| path);
     match utoipa_swagger_ui::serve(&path, PAGE.clone()) {
         Ok(Some(file)) => {

@@ -43,6 +43,8 @@ pub enum Refusal {
     Token,
     /// A socket sent events faster than it may.
     Events,
+    /// A caller of the API made more requests than it may.
+    Requests,
     /// A socket's send buffer overflowed: it was closed, to be served by replay.
     SlowReader,
 }
@@ -70,6 +72,7 @@ impl Refusal {
             Self::Capacity => "capacity",
             Self::Token => "token",
             Self::Events => "events",
+            Self::Requests => "requests",
             Self::SlowReader => "slow_reader",
         }
     }

@@ -53,6 +53,7 @@ mod pages_neither_skip_nor_repeat;
 mod people_choose_what_reaches_them;
 mod production_needs_secrets;
 mod read_stays_read;
+mod requests_are_limited;
 mod rest_reaches_who_is_here;
 mod settings_are_explained;
 mod sockets_are_limited_per_owner;

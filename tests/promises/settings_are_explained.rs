@@ -85,6 +85,8 @@ fn unknown_settings_and_odd_values_are_errors() {
         ("PORT", "99999"),
         ("CARILLON_SERVER_THREADS", "100000"),
         ("CARILLON_DATABASE_READERS", "0"),
+        ("CARILLON_LIMITS_USER_PER_MINUTE", "60000001"),
+        ("CARILLON_LIMITS_TENANT_PER_MINUTE", "-1"),
         ("CARILLON_SERVER_ALLOWED_ORIGINS", "app.example.com"),
     ];
     for (name, value) in odd {

@@ -104,7 +104,8 @@ fn roots(file: &str) -> Result<Vec<u8>, RedisError> {
     Ok(text)
 }
 
-/// A live connection.
+/// A live connection; copies share it.
+#[derive(Clone)]
 pub enum Link {
     /// To one.
     Single(MultiplexedConnection),
