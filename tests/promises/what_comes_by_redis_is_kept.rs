@@ -207,6 +207,24 @@ fn a_killed_server_loses_and_doubles_nothing() {
     assert_eq!(two.titles(), titled(0..60));
 }
 
+/// A reader that was stopped may read once more before it sees that another one has its turn, and do nothing with it.
+#[test]
+fn what_another_reader_left_unfinished_is_found() {
+    let mut stage = Stage::set();
+    stage.hold();
+    stage.redis.add(&note(2, "0"));
+    stage.redis.wait_for_stream(1, 1);
+    stage.redis.add(&note(2, "1"));
+    let read = ["XREADGROUP", "GROUP", "carillon", "carillon", "STREAMS", "notifications:stream", ">"];
+    assert!(stage.redis.cli(&read).contains("\"1\""));
+    stage.redis.add(&note(2, "2"));
+    stage.let_go();
+    stage.redis.wait_for_stream(0, 0);
+    let mut titles = Rest::user(&stage.server, 2).titles();
+    titles.sort();
+    assert_eq!(titles, ["0", "1", "2"]);
+}
+
 #[test]
 fn while_the_database_is_away_they_wait() {
     let mut stage = Stage::set();

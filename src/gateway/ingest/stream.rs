@@ -4,7 +4,7 @@
 //! finished. An entry that is taken twice is stored once, by its key.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::{FromRedisValue as _, RedisResult, Value, cmd};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,8 @@ use crate::service::Error;
 const TOGETHER: usize = 100;
 /// How long Redis is asked to wait for an entry: shorter than the line's patience.
 const WAIT_MS: u64 = 1_000;
+/// However much comes, it is looked so often what was left unfinished.
+const LOOK: Duration = Duration::from_secs(5);
 /// The one reader in the group.
 const READER: &str = "carillon";
 /// Between two looks whether the database is back, at first and at most.
@@ -68,12 +70,24 @@ impl Ingest {
         stop: &CancellationToken,
     ) -> Result<(), End> {
         self.join_group(&mut link).await?;
-        let mut after = "0".to_owned();
-        while let Some(last) = self.some(&mut link, &after, turn, stop).await? {
-            after = last;
-        }
+        self.unfinished(&mut link, turn, stop).await?;
+        let mut looked = Instant::now();
         while !stop.is_cancelled() {
-            self.some(&mut link, ">", turn, stop).await?;
+            let last = self.some(&mut link, ">", turn, stop).await?;
+            // A reader that was stopped, and has not seen yet that its turn is over, may have read some as well.
+            if last.is_none() || looked.elapsed() > LOOK {
+                self.unfinished(&mut link, turn, stop).await?;
+                looked = Instant::now();
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what was read before, and not finished.
+    async fn unfinished(&self, link: &mut Link, turn: &Turn, stop: &CancellationToken) -> Result<(), End> {
+        let mut after = "0".to_owned();
+        while let Some(last) = self.some(link, &after, turn, stop).await? {
+            after = last;
         }
         Ok(())
     }
