@@ -13,6 +13,7 @@ use crate::access::{Keyring, Mint};
 use crate::config::{Config, Environment};
 use crate::delivery::{CatchUp, Confirmations, Live, Replays, Rounds, Spreading, catch_up};
 use crate::domain::{Clock, SystemClock};
+use crate::gateway::ingest::Ingest;
 use crate::gateway::socketio::{self, Admission, Booking, Door, Feed, Namespace, Origins, Services};
 use crate::http::{self, Demo, Doorman, Readiness};
 use crate::listen::{Listener, Proxies, Servant};
@@ -20,7 +21,7 @@ use crate::realtime::Hub;
 use crate::realtime::backplane::{self, Alone, Redis};
 use crate::secrets;
 use crate::service::{
-    Choices, Explain, Inbox, Notify, Presences, Roster, Session, StatsService, Topics, Worker,
+    Choices, Explain, Inbox, Notify, Presences, Quota, Roster, Session, StatsService, Topics, Worker, quota,
 };
 use crate::store::{DatabaseUrl, Store};
 use crate::telemetry::{Metrics, vital};
@@ -29,6 +30,9 @@ use crate::telemetry::{Metrics, vital};
 const RESERVE: u64 = 128;
 /// The demo's facilitators.
 const DEMO_FACILITATORS: [(u32, &str); 3] = [(2, "Amara"), (5, "Björn"), (7, "Chen")];
+/// What to say when Redis cannot be used as it is set.
+const UNUSABLE_REDIS: &str = "redis.url (REDIS_URL), redis.ca_file, or a name in [ingest] cannot be used; an address \
+    looks like redis://host:6379, with TLS rediss://host:6380";
 /// How long the demo's tokens last, in seconds.
 const DEMO_TOKEN: i64 = 12 * 60 * 60;
 
@@ -44,6 +48,8 @@ pub struct App {
     pub admission: Arc<Admission>,
     /// Whether new work is taken.
     pub readiness: Readiness,
+    /// Ends what comes by Redis.
+    pub ingest: CancellationToken,
     /// Ends the listener.
     pub stop: CancellationToken,
     /// Everything that serves a client.
@@ -99,6 +105,11 @@ impl App {
         if config.worker.enabled {
             until(&stop, spreading.run());
         }
+        let ingest = CancellationToken::new();
+        let largest = config.limits.max_request_bytes;
+        let from_redis =
+            Ingest::new(&config.ingest, &config.redis, notify.clone(), metrics.clone(), &node, largest)
+                .context(UNUSABLE_REDIS)?;
         let limit = config.booking.pending_limit;
         let replays = Replays::new(
             store.clone(),
@@ -120,7 +131,9 @@ impl App {
         let presences = Presences::new(store.clone(), node.clone());
         vital("presences", presences.clone().run());
         let topics = Arc::new(Topics::new(store.clone(), config.topics.restrictions()?));
+        let quota = Arc::new(quota(config, &store).await?);
         let api = http::Api {
+            quota,
             doorman: Arc::new(Doorman::new(keyring.clone(), metrics.clone())),
             notify: notify.clone(),
             inbox: inbox.clone(),
@@ -229,8 +242,11 @@ impl App {
         // Confirmations go on until the very end: what survived its round is confirmed.
         vital("confirmations", confirmations.run(hub.clone(), store.clone(), clock));
         vital("listener", listener.run(servant));
+        if let Some(from_redis) = from_redis {
+            vital("ingest", tasks.track_future(from_redis.run(ingest.clone())));
+        }
         readiness.set(true);
-        Ok(Arc::new(Self { hub, store, presences, admission, readiness, stop, tasks, address, node }))
+        Ok(Arc::new(Self { hub, store, presences, admission, readiness, ingest, stop, tasks, address, node }))
     }
 }
 
@@ -275,7 +291,15 @@ async fn backplane(
         return Ok(Arc::new(Alone));
     }
     if !store.is_shared() {
-        tracing::warn!("REDIS_URL is not used: an SQLite database has one node; set DATABASE_URL for more");
+        match config.ingest.stream.is_empty() {
+            true => tracing::warn!(
+                "REDIS_URL is not used: an SQLite database has one node; set DATABASE_URL for more"
+            ),
+            false => tracing::info!(
+                "REDIS_URL is used only to take what other programs leave there: an SQLite database has one node; set \
+                 DATABASE_URL for more"
+            ),
+        }
         return Ok(Arc::new(Alone));
     }
     let listening = listening.clone();
@@ -288,11 +312,23 @@ async fn backplane(
     let changed = move || missed.everybody();
     let deployment = store.deployment().await?;
     let redis = Redis::start(&config.redis, &deployment, node, Box::new(heard), changed, metrics.clone())
-        .context(
-            "redis.url (REDIS_URL), or redis.ca_file, cannot be used; an address looks like redis://host:6379, with TLS \
-             rediss://host:6380",
-        )?;
+        .context(UNUSABLE_REDIS)?;
     Ok(Arc::new(redis))
+}
+
+/// Who counts requests: each node, or all of them together.
+async fn quota(config: &Config, store: &Store) -> anyhow::Result<Quota> {
+    let limits = quota::Limits {
+        user: config.limits.user_per_minute,
+        service: config.limits.service_per_minute,
+        tenant: config.limits.tenant_per_minute,
+    };
+    let is_limited = [limits.user, limits.service, limits.tenant].into_iter().any(|limit| limit > 0);
+    if config.redis.url.is_empty() || !store.is_shared() || !is_limited {
+        return Ok(Quota::new(limits, None));
+    }
+    let shared = quota::Shared::start(&config.redis, &store.deployment().await?).context(UNUSABLE_REDIS)?;
+    Ok(Quota::new(limits, Some(shared)))
 }
 
 /// Runs `work` until told to stop.

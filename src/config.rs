@@ -19,6 +19,8 @@ use crate::{access, gateway, realtime, store, telemetry};
 /// Where a file is looked for when none is named.
 pub const DEFAULT_FILE: &str = "carillon.toml";
 const PREFIX: &str = "CARILLON_";
+/// A limit of requests: one in a microsecond.
+const MOST_PER_MINUTE: usize = 60_000_000;
 
 /// The seeds' names; of several for one setting, the first that is set counts.
 const ALIASES: [(&str, &str); 12] = [
@@ -46,6 +48,8 @@ pub struct Config {
     pub database: store::Settings,
     /// The line between nodes.
     pub redis: realtime::backplane::Settings,
+    /// What other programs leave in Redis.
+    pub ingest: gateway::ingest::Settings,
     /// Tokens.
     pub auth: access::Settings,
     /// Sockets.
@@ -175,6 +179,9 @@ fn usable(config: &Config, figment: &Figment) -> anyhow::Result<()> {
     for (key, value, most) in [
         ("server.threads", config.server.threads, 1_024),
         ("database.readers", config.database.readers, 1_024),
+        ("limits.user_per_minute", limits.user_per_minute as usize, MOST_PER_MINUTE),
+        ("limits.service_per_minute", limits.service_per_minute as usize, MOST_PER_MINUTE),
+        ("limits.tenant_per_minute", limits.tenant_per_minute as usize, MOST_PER_MINUTE),
     ] {
         anyhow::ensure!(value <= most, "{key} is {value} ({}); it must be at most {most}", source(key));
     }

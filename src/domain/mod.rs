@@ -13,6 +13,7 @@ mod redact;
 mod restriction;
 mod schemas;
 mod standing;
+pub mod written;
 
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use draft::{BOOKING_KIND, Broken, Draft, To, is_name, time_to_come};

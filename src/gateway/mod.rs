@@ -1,5 +1,6 @@
 //! Long-lived doors: each turns its protocol into service calls, and notifications into its protocol.
 
+pub mod ingest;
 pub mod socketio;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,12 @@ pub struct Limits {
     pub sockets_per_address: usize,
     /// Sockets of one person.
     pub sockets_per_user: usize,
+    /// Requests to the API that a person may make per minute, as many at once; 0 is no limit.
+    pub user_per_minute: u32,
+    /// The same of a service: whoever may send to others.
+    pub service_per_minute: u32,
+    /// The same of all people and services of one tenant together.
+    pub tenant_per_minute: u32,
     /// Sockets in all; 0 takes what the process may open, less a reserve.
     pub sockets: usize,
 }
@@ -40,6 +47,9 @@ impl Default for Limits {
             requests_in_flight: 512,
             sockets_per_address: 200,
             sockets_per_user: 50,
+            user_per_minute: 600,
+            service_per_minute: 0,
+            tenant_per_minute: 0,
             sockets: 0,
         }
     }

@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 
 use super::problem::Problem;
-use super::{Api, ClientAddress};
+use super::{Api, ClientAddress, Counted};
 use crate::access::{Keyring, Principal, Throttle, TokenError};
 use crate::domain::Recipient;
 use crate::service::Error;
@@ -90,7 +90,17 @@ impl FromRequestParts<Api> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let address = parts.extensions.get::<ClientAddress>().map(|address| address.0);
-        Ok(Self(api.doorman.admit(bearer(&parts.headers), address).await?))
+        let who = api.doorman.admit(bearer(&parts.headers), address).await?;
+        if let Some(standing) = api.quota.take(&who).await {
+            if let Some(counted) = parts.extensions.get::<Counted>() {
+                counted.0.set(standing).ok();
+            }
+            if let Some(wait) = standing.wait {
+                api.doorman.metrics.refused(Refusal::Requests);
+                return Err(Problem::too_fast(standing.limit, wait));
+            }
+        }
+        Ok(Self(who))
     }
 }
 

@@ -3,13 +3,17 @@
 use axum::http::{HeaderName, Method, header};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
+use super::COUNTS;
+
 /// For pages of these `origins`; of any, but never with credentials, if there is no list.
 pub fn cors(origins: Option<&[String]>) -> CorsLayer {
     let key = HeaderName::from_static("idempotency-key");
     let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, key])
-        .expose_headers([header::LOCATION, header::RETRY_AFTER]);
+        .expose_headers(
+            [header::LOCATION, header::RETRY_AFTER].into_iter().chain(COUNTS).collect::<Vec<_>>(),
+        );
     match origins {
         None => layer.allow_origin(Any),
         Some(listed) => {

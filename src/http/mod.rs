@@ -13,17 +13,17 @@ mod problem;
 mod values;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::domain::Secret;
-use crate::service::{Choices, Explain, Inbox, Notify, StatsService, Topics};
+use crate::service::{Choices, Explain, Inbox, Notify, Quota, Standing, StatsService, Topics};
 use crate::telemetry::Metrics;
 
 pub use caller::Doorman;
@@ -40,6 +40,8 @@ pub struct ClientAddress(pub IpAddr);
 pub struct Api {
     /// Who may call.
     pub doorman: Arc<Doorman>,
+    /// How often.
+    pub quota: Arc<Quota>,
     /// Sending.
     pub notify: Arc<Notify>,
     /// What people have.
@@ -102,7 +104,7 @@ pub fn router(state: State) -> Router {
     let api = api_v1::router()
         .merge(api::router())
         .method_not_allowed_fallback(problem::wrong_method)
-        .layer(from_fn(unkept))
+        .layer(from_fn(told))
         .layer(cors::cors(state.origins.as_deref()))
         .with_state(state.api.clone());
     let mut router = Router::new()
@@ -135,10 +137,29 @@ async fn missing(uri: Uri) -> Response {
     (StatusCode::NOT_FOUND, advice).into_response()
 }
 
-/// What the API tells is one person's: no browser or proxy keeps it.
-async fn unkept(request: Request, next: Next) -> Response {
+/// How many requests are left to the caller (draft-ietf-httpapi-ratelimit-headers-06): of how many, and in how many
+/// seconds all of them.
+pub const COUNTS: [HeaderName; 3] = [
+    HeaderName::from_static("ratelimit-limit"),
+    HeaderName::from_static("ratelimit-remaining"),
+    HeaderName::from_static("ratelimit-reset"),
+];
+
+/// Where a handler's caller leaves how it stands, for the answer's headers.
+#[derive(Clone, Default)]
+struct Counted(Arc<OnceLock<Standing>>);
+
+/// What the API tells is one person's: no browser or proxy keeps it. And how many more requests they may make.
+async fn told(mut request: Request, next: Next) -> Response {
+    let counted = Counted::default();
+    request.extensions_mut().insert(counted.clone());
     let mut response = next.run(request).await;
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(standing) = counted.0.get() {
+        let numbers = [standing.limit.into(), standing.remaining.into(), standing.reset];
+        headers.extend(COUNTS.into_iter().zip(numbers.map(HeaderValue::from)));
+    }
     response
 }
 

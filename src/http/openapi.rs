@@ -11,8 +11,8 @@ use utoipa::openapi::path::{Operation, ParameterIn};
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{
-    Content, Header, Object, ObjectBuilder, OneOfBuilder, OpenApi, Ref, RefOr, Response as Answer,
-    ResponseBuilder,
+    Components, Content, Header, HeaderBuilder, Object, ObjectBuilder, OneOfBuilder, OpenApi, Ref, RefOr,
+    Response as Answer, ResponseBuilder,
 };
 use utoipa::{Modify, OpenApi as _};
 use utoipa_swagger_ui::Config;
@@ -80,6 +80,7 @@ impl Modify for Everywhere {
             let mut token = Http::new(HttpAuthScheme::Bearer);
             token.bearer_format = Some("JWT".to_owned());
             components.add_security_scheme("token", SecurityScheme::Http(token));
+            counted(components);
             let statuses = Kind::ALL.iter().map(|kind| kind.row().0);
             components
                 .responses
@@ -91,6 +92,7 @@ impl Modify for Everywhere {
             operations.for_each(|operation| {
                 named_apart(operation);
                 refuses(operation);
+                counts(operation);
             });
         }
     }
@@ -114,7 +116,7 @@ fn refuses(operation: &mut Operation) {
     let has_fields = parameters.clone().any(|(_, place)| *place != ParameterIn::Path);
     let has_body = operation.request_body.is_some();
     let kinds = [
-        (true, &[Kind::TokenMissing, Kind::Forbidden, Kind::NoStore][..]),
+        (true, &[Kind::TokenMissing, Kind::Forbidden, Kind::TooFast, Kind::NoStore][..]),
         (names_one, &[Kind::NotFound]),
         (has_fields || has_body, &[Kind::Broken]),
         (has_body, &[Kind::Malformed, Kind::TooSlow, Kind::TooLarge, Kind::NotJson]),
@@ -147,7 +149,41 @@ fn refusal(status: StatusCode) -> Answer {
         }
         _ => answer,
     };
-    answer.build()
+    let mut answer = answer.build();
+    tells_counts(&mut answer);
+    answer
+}
+
+/// The headers that tell how many requests are left, and what each means.
+const COUNTS: [(&str, &str); 3] = [
+    ("RateLimit-Limit", "Requests allowed in a minute, and at once. Only if they are limited."),
+    ("RateLimit-Remaining", "How many can be made now. Only if they are limited."),
+    ("RateLimit-Reset", "Seconds until all of them can be made again. Only if they are limited."),
+];
+
+/// Those headers, once for all operations.
+fn counted(components: &mut Components) {
+    for (name, description) in COUNTS {
+        let number = Object::with_type(Type::Integer);
+        let header = HeaderBuilder::new().schema(Some(number)).description(Some(description)).build();
+        components.headers.insert(name.to_owned(), header.into());
+    }
+}
+
+fn tells_counts(response: &mut Answer) {
+    for (name, _) in COUNTS {
+        let known = Ref::new(format!("#/components/headers/{name}"));
+        response.headers.insert(name.to_owned(), RefOr::Ref(known));
+    }
+}
+
+/// What an operation answers tells how many requests are left.
+fn counts(operation: &mut Operation) {
+    for response in operation.responses.responses.values_mut() {
+        if let RefOr::T(response) = response {
+            tells_counts(response);
+        }
+    }
 }
 
 schemas! {

@@ -14,7 +14,7 @@ use crate::service::Error;
 /// Where it is explained what each code means.
 const EXPLAINED: &str = "/problems";
 /// Seconds after which a request that met a sick database is worth another try.
-const LATER: HeaderValue = HeaderValue::from_static("5");
+const LATER: u64 = 5;
 
 macro_rules! kinds {
     ($($name:ident: $status:ident, $code:literal, $title:literal;)*) => {
@@ -52,6 +52,7 @@ kinds! {
     NotJson: UNSUPPORTED_MEDIA_TYPE, "not_json", "The body is not called JSON";
     Broken: UNPROCESSABLE_ENTITY, "invalid_field", "A field breaks a rule";
     KeyReused: UNPROCESSABLE_ENTITY, "idempotency_key_reused", "Idempotency key reused";
+    TooFast: TOO_MANY_REQUESTS, "too_many_requests", "Too many requests";
     TooMany: TOO_MANY_REQUESTS, "too_many_connections", "Too many connections";
     NoKeys: SERVICE_UNAVAILABLE, "keys_unavailable", "Tokens cannot be checked yet";
     NoStore: SERVICE_UNAVAILABLE, "storage_unavailable", "The database does not answer";
@@ -63,6 +64,8 @@ pub struct Problem {
     kind: Kind,
     field: Option<String>,
     detail: String,
+    /// Seconds after which it is worth another try.
+    later: u64,
 }
 
 /// A refusal (RFC 9457): what happened, why, and what to do next.
@@ -89,14 +92,20 @@ pub struct Body<'a> {
 impl Problem {
     /// Of this kind; `detail` is a sentence for people.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, field: None, detail: detail.into() }
+        Self { kind, field: None, detail: detail.into(), later: LATER }
     }
 
     /// `field` is not as it must be.
     pub fn of_field(field: impl Into<String>, expected: &str) -> Self {
         let field = field.into();
         let detail = format!("{field}: {expected}. Correct it and send the request again.");
-        Self { kind: Kind::Broken, field: Some(field), detail }
+        Self { field: Some(field), ..Self::new(Kind::Broken, detail) }
+    }
+
+    /// Too many requests were made; the next one is taken in so many seconds.
+    pub fn too_fast(limit: u32, seconds: u64) -> Self {
+        let detail = format!("{limit} requests a minute are allowed. Send this one again in {seconds} s.");
+        Self { later: seconds, ..Self::new(Kind::TooFast, detail) }
     }
 
     /// The same, in a dialect that spells the fields otherwise.
@@ -186,7 +195,7 @@ impl IntoResponse for Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         challenge(self.kind, headers);
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            headers.insert(header::RETRY_AFTER, LATER);
+            headers.insert(header::RETRY_AFTER, self.later.into());
         }
         response
     }

@@ -88,6 +88,11 @@ impl Notify {
         self.clock.now()
     }
 
+    /// Whether the database takes what is sent. It may take as long as the database does.
+    pub async fn is_ready(&self) -> bool {
+        self.store.ping().await.is_ok()
+    }
+
     /// Counts one that was refused before it came this far.
     pub fn rejected(&self) {
         self.metrics.notification(Outcome::Rejected);
@@ -203,6 +208,8 @@ impl Notify {
                 Audience::Whoever(tenant.clone(), group)
             }
         };
+        // The same request is the same before and after its time.
+        let asked = format!("{audience:?}");
         let due_at = draft.scheduled_at.filter(|at| *at > now);
         let audience = match due_at {
             Some(_) => later(audience),
@@ -215,7 +222,7 @@ impl Notify {
             None => Idempotency::none(uuid),
             Some(key) => {
                 let parts = format!(
-                    "{audience:?}{:?}{:?}{:?}{:?}",
+                    "{asked}{:?}{:?}{:?}{:?}",
                     draft.priority, draft.action_url, draft.expires_at, draft.scheduled_at
                 );
                 let request =

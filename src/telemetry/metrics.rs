@@ -43,6 +43,8 @@ pub enum Refusal {
     Token,
     /// A socket sent events faster than it may.
     Events,
+    /// A caller of the API made more requests than it may.
+    Requests,
     /// A socket's send buffer overflowed: it was closed, to be served by replay.
     SlowReader,
 }
@@ -70,6 +72,7 @@ impl Refusal {
             Self::Capacity => "capacity",
             Self::Token => "token",
             Self::Events => "events",
+            Self::Requests => "requests",
             Self::SlowReader => "slow_reader",
         }
     }
@@ -103,12 +106,19 @@ struct DeliveryLabel {
     status: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct IngestLabel {
+    source: &'static str,
+    outcome: &'static str,
+}
+
 /// All metrics of one server.
 pub struct Metrics {
     registry: Registry,
     notifications: Family<OutcomeLabel, Counter>,
     delivered: Family<DeliveryLabel, Counter>,
     refusals: Family<RefusalLabel, Counter>,
+    ingested: Family<IngestLabel, Counter>,
     /// Live sockets.
     pub connections: Gauge,
     /// Seconds from the start of a commit until it was durable.
@@ -125,6 +135,8 @@ pub struct Metrics {
     pub backplane_up: Gauge,
     /// Notifications that were found in the database because no message brought them.
     pub caught_up: Counter,
+    /// Whether this node takes what other programs leave in Redis: 1 or 0.
+    pub ingest_up: Gauge,
 }
 
 impl Default for Metrics {
@@ -142,6 +154,8 @@ impl Metrics {
             notifications: Family::default(),
             delivered: Family::default(),
             refusals: Family::default(),
+            ingested: Family::default(),
+            ingest_up: Gauge::default(),
             connections: Gauge::default(),
             commit_seconds: seconds(),
             commit_writes: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
@@ -204,6 +218,21 @@ impl Metrics {
             "Notifications found in the database because no message brought them",
             self.caught_up.clone(),
         );
+        registry.register(
+            "carillon_ingest",
+            "What other programs left in Redis, by source and what became of it",
+            self.ingested.clone(),
+        );
+        registry.register(
+            "carillon_ingest_up",
+            "Whether this node takes what other programs leave in Redis",
+            self.ingest_up.clone(),
+        );
+    }
+
+    /// Counts one message that came by Redis.
+    pub fn ingested(&self, source: &'static str, outcome: &'static str) {
+        self.ingested.get_or_create(&IngestLabel { source, outcome }).inc();
     }
 
     /// Counts one notification.

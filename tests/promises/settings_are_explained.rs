@@ -85,6 +85,8 @@ fn unknown_settings_and_odd_values_are_errors() {
         ("PORT", "99999"),
         ("CARILLON_SERVER_THREADS", "100000"),
         ("CARILLON_DATABASE_READERS", "0"),
+        ("CARILLON_LIMITS_USER_PER_MINUTE", "60000001"),
+        ("CARILLON_LIMITS_TENANT_PER_MINUTE", "-1"),
         ("CARILLON_SERVER_ALLOWED_ORIGINS", "app.example.com"),
     ];
     for (name, value) in odd {
@@ -190,10 +192,34 @@ fn a_redis_address_that_is_none_is_told_at_the_start() {
 }
 
 #[test]
-fn a_redis_beside_an_sqlite_file_is_told_to_be_unused() {
-    let server = Server::on_sqlite_with(&[("redis.url", "redis://127.0.0.1:1")]);
-    assert!(server.log().iter().any(|line| line.contains("REDIS_URL is not used")));
-    assert_eq!(server.get("/health").json()["status"], "healthy");
+fn what_a_redis_beside_an_sqlite_file_is_for_is_told() {
+    let home = tempfile::tempdir().expect("a folder");
+    let nothing_to_take = "[ingest]\nchannel = \"\"\nstream = \"\"\n";
+    for (file, words) in [
+        ("", "REDIS_URL is used only to take what other programs leave there"),
+        (nothing_to_take, "REDIS_URL is not used"),
+    ] {
+        std::fs::write(home.path().join("carillon.toml"), file).expect("a file");
+        let server = Server::in_home(home.path(), &[("redis.url", "redis://127.0.0.1:1")]);
+        assert!(server.log().iter().any(|line| line.contains(words)), "{words}");
+        assert_eq!(server.get("/health").json()["status"], "healthy");
+    }
+}
+
+#[test]
+fn names_of_streams_that_cannot_be_are_told_at_the_start() {
+    for (name, value, words) in [
+        ("CARILLON_INGEST_DEAD_LETTERS", "notifications:stream", "ingest.dead_letters is ingest.stream"),
+        ("CARILLON_INGEST_STREAM", "{", "ingest.stream has odd braces"),
+    ] {
+        let output =
+            run_command(&["serve", "--port", "0"], &[("REDIS_URL", "redis://127.0.0.1:1"), (name, value)]);
+        assert!(!output.status.success() && said(&output).contains(words), "{}", said(&output));
+    }
+    // An empty variable is an unset one.
+    let flags = ["serve", "--port", "0", "--set", "ingest.stream="];
+    let output = run_command(&flags, &[("REDIS_URL", "redis://127.0.0.1:1")]);
+    assert!(!output.status.success() && said(&output).contains("set both, or none"), "{}", said(&output));
 }
 
 #[test]

@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::aio::{AsyncPushSender, ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
 use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo as _, ProtocolVersion, PushInfo, RedisError,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo as _, ProtocolVersion, RedisError,
     RedisResult, TlsCertificates, Value,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use tokio::sync::mpsc;
 
 use super::Settings;
 
@@ -59,7 +58,7 @@ impl Server {
     ///
     /// # Errors
     /// When there is no answer.
-    pub async fn connect(&self, pushes: mpsc::UnboundedSender<PushInfo>) -> RedisResult<Link> {
+    pub async fn connect(&self, pushes: impl AsyncPushSender) -> RedisResult<Link> {
         match self {
             Self::Single(client) => {
                 let config = AsyncConnectionConfig::new()
@@ -105,7 +104,8 @@ fn roots(file: &str) -> Result<Vec<u8>, RedisError> {
     Ok(text)
 }
 
-/// A live connection.
+/// A live connection; copies share it.
+#[derive(Clone)]
 pub enum Link {
     /// To one.
     Single(MultiplexedConnection),
@@ -179,17 +179,45 @@ impl Link {
         }
     }
 
+    /// Hears a channel that others publish to: on a cluster, too, one that is not sharded.
+    ///
+    /// # Errors
+    /// When the line is broken.
+    pub async fn listen(&mut self, channel: &str) -> RedisResult<()> {
+        match self {
+            Self::Single(connection) => connection.subscribe(channel).await,
+            Self::Cluster(connection) => connection.subscribe(channel).await,
+        }
+    }
+
+    /// Hears it no longer.
+    ///
+    /// # Errors
+    /// When the line is broken.
+    pub async fn ignore(&mut self, channel: &str) -> RedisResult<()> {
+        match self {
+            Self::Single(connection) => connection.unsubscribe(channel).await,
+            Self::Cluster(connection) => connection.unsubscribe(channel).await,
+        }
+    }
+
+    /// The answer to a command.
+    ///
+    /// # Errors
+    /// When the line is broken, or Redis refuses it.
+    pub async fn ask(&mut self, command: &Cmd) -> RedisResult<Value> {
+        match self {
+            Self::Single(connection) => connection.req_packed_command(command).await?,
+            Self::Cluster(connection) => connection.req_packed_command(command).await?,
+        }
+        .extract_error()
+    }
+
     /// Whether Redis answers.
     ///
     /// # Errors
     /// When it does not.
     pub async fn ping(&mut self) -> RedisResult<()> {
-        let ping = redis::cmd("PING");
-        let answer: Value = match self {
-            Self::Single(connection) => connection.req_packed_command(&ping).await?,
-            Self::Cluster(connection) => connection.req_packed_command(&ping).await?,
-        };
-        drop(answer);
-        Ok(())
+        self.ask(&redis::cmd("PING")).await.map(drop)
     }
 }

@@ -4,6 +4,7 @@
 mod link;
 mod redis;
 
+pub use link::{Link, Server};
 pub use redis::{Redis, Settings};
 
 use std::borrow::Cow;

@@ -4,10 +4,12 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use super::authority::Identity;
 use super::keeper::{Keeper, home_of};
@@ -103,6 +105,53 @@ impl Redis {
             let answer = self.ask(&format!("CLIENT KILL TYPE {kind}")).expect("an answer");
             assert!(answer.starts_with(':'), "{answer}");
         }
+    }
+
+    /// What `redis-cli` prints when it is given these words.
+    #[track_caller]
+    pub fn cli(&self, words: &[&str]) -> String {
+        let output = Command::new("redis-cli")
+            .arg("-s")
+            .arg(self.socket())
+            .args(words)
+            .output()
+            .expect("redis-cli; it is installed by `make clients`");
+        let printed = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
+        assert!(output.status.success() && !printed.contains("ERR"), "{words:?}: {printed}");
+        printed
+    }
+
+    /// Publishes as the feed's back ends do; returns how many heard it.
+    #[track_caller]
+    pub fn publish(&self, message: &Value) -> u32 {
+        self.cli(&["PUBLISH", "notifications:send", &message.to_string()]).parse().expect("a number")
+    }
+
+    /// Adds an entry to the stream; returns its id.
+    #[track_caller]
+    pub fn add(&self, message: &Value) -> String {
+        self.cli(&["XADD", "notifications:stream", "*", "notification", &message.to_string()])
+    }
+
+    /// Waits until somebody hears what is published.
+    #[track_caller]
+    pub fn wait_for_listener(&self) {
+        eventually("somebody listens", || {
+            let told = self.cli(&["PUBSUB", "NUMSUB", "notifications:send"]);
+            told.ends_with("\n1").then_some(())
+        });
+    }
+
+    /// Waits until so many entries of the stream are there, and so many of them read and not done.
+    #[track_caller]
+    pub fn wait_for_stream(&self, there: usize, read: usize) {
+        let hope = format!("{there} entries are there, {read} of them read");
+        eventually(&hope, || {
+            let length = self.cli(&["XLEN", "notifications:stream"]);
+            let pending = self.cli(&["XPENDING", "notifications:stream", "carillon"]);
+            let pending = pending.lines().next().unwrap_or_default().to_owned();
+            (length == there.to_string() && pending == read.to_string()).then_some(())
+        });
     }
 
     /// Gives an order that is answered by OK.

@@ -58,10 +58,6 @@ impl Server {
         Self::on(&Ground::Sqlite, &[])
     }
 
-    pub fn on_sqlite_with(settings: &[(&str, &str)]) -> Self {
-        Self::on(&Ground::Sqlite, settings)
-    }
-
     /// Beside others that stand on the same ground.
     pub fn on(ground: &Ground, settings: &[(&str, &str)]) -> Self {
         Self::at(Home::Own(tempfile::tempdir().expect("a folder")), ground, settings, Vec::new())
