@@ -20,7 +20,8 @@ use crate::realtime::Hub;
 use crate::realtime::backplane::{self, Alone, Redis};
 use crate::secrets;
 use crate::service::{
-    Choices, Explain, Inbox, Notify, Presences, Roster, Session, StatsService, Topics, Worker,
+    Choices, Explain, Inbox, Notify, Presences, RecurringLimits, Recurrings, Roster, Session, StatsService, Topics,
+    Worker,
 };
 use crate::store::{DatabaseUrl, Store};
 use crate::telemetry::{Metrics, vital};
@@ -96,6 +97,11 @@ impl App {
             metrics.clone(),
         ));
         let choices = Arc::new(Choices::new(store.clone(), spreading.clone(), mandatory(config)));
+        let limits = RecurringLimits {
+            of_tenant: config.limits.recurring_per_tenant.into(),
+            of_user: config.limits.recurring_per_user.into(),
+        };
+        let recurrings = Arc::new(Recurrings::new(store.clone(), notify.clone(), spreading.clone(), limits));
         if config.worker.enabled {
             until(&stop, spreading.run());
         }
@@ -134,6 +140,7 @@ impl App {
                 clock.clone(),
                 mandatory(config),
             )),
+            recurrings,
             max_body: config.limits.max_request_bytes,
         };
         let session = Session::new(

@@ -8,6 +8,7 @@ mod identity;
 mod notification;
 mod preferences;
 mod quiet;
+mod recurrence;
 mod redact;
 mod standing;
 
@@ -20,5 +21,6 @@ pub use notification::{
 };
 pub use preferences::{Change, Channel, Hush, Matter, Muted, Preferences, Switches};
 pub use quiet::{Day, QuietHours, TimeOfDay, Zone};
+pub use recurrence::Recurrence;
 pub use redact::Secret;
 pub use standing::{Standing, Status};

@@ -25,6 +25,10 @@ pub struct Limits {
     pub sockets_per_address: usize,
     /// Sockets of one person.
     pub sockets_per_user: usize,
+    /// Recurring notifications of one tenant's services.
+    pub recurring_per_tenant: u32,
+    /// Recurring notifications of one person.
+    pub recurring_per_user: u32,
     /// Sockets in all; 0 takes what the process may open, less a reserve.
     pub sockets: usize,
 }
@@ -40,6 +44,8 @@ impl Default for Limits {
             requests_in_flight: 512,
             sockets_per_address: 200,
             sockets_per_user: 50,
+            recurring_per_tenant: 1_000,
+            recurring_per_user: 20,
             sockets: 0,
         }
     }

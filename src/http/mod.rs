@@ -23,7 +23,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::domain::Secret;
-use crate::service::{Choices, Explain, Inbox, Notify, StatsService, Topics};
+use crate::service::{Choices, Explain, Inbox, Notify, Recurrings, StatsService, Topics};
 use crate::telemetry::Metrics;
 
 pub use caller::Doorman;
@@ -50,6 +50,8 @@ pub struct Api {
     pub choices: Arc<Choices>,
     /// Why.
     pub explain: Arc<Explain>,
+    /// What goes out again and again.
+    pub recurrings: Arc<Recurrings>,
     /// Bytes of one request.
     pub max_body: usize,
 }

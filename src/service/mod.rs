@@ -5,6 +5,7 @@ mod explain;
 mod inbox;
 mod notify;
 mod presence;
+mod recurring;
 mod roster;
 mod session;
 mod stats;
@@ -20,6 +21,7 @@ pub use explain::{Explain, Preview, Prospect, Step, Timeline};
 pub use inbox::{Inbox, Listing, Marked, OnMarked, Page, Query, ReplayFrom};
 pub use notify::{Answer, Broadcast, Notify, Reached, Receipt};
 pub use presence::Presences;
+pub use recurring::{RecurringLimits, Recurrings, Wanted};
 pub use roster::{LEASE_SECONDS, Roster};
 pub use session::Session;
 pub use stats::{Health, Online, Stats, StatsService};
@@ -40,6 +42,15 @@ pub enum Error {
     /// There is no such thing, or it is somebody else's: both look the same.
     #[error("there is no such notification")]
     NotFound,
+    /// There is no such recurring notification, or it is somebody else's.
+    #[error("there is no such recurring notification")]
+    NoSuchRecurring,
+    /// There are as many recurring notifications as there may be.
+    #[error(
+        "there are {0} recurring notifications, which is the limit; delete some, or raise limits.recurring_per_tenant \
+         (of services) or limits.recurring_per_user (of a person)"
+    )]
+    TooManyRecurring(i64),
     /// The request breaks a rule.
     #[error(transparent)]
     Broken(#[from] Broken),

@@ -157,6 +157,7 @@ impl Notify {
         told.await.unwrap_or(Err(Error::Store(StoreError::Closed)))
     }
 
+    /// What `who` asks for, if it keeps the rules and the token allows it.
     pub(super) fn admit(&self, who: &Principal, draft: Draft) -> Result<NewNotification, Error> {
         let now = self.now();
         draft.check(now)?;
@@ -351,7 +352,7 @@ fn committed(
 }
 
 /// The same people, when its time comes.
-fn later(audience: Audience) -> Audience {
+pub(super) fn later(audience: Audience) -> Audience {
     let people = audience.named().iter().map(|recipient| recipient.user.as_str().to_owned()).collect();
     match audience {
         Audience::One(recipient) => Audience::Whoever(recipient.tenant, Group::People(people)),

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     Connection, Memory, RunQueryDsl, Wanted, ago, confirm, earlier, hushed, insert_all, mark, next_spread,
-    note_presence, now, placed, read_all, release, row_of, settle, spread,
+    note_presence, now, placed, read_all, recur, release, row_of, settle, spread,
 };
 use crate::domain::{
     Accepted, Audience, Group, Matter, NewNotification, NotificationId, Placed, Recipient, Tenant, Timestamp,
@@ -61,7 +61,12 @@ body! {
                     Written::Preferred(wait!(release::prefer(connection, memory, recipient, change))?)
                 }
                 Write::Release(now) => Written::Released(wait!(release::release(connection, memory, *now))?),
+                Write::Keep { id, new } => Written::Kept(wait!(recur::keep(connection, *id, new))?),
+                Write::Cease { whose, id } => {
+                    Written::Changed(wait!(recur::cease(connection, whose, *id))?)
+                }
                 Write::Spread(now) => {
+                    wait!(recur::come_round(connection, memory))?;
                     Written::Spread(wait!(one_chunk(connection, memory, *now))?.map(Arc::new))
                 }
                 Write::Presence { came, gone } => {
@@ -246,7 +251,7 @@ body! {
 
 body! {
     /// Notes that `notification` is to spread, from `due_at` on.
-    fn expect(
+    pub fn expect(
         connection: &mut Connection,
         tenant: &Tenant,
         group: &Group,

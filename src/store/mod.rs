@@ -13,6 +13,7 @@ mod error;
 mod held;
 mod migrate;
 mod postgres;
+mod recurring;
 mod schema;
 mod sqlite;
 mod trace;
@@ -35,6 +36,7 @@ pub use error::StoreError;
 use error::is_of_one_write;
 pub use held::{Entry, Filter, Gap, Held, HeldCounts, Missed, Pending};
 pub use migrate::migrate;
+pub use recurring::{Kept, NewRecurring, Recurring, Whose};
 pub use trace::{Member, Trace, TracedEntry, TracedHush, TracedSpread};
 pub use transfer::{Moved, transfer};
 pub use url::{DatabaseUrl, UrlError};
@@ -104,6 +106,8 @@ macro_rules! on {
     };
 }
 
+use on;
+
 /// Why an entry is not told by itself (`inbox.hush`): its recipient does not want it.
 pub(crate) const MUTED: i32 = 1;
 /// It waits for the end of quiet hours.
@@ -111,6 +115,8 @@ pub(crate) const QUIET: i32 = 2;
 /// A summary tells of it.
 pub(crate) const SUMMED_UP: i32 = 3;
 
+/// Notifications made in one transaction of what recurs: others wait for them.
+const ROUNDS: i64 = 16;
 /// Entries of one person that [`Store::behind`] reads at once.
 pub const TOGETHER: usize = 64;
 
@@ -392,13 +398,14 @@ impl Store {
         Ok(Some(serde_json::from_str(&stored).map_err(unreadable)?))
     }
 
-    /// When the next notification that has not reached all of its audience is to go out, or somebody's quiet
-    /// hours are over for whom something waits.
+    /// When the next notification that has not reached all of its audience, or recurs, is to go out, or somebody's
+    /// quiet hours are over for whom something waits.
     ///
     /// # Errors
     /// When the database cannot answer.
     pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        on!(&self.readers, next_due())
+        let (once, again) = (on!(&self.readers, next_due())?, on!(&self.readers, next_round())?);
+        Ok(once.into_iter().chain(again).min())
     }
 
     /// The highest notification number.

@@ -11,7 +11,7 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::StoreError;
+use super::{Kept, NewRecurring, StoreError, Whose};
 use crate::domain::{
     Accepted, Broken, Change, NewNotification, Notification, NotificationId, Place, Placed, Position,
     Preferences, Recipient, Tenant, Timestamp,
@@ -76,7 +76,22 @@ pub enum Write {
     },
     /// One more person whose quiet hours are over hears of what waited for that; with the present.
     Release(Timestamp),
-    /// With the present: one more chunk of the audience of the oldest notification that has not reached all of it.
+    /// This goes out again and again.
+    Keep {
+        /// In place of the one of this number; if there is none, it is new.
+        id: Option<i64>,
+        /// What.
+        new: Arc<NewRecurring>,
+    },
+    /// What goes out again and again does so no more.
+    Cease {
+        /// Whose it is.
+        whose: Whose,
+        /// Its number.
+        id: i64,
+    },
+    /// With the present: what recurs and is due becomes a notification; and one more chunk of the audience of the oldest
+    /// notification that has not reached all of it.
     Spread(Timestamp),
     /// Nothing of this recipient is pending up to there.
     Settled {
@@ -202,8 +217,10 @@ pub enum Written {
     /// Of `Accept`.
     Accepted(Accepted),
     /// Of `Confirm`: how many were not confirmed before. Of `ReadAll`: how many were not read. Of
-    /// `Reschedule`: how many waited.
+    /// `Reschedule`: how many waited. Of `Cease`: how many there were.
     Changed(usize),
+    /// Of `Keep`.
+    Kept(Kept),
     /// Of `Beat`: whether the node was known; if not, nor are its connections.
     Beat {
         /// Whether it was.

@@ -32,9 +32,9 @@ use crate::domain::{
     Channel, Hush, Matter, NewNotification, NotificationId, Place, Placed, Position, Preferences, Recipient,
     Timestamp,
 };
-use crate::store::schema::{connections, expansions, inbox, recipients};
+use crate::store::schema::{connections, expansions, inbox, recipients, recurring};
 use crate::store::types::{At, Instant, UuidColumn};
-use crate::store::{Before, Mark, Presence, Sent};
+use crate::store::{Before, Mark, Presence, ROUNDS, Sent};
 
 #[path = "../commit.rs"]
 mod commit;
@@ -46,6 +46,8 @@ pub use commit::apply;
 use commit::{Earlier, Marked};
 use quiet::{hush_all, keep_preferences, next_deferral, next_place, preferences_of};
 use release::{Wanted, hush_columns, hushed, placed};
+#[path = "../recur.rs"]
+mod recur;
 
 /// What the writer knows without asking: nothing that other nodes change.
 pub struct Memory {
@@ -295,6 +297,15 @@ async fn next_spread(
     let found =
         |(id, tenant, group, reached, At(due_at))| (NotificationId(id), tenant, group, reached, due_at);
     Ok(next.map(found))
+}
+
+/// The numbers of what recurs and is due, and that no other node is at. They are this transaction's until the commit.
+async fn due_rounds(connection: &mut Connection) -> QueryResult<Vec<i64>> {
+    let due = recurring::table
+        .filter(recurring::next_at.le(now().nullable()))
+        .order(recurring::next_at)
+        .limit(ROUNDS);
+    due.select(recurring::id).for_update().skip_locked().load(connection).await
 }
 
 /// Puts `notification` into the inboxes of `people`, behind all that is there.

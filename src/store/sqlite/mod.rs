@@ -29,6 +29,8 @@ pub type Pool = Deadpool<ReadConnection>;
 mod queries_body;
 #[path = "../traces.rs"]
 mod traces_body;
+#[path = "../recurring_queries.rs"]
+mod recurring_queries;
 
 /// The query bodies, for this database.
 pub mod queries {
@@ -37,6 +39,7 @@ pub mod queries {
         missed, next_due, number_of, pending, ping, place_of, preferences, spread_of, topics, transfer_state,
     };
     pub use super::traces_body::{is_member, members, trace};
+    pub use super::recurring_queries::{next_round, recurring_of, recurring_one};
     pub use super::{behind, roll};
 }
 
