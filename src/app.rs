@@ -20,8 +20,8 @@ use crate::realtime::Hub;
 use crate::realtime::backplane::{self, Alone, Redis};
 use crate::secrets;
 use crate::service::{
-    Choices, Explain, Inbox, Notify, Presences, RecurringLimits, Recurrings, Roster, Session, StatsService, Topics,
-    Worker,
+    Audit, Choices, Explain, Failures, Inbox, Notify, Presences, RecurringLimits, Recurrings, Roster,
+    Session, StatsService, Topics, Worker,
 };
 use crate::store::{DatabaseUrl, Store};
 use crate::telemetry::{Metrics, vital};
@@ -41,6 +41,8 @@ pub struct App {
     pub store: Arc<Store>,
     /// Who is connected, as the database knows it.
     pub presences: Arc<Presences>,
+    /// Who tried in vain.
+    pub failures: Arc<Failures>,
     /// Who may come in.
     pub admission: Arc<Admission>,
     /// Whether new work is taken.
@@ -126,8 +128,10 @@ impl App {
         let presences = Presences::new(store.clone(), node.clone());
         vital("presences", presences.clone().run());
         let topics = Arc::new(Topics::new(store.clone()));
+        let failures = Failures::new(store.clone(), clock.clone());
+        vital("failures", failures.clone().run());
         let api = http::Api {
-            doorman: Arc::new(Doorman::new(keyring.clone(), metrics.clone())),
+            doorman: Arc::new(Doorman::new(keyring.clone(), metrics.clone(), failures.clone())),
             notify: notify.clone(),
             inbox: inbox.clone(),
             topics: topics.clone(),
@@ -141,6 +145,7 @@ impl App {
                 mandatory(config),
             )),
             recurrings,
+            audit: Arc::new(Audit::new(store.clone(), clock.clone())),
             max_body: config.limits.max_request_bytes,
         };
         let session = Session::new(
@@ -149,6 +154,7 @@ impl App {
             keyring,
             clock.clone(),
             metrics.clone(),
+            failures.clone(),
             config.limits.sockets_per_user,
         );
         if let Some(missed) = missed {
@@ -236,7 +242,18 @@ impl App {
         vital("confirmations", confirmations.run(hub.clone(), store.clone(), clock));
         vital("listener", listener.run(servant));
         readiness.set(true);
-        Ok(Arc::new(Self { hub, store, presences, admission, readiness, stop, tasks, address, node }))
+        Ok(Arc::new(Self {
+            hub,
+            store,
+            presences,
+            failures,
+            admission,
+            readiness,
+            stop,
+            tasks,
+            address,
+            node,
+        }))
     }
 }
 

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::jwks::{Key, Remote, Set};
-use crate::domain::{Recipient, Secret, Tenant, Timestamp, UserId};
+use crate::domain::{BACKEND, Recipient, Secret, Tenant, Timestamp, UserId};
 
 /// Longer texts are not looked at.
 const LONGEST_TOKEN: usize = 8 * 1024;
@@ -93,6 +93,16 @@ impl Principal {
         proves.then(|| Recipient { tenant: self.tenant.clone(), user: claimed.clone() })
     }
 
+    /// By what name it is written down.
+    pub fn name(&self) -> &str {
+        self.user.as_ref().map_or(BACKEND, UserId::as_str)
+    }
+
+    /// Whether it is an administrator's.
+    pub fn is_admin(&self) -> bool {
+        self.roles.iter().any(|role| role == "admin")
+    }
+
     /// Whose inbox it opens, if anybody's.
     pub fn inbox(&self) -> Option<Recipient> {
         self.user.as_ref().or(self.facilitator.as_ref()).and_then(|user| self.recipient(user))
@@ -100,7 +110,7 @@ impl Principal {
 }
 
 /// Why a token is refused. Says nothing that helps to guess a better one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum TokenError {
     /// There is none.
     #[error("no token was given")]
@@ -142,6 +152,26 @@ pub enum TokenError {
     /// It is good, but does not allow sending.
     #[error("the token does not allow sending; it needs the scope notifications:send")]
     NoPermission,
+}
+
+impl TokenError {
+    /// Its name, for programs.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Invalid => "invalid",
+            Self::NoKeys => "keys_unavailable",
+            Self::UnknownKey => "unknown_key",
+            Self::Elsewhere => "elsewhere",
+            Self::Endless => "endless",
+            Self::Refresh => "refresh_token",
+            Self::Expired => "expired",
+            Self::Early => "early",
+            Self::Subject => "no_user",
+            Self::SomebodyElse => "somebody_else",
+            Self::NoPermission => "no_permission",
+        }
+    }
 }
 
 /// Keys that cannot be used.

@@ -2,6 +2,7 @@
 //!
 //! Everything above may use this floor; it knows nothing of them.
 
+mod audit;
 mod clock;
 mod draft;
 mod identity;
@@ -12,6 +13,7 @@ mod recurrence;
 mod redact;
 mod standing;
 
+pub use audit::{Action, BACKEND, Deed};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use draft::{Broken, Draft, To, is_name, time_to_come};
 pub use identity::{DEFAULT_TENANT, IdError, Recipient, Tenant, UserId};

@@ -60,6 +60,7 @@ const TIME_OF_DAY: &str = "^([01][0-9]|2[0-3]):[0-5][0-9]$";
         api_v1::subscriptions::list,
         api_v1::subscriptions::subscribe,
         api_v1::subscriptions::unsubscribe,
+        api_v1::audit::list,
         api_v1::broadcast::internal,
         api::notifications::list,
         api::notifications::send,

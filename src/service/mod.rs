@@ -1,7 +1,9 @@
 //! What a caller may ask. Knows no protocol: doors translate.
 
+mod audit;
 mod choices;
 mod explain;
+mod failures;
 mod inbox;
 mod notify;
 mod presence;
@@ -16,8 +18,10 @@ use crate::access::TokenError;
 use crate::domain::Broken;
 use crate::store::StoreError;
 
+pub use audit::Audit;
 pub use choices::{Choices, OnChosen};
 pub use explain::{Explain, Preview, Prospect, Step, Timeline};
+pub use failures::{Entrance, Failures};
 pub use inbox::{Inbox, Listing, Marked, OnMarked, Page, Query, ReplayFrom};
 pub use notify::{Answer, Broadcast, Notify, Reached, Receipt};
 pub use presence::Presences;

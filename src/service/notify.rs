@@ -4,14 +4,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
 use uuid::Uuid;
 
 use super::Error;
 use crate::access::Principal;
 use crate::delivery::{Live, Spreading};
 use crate::domain::{
-    Accepted, Audience, Clock, Digest, Draft, Group, Idempotency, NewNotification, NotificationId, Recipient,
-    Timestamp, To, UserId, time_to_come,
+    Accepted, Action, Audience, Clock, Deed, Digest, Draft, Group, Idempotency, NewNotification,
+    NotificationId, Recipient, Timestamp, To, UserId, time_to_come,
 };
 use crate::store::{Store, StoreError, Write, Written};
 use crate::telemetry::{Metrics, Outcome};
@@ -271,7 +272,20 @@ impl Notify {
         if !who.can_send {
             return Err(Error::NotFound);
         }
-        let write = Write::Reschedule { tenant: who.tenant.clone(), notification, due_at };
+        let (action, detail) = match due_at {
+            Some(at) => (Action::Reschedule, json!({"scheduled_at": at})),
+            None => (Action::TakeBack, json!({})),
+        };
+        let deed = Deed {
+            at: self.now(),
+            tenant: who.tenant.clone(),
+            actor: Some(who.name().to_owned()),
+            action,
+            subject: Some(format!("notification:{notification}")),
+            detail: detail.to_string(),
+            address: None,
+        };
+        let write = Write::Reschedule { tenant: who.tenant.clone(), notification, due_at, deed };
         match self.store.write(write).await? {
             Written::Changed(1..) => {
                 self.spreading.wake();

@@ -6,7 +6,7 @@ use super::notify::later;
 use super::{Error, Notify};
 use crate::access::Principal;
 use crate::delivery::Spreading;
-use crate::domain::{Broken, Digest, Draft, Idempotency, Recurrence, Timestamp, UserId};
+use crate::domain::{Action, Broken, Deed, Digest, Draft, Idempotency, Recurrence, Timestamp, UserId};
 use crate::store::{Kept, NewRecurring, Recurring, Store, StoreError, Whose, Write, Written};
 
 /// Entries in one page.
@@ -154,7 +154,17 @@ impl Recurrings {
     /// # Errors
     /// When they have none of this number.
     pub async fn cease(&self, who: &Principal, id: i64) -> Result<(), Error> {
-        match self.store.write(Write::Cease { whose: whose(who)?, id }).await? {
+        let whose = whose(who)?;
+        let deed = Deed {
+            at: self.notify.now(),
+            tenant: who.tenant.clone(),
+            actor: Some(who.name().to_owned()),
+            action: Action::RecurNoMore,
+            subject: Some(format!("recurring:{id}")),
+            detail: "{}".to_owned(),
+            address: None,
+        };
+        match self.store.write(Write::Cease { whose, id, deed }).await? {
             Written::Changed(1..) => Ok(()),
             _ => Err(Error::NoSuchRecurring),
         }

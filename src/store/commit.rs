@@ -1,6 +1,7 @@
 //! One transaction for a whole batch of writes. Compiled twice: blocking for SQLite, async for
 //! PostgreSQL (`wait!`, `body!` and what is special to each database stand in the parents).
 
+use std::slice;
 use std::sync::Arc;
 
 use diesel::prelude::*;
@@ -8,12 +9,13 @@ use uuid::Uuid;
 
 use super::{
     Connection, Memory, RunQueryDsl, Wanted, ago, confirm, earlier, hushed, insert_all, mark, next_spread,
-    note_presence, now, placed, read_all, recur, release, row_of, settle, spread,
+    note_presence, now, placed, read_all, record, recur, release, row_of, settle, spread,
 };
 use crate::domain::{
     Accepted, Audience, Group, Matter, NewNotification, NotificationId, Placed, Recipient, Tenant, Timestamp,
     UserId,
 };
+use crate::store::audit::of_batch;
 use crate::store::content::{Content, content, notification as shown};
 use crate::store::schema::{
     connections, deployment, expansions, nodes, notifications, recipients, roles, subscriptions,
@@ -54,16 +56,24 @@ body! {
                     wait!(subscribe(connection, memory, recipient, topics, *wanted))?;
                     Written::Done
                 }
-                Write::Reschedule { tenant, notification, due_at } => {
-                    Written::Changed(wait!(reschedule(connection, tenant, *notification, *due_at))?)
+                Write::Reschedule { tenant, notification, due_at, deed } => {
+                    let changed = wait!(reschedule(connection, tenant, *notification, *due_at))?;
+                    wait!(record(connection, if changed > 0 { slice::from_ref(deed) } else { &[] }))?;
+                    Written::Changed(changed)
                 }
                 Write::Prefer { recipient, change } => {
                     Written::Preferred(wait!(release::prefer(connection, memory, recipient, change))?)
                 }
                 Write::Release(now) => Written::Released(wait!(release::release(connection, memory, *now))?),
                 Write::Keep { id, new } => Written::Kept(wait!(recur::keep(connection, *id, new))?),
-                Write::Cease { whose, id } => {
-                    Written::Changed(wait!(recur::cease(connection, whose, *id))?)
+                Write::Cease { whose, id, deed } => {
+                    let ceased = wait!(recur::cease(connection, whose, *id))?;
+                    wait!(record(connection, if ceased > 0 { slice::from_ref(deed) } else { &[] }))?;
+                    Written::Changed(ceased)
+                }
+                Write::Audit(deeds) => {
+                    wait!(record(connection, deeds))?;
+                    Written::Done
                 }
                 Write::Spread(now) => {
                     wait!(recur::come_round(connection, memory))?;
@@ -127,6 +137,7 @@ body! {
         }
         // As they came: places are given in this order.
         fresh.sort_unstable_by_key(|(index, ..)| *index);
+        wait!(record(connection, &of_batch(&fresh)))?;
         let mut wanted: Vec<Wanted<'_>> = Vec::with_capacity(fresh.len());
         for (_, new, id) in &fresh {
             let matter = Matter { kind: &new.kind, topic: &new.topic, priority: new.priority };

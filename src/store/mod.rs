@@ -7,6 +7,7 @@
 //! compiled once under `sqlite` and once under `postgres`); what is special to one stands in that
 //! one's folder under the same name.
 
+mod audit;
 mod content;
 mod disk;
 mod error;
@@ -32,9 +33,10 @@ use uuid::Uuid;
 use crate::domain::{Group, NotificationId, Position, Preferences, Recipient, Tenant, Timestamp};
 use crate::telemetry::Metrics;
 
+pub use audit::{Recorded, Sought};
 pub use error::StoreError;
 use error::is_of_one_write;
-pub use held::{Entry, Filter, Gap, Held, HeldCounts, Missed, Pending};
+pub use held::{Counts, Entry, Filter, Gap, Held, HeldCounts, Missed, Pending, Roll};
 pub use migrate::migrate;
 pub use recurring::{Kept, NewRecurring, Recurring, Whose};
 pub use trace::{Member, Trace, TracedEntry, TracedHush, TracedSpread};
@@ -58,29 +60,6 @@ impl Default for Settings {
     fn default() -> Self {
         Self { url: "sqlite:///carillon.db".to_owned(), readers: 2, commit_batch: 512 }
     }
-}
-
-/// How many there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Notifications ever stored and still held.
-    pub notifications: i64,
-    /// Inbox entries neither confirmed nor read.
-    pub pending: i64,
-}
-
-/// Who is connected, on all nodes that share the database.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, diesel::QueryableByName)]
-pub struct Roll {
-    /// Connections of people: facilitator sessions.
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    pub connections: i64,
-    /// Different people among them. Not counted on SQLite.
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    pub people: i64,
-    /// Back ends. Not counted on SQLite.
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    pub senders: i64,
 }
 
 /// Where reads go: one arm a database, the same method behind each.

@@ -3,15 +3,16 @@
 use diesel::prelude::*;
 
 use super::commit::expect;
-use super::{Connection, Memory, RunQueryDsl, due_rounds, insert_all, now};
-use crate::domain::{NotificationId, Timestamp};
+use super::{Connection, Memory, RunQueryDsl, due_rounds, insert_all, now, record};
+use crate::domain::{Action, Deed, NotificationId, Timestamp};
+use crate::store::audit::actor;
 use crate::store::recurring::{Kept, NewRecurring, Row, Whose};
 use crate::store::schema::{recurrences, recurring};
 use crate::store::types::At;
 
 body! {
     /// The database's own time.
-    fn clock(connection: &mut Connection) -> QueryResult<Timestamp> {
+    pub fn clock(connection: &mut Connection) -> QueryResult<Timestamp> {
         let at: At = wait!(diesel::select(now()).get_result(connection))?;
         Ok(at.0)
     }
@@ -52,6 +53,7 @@ body! {
                 ))
                 .returning(recurring::id)
                 .get_result(connection))?;
+            wait!(record(connection, &[new.deed(Action::Recur, id, now)]))?;
             return Ok(Kept::Due(id, next_at));
         };
         let one = all.filter(recurring::id.eq(id));
@@ -61,6 +63,7 @@ body! {
         let after = last.map_or(now, |last| last.0.max(now));
         let Some(next_at) = new.recurrence.next_after(after) else { return Ok(Kept::Never) };
         wait!(diesel::update(one).set(&new.columns(next_at)?).execute(connection))?;
+        wait!(record(connection, &[new.deed(Action::RecurOtherwise, id, now)]))?;
         Ok(Kept::Due(id, next_at))
     }
 }
@@ -122,6 +125,17 @@ body! {
                     recurrences::due_at.eq(At(due_at)),
                 ))
                 .execute(connection))?;
+            let detail = serde_json::json!({"notification_id": id, "due_at": due_at, "audience": group.subject()});
+            let deed = Deed {
+                at: now,
+                tenant: new.tenant,
+                actor: Some(actor(new.sender.as_deref())),
+                action: Action::RecurringSend,
+                subject: Some(format!("recurring:{}", row.id)),
+                detail: detail.to_string(),
+                address: None,
+            };
+            wait!(record(connection, &[deed]))?;
             wait!(diesel::update(this)
                 .set((recurring::last_at.eq(At(due_at)), recurring::last_notification_id.eq(id)))
                 .execute(connection))?;

@@ -3,14 +3,16 @@
 use std::borrow::Cow;
 
 use diesel::prelude::*;
+use serde_json::json;
 use uuid::Uuid;
 
+use super::audit::actor;
 use super::schema::recurring;
 use super::types::At;
 use super::{Readers, Store, StoreError, on, postgres, sqlite};
 use crate::domain::{
-    Audience, Broken, Digest, Group, Idempotency, NewNotification, NotificationId, Priority, Recurrence,
-    Tenant, Timestamp, UserId,
+    Action, Audience, Broken, Deed, Digest, Group, Idempotency, NewNotification, NotificationId, Priority,
+    Recurrence, Tenant, Timestamp, UserId,
 };
 
 /// Whose recurring notifications: a person's, or those of a tenant's services.
@@ -118,6 +120,24 @@ fn unreadable(fault: impl std::error::Error + Send + Sync + 'static) -> diesel::
 }
 
 impl NewRecurring {
+    /// Its being kept under the number `id`, as it is written down.
+    pub(super) fn deed(&self, action: Action, id: i64, at: Timestamp) -> Deed {
+        let group = match &self.notification.audience {
+            Audience::Whoever(_, group) => group.subject(),
+            Audience::One(_) | Audience::Many(_) => None,
+        };
+        let (cron, zone) = (self.recurrence.cron(), self.recurrence.zone());
+        Deed {
+            at,
+            tenant: self.whose.tenant.clone(),
+            actor: Some(actor(self.notification.sender.as_deref())),
+            action,
+            subject: Some(format!("recurring:{id}")),
+            detail: json!({"cron": cron, "time_zone": zone, "audience": group}).to_string(),
+            address: None,
+        }
+    }
+
     /// Its columns, when it is due next at `next_at`.
     pub(super) fn columns(&self, next_at: Timestamp) -> QueryResult<Columns<'_>> {
         let new = &self.notification;

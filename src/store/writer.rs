@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{Kept, NewRecurring, StoreError, Whose};
 use crate::domain::{
-    Accepted, Broken, Change, NewNotification, Notification, NotificationId, Place, Placed, Position,
+    Accepted, Broken, Change, Deed, NewNotification, Notification, NotificationId, Place, Placed, Position,
     Preferences, Recipient, Tenant, Timestamp,
 };
 use crate::telemetry::{Metrics, vital};
@@ -66,6 +66,8 @@ pub enum Write {
         notification: NotificationId,
         /// When, now.
         due_at: Option<Timestamp>,
+        /// As it is written down.
+        deed: Deed,
     },
     /// The recipient wants something different.
     Prefer {
@@ -89,7 +91,11 @@ pub enum Write {
         whose: Whose,
         /// Its number.
         id: i64,
+        /// As it is written down.
+        deed: Deed,
     },
+    /// This is written down in the audit log.
+    Audit(Vec<Deed>),
     /// With the present: what recurs and is due becomes a notification; and one more chunk of the audience of the oldest
     /// notification that has not reached all of it.
     Spread(Timestamp),

@@ -40,6 +40,7 @@ fn table() -> Vec<(&'static str, &'static str, Option<Value>)> {
         ("GET", "/api/v1/subscriptions", None),
         ("POST", "/api/v1/subscriptions", Some(json!({"topics": ["orders"]}))),
         ("DELETE", "/api/v1/subscriptions", None),
+        ("GET", "/api/v1/audit", None),
         ("POST", "/internal/broadcast", Some(send.clone())),
         ("GET", "/api/notifications", None),
         ("POST", "/api/notifications", Some(send)),

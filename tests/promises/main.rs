@@ -62,6 +62,7 @@ mod the_demos_tokens_stay_at_home;
 mod the_first_event_is_not_lost;
 mod topics_reach_who_returns;
 mod torn_lines_heal;
+mod what_is_done_is_written_down;
 mod what_is_for_later_waits;
 mod what_recurs_goes_out_each_time;
 mod what_rest_accepts_is_kept;

@@ -1,5 +1,6 @@
 //! `/api/v1`, the canonical API: snake_case. And `/internal/broadcast`, which the hub's neighbours call.
 
+pub mod audit;
 pub mod broadcast;
 pub mod explain;
 pub mod notifications;
@@ -34,5 +35,6 @@ super::answer! {
     GET "/api/v1/subscriptions" => subscriptions::list;
     POST "/api/v1/subscriptions" => subscriptions::subscribe;
     DELETE "/api/v1/subscriptions" => subscriptions::unsubscribe;
+    GET "/api/v1/audit" => audit::list;
     POST "/internal/broadcast" => broadcast::internal;
 }

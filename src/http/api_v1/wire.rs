@@ -11,7 +11,9 @@ use crate::http::values::{self, Name, Status};
 use crate::service::{Broadcast, Error, Page, Reached, Receipt};
 use crate::store::Held;
 
+mod audit;
 mod recurring;
+pub use audit::{AuditIn, AuditPageOut};
 pub use recurring::{RecurringIn, RecurringListIn, RecurringOneOut, RecurringPageOut, RecursOut};
 
 /// The kind of a broadcast that names none.

@@ -26,12 +26,13 @@ use uuid::Uuid;
 
 use super::statements::{
     ConfirmEntries, EarlierOf, GiveRoles, InsertContents, InsertEntries, KnowRecipients, MarkConfirmed,
-    MarkDeleted, MarkRead, MarkUnread, NoteConnections, ReservePlaces, SettlePlaces, TakeRoles,
+    MarkDeleted, MarkRead, MarkUnread, NoteConnections, Record, ReservePlaces, SettlePlaces, TakeRoles,
 };
 use crate::domain::{
-    Channel, Hush, Matter, NewNotification, NotificationId, Place, Placed, Position, Preferences, Recipient,
-    Timestamp,
+    Channel, Deed, Hush, Matter, NewNotification, NotificationId, Place, Placed, Position, Preferences,
+    Recipient, Timestamp,
 };
+use crate::store::audit::written;
 use crate::store::schema::{connections, expansions, inbox, recipients, recurring};
 use crate::store::types::{At, Instant, UuidColumn};
 use crate::store::{Before, Mark, Presence, ROUNDS, Sent};
@@ -340,6 +341,26 @@ async fn settle(connection: &mut Connection, settled: &[(i64, Position)]) -> Que
         borrowed: PhantomData,
     };
     settle.execute(connection).await?;
+    Ok(())
+}
+
+/// Writes down `deeds` in the audit log.
+async fn record(connection: &mut Connection, deeds: &[Deed]) -> QueryResult<()> {
+    if deeds.is_empty() {
+        return Ok(());
+    }
+    let addresses: Vec<_> = deeds.iter().map(|deed| written(deed.address)).collect();
+    let record = Record {
+        instants: deeds.iter().map(|deed| At(deed.at)).collect(),
+        tenants: deeds.iter().map(|deed| deed.tenant.as_str()).collect(),
+        actors: deeds.iter().map(|deed| deed.actor.as_deref()).collect(),
+        actions: deeds.iter().map(|deed| deed.action.name()).collect(),
+        subjects: deeds.iter().map(|deed| deed.subject.as_deref()).collect(),
+        details: deeds.iter().map(|deed| deed.detail.as_str()).collect(),
+        addresses: addresses.iter().map(Option::as_deref).collect(),
+        borrowed: PhantomData,
+    };
+    record.execute(connection).await?;
     Ok(())
 }
 

@@ -41,6 +41,9 @@ use commit::{Earlier, Marked};
 use presence::note_presence;
 use quiet::{hush_all, keep_preferences, next_deferral, next_place, preferences_of};
 use release::{Wanted, hush_columns, hushed, placed};
+#[path = "record.rs"]
+mod record;
+use record::record;
 #[path = "../recur.rs"]
 mod recur;
 

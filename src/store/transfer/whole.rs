@@ -5,7 +5,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use sha2::{Digest as _, Sha256};
 
 use super::TOGETHER;
-use crate::store::schema::{expansions, recurrences, recurring};
+use crate::store::schema::{audit_log, expansions, recurrences, recurring};
 use crate::store::types::At;
 use crate::store::{StoreError, sqlite};
 
@@ -30,6 +30,20 @@ struct Made {
     notification_id: i64,
     recurring_id: i64,
     due_at: At,
+}
+
+/// What somebody did.
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = audit_log)]
+struct Recorded {
+    id: i64,
+    at: At,
+    tenant: String,
+    actor: Option<String>,
+    action: String,
+    subject: Option<String>,
+    detail: String,
+    address: Option<String>,
 }
 
 /// One page of a table behind a key, from either side.
@@ -92,4 +106,5 @@ whole! {
     expansions by notification_id: Expansion;
     recurring by id: crate::store::recurring::Row;
     recurrences by notification_id: Made;
+    audit_log by id: Recorded;
 }
