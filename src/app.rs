@@ -21,7 +21,8 @@ use crate::realtime::Hub;
 use crate::realtime::backplane::{self, Alone, Redis};
 use crate::secrets;
 use crate::service::{
-    Choices, Explain, Inbox, Notify, Presences, Quota, Roster, Session, StatsService, Topics, Worker, quota,
+    Audit, Choices, Explain, Failures, Inbox, Notify, Presences, Quota, RecurringLimits, Recurrings, Roster,
+    Session, StatsService, Topics, Worker, quota,
 };
 use crate::store::{DatabaseUrl, Store};
 use crate::telemetry::{Metrics, vital};
@@ -44,6 +45,8 @@ pub struct App {
     pub store: Arc<Store>,
     /// Who is connected, as the database knows it.
     pub presences: Arc<Presences>,
+    /// Who tried in vain.
+    pub failures: Arc<Failures>,
     /// Who may come in.
     pub admission: Arc<Admission>,
     /// Whether new work is taken.
@@ -102,6 +105,11 @@ impl App {
             metrics.clone(),
         ));
         let choices = Arc::new(Choices::new(store.clone(), spreading.clone(), mandatory(config)));
+        let limits = RecurringLimits {
+            of_tenant: config.limits.recurring_per_tenant.into(),
+            of_user: config.limits.recurring_per_user.into(),
+        };
+        let recurrings = Arc::new(Recurrings::new(store.clone(), notify.clone(), spreading.clone(), limits));
         if config.worker.enabled {
             until(&stop, spreading.run());
         }
@@ -132,9 +140,11 @@ impl App {
         vital("presences", presences.clone().run());
         let topics = Arc::new(Topics::new(store.clone(), config.topics.restrictions()?));
         let quota = Arc::new(quota(config, &store).await?);
+        let failures = Failures::new(store.clone(), clock.clone());
+        vital("failures", failures.clone().run());
         let api = http::Api {
             quota,
-            doorman: Arc::new(Doorman::new(keyring.clone(), metrics.clone())),
+            doorman: Arc::new(Doorman::new(keyring.clone(), metrics.clone(), failures.clone())),
             notify: notify.clone(),
             inbox: inbox.clone(),
             topics: topics.clone(),
@@ -147,6 +157,8 @@ impl App {
                 clock.clone(),
                 mandatory(config),
             )),
+            recurrings,
+            audit: Arc::new(Audit::new(store.clone(), clock.clone())),
             max_body: config.limits.max_request_bytes,
         };
         let session = Session::new(
@@ -155,6 +167,7 @@ impl App {
             keyring,
             clock.clone(),
             metrics.clone(),
+            failures.clone(),
             config.limits.sockets_per_user,
         );
         if let Some(missed) = missed {
@@ -246,7 +259,19 @@ impl App {
             vital("ingest", tasks.track_future(from_redis.run(ingest.clone())));
         }
         readiness.set(true);
-        Ok(Arc::new(Self { hub, store, presences, admission, readiness, ingest, stop, tasks, address, node }))
+        Ok(Arc::new(Self {
+            hub,
+            store,
+            presences,
+            failures,
+            admission,
+            readiness,
+            ingest,
+            stop,
+            tasks,
+            address,
+            node,
+        }))
     }
 }
 

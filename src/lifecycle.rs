@@ -76,6 +76,7 @@ pub async fn stop(app: Arc<App>, limit: Duration, delay: Duration) {
     tokio::time::timeout(left(deadline) / 2, app.tasks.wait()).await.ok();
     // Those who left are noted as gone.
     tokio::time::timeout(left(deadline), app.presences.write()).await.ok();
+    tokio::time::timeout(left(deadline), app.failures.write(true)).await.ok();
     if app.store.is_shared() {
         app.store.submit(Write::Leave(app.node.clone()), Box::new(|_| ()));
     }

@@ -17,7 +17,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::token::{Settings, TokenError};
+use super::refusal::TokenError;
+use super::token::Settings;
 
 /// Longer answers are not read.
 const LARGEST_SET: usize = 1_000_000;

@@ -5,9 +5,11 @@
 
 mod jwks;
 mod mint;
+mod refusal;
 mod throttle;
 mod token;
 
 pub use mint::Mint;
+pub use refusal::TokenError;
 pub use throttle::{Throttle, address_key, hold};
-pub use token::{Keyring, KeyringError, Principal, Settings, TokenError};
+pub use token::{Keyring, KeyringError, Principal, Settings};

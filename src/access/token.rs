@@ -14,7 +14,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::jwks::{Key, Remote, Set};
-use crate::domain::{Recipient, Secret, Tenant, Timestamp, UserId};
+use super::refusal::TokenError;
+use crate::domain::{BACKEND, Recipient, Secret, Tenant, Timestamp, UserId};
 
 /// Longer texts are not looked at.
 const LONGEST_TOKEN: usize = 8 * 1024;
@@ -93,55 +94,20 @@ impl Principal {
         proves.then(|| Recipient { tenant: self.tenant.clone(), user: claimed.clone() })
     }
 
+    /// By what name it is written down.
+    pub fn name(&self) -> &str {
+        self.user.as_ref().map_or(BACKEND, UserId::as_str)
+    }
+
+    /// Whether it is an administrator's.
+    pub fn is_admin(&self) -> bool {
+        self.roles.iter().any(|role| role == "admin")
+    }
+
     /// Whose inbox it opens, if anybody's.
     pub fn inbox(&self) -> Option<Recipient> {
         self.user.as_ref().or(self.facilitator.as_ref()).and_then(|user| self.recipient(user))
     }
-}
-
-/// Why a token is refused. Says nothing that helps to guess a better one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenError {
-    /// There is none.
-    #[error("no token was given")]
-    Missing,
-    /// Not a token of ours: malformed, wrongly signed, wrong algorithm.
-    #[error("the token is malformed, or not signed with this server's key (send it bare, without `Bearer `)")]
-    Invalid,
-    /// Nothing to check it with yet.
-    #[error(
-        "this server has not got the keys yet that tokens are checked with; send the token again in some seconds"
-    )]
-    NoKeys,
-    /// It asks for a key that is not in the set, or not yet.
-    #[error(
-        "the token names a key (`kid`) that this server does not have; if the key is new, send it again in some seconds"
-    )]
-    UnknownKey,
-    /// Rightly signed, for some other service.
-    #[error("the token has another issuer or audience than this server's settings demand")]
-    Elsewhere,
-    /// Ours, but without `exp`.
-    #[error("the token never expires; tokens need the claim `exp`")]
-    Endless,
-    /// Ours, but one that only buys others.
-    #[error("this is a refresh token; send an access token")]
-    Refresh,
-    /// Its time is over.
-    #[error("the token has expired; get a new one and send it again")]
-    Expired,
-    /// Its time has not come.
-    #[error("the token is not valid yet; compare the clocks of the two machines")]
-    Early,
-    /// It names nobody this server can address.
-    #[error("the token names no usable user (`sub`, else `user_id`: 1 to 128 bytes, no control characters)")]
-    Subject,
-    /// It is good, but for somebody else.
-    #[error("the token belongs to somebody else")]
-    SomebodyElse,
-    /// It is good, but does not allow sending.
-    #[error("the token does not allow sending; it needs the scope notifications:send")]
-    NoPermission,
 }
 
 /// Keys that cannot be used.

@@ -2,6 +2,7 @@
 //!
 //! Everything above may use this floor; it knows nothing of them.
 
+mod audit;
 mod clock;
 mod draft;
 mod identity;
@@ -9,12 +10,14 @@ mod notification;
 mod objects;
 mod preferences;
 mod quiet;
+mod recurrence;
 mod redact;
 mod restriction;
 mod schemas;
 mod standing;
 pub mod written;
 
+pub use audit::{Action, BACKEND, Deed};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use draft::{BOOKING_KIND, Broken, Draft, To, is_name, time_to_come};
 pub use identity::{DEFAULT_TENANT, IdError, Recipient, Tenant, UserId};
@@ -25,6 +28,7 @@ pub use notification::{
 pub(crate) use objects::read_from_objects;
 pub use preferences::{Change, Channel, Hush, Matter, Muted, Preferences, Switches};
 pub use quiet::{Day, QuietHours, TimeOfDay, Zone};
+pub use recurrence::Recurrence;
 pub use redact::Secret;
 pub use restriction::{NoRestriction, Restriction};
 pub use schemas::name_schema;

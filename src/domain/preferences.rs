@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::quiet::{QuietHours, Zone};
 use super::{Broken, Priority, Timestamp, is_name};
 
+/// Types or topics that are named when a change is written down.
+const NAMED: usize = 20;
+
 /// Types and topics that somebody may have rules for.
 const MOST_RULES: usize = 500;
 
@@ -99,6 +102,23 @@ pub struct Change {
     pub quiet_hours: Option<Option<QuietHours>>,
     /// A new one.
     pub time_zone: Option<Zone>,
+}
+
+impl Change {
+    /// What it is about, as it is written down.
+    pub fn subjects(&self) -> serde_json::Value {
+        let said = [
+            ("channels", self.channels != Switches::default()),
+            ("types", !self.types.is_empty()),
+            ("topics", !self.topics.is_empty()),
+            ("quiet_hours", self.quiet_hours.is_some()),
+            ("time_zone", self.time_zone.is_some()),
+        ];
+        let changed: Vec<_> =
+            said.into_iter().filter(|(_, is_said)| *is_said).map(|(name, _)| name).collect();
+        let some = |names: &BTreeMap<String, Switches>| names.keys().take(NAMED).cloned().collect::<Vec<_>>();
+        serde_json::json!({"changed": changed, "types": some(&self.types), "topics": some(&self.topics)})
+    }
 }
 
 /// What preferences look at.

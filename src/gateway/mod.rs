@@ -32,6 +32,10 @@ pub struct Limits {
     pub service_per_minute: u32,
     /// The same of all people and services of one tenant together.
     pub tenant_per_minute: u32,
+    /// Recurring notifications of one tenant's services.
+    pub recurring_per_tenant: u32,
+    /// Recurring notifications of one person.
+    pub recurring_per_user: u32,
     /// Sockets in all; 0 takes what the process may open, less a reserve.
     pub sockets: usize,
 }
@@ -50,6 +54,8 @@ impl Default for Limits {
             user_per_minute: 600,
             service_per_minute: 0,
             tenant_per_minute: 0,
+            recurring_per_tenant: 1_000,
+            recurring_per_user: 20,
             sockets: 0,
         }
     }

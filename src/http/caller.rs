@@ -12,7 +12,7 @@ use super::problem::Problem;
 use super::{Api, ClientAddress, Counted};
 use crate::access::{Keyring, Principal, Throttle, TokenError};
 use crate::domain::Recipient;
-use crate::service::Error;
+use crate::service::{Entrance, Error, Failures};
 use crate::telemetry::{Metrics, Refusal};
 
 /// Whoever shows a good token.
@@ -31,18 +31,21 @@ impl Owner {
         Ok(Self(who.inbox().ok_or(Error::Forbidden(nobody))?))
     }
 }
+/// From where, as far as that is known.
+pub struct Whence(pub Option<IpAddr>);
 
 /// Checks tokens, and makes guessing them slow.
 pub struct Doorman {
     keyring: Arc<Keyring>,
     throttle: Throttle,
     metrics: Arc<Metrics>,
+    failures: Arc<Failures>,
 }
 
 impl Doorman {
-    /// Checks with `keyring`.
-    pub fn new(keyring: Arc<Keyring>, metrics: Arc<Metrics>) -> Self {
-        Self { keyring, throttle: Throttle::default(), metrics }
+    /// Checks with `keyring`; `failures` hears of what is refused.
+    pub fn new(keyring: Arc<Keyring>, metrics: Arc<Metrics>, failures: Arc<Failures>) -> Self {
+        Self { keyring, throttle: Throttle::default(), metrics, failures }
     }
 
     /// The principal of `token`. A wrong one is answered late when its address has sent many; good ones never.
@@ -52,6 +55,7 @@ impl Doorman {
             Err(refusal) => refusal,
         };
         self.metrics.refused(Refusal::Token);
+        self.failures.note(Entrance::Rest, refusal, address);
         let hold = self.hold(refusal, address);
         let held_ms = u64::try_from(hold.as_millis()).unwrap_or(u64::MAX);
         match refusal {
@@ -85,11 +89,19 @@ fn bearer(headers: &HeaderMap) -> &str {
     }
 }
 
+impl FromRequestParts<Api> for Whence {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
+        Ok(Self(parts.extensions.get::<ClientAddress>().map(|address| address.0)))
+    }
+}
+
 impl FromRequestParts<Api> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let address = parts.extensions.get::<ClientAddress>().map(|address| address.0);
+        let Whence(address) = Whence::from_request_parts(parts, api).await?;
         let who = api.doorman.admit(bearer(&parts.headers), address).await?;
         if let Some(standing) = api.quota.take(&who).await {
             if let Some(counted) = parts.extensions.get::<Counted>() {

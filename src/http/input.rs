@@ -34,6 +34,9 @@ pub struct Params<T>(pub T);
 /// What a path calls a notification: its number, or its UUID.
 pub struct Id(pub String);
 
+/// The number by which a path names what recurs.
+pub struct RecurringId(pub i64);
+
 /// The header `Idempotency-Key`, if it was sent.
 pub struct Key(pub Option<String>);
 
@@ -157,6 +160,16 @@ impl FromRequestParts<Api> for Id {
         // What is no text is nobody's id.
         let path = Path::<String>::from_request_parts(parts, api).await;
         path.map(|Path(id)| Self(id)).map_err(|_| Error::NotFound.into())
+    }
+}
+
+impl FromRequestParts<Api> for RecurringId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        // What is no number is nobody's.
+        let path = Path::<i64>::from_request_parts(parts, api).await;
+        path.map(|Path(id)| Self(id)).map_err(|_| Error::NoSuchRecurring.into())
     }
 }
 

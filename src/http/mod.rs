@@ -23,7 +23,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::domain::Secret;
-use crate::service::{Choices, Explain, Inbox, Notify, Quota, Standing, StatsService, Topics};
+use crate::service::{
+    Audit, Choices, Explain, Inbox, Notify, Quota, Recurrings, Standing, StatsService, Topics,
+};
 use crate::telemetry::Metrics;
 
 pub use caller::Doorman;
@@ -52,6 +54,10 @@ pub struct Api {
     pub choices: Arc<Choices>,
     /// Why.
     pub explain: Arc<Explain>,
+    /// What goes out again and again.
+    pub recurrings: Arc<Recurrings>,
+    /// What was done.
+    pub audit: Arc<Audit>,
     /// Bytes of one request.
     pub max_body: usize,
 }

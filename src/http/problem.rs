@@ -45,9 +45,11 @@ kinds! {
     TokenExpired: UNAUTHORIZED, "token_expired", "The token has expired";
     Forbidden: FORBIDDEN, "forbidden", "The token does not allow it";
     NotFound: NOT_FOUND, "not_found", "Notification not found";
+    NoRecurring: NOT_FOUND, "no_such_recurring", "Recurring notification not found";
     NoRoute: NOT_FOUND, "no_such_route", "There is no such address";
     WrongMethod: METHOD_NOT_ALLOWED, "method_not_allowed", "This address does not take that method";
     TooSlow: REQUEST_TIMEOUT, "request_timeout", "The request came too slowly";
+    TooManyRecurring: CONFLICT, "too_many_recurring", "Too many recurring notifications";
     TooLarge: PAYLOAD_TOO_LARGE, "request_too_large", "The request is too large";
     NotJson: UNSUPPORTED_MEDIA_TYPE, "not_json", "The body is not called JSON";
     Broken: UNPROCESSABLE_ENTITY, "invalid_field", "A field breaks a rule";
@@ -161,6 +163,11 @@ impl From<Error> for Problem {
                 Kind::NotFound,
                 "You have no notification of this id. GET /api/v1/notifications lists those you have.",
             ),
+            Error::NoSuchRecurring => Self::new(
+                Kind::NoRecurring,
+                "You have no recurring notification of this id. GET /api/v1/recurring lists those you have.",
+            ),
+            Error::TooManyRecurring(_) => Self::new(Kind::TooManyRecurring, sentence(&error.to_string())),
             Error::KeyReused => Self::new(
                 Kind::KeyReused,
                 "This Idempotency-Key came before, with another request. Send a new key with a new request.",

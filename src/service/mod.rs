@@ -1,11 +1,14 @@
 //! What a caller may ask. Knows no protocol: doors translate.
 
+mod audit;
 mod choices;
 mod explain;
+mod failures;
 mod inbox;
 mod notify;
 mod presence;
 pub mod quota;
+mod recurring;
 mod roster;
 mod session;
 mod stats;
@@ -17,12 +20,15 @@ use crate::access::TokenError;
 use crate::domain::Broken;
 use crate::store::StoreError;
 
+pub use audit::Audit;
 pub use choices::{Choices, OnChosen};
 pub use explain::{Explain, Preview, Prospect, Step, Timeline};
+pub use failures::{Entrance, Failures};
 pub use inbox::{Inbox, Listing, Marked, OnMarked, Page, Query, ReplayFrom};
 pub use notify::{Answer, Broadcast, Notify, Reached, Receipt};
 pub use presence::Presences;
 pub use quota::{Quota, Standing};
+pub use recurring::{RecurringLimits, Recurrings, Wanted};
 pub use roster::Roster;
 pub use session::{Refused, Session};
 pub use stats::{Health, Online, Stats, StatsService};
@@ -44,6 +50,15 @@ pub enum Error {
     /// There is no such thing, or it is somebody else's: both look the same.
     #[error("there is no such notification")]
     NotFound,
+    /// There is no such recurring notification, or it is somebody else's.
+    #[error("there is no such recurring notification")]
+    NoSuchRecurring,
+    /// There are as many recurring notifications as there may be.
+    #[error(
+        "there are {0} recurring notifications, which is the limit; delete some, or raise limits.recurring_per_tenant \
+         (of services) or limits.recurring_per_user (of a person)"
+    )]
+    TooManyRecurring(i64),
     /// The request breaks a rule.
     #[error(transparent)]
     Broken(#[from] Broken),

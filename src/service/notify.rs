@@ -4,14 +4,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
 use uuid::Uuid;
 
 use super::Error;
 use crate::access::Principal;
 use crate::delivery::{Live, Spreading};
 use crate::domain::{
-    Accepted, Audience, Clock, Digest, Draft, Group, Idempotency, NewNotification, NotificationId, Recipient,
-    Timestamp, To, UserId, time_to_come,
+    Accepted, Action, Audience, Clock, Deed, Digest, Draft, Group, Idempotency, NewNotification,
+    NotificationId, Recipient, Timestamp, To, UserId, time_to_come,
 };
 use crate::store::{Store, StoreError, Write, Written};
 use crate::telemetry::{Metrics, Outcome};
@@ -170,6 +171,7 @@ impl Notify {
         told.await.unwrap_or(Err(Error::Store(StoreError::Closed)))
     }
 
+    /// What `who` asks for, if it keeps the rules and the token allows it.
     pub(super) fn admit(&self, who: &Principal, draft: Draft) -> Result<NewNotification, Error> {
         let now = self.now();
         draft.check(now)?;
@@ -285,7 +287,20 @@ impl Notify {
         if !who.can_send {
             return Err(Error::NotFound);
         }
-        let write = Write::Reschedule { tenant: who.tenant.clone(), notification, due_at };
+        let (action, detail) = match due_at {
+            Some(at) => (Action::Reschedule, json!({"scheduled_at": at})),
+            None => (Action::TakeBack, json!({})),
+        };
+        let deed = Deed {
+            at: self.now(),
+            tenant: who.tenant.clone(),
+            actor: Some(who.name().to_owned()),
+            action,
+            subject: Some(format!("notification:{notification}")),
+            detail: detail.to_string(),
+            address: None,
+        };
+        let write = Write::Reschedule { tenant: who.tenant.clone(), notification, due_at, deed };
         match self.store.write(write).await? {
             Written::Changed(1..) => {
                 self.spreading.wake();
@@ -364,7 +379,7 @@ fn committed(
 }
 
 /// The same people, when its time comes.
-fn later(audience: Audience) -> Audience {
+pub(super) fn later(audience: Audience) -> Audience {
     let people = audience.named().iter().map(|recipient| recipient.user.as_str().to_owned()).collect();
     match audience {
         Audience::One(recipient) => Audience::Whoever(recipient.tenant, Group::People(people)),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::value::RawValue;
 use tokio::sync::Notify;
 
-use super::{Error, Presences};
+use super::{Entrance, Error, Failures, Presences};
 use crate::access::{self, Keyring, Principal, Throttle, TokenError};
 use crate::domain::{Clock, Recipient, Timestamp, UserId};
 use crate::realtime::{Connection, ConnectionId, Dialect, Hub};
@@ -39,6 +39,7 @@ pub struct Session {
     keyring: Arc<Keyring>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
+    failures: Arc<Failures>,
     throttle: Throttle,
     sockets_per_user: usize,
     /// Told when a back end comes, or anybody leaves.
@@ -55,6 +56,7 @@ impl Session {
         keyring: Arc<Keyring>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
+        failures: Arc<Failures>,
         sockets_per_user: usize,
     ) -> Arc<Self> {
         let session = Arc::new(Self {
@@ -63,6 +65,7 @@ impl Session {
             keyring,
             clock,
             metrics,
+            failures,
             throttle: Throttle::default(),
             sockets_per_user,
             changed: Arc::default(),
@@ -87,8 +90,10 @@ impl Session {
     /// # Errors
     /// When the token does not allow sending.
     pub fn connect_sender(&self, connection: &Connection, token: &str) -> Result<(), Refused> {
-        let principal =
-            self.keyring.verify_sender(token).map_err(|refusal| self.refused(connection, refusal))?;
+        let principal = self
+            .keyring
+            .verify_sender(token)
+            .map_err(|refusal| self.refused(connection, Entrance::Backend, refusal))?;
         connection.outlet().trust(true);
         self.hub.enlist_sender(connection, principal.tenant);
         self.changed.notify_one();
@@ -112,6 +117,7 @@ impl Session {
             None => Err(TokenError::Subject),
         });
         let (principal, recipient) = shown.map_err(|refusal| {
+            self.failures.note(Entrance::Handshake, refusal, Some(address));
             let hold = self.noted(refusal, Some(address), || 1);
             self.log_refusal(socket_id, refusal, hold);
             (refusal.into(), hold)
@@ -137,7 +143,8 @@ impl Session {
             Some(recipient) => Ok((principal, recipient)),
             None => Err(TokenError::Subject),
         });
-        let (principal, recipient) = shown.map_err(|refusal| self.refused(connection, refusal))?;
+        let (principal, recipient) =
+            shown.map_err(|refusal| self.refused(connection, Entrance::Authenticate, refusal))?;
         let (event, payload) = welcome(&recipient);
         Ok(self.enter(connection, principal, recipient, dialect, (event, &payload))?)
     }
@@ -158,7 +165,8 @@ impl Session {
             Some(recipient) => Ok((principal, recipient)),
             None => Err(TokenError::SomebodyElse),
         });
-        let (principal, recipient) = shown.map_err(|refusal| self.refused(connection, refusal))?;
+        let (principal, recipient) =
+            shown.map_err(|refusal| self.refused(connection, Entrance::Facilitator, refusal))?;
         Ok(self.enter(connection, principal, recipient, dialect, welcome)?)
     }
 
@@ -215,7 +223,7 @@ impl Session {
             .verify_sender(token)
             .or_else(|_| self.keyring.verify(token))
             .and_then(renewed)
-            .map_err(|refusal| self.refused(connection, refusal))?;
+            .map_err(|refusal| self.refused(connection, Entrance::Authenticate, refusal))?;
         self.expires(connection, principal.expires_at);
         let roles = principal.roles;
         let changed = connection.identity(|who| who.roles != roles && who.recipient.is_some());
@@ -227,7 +235,8 @@ impl Session {
     }
 
     /// Notes a wrong token; the socket is read no further, and is answered, after a while if there were many.
-    fn refused(&self, connection: &Connection, refusal: TokenError) -> Refused {
+    fn refused(&self, connection: &Connection, entrance: Entrance, refusal: TokenError) -> Refused {
+        self.failures.note(entrance, refusal, Some(connection.address));
         // Who has shown a back end's token gains nothing by another; its bookings are not to wait.
         let is_sender = connection.identity(|who| who.sender.is_some());
         let failures = || {

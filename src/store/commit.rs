@@ -1,6 +1,7 @@
 //! One transaction for a whole batch of writes. Compiled twice: blocking for SQLite, async for
 //! PostgreSQL (`wait!`, `body!` and what is special to each database stand in the parents).
 
+use std::slice;
 use std::sync::Arc;
 
 use diesel::prelude::*;
@@ -8,12 +9,13 @@ use uuid::Uuid;
 
 use super::{
     Connection, Memory, RunQueryDsl, Wanted, ago, confirm, earlier, hushed, insert_all, mark, next_spread,
-    note_presence, now, placed, read_all, release, row_of, settle, spread,
+    note_presence, now, placed, read_all, record, recur, release, row_of, settle, spread,
 };
 use crate::domain::{
     Accepted, Audience, Group, Matter, NewNotification, NotificationId, Placed, Recipient, Tenant, Timestamp,
     UserId,
 };
+use crate::store::audit::of_batch;
 use crate::store::content::{Content, content, notification as shown};
 use crate::store::schema::{
     connections, deployment, expansions, nodes, notifications, recipients, roles, subscriptions,
@@ -54,14 +56,27 @@ body! {
                     wait!(subscribe(connection, memory, recipient, topics, *wanted))?;
                     Written::Done
                 }
-                Write::Reschedule { tenant, notification, due_at } => {
-                    Written::Changed(wait!(reschedule(connection, tenant, *notification, *due_at))?)
+                Write::Reschedule { tenant, notification, due_at, deed } => {
+                    let changed = wait!(reschedule(connection, tenant, *notification, *due_at))?;
+                    wait!(record(connection, if changed > 0 { slice::from_ref(deed) } else { &[] }))?;
+                    Written::Changed(changed)
                 }
                 Write::Prefer { recipient, change } => {
                     Written::Preferred(wait!(release::prefer(connection, memory, recipient, change))?)
                 }
                 Write::Release(now) => Written::Released(wait!(release::release(connection, memory, *now))?),
+                Write::Keep { id, new } => Written::Kept(wait!(recur::keep(connection, *id, new))?),
+                Write::Cease { whose, id, deed } => {
+                    let ceased = wait!(recur::cease(connection, whose, *id))?;
+                    wait!(record(connection, if ceased > 0 { slice::from_ref(deed) } else { &[] }))?;
+                    Written::Changed(ceased)
+                }
+                Write::Audit(deeds) => {
+                    wait!(record(connection, deeds))?;
+                    Written::Done
+                }
                 Write::Spread(now) => {
+                    wait!(recur::come_round(connection, memory))?;
                     Written::Spread(wait!(one_chunk(connection, memory, *now))?.map(Arc::new))
                 }
                 Write::Presence { came, gone } => {
@@ -122,6 +137,7 @@ body! {
         }
         // As they came: places are given in this order.
         fresh.sort_unstable_by_key(|(index, ..)| *index);
+        wait!(record(connection, &of_batch(&fresh)))?;
         let mut wanted: Vec<Wanted<'_>> = Vec::with_capacity(fresh.len());
         for (_, new, id) in &fresh {
             let matter = Matter { kind: &new.kind, topic: &new.topic, priority: new.priority };
@@ -246,7 +262,7 @@ body! {
 
 body! {
     /// Notes that `notification` is to spread, from `due_at` on.
-    fn expect(
+    pub fn expect(
         connection: &mut Connection,
         tenant: &Tenant,
         group: &Group,

@@ -7,6 +7,7 @@
 //! compiled once under `sqlite` and once under `postgres`); what is special to one stands in that
 //! one's folder under the same name.
 
+mod audit;
 mod content;
 mod counts;
 mod disk;
@@ -14,6 +15,7 @@ mod error;
 mod held;
 mod migrate;
 mod postgres;
+mod recurring;
 mod schema;
 mod sqlite;
 mod trace;
@@ -32,11 +34,13 @@ use uuid::Uuid;
 use crate::domain::{Group, NotificationId, Position, Preferences, Recipient, Tenant, Timestamp};
 use crate::telemetry::Metrics;
 
+pub use audit::{Recorded, Sought};
 pub use counts::{Counts, Recent, Roll};
 pub use error::StoreError;
 use error::is_of_one_write;
 pub use held::{Entry, Filter, Gap, Held, HeldCounts, Missed, Pending};
 pub use migrate::migrate;
+pub use recurring::{Kept, NewRecurring, Recurring, Whose};
 pub use trace::{Member, Trace, TracedEntry, TracedHush, TracedSpread};
 pub use transfer::{Moved, transfer};
 pub use url::{DatabaseUrl, UrlError};
@@ -86,6 +90,8 @@ macro_rules! on {
     };
 }
 
+use on;
+
 /// Why an entry is not told by itself (`inbox.hush`): its recipient does not want it.
 pub(crate) const MUTED: i32 = 1;
 /// It waits for the end of quiet hours.
@@ -93,6 +99,8 @@ pub(crate) const QUIET: i32 = 2;
 /// A summary tells of it.
 pub(crate) const SUMMED_UP: i32 = 3;
 
+/// Notifications made in one transaction of what recurs: others wait for them.
+const ROUNDS: i64 = 16;
 /// Entries of one person that [`Store::behind`] reads at once.
 pub const TOGETHER: usize = 64;
 
@@ -387,13 +395,14 @@ impl Store {
         Ok(Some(serde_json::from_str(&stored).map_err(unreadable)?))
     }
 
-    /// When the next notification that has not reached all of its audience is to go out, or somebody's quiet
-    /// hours are over for whom something waits.
+    /// When the next notification that has not reached all of its audience, or recurs, is to go out, or somebody's
+    /// quiet hours are over for whom something waits.
     ///
     /// # Errors
     /// When the database cannot answer.
     pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        on!(&self.readers, next_due())
+        let (once, again) = (on!(&self.readers, next_due())?, on!(&self.readers, next_round())?);
+        Ok(once.into_iter().chain(again).min())
     }
 
     /// The highest notification number.

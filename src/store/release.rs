@@ -6,13 +6,14 @@ use std::sync::Arc;
 use diesel::prelude::*;
 use uuid::Uuid;
 
+use super::recur::clock;
 use super::{
     Connection, Memory, RunQueryDsl, hush_all, insert_all, keep_preferences, next_deferral, next_place, now,
-    place_all, preferences_of,
+    place_all, preferences_of, record,
 };
 use crate::domain::{
-    Audience, Broken, Change, Hush, Idempotency, Matter, NewNotification, NotificationId, Place, Placed,
-    Preferences, Priority, Recipient, Tenant, Timestamp, UserId,
+    Action, Audience, Broken, Change, Deed, Hush, Idempotency, Matter, NewNotification, NotificationId,
+    Place, Placed, Preferences, Priority, Recipient, Tenant, Timestamp, UserId,
 };
 use crate::store::content::{Content, content, notification as shown};
 use crate::store::schema::{deferrals, inbox, notifications};
@@ -93,6 +94,16 @@ body! {
             .map_err(|fault| diesel::result::Error::SerializationError(Box::new(fault)))?;
         let row = wait!(keep_preferences(connection, memory, recipient, &text))?;
         wait!(diesel::update(deferrals::table.find(row)).set(deferrals::due_at.eq(now())).execute(connection))?;
+        let deed = Deed {
+            at: wait!(clock(connection))?,
+            tenant: recipient.tenant.clone(),
+            actor: Some(recipient.user.as_str().to_owned()),
+            action: Action::Preferences,
+            subject: Some(recipient.user.as_str().to_owned()),
+            detail: change.subjects().to_string(),
+            address: None,
+        };
+        wait!(record(connection, &[deed]))?;
         Ok(Ok(Arc::new(after)))
     }
 }

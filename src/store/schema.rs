@@ -126,6 +126,63 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::Instant;
+
+    recurring (id) {
+        id -> BigInt,
+        tenant -> Text,
+        owner -> Text,
+        idempotency_key -> Binary,
+        request_digest -> Binary,
+        cron -> Text,
+        time_zone -> Text,
+        starts_at -> Nullable<Instant>,
+        ends_at -> Nullable<Instant>,
+        next_at -> Nullable<Instant>,
+        audience -> Text,
+        kind -> Text,
+        topic -> Text,
+        title -> Text,
+        message -> Text,
+        data -> Text,
+        priority -> Integer,
+        action_url -> Nullable<Text>,
+        sender -> Nullable<Text>,
+        created_at -> Instant,
+        last_at -> Nullable<Instant>,
+        last_notification_id -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::Instant;
+
+    recurrences (notification_id) {
+        notification_id -> BigInt,
+        recurring_id -> BigInt,
+        due_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::Instant;
+
+    audit_log (id) {
+        id -> BigInt,
+        at -> Instant,
+        tenant -> Text,
+        actor -> Nullable<Text>,
+        action -> Text,
+        subject -> Nullable<Text>,
+        detail -> Text,
+        address -> Nullable<Text>,
+    }
+}
+
 diesel::joinable!(deferrals -> recipients (recipient_id));
 diesel::joinable!(inbox -> notifications (notification_id));
 diesel::joinable!(inbox -> recipients (recipient_id));

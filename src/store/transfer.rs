@@ -7,9 +7,11 @@ use diesel::prelude::*;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl};
 use sha2::{Digest as _, Sha256};
 
-use super::schema::{deployment, expansions, inbox, nodes, notifications, recipients, roles, subscriptions};
+use super::schema::{deployment, inbox, nodes, notifications, recipients, roles, subscriptions};
 use super::types::{At, Instant, UuidColumn};
 use super::{DatabaseUrl, LEASE_SECONDS, StoreError, migrate, postgres, sqlite};
+
+mod whole;
 
 /// Rows in one transaction.
 const TOGETHER: i64 = 1_000;
@@ -61,20 +63,6 @@ struct Role {
     tenant: String,
     role: String,
     recipient_id: i64,
-}
-
-/// What spreads, or has spread.
-#[derive(Queryable, Insertable, Debug)]
-#[diesel(table_name = expansions)]
-struct Expansion {
-    notification_id: i64,
-    tenant: String,
-    audience: String,
-    due_at: At,
-    reached: i64,
-    recipients: i64,
-    chunks: i64,
-    finished_at: Option<At>,
 }
 
 #[derive(Clone, Queryable, Insertable, Debug)]
@@ -132,7 +120,7 @@ pub async fn transfer(
     moving.note(Some("unfinished")).await?;
     moving.contents(&tell).await?;
     moving.inboxes(&tell).await?;
-    moving.expansions().await?;
+    whole::copy(moving.source, moving.target).await?;
     moving.sequences().await?;
     moving.deferrals().await?;
     tell("comparing both");
@@ -192,19 +180,11 @@ macro_rules! page {
             .load::<Role>($connection)
             .await
     };
-    ($connection:expr, expansions, $after:expr) => {
-        expansions::table
-            .filter(expansions::notification_id.gt($after))
-            .order(expansions::notification_id)
-            .limit(TOGETHER)
-            .load::<Expansion>($connection)
-            .await
-    };
 }
 
 /// A digest of everything on one side, and how much that is.
 macro_rules! summary {
-    ($connection:expr) => {{
+    ($side:ident, $connection:expr) => {{
         let (mut digest, mut moved) = (Sha256::new(), Moved::default());
         let mut after = 0;
         loop {
@@ -235,13 +215,7 @@ macro_rules! summary {
                 }
             }
         }
-        let mut after = 0;
-        loop {
-            let rows = page!($connection, expansions, after)?;
-            let Some(last) = rows.last() else { break };
-            after = last.notification_id;
-            rows.iter().for_each(|row| digest.update(format!("{row:?}")));
-        }
+        whole::$side($connection, &mut digest).await?;
         (digest.finalize(), moved)
     }};
 }
@@ -317,21 +291,6 @@ impl Moving<'_> {
         }
     }
 
-    /// What spreads goes on spreading.
-    async fn expansions(&mut self) -> Result<(), StoreError> {
-        let last: Option<i64> = expansions::table
-            .select(diesel::dsl::max(expansions::notification_id))
-            .get_result(self.target)
-            .await?;
-        let mut after = last.unwrap_or(0);
-        loop {
-            let rows = page!(self.source, expansions, after)?;
-            let Some(last) = rows.last() else { return Ok(()) };
-            after = last.notification_id;
-            diesel::insert_into(expansions::table).values(&rows).execute(self.target).await?;
-        }
-    }
-
     /// Whose quiet hours something waits for; when they end, is looked up there.
     async fn deferrals(&mut self) -> Result<(), StoreError> {
         let waiting = "INSERT INTO deferrals (recipient_id, due_at) \
@@ -342,7 +301,7 @@ impl Moving<'_> {
 
     /// New rows get numbers behind those that were moved.
     async fn sequences(&mut self) -> Result<(), StoreError> {
-        for table in ["notifications", "recipients"] {
+        for table in ["notifications", "recipients", "recurring", "audit_log"] {
             diesel::sql_query(format!(
                 "SELECT setval(pg_get_serial_sequence('{table}', 'id'), greatest(max(id), 1), max(id) IS NOT NULL) \
                  FROM {table}"
@@ -355,8 +314,8 @@ impl Moving<'_> {
 
     /// Counts and digests of both sides.
     async fn compare(&mut self) -> Result<Moved, StoreError> {
-        let (digest, _) = summary!(self.source);
-        let (copied, moved) = summary!(self.target);
+        let (digest, _) = summary!(source, self.source);
+        let (copied, moved) = summary!(target, self.target);
         if digest == copied {
             return Ok(moved);
         }

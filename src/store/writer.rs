@@ -11,9 +11,9 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::StoreError;
+use super::{Kept, NewRecurring, StoreError, Whose};
 use crate::domain::{
-    Accepted, Broken, Change, NewNotification, Notification, NotificationId, Place, Placed, Position,
+    Accepted, Broken, Change, Deed, NewNotification, Notification, NotificationId, Place, Placed, Position,
     Preferences, Recipient, Tenant, Timestamp,
 };
 use crate::telemetry::{Metrics, vital};
@@ -66,6 +66,8 @@ pub enum Write {
         notification: NotificationId,
         /// When, now.
         due_at: Option<Timestamp>,
+        /// As it is written down.
+        deed: Deed,
     },
     /// The recipient wants something different.
     Prefer {
@@ -76,7 +78,26 @@ pub enum Write {
     },
     /// One more person whose quiet hours are over hears of what waited for that; with the present.
     Release(Timestamp),
-    /// With the present: one more chunk of the audience of the oldest notification that has not reached all of it.
+    /// This goes out again and again.
+    Keep {
+        /// In place of the one of this number; if there is none, it is new.
+        id: Option<i64>,
+        /// What.
+        new: Arc<NewRecurring>,
+    },
+    /// What goes out again and again does so no more.
+    Cease {
+        /// Whose it is.
+        whose: Whose,
+        /// Its number.
+        id: i64,
+        /// As it is written down.
+        deed: Deed,
+    },
+    /// This is written down in the audit log.
+    Audit(Vec<Deed>),
+    /// With the present: what recurs and is due becomes a notification; and one more chunk of the audience of the oldest
+    /// notification that has not reached all of it.
     Spread(Timestamp),
     /// Nothing of this recipient is pending up to there.
     Settled {
@@ -202,8 +223,10 @@ pub enum Written {
     /// Of `Accept`.
     Accepted(Accepted),
     /// Of `Confirm`: how many were not confirmed before. Of `ReadAll`: how many were not read. Of
-    /// `Reschedule`: how many waited.
+    /// `Reschedule`: how many waited. Of `Cease`: how many there were.
     Changed(usize),
+    /// Of `Keep`.
+    Kept(Kept),
     /// Of `Beat`: whether the node was known; if not, nor are its connections.
     Beat {
         /// Whether it was.

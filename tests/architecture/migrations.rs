@@ -18,6 +18,8 @@ struct Schema {
     tables: BTreeMap<String, BTreeMap<String, Column>>,
     keys: BTreeMap<String, String>,
     indexes: BTreeMap<String, String>,
+    /// What happens by itself, on which table.
+    triggers: BTreeMap<String, String>,
 }
 
 /// Everything in which the two, or one of them and `schema.rs`, differ.
@@ -48,6 +50,7 @@ pub fn faults(sqlite: &Files, postgres: &Files, schema: &str) -> Vec<String> {
     differ("table", &ours.tables, &theirs.tables, &mut faults);
     differ("primary key of", &ours.keys, &theirs.keys, &mut faults);
     differ("index", &ours.indexes, &theirs.indexes, &mut faults);
+    differ("trigger", &ours.triggers, &theirs.triggers, &mut faults);
     let columns =
         |tables: &BTreeMap<String, BTreeMap<String, Column>>| -> BTreeMap<String, BTreeSet<String>> {
             tables.iter().map(|(table, columns)| (table.clone(), columns.keys().cloned().collect())).collect()
@@ -102,6 +105,13 @@ impl Schema {
             }
             ["DROP", "TABLE", name] => drop(self.tables.remove(*name)),
             ["DROP", "INDEX", name] => drop(self.indexes.remove(*name)),
+            ["CREATE", "TRIGGER", name, rest @ ..] => {
+                let on = rest.iter().skip_while(|word| **word != "ON").nth(1);
+                let table = on.ok_or_else(|| format!("trigger {name} is on no table"))?;
+                self.triggers.insert((*name).to_owned(), (*table).to_owned());
+            }
+            // How they do it is each database's own affair; so are the ends of what has several statements.
+            ["CREATE", "FUNCTION", ..] | ["END", ..] | ["$$"] => {}
             // Rows are no matter of the schema.
             ["INSERT", "INTO", name, ..] if self.tables.contains_key(*name) => {}
             _ => {
@@ -200,6 +210,7 @@ mod tests {
             ("UNIQUE INDEX", "INDEX"),
             (" WHERE key IS NOT NULL", ""),
             ("CREATE UNIQUE INDEX", "CREATE VIEW x AS SELECT 1; CREATE UNIQUE INDEX"),
+            ("CREATE UNIQUE INDEX", "CREATE TRIGGER t BEFORE UPDATE ON a EXECUTE x(); CREATE UNIQUE INDEX"),
         ] {
             assert!(POSTGRES.contains(from), "{from}");
             assert!(!compare(SQLITE, &POSTGRES.replacen(from, to, 1), SCHEMA).is_empty(), "{from} → {to}");

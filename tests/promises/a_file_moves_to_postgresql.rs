@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::{
-    BACKEND_TOKEN, Clients, JWT_SECRET, PendingList, Server, Shared, booking, eventually, notification_ids,
-    on_postgres, program, run_command,
+    BACKEND_TOKEN, Clients, JWT_SECRET, PendingList, Rest, Server, Shared, booking, eventually,
+    notification_ids, on_postgres, program, run_command,
 };
 
 /// A move to this database that has begun.
@@ -70,6 +70,15 @@ fn numbers_order_and_read_states_stay() {
     let mut expected = notification_ids(before.notifications());
     expected.retain(|id| Some(*id) != read.as_u64());
     page.disconnect();
+    let yearly = json!({"user_id": 2, "type": "x", "title": "x", "cron": "0 9 1 1 *", "time_zone": "UTC"});
+    let kept = Rest::backend(&file).post("/api/v1/recurring", &yearly).expect(201);
+    let admin = json!({"sub": "boss", "role": "admin"});
+    let log = |server: &Server| {
+        let page =
+            Rest::claiming(server, admin.clone()).get("/api/v1/audit?actor=backend&limit=100").expect(200);
+        page["entries"].clone()
+    };
+    let written = log(&file);
     assert!(moved(&file, &Shared::fresh()).contains("another Carillon"), "a server is using it");
     assert!(file.stop().success());
 
@@ -101,6 +110,10 @@ fn numbers_order_and_read_states_stay() {
     let page = clients.facilitator(2);
     let list = PendingList(page.hear("pending_notifications"));
     assert_eq!(notification_ids(list.notifications()), expected);
+    assert_eq!(log(&there), written, "what was done stays as it was");
+    let recurring = Rest::backend(&there).get("/api/v1/recurring").expect(200)["recurring"].clone();
+    assert_eq!((&recurring[0]["id"], &recurring[0]["next_at"]), (&kept["id"], &kept["next_at"]));
+    assert_ne!(Rest::backend(&there).post("/api/v1/recurring", &yearly).expect(201)["id"], kept["id"]);
     let backend = clients.backend();
     let again = backend.call("booking_notification", booking(1, 2));
     assert_eq!(again["notification_id"], first[0]["notification_id"], "a resend is still recognised");

@@ -1,5 +1,5 @@
-//! What dead nodes leave behind is cleared away, and what is for many spreads: by each server, or by `carillon worker`,
-//! if servers are told to leave it to that.
+//! What dead nodes leave behind is cleared away, what is for many spreads, and what recurs goes out: by each server, or by
+//! `carillon worker`, if servers are told to leave it to that.
 
 use std::path::Path;
 use std::process::Command;
@@ -45,6 +45,12 @@ fn a_worker_does_what_servers_leave_to_it() {
     let sent = Rest::backend(cluster.node(0))
         .post("/api/v1/notifications", &json!({"type": "note", "title": "x", "everyone": true}));
     assert_eq!(page.hear("notification")["number"], sent.expect(201)["id"]);
+
+    // So does what recurs.
+    let often =
+        json!({"type": "note", "title": "tick", "user_id": 3, "cron": "* * * * * *", "time_zone": "UTC"});
+    Rest::backend(cluster.node(0)).post("/api/v1/recurring", &often).expect(201);
+    eventually("it goes out", || (page.heard("notification").len() > 3).then_some(()));
 }
 
 #[test]

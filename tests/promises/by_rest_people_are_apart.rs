@@ -10,6 +10,7 @@ use crate::support::{Reply, Rest, Server, call, in_seconds, instant, note, sign,
 /// Method, path, and a body that is good.
 fn table() -> Vec<(&'static str, &'static str, Option<Value>)> {
     let send = json!({"type": "note", "title": "x"});
+    let recurring = json!({"type": "note", "title": "x", "cron": "0 9 1 1 *", "time_zone": "UTC"});
     vec![
         ("GET", "/api/v1/notifications", None),
         ("POST", "/api/v1/notifications", Some(send.clone())),
@@ -32,9 +33,15 @@ fn table() -> Vec<(&'static str, &'static str, Option<Value>)> {
             Some(json!({"scheduled_at": instant(in_seconds(86_400))})),
         ),
         ("DELETE", "/api/v1/notifications/{id}/schedule", None),
+        ("GET", "/api/v1/recurring", None),
+        ("POST", "/api/v1/recurring", Some(recurring.clone())),
+        ("GET", "/api/v1/recurring/{id}", None),
+        ("PUT", "/api/v1/recurring/{id}", Some(recurring)),
+        ("DELETE", "/api/v1/recurring/{id}", None),
         ("GET", "/api/v1/subscriptions", None),
         ("POST", "/api/v1/subscriptions", Some(json!({"topics": ["orders"]}))),
         ("DELETE", "/api/v1/subscriptions", None),
+        ("GET", "/api/v1/audit", None),
         ("POST", "/internal/broadcast", Some(send.clone())),
         ("GET", "/api/notifications", None),
         ("POST", "/api/notifications", Some(send)),

@@ -71,6 +71,8 @@ mod torn_lines_heal;
 mod what_came_by_redis_badly_is_set_aside;
 mod what_comes_by_redis_comes_once;
 mod what_comes_by_redis_is_kept;
+mod what_is_done_is_written_down;
 mod what_is_for_later_waits;
+mod what_recurs_goes_out_each_time;
 mod what_rest_accepts_is_kept;
 mod what_was_missed_comes_first;

@@ -3,13 +3,14 @@
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::wire::{SendIn, Unaddressed};
-use crate::domain::{Channel, Hush, NotificationId, Timestamp, UserId};
+use crate::domain::{Action, Channel, Hush, NotificationId, Timestamp, UserId};
 use crate::http::Api;
-use crate::http::caller::Caller;
+use crate::http::caller::{Caller, Whence};
 use crate::http::input::{Body, Id, Params};
 use crate::http::problem::Problem;
 use crate::http::values::Name;
@@ -94,12 +95,19 @@ impl From<Timeline> for TimelineOut {
 pub async fn timeline(
     State(api): State<Api>,
     Caller(who): Caller,
+    Whence(address): Whence,
     Id(id): Id,
     Params(given): Params<TimelineIn>,
 ) -> Result<Json<TimelineOut>, Problem> {
     let id = api.inbox.number_of(&id).await?;
     let user = given.user_id.map(|Name(user)| user);
-    Ok(Json(api.explain.timeline(&who, id, user).await?.into()))
+    let timeline = api.explain.timeline(&who, id, user).await?;
+    let own = who.inbox().map(|own| own.user);
+    if timeline.recipient.is_none() || timeline.recipient != own {
+        let of = timeline.recipient.as_ref().map(|user| user.as_str().to_owned());
+        api.audit.note(&who, address, Action::TimelineRead, of, &json!({"notification_id": id})).await?;
+    }
+    Ok(Json(timeline.into()))
 }
 
 /// What would happen on somebody's sockets.

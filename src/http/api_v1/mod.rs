@@ -1,9 +1,11 @@
 //! `/api/v1`, the canonical API: snake_case. And `/internal/broadcast`, which the hub's neighbours call.
 
+pub mod audit;
 pub mod broadcast;
 pub mod explain;
 pub mod notifications;
 pub mod preferences;
+pub mod recurring;
 pub mod schedule;
 pub mod subscriptions;
 mod wire;
@@ -26,8 +28,14 @@ super::answer! {
     GET "/api/v1/notifications/{id}/timeline" => explain::timeline;
     PUT "/api/v1/notifications/{id}/schedule" => schedule::put_off;
     DELETE "/api/v1/notifications/{id}/schedule" => schedule::take_back;
+    GET "/api/v1/recurring" => recurring::list;
+    POST "/api/v1/recurring" => recurring::begin;
+    GET "/api/v1/recurring/{id}" => recurring::find;
+    PUT "/api/v1/recurring/{id}" => recurring::change;
+    DELETE "/api/v1/recurring/{id}" => recurring::cease;
     GET "/api/v1/subscriptions" => subscriptions::list;
     POST "/api/v1/subscriptions" => subscriptions::subscribe;
     DELETE "/api/v1/subscriptions" => subscriptions::unsubscribe;
+    GET "/api/v1/audit" => audit::list;
     POST "/internal/broadcast" => broadcast::internal;
 }

@@ -13,69 +13,86 @@ use crate::http::values::{self, Category, Label, Name};
 use crate::service::{Broadcast, Error, Page, Reached, Receipt};
 use crate::store::Held;
 
+mod audit;
+mod recurring;
+pub use audit::{AuditIn, AuditPageOut};
+pub use recurring::{RecurringIn, RecurringListIn, RecurringOneOut, RecurringPageOut, RecursOut};
 pub use stats::{StatsIn, StatsOut};
 
 /// The kind of a broadcast that names none.
 const BROADCAST_KIND: &str = "system_message";
 
-/// A notification to be sent.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, expecting = "a JSON object")]
-#[schema(as = Send, example = json!({
-    "user_id": 2, "type": "order_status", "title": "Order shipped", "message": "It is on its way.",
-    "topic": "orders", "priority": "high", "action_url": "/orders/5", "data": {"order": 5}
-}))]
-pub struct SendIn {
-    /// For this user.
-    #[serde(default, deserialize_with = "values::given")]
-    #[schema(nullable = false)]
-    user_id: Option<Name>,
-    /// For these users, at most 1,000.
-    #[serde(default, deserialize_with = "values::given")]
-    #[schema(nullable = false, max_items = 1_000)]
-    user_ids: Option<Vec<Name>>,
-    /// For whoever last connected with this role. Also `role_filter`.
-    #[serde(default, alias = "role_filter", deserialize_with = "values::given")]
-    #[schema(nullable = false, value_type = Option<Label>)]
-    role: Option<String>,
-    /// For the whole tenant. Also `all`, `broadcast_to_tenant`.
-    #[serde(default, alias = "all", alias = "broadcast_to_tenant")]
-    everyone: bool,
-    /// The token's own tenant. If nothing else says for whom: the whole tenant.
-    #[serde(default, deserialize_with = "values::given")]
-    #[schema(nullable = false)]
-    tenant_id: Option<Name>,
-    /// The category. If nothing else says for whom: its subscribers.
-    #[schema(value_type = Option<Category>)]
-    topic: Option<String>,
-    /// The sender's kind of notification; required but for broadcasts. Also `notification_type`.
-    #[serde(alias = "notification_type")]
-    #[schema(value_type = Option<Label>)]
-    r#type: Option<String>,
-    /// One line.
-    #[schema(max_length = 512)]
-    title: Option<String>,
-    /// The text. A title or a message must be there.
-    #[schema(max_length = 32_768)]
-    message: Option<String>,
-    /// What the client gets to use: an object of at most 65,536 bytes. Also `metadata`.
-    #[serde(alias = "metadata")]
-    #[schema(value_type = Option<Object>)]
-    data: Option<Value>,
-    /// How much it matters; `normal` if nothing is said.
-    #[serde(default, deserialize_with = "values::priority")]
-    priority: Option<Priority>,
-    /// Where a click leads: `https:`, `http:`, or a path.
-    #[schema(max_length = 2_048, pattern = r"^(https?://|/($|[^/\\]))")]
-    action_url: Option<String>,
-    /// When it goes out, if not at once.
-    #[serde(default, deserialize_with = "values::instant")]
-    scheduled_at: Option<Timestamp>,
-    /// From then on it is not listed.
-    #[serde(default, deserialize_with = "values::instant")]
-    expires_at: Option<Timestamp>,
-    /// `in_app` must be among them; `push`, `email` and `sms` may be, and do nothing in this release.
-    channels: Option<Vec<String>>,
+/// A notification that somebody writes down, and what else there is to say of it.
+macro_rules! written {
+    ($(#[$about:meta])* $name:ident { $($(#[$of:meta])* $more:ident: $type:ty,)* }) => {
+        #[derive(Deserialize, ToSchema)]
+        #[serde(deny_unknown_fields, expecting = "a JSON object")]
+        $(#[$about])*
+        pub struct $name {
+            /// For this user.
+            #[serde(default, deserialize_with = "values::given")]
+            #[schema(nullable = false)]
+            user_id: Option<Name>,
+            /// For these users, at most 1,000.
+            #[serde(default, deserialize_with = "values::given")]
+            #[schema(nullable = false, max_items = 1_000)]
+            user_ids: Option<Vec<Name>>,
+            /// For whoever last connected with this role. Also `role_filter`.
+            #[serde(default, alias = "role_filter", deserialize_with = "values::given")]
+            #[schema(nullable = false, value_type = Option<Label>)]
+            role: Option<String>,
+            /// For the whole tenant. Also `all`, `broadcast_to_tenant`.
+            #[serde(default, alias = "all", alias = "broadcast_to_tenant")]
+            everyone: bool,
+            /// The token's own tenant. If nothing else says for whom: the whole tenant.
+            #[serde(default, deserialize_with = "values::given")]
+            #[schema(nullable = false)]
+            tenant_id: Option<Name>,
+            /// The category. If nothing else says for whom: its subscribers.
+            #[schema(value_type = Option<Category>)]
+            topic: Option<String>,
+            /// The sender's kind of notification; required but for broadcasts. Also `notification_type`.
+            #[serde(alias = "notification_type")]
+            #[schema(value_type = Option<Label>)]
+            r#type: Option<String>,
+            /// One line.
+            #[schema(max_length = 512)]
+            title: Option<String>,
+            /// The text. A title or a message must be there.
+            #[schema(max_length = 32_768)]
+            message: Option<String>,
+            /// What the client gets to use: an object of at most 65,536 bytes. Also `metadata`.
+            #[serde(alias = "metadata")]
+            #[schema(value_type = Option<Object>)]
+            data: Option<Value>,
+            /// How much it matters; `normal` if nothing is said.
+            #[serde(default, deserialize_with = "values::priority")]
+            priority: Option<Priority>,
+            /// Where a click leads: `https:`, `http:`, or a path.
+            #[schema(max_length = 2_048, pattern = r"^(https?://|/($|[^/\\]))")]
+            action_url: Option<String>,
+            /// `in_app` must be among them; `push`, `email` and `sms` may be, and do nothing in this release.
+            channels: Option<Vec<String>>,
+            $($(#[$of])* $more: $type,)*
+        }
+    };
+}
+use written;
+
+written! {
+    /// A notification to be sent.
+    #[schema(as = Send, example = json!({
+        "user_id": 2, "type": "order_status", "title": "Order shipped", "message": "It is on its way.",
+        "topic": "orders", "priority": "high", "action_url": "/orders/5", "data": {"order": 5}
+    }))]
+    SendIn {
+        /// When it goes out, if not at once.
+        #[serde(default, deserialize_with = "values::instant")]
+        scheduled_at: Option<Timestamp>,
+        /// From then on it is not listed.
+        #[serde(default, deserialize_with = "values::instant")]
+        expires_at: Option<Timestamp>,
+    }
 }
 
 /// For whom it is when nothing says so.
@@ -376,6 +393,8 @@ pub struct DeletedOut {
 impl DeletedOut {
     /// It is gone.
     pub const GONE: Self = Self { detail: "The notification was deleted." };
+    /// It goes out no more.
+    pub const CEASED: Self = Self { detail: "The notification will not go out any more." };
     /// It was taken back.
     pub const TAKEN_BACK: Self = Self { detail: "The notification was taken back and will not go out." };
 }

@@ -33,20 +33,26 @@ pub type Pool = Deadpool<AsyncPgConnection>;
 
 use AsyncPgConnection as Connection;
 
+#[path = "../audit_queries.rs"]
+mod audit_queries;
 #[path = "../queries.rs"]
 mod queries_body;
 #[path = "../recent.rs"]
 mod recent_body;
+#[path = "../recurring_queries.rs"]
+mod recurring_queries;
 #[path = "../traces.rs"]
 mod traces_body;
 
 /// The query bodies, for this database.
 pub mod queries {
+    pub use super::audit_queries::audited;
     pub use super::queries_body::{
         audience, counts, deployment_name, find, held, held_counts, last_notification, last_positions,
         missed, next_due, number_of, pending, ping, place_of, preferences, spread_of, topics, transfer_state,
     };
     pub use super::recent_body::recent;
+    pub use super::recurring_queries::{next_round, recurring_of, recurring_one};
     pub use super::traces_body::{is_member, members, trace};
     pub use super::{behind, roll};
 }

@@ -107,6 +107,20 @@ over_arrays! {
 }
 
 over_arrays! {
+    Record {
+        instants: Instant => At,
+        tenants: Text => &'a str,
+        actors: Nullable<Text> => Option<&'a str>,
+        actions: Text => &'a str,
+        subjects: Nullable<Text> => Option<&'a str>,
+        details: Text => &'a str,
+        addresses: Nullable<Text> => Option<&'a str>
+    } -> (),
+    "INSERT INTO audit_log (at, tenant, actor, action, subject, detail, address) SELECT * FROM ",
+    ")"
+}
+
+over_arrays! {
     ConfirmEntries {
         recipients: BigInt => i64,
         positions: BigInt => i64,

@@ -26,15 +26,16 @@ use uuid::Uuid;
 
 use super::statements::{
     ConfirmEntries, EarlierOf, GiveRoles, InsertContents, InsertEntries, KnowRecipients, MarkConfirmed,
-    MarkDeleted, MarkRead, MarkUnread, NoteConnections, ReservePlaces, SettlePlaces, TakeRoles,
+    MarkDeleted, MarkRead, MarkUnread, NoteConnections, Record, ReservePlaces, SettlePlaces, TakeRoles,
 };
 use crate::domain::{
-    Channel, Hush, Matter, NewNotification, NotificationId, Place, Placed, Position, Preferences, Recipient,
-    Timestamp,
+    Channel, Deed, Hush, Matter, NewNotification, NotificationId, Place, Placed, Position, Preferences,
+    Recipient, Timestamp,
 };
-use crate::store::schema::{connections, expansions, inbox, recipients};
+use crate::store::audit::written;
+use crate::store::schema::{connections, expansions, inbox, recipients, recurring};
 use crate::store::types::{At, Instant, UuidColumn};
-use crate::store::{Before, Mark, Presence, Sent};
+use crate::store::{Before, Mark, Presence, ROUNDS, Sent};
 
 #[path = "../commit.rs"]
 mod commit;
@@ -46,6 +47,8 @@ pub use commit::apply;
 use commit::{Earlier, Marked};
 use quiet::{hush_all, keep_preferences, next_deferral, next_place, preferences_of};
 use release::{Wanted, hush_columns, hushed, placed};
+#[path = "../recur.rs"]
+mod recur;
 
 /// What the writer knows without asking: nothing that other nodes change.
 pub struct Memory {
@@ -297,6 +300,15 @@ async fn next_spread(
     Ok(next.map(found))
 }
 
+/// The numbers of what recurs and is due, and that no other node is at. They are this transaction's until the commit.
+async fn due_rounds(connection: &mut Connection) -> QueryResult<Vec<i64>> {
+    let due = recurring::table
+        .filter(recurring::next_at.le(now().nullable()))
+        .order(recurring::next_at)
+        .limit(ROUNDS);
+    due.select(recurring::id).for_update().skip_locked().load(connection).await
+}
+
 /// Puts `notification` into the inboxes of `people`, behind all that is there.
 async fn spread(
     connection: &mut Connection,
@@ -329,6 +341,26 @@ async fn settle(connection: &mut Connection, settled: &[(i64, Position)]) -> Que
         borrowed: PhantomData,
     };
     settle.execute(connection).await?;
+    Ok(())
+}
+
+/// Writes down `deeds` in the audit log.
+async fn record(connection: &mut Connection, deeds: &[Deed]) -> QueryResult<()> {
+    if deeds.is_empty() {
+        return Ok(());
+    }
+    let addresses: Vec<_> = deeds.iter().map(|deed| written(deed.address)).collect();
+    let record = Record {
+        instants: deeds.iter().map(|deed| At(deed.at)).collect(),
+        tenants: deeds.iter().map(|deed| deed.tenant.as_str()).collect(),
+        actors: deeds.iter().map(|deed| deed.actor.as_deref()).collect(),
+        actions: deeds.iter().map(|deed| deed.action.name()).collect(),
+        subjects: deeds.iter().map(|deed| deed.subject.as_deref()).collect(),
+        details: deeds.iter().map(|deed| deed.detail.as_str()).collect(),
+        addresses: addresses.iter().map(Option::as_deref).collect(),
+        borrowed: PhantomData,
+    };
+    record.execute(connection).await?;
     Ok(())
 }
 

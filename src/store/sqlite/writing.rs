@@ -24,9 +24,9 @@ use crate::domain::{
     Channel, Hush, Matter, NewNotification, NotificationId, Place, Placed, Position, Preferences, Recipient,
     Timestamp,
 };
-use crate::store::schema::{expansions, inbox, notifications, recipients};
+use crate::store::schema::{expansions, inbox, notifications, recipients, recurring};
 use crate::store::types::{At, Instant, UuidColumn};
-use crate::store::{Before, Mark, Sent};
+use crate::store::{Before, Mark, ROUNDS, Sent};
 
 #[path = "../commit.rs"]
 mod commit;
@@ -41,6 +41,11 @@ use commit::{Earlier, Marked};
 use presence::note_presence;
 use quiet::{hush_all, keep_preferences, next_deferral, next_place, preferences_of};
 use release::{Wanted, hush_columns, hushed, placed};
+#[path = "record.rs"]
+mod record;
+use record::record;
+#[path = "../recur.rs"]
+mod recur;
 
 diesel::table! {
     /// Where AUTOINCREMENT remembers the highest number it ever gave.
@@ -196,6 +201,12 @@ fn next_spread(
     let found =
         |(id, tenant, group, reached, At(due_at))| (NotificationId(id), tenant, group, reached, due_at);
     Ok(next.map(found))
+}
+
+/// The numbers of what recurs and is due.
+fn due_rounds(connection: &mut Connection) -> QueryResult<Vec<i64>> {
+    let due = recurring::table.filter(recurring::next_at.le(now().nullable()));
+    due.order(recurring::next_at).limit(ROUNDS).select(recurring::id).load(connection)
 }
 
 /// Puts `notification` into the inboxes of `people`, behind all that is there: at a number of its own.

@@ -52,15 +52,20 @@ impl Ground {
 
     /// Does in the database of a server that lives in this folder what no client can.
     pub fn sql(&self, home: &Path, on_sqlite: &str, on_postgres: &str) {
+        self.try_sql(home, on_sqlite, on_postgres).expect("a statement");
+    }
+
+    /// The same, if the database lets it happen.
+    pub fn try_sql(&self, home: &Path, on_sqlite: &str, on_postgres: &str) -> Result<(), String> {
         match self {
             Self::Sqlite => {
                 let file = home.join("carillon.db").display().to_string();
                 let mut database = SqliteConnection::establish(&file).expect("its file");
                 // A server may be writing.
                 database.batch_execute("PRAGMA busy_timeout = 5000").expect("a setting");
-                database.batch_execute(on_sqlite).expect("a statement");
+                database.batch_execute(on_sqlite).map_err(|fault| fault.to_string())
             }
-            Self::Shared(shared) => drop(shared.database.tell(on_postgres).expect("a statement")),
+            Self::Shared(shared) => shared.database.tell(on_postgres).map(drop),
         }
     }
 

@@ -159,6 +159,11 @@ impl Server {
         self.ground.sql(self.home.path(), on_sqlite, on_postgres);
     }
 
+    /// The same, if the database lets it happen.
+    pub fn try_sql(&self, on_sqlite: &str, on_postgres: &str) -> Result<(), String> {
+        self.ground.try_sql(self.home.path(), on_sqlite, on_postgres)
+    }
+
     /// Starts again on the same port and database.
     pub fn restart(&mut self) {
         let before = self.times_listening();

@@ -1,0 +1,105 @@
+//! What is written down of what people and services do.
+
+use std::net::IpAddr;
+
+use super::{Audience, Group, Tenant, Timestamp};
+
+macro_rules! actions {
+    ($($(#[$about:meta])* $name:ident: $word:literal;)*) => {
+        /// What was done.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Action {
+            $($(#[$about])* $name,)*
+        }
+
+        impl Action {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// Its name.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $word,)*
+                }
+            }
+        }
+    };
+}
+
+actions! {
+    /// Notifications were sent to people by name.
+    Send: "send";
+    /// A notification was sent to whoever fits.
+    Broadcast: "broadcast";
+    /// A notification was sent for later.
+    Schedule: "schedule";
+    /// It was put off, or brought forward.
+    Reschedule: "schedule.change";
+    /// It was taken back.
+    TakeBack: "schedule.cancel";
+    /// A recurring notification was made.
+    Recur: "recurring.create";
+    /// It was changed.
+    RecurOtherwise: "recurring.change";
+    /// It was ended.
+    RecurNoMore: "recurring.delete";
+    /// It went out.
+    RecurringSend: "recurring.send";
+    /// Somebody decided what reaches them, or was decided for.
+    Preferences: "preferences.change";
+    /// Somebody showed no good token.
+    AuthFailure: "auth.failure";
+    /// A service looked at how a notification got to somebody.
+    TimelineRead: "timeline.read";
+    /// Somebody read the audit log.
+    AuditRead: "audit.read";
+}
+
+/// One thing that was done, or several alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deed {
+    /// When.
+    pub at: Timestamp,
+    /// In which tenant.
+    pub tenant: Tenant,
+    /// Who did it: a user or a service. Nothing: nobody that is known.
+    pub actor: Option<String>,
+    /// What.
+    pub action: Action,
+    /// Of what, or about whom: `role:teacher`, `recurring:3`, `notification:7`, a user.
+    pub subject: Option<String>,
+    /// What else there is to say: a JSON object, without tokens and texts.
+    pub detail: String,
+    /// From where.
+    pub address: Option<IpAddr>,
+}
+
+/// The actor of what comes by the back end's own token, or from a service that has no name.
+pub const BACKEND: &str = "backend";
+
+impl Group {
+    /// As the audit log names it; people have their own names, which do not stand there.
+    pub fn subject(&self) -> Option<String> {
+        match self {
+            Self::Topic(topic) => Some(format!("topic:{topic}")),
+            Self::Role(role) => Some(format!("role:{role}")),
+            Self::Everyone => Some("everyone".to_owned()),
+            Self::People(_) => None,
+        }
+    }
+}
+
+impl Audience {
+    /// What sending to it is called, and what it is about.
+    pub fn deed(&self, is_for_later: bool) -> (Action, Option<String>) {
+        let subject = match self {
+            Self::Whoever(_, group) => group.subject(),
+            Self::One(_) | Self::Many(_) => None,
+        };
+        match (is_for_later, self) {
+            (true, _) => (Action::Schedule, subject),
+            (false, Self::Whoever(..)) => (Action::Broadcast, subject),
+            (false, _) => (Action::Send, subject),
+        }
+    }
+}
