@@ -31,6 +31,15 @@ export function ownsFacilitator(token, facilitator) {
   }
 }
 
+/** Whom a token speaks for, if it is good. */
+export function ownerOf(token) {
+  try {
+    return jwt.verify(token, jwtSecret, { algorithms: ["HS256"] }).sub;
+  } catch {
+    return undefined;
+  }
+}
+
 export function owns(socket, facilitatorId) {
   return socket.data.facilitator !== undefined && Number(facilitatorId) === socket.data.facilitator;
 }
