@@ -97,7 +97,7 @@ impl App {
         ));
         let choices = Arc::new(Choices::new(store.clone(), spreading.clone(), mandatory(config)));
         if config.worker.enabled {
-            until(&stop, spreading.run());
+            until(&stop, spreading.clone().run());
         }
         let limit = config.booking.pending_limit;
         let replays = Replays::new(
@@ -113,6 +113,7 @@ impl App {
             hub.clone(),
             catch_up,
             replays,
+            spreading.clone(),
             clock.clone(),
             metrics.clone(),
             limit,

@@ -3,6 +3,7 @@
 mod choices;
 mod explain;
 mod inbox;
+mod marking;
 mod notify;
 mod presence;
 mod roster;
@@ -17,7 +18,8 @@ use crate::store::StoreError;
 
 pub use choices::{Choices, OnChosen};
 pub use explain::{Explain, Preview, Prospect, Step, Timeline};
-pub use inbox::{Inbox, Listing, Marked, OnMarked, Page, Query, ReplayFrom};
+pub use inbox::{Inbox, Listing, Page, Query, ReplayFrom};
+pub use marking::{Marked, OnMarked};
 pub use notify::{Answer, Broadcast, Notify, Reached, Receipt};
 pub use presence::Presences;
 pub use roster::{LEASE_SECONDS, Roster};

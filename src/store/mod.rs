@@ -15,6 +15,7 @@ mod migrate;
 mod postgres;
 mod schema;
 mod sqlite;
+mod tally;
 mod trace;
 mod transfer;
 mod types;
@@ -33,7 +34,7 @@ use crate::telemetry::Metrics;
 
 pub use error::StoreError;
 use error::is_of_one_write;
-pub use held::{Entry, Filter, Gap, Held, HeldCounts, Missed, Pending};
+pub use held::{Counted, Entry, Filter, Gap, Held, HeldCounts, Missed, Pending, Which};
 pub use migrate::migrate;
 pub use trace::{Member, Trace, TracedEntry, TracedHush, TracedSpread};
 pub use transfer::{Moved, transfer};
@@ -111,6 +112,8 @@ pub(crate) const QUIET: i32 = 2;
 /// A summary tells of it.
 pub(crate) const SUMMED_UP: i32 = 3;
 
+/// Entries that are counted in one transaction: others wait for it.
+const COUNTED_TOGETHER: usize = 4_096;
 /// Entries of one person that [`Store::behind`] reads at once.
 pub const TOGETHER: usize = 64;
 
@@ -284,7 +287,7 @@ impl Store {
         on!(&self.readers, held(recipient, filter, skip, limit))
     }
 
-    /// How much `recipient` holds of a kind, topic and priority.
+    /// How much `recipient` holds of a kind, topic and priority; nothing if nobody of that name ever got anything.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -292,8 +295,23 @@ impl Store {
         &self,
         recipient: &Recipient,
         filter: &Filter,
-    ) -> Result<HeldCounts, StoreError> {
+    ) -> Result<Option<Counted>, StoreError> {
         on!(&self.readers, held_counts(recipient, filter))
+    }
+
+    /// Counts the next entries that nobody has counted yet; `true` if there may be more.
+    ///
+    /// # Errors
+    /// What the commit failed with.
+    pub async fn count_on(
+        &self,
+        recipient: &Recipient,
+        which: &Which,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let write = Write::Count { recipient: recipient.clone(), which: which.clone(), now };
+        let counted = self.write(write).await?;
+        Ok(matches!(counted, Written::Changed(many) if many >= COUNTED_TOGETHER))
     }
 
     /// One notification that `recipient` holds.

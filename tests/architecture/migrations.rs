@@ -103,7 +103,7 @@ impl Schema {
             ["DROP", "TABLE", name] => drop(self.tables.remove(*name)),
             ["DROP", "INDEX", name] => drop(self.indexes.remove(*name)),
             // Rows are no matter of the schema.
-            ["INSERT", "INTO", name, ..] if self.tables.contains_key(*name) => {}
+            ["INSERT", "INTO", name, ..] | ["UPDATE", name, ..] if self.tables.contains_key(*name) => {}
             _ => {
                 return Err(format!(
                     "tests/architecture/migrations.rs cannot read `{statement:.60}`; teach it"
