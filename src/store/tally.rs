@@ -139,7 +139,8 @@ where
         out.push_sql(", max(i.position)");
         for unread in ["", " AND i.read_at IS NULL"] {
             out.push_sql(
-                ", (SELECT count(*) FROM inbox AS i WHERE i.recipient_id = r.id AND i.position <= c.upto \
+                // The plus keeps SQLite from going through all places: few entries expire.
+                ", (SELECT count(*) FROM inbox AS i WHERE i.recipient_id = r.id AND +i.position <= c.upto \
                  AND i.expires_at > c.counted_at AND i.expires_at <= ",
             );
             out.push_bind_param::<Instant, At>(&self.now)?;
