@@ -134,3 +134,26 @@ impl Which {
         self.kind.is_empty() && self.topic.is_empty() && self.priority < 0
     }
 }
+
+/// How many there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Notifications ever stored and still held.
+    pub notifications: i64,
+    /// Inbox entries neither confirmed nor read.
+    pub pending: i64,
+}
+
+/// Who is connected, on all nodes that share the database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, diesel::QueryableByName)]
+pub struct Roll {
+    /// Connections of people: facilitator sessions.
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub connections: i64,
+    /// Different people among them. Not counted on SQLite.
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub people: i64,
+    /// Back ends. Not counted on SQLite.
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    pub senders: i64,
+}

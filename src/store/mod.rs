@@ -34,7 +34,7 @@ use crate::telemetry::Metrics;
 
 pub use error::StoreError;
 use error::is_of_one_write;
-pub use held::{Counted, Entry, Filter, Gap, Held, HeldCounts, Missed, Pending, Which};
+pub use held::{Counted, Counts, Entry, Filter, Gap, Held, HeldCounts, Missed, Pending, Roll, Which};
 pub use migrate::migrate;
 pub use trace::{Member, Trace, TracedEntry, TracedHush, TracedSpread};
 pub use transfer::{Moved, transfer};
@@ -57,29 +57,6 @@ impl Default for Settings {
     fn default() -> Self {
         Self { url: "sqlite:///carillon.db".to_owned(), readers: 2, commit_batch: 512 }
     }
-}
-
-/// How many there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Notifications ever stored and still held.
-    pub notifications: i64,
-    /// Inbox entries neither confirmed nor read.
-    pub pending: i64,
-}
-
-/// Who is connected, on all nodes that share the database.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, diesel::QueryableByName)]
-pub struct Roll {
-    /// Connections of people: facilitator sessions.
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    pub connections: i64,
-    /// Different people among them. Not counted on SQLite.
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    pub people: i64,
-    /// Back ends. Not counted on SQLite.
-    #[diesel(sql_type = diesel::sql_types::BigInt)]
-    pub senders: i64,
 }
 
 /// Where reads go: one arm a database, the same method behind each.

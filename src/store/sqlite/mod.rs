@@ -17,7 +17,7 @@ use futures_util::FutureExt as _;
 use super::writer::{Inlet, Job, Writer, queue};
 use super::{Entry, Roll, StoreError, Write, Written, is_of_one_write};
 use crate::domain::{NotificationId, Position, Recipient};
-use crate::store::schema::{connections, inbox};
+use crate::store::schema::{connections, deployment, expansions, inbox};
 use crate::telemetry::Metrics;
 
 /// A reader.
@@ -65,21 +65,17 @@ pub fn open_writer(path: &Path) -> Result<SqliteConnection, StoreError> {
     open(path, WRITER_PRAGMAS)
 }
 
-/// How many notifications are stored. Numbers are given out without gaps here and nothing is deleted yet, so the
-/// highest one tells; counting them would read the whole table. Numbers that only were places, of what was spread or
-/// moved, are no notifications: also those behind the last one.
+/// How many notifications are stored. Numbers are given out without gaps here and nothing is deleted yet,
+/// so the highest one tells; counting them would read the whole table.
 async fn total(connection: &mut Connection) -> Result<i64, StoreError> {
-    use diesel::OptionalExtension as _;
-    #[derive(diesel::QueryableByName)]
-    struct Total {
-        #[diesel(sql_type = diesel::sql_types::BigInt)]
-        total: i64,
-    }
-    let all = "SELECT seq - (SELECT coalesce(sum(chunks), 0) FROM expansions) - (SELECT burned FROM deployment) \
-        AS total FROM sqlite_sequence WHERE name = 'notifications'";
-    let found: Option<Total> =
-        diesel_async::RunQueryDsl::get_result(diesel::sql_query(all), connection).await.optional()?;
-    Ok(found.map_or(0, |found| found.total))
+    // Numbers that only were places, of what was spread, are no notifications.
+    let last = queries_body::last_notification(connection).await?;
+    let spread: Vec<i64> =
+        diesel_async::RunQueryDsl::load(expansions::table.select(expansions::chunks), connection).await?;
+    let burned: i64 =
+        diesel_async::RunQueryDsl::get_result(deployment::table.select(deployment::burned), connection)
+            .await?;
+    Ok(last - spread.iter().sum::<i64>() - burned)
 }
 
 /// Where the recipient of row `recipient` has a notification.

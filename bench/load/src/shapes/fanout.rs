@@ -70,7 +70,7 @@ pub async fn run(settings: &Settings, site: &Site, sockets: u64) -> Result<Outco
         room.send(&mut sender, site.kind, number, sockets).await?;
     }
     let usage = before.until_now()?;
-    if matches!(site.kind, Kind::Carillon | Kind::Topic) {
+    if site.kind == Kind::Carillon {
         let held = site.here().total_notifications().await?;
         ensure!(held == number, "/stats counts {held} notifications, {number} were sent");
     }

@@ -14,7 +14,7 @@ use crate::settings::{FEW, Settings};
 use crate::site::Site;
 
 /// Requests in one turn.
-const TURN: usize = 50;
+const TURN: usize = 300;
 
 #[derive(Deserialize)]
 struct Page {
