@@ -108,16 +108,18 @@ impl App {
             clock.clone(),
             config.realtime.send_buffer,
         );
-        let inbox = Arc::new(Inbox::new(
-            store.clone(),
-            hub.clone(),
-            catch_up,
-            replays,
-            spreading.clone(),
-            clock.clone(),
-            metrics.clone(),
-            limit,
-        ));
+        let inbox = Arc::new(
+            Inbox::new(
+                store.clone(),
+                hub.clone(),
+                catch_up,
+                replays,
+                spreading.clone(),
+                clock.clone(),
+                metrics.clone(),
+            )
+            .listing(limit),
+        );
         let presences = Presences::new(store.clone(), node.clone());
         vital("presences", presences.clone().run());
         let topics = Arc::new(Topics::new(store.clone()));

@@ -103,7 +103,7 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Lists at most `limit` at once.
+    /// Lists one at a time, unless [`Inbox::listing`] says more.
     pub fn new(
         store: Arc<Store>,
         hub: Arc<Hub>,
@@ -112,10 +112,14 @@ impl Inbox {
         spreading: Arc<Spreading>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
-        limit: i64,
     ) -> Self {
         let counting = Arc::new(Semaphore::new(1));
-        Self { store, hub, catch_up, replays, spreading, clock, metrics, limit: limit.max(1), counting }
+        Self { store, hub, catch_up, replays, spreading, clock, metrics, limit: 1, counting }
+    }
+
+    /// Lists at most `limit` at once.
+    pub fn listing(self, limit: i64) -> Self {
+        Self { limit: limit.max(1), ..self }
     }
 
     /// What of this `kind` `recipient` has neither confirmed nor read.
