@@ -111,7 +111,7 @@ impl App {
         };
         let recurrings = Arc::new(Recurrings::new(store.clone(), notify.clone(), spreading.clone(), limits));
         if config.worker.enabled {
-            until(&stop, spreading.run());
+            until(&stop, spreading.clone().run());
         }
         let ingest = CancellationToken::new();
         let largest = config.limits.max_request_bytes;
@@ -127,15 +127,18 @@ impl App {
             clock.clone(),
             config.realtime.send_buffer,
         );
-        let inbox = Arc::new(Inbox::new(
-            store.clone(),
-            hub.clone(),
-            catch_up,
-            replays,
-            clock.clone(),
-            metrics.clone(),
-            limit,
-        ));
+        let inbox = Arc::new(
+            Inbox::new(
+                store.clone(),
+                hub.clone(),
+                catch_up,
+                replays,
+                spreading.clone(),
+                clock.clone(),
+                metrics.clone(),
+            )
+            .listing(limit),
+        );
         let presences = Presences::new(store.clone(), node.clone());
         vital("presences", presences.clone().run());
         let topics = Arc::new(Topics::new(store.clone(), config.topics.restrictions()?));

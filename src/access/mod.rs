@@ -4,6 +4,7 @@
 //! secret takes the same time whether it is right or wrong.
 
 mod jwks;
+mod known;
 mod mint;
 mod refusal;
 mod throttle;

@@ -81,29 +81,32 @@ impl Confirmations {
         self.watch.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Watches one entry that `connection` has just been handed.
-    pub fn watch(
+    /// Watches one entry that these `connections` have just been handed.
+    pub fn watch<'a>(
         &self,
-        connection: &Connection,
+        connections: impl IntoIterator<Item = &'a Connection>,
         notification: NotificationId,
         place: Place,
         sent_at: Timestamp,
     ) {
-        let polling = connection.outlet().transport() == Transport::Polling;
-        let round = if polling { self.rounds.polling } else { self.rounds.stream };
         let mut watch = self.lock();
-        let watched = Watched {
-            due: watch.lived + TICK + round,
-            connection: connection.id,
-            notification,
-            entry: Sent { place, sent_at, confirmed_at: sent_at },
-        };
-        if watch.stream.len() + watch.polling.len() >= MOST {
-            return;
+        let before = watch.stream.len() + watch.polling.len();
+        for connection in connections.into_iter().take(MOST.saturating_sub(before)) {
+            let polling = connection.outlet().transport() == Transport::Polling;
+            let round = if polling { self.rounds.polling } else { self.rounds.stream };
+            let watched = Watched {
+                due: watch.lived + TICK + round,
+                connection: connection.id,
+                notification,
+                entry: Sent { place, sent_at, confirmed_at: sent_at },
+            };
+            if polling { &mut watch.polling } else { &mut watch.stream }.push_back(watched);
         }
-        watch.sent.entry(notification).or_insert(sent_at);
-        if polling { &mut watch.polling } else { &mut watch.stream }.push_back(watched);
-        self.metrics.unconfirmed.inc();
+        let watched = watch.stream.len() + watch.polling.len() - before;
+        if watched > 0 {
+            watch.sent.entry(notification).or_insert(sent_at);
+            self.metrics.unconfirmed.inc_by(i64::try_from(watched).unwrap_or(0));
+        }
     }
 
     /// When `notification` was sent, if it is watched.
@@ -129,7 +132,9 @@ impl Confirmations {
                 let Some(watched) = queue.pop_front() else { break };
                 ended += 1;
                 sent.remove(&watched.notification);
-                if is_here(watched.connection) {
+                // One of a person's connections is enough; they stand side by side.
+                let is_known = due.last().is_some_and(|last: &Sent| last.place == watched.entry.place);
+                if !is_known && is_here(watched.connection) {
                     due.push(Sent { confirmed_at, ..watched.entry });
                 }
             }
@@ -220,19 +225,19 @@ mod tests {
         let sent = Timestamp::from_micros(5);
         let start = Instant::now();
         confirmations.watch(
-            &connection(1, Transport::Stream),
+            [&connection(1, Transport::Stream)],
             NotificationId(1),
             Place { recipient: 7, position: 1 },
             sent,
         );
         confirmations.watch(
-            &connection(2, Transport::Stream),
+            [&connection(2, Transport::Stream)],
             NotificationId(2),
             Place { recipient: 8, position: 1 },
             sent,
         );
         confirmations.watch(
-            &connection(3, Transport::Polling),
+            [&connection(3, Transport::Polling)],
             NotificationId(3),
             Place { recipient: 9, position: 1 },
             sent,
@@ -257,7 +262,7 @@ mod tests {
         let start = Instant::now();
         let sent = Timestamp::from_micros(5);
         confirmations.watch(
-            &connection(1, Transport::Stream),
+            [&connection(1, Transport::Stream)],
             NotificationId(1),
             Place { recipient: 7, position: 1 },
             sent,

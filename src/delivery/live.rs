@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::{CatchUp, Confirmations};
 use crate::domain::{Clock, NewNotification, NotificationId, Place, Placed, Recipient, Timestamp};
-use crate::realtime::backplane::{Line, Message};
+use crate::realtime::backplane::{Line, Message, Template};
 use crate::realtime::{Delivery, Hub, Pass, Shown, Source};
 use crate::telemetry::{Metrics, Outcome};
 
@@ -58,6 +58,7 @@ impl Live {
     ) {
         let mut sent_at: Option<Timestamp> = None;
         let mut messages = Vec::new();
+        let template = (!self.is_alone()).then(|| Template::new(&shown.notification).ok()).flatten();
         for (recipient, Placed { place, is_hushed }) in to {
             if is_hushed {
                 // Other nodes find out when something behind it comes.
@@ -68,10 +69,8 @@ impl Live {
             }
             let sent = self.hand_out(recipient, &mut shown, place, Source::Live);
             sent_at = sent_at.or(sent);
-            if !self.is_alone()
-                && let Ok(message) = Message::notification(&shown.notification, place)
-            {
-                messages.push((recipient, message.encode()));
+            if let Some(template) = &template {
+                messages.push((recipient, template.at(place)));
             }
         }
         let Some((last, text)) = messages.pop() else { return told(sent_at) };
@@ -127,9 +126,7 @@ impl Live {
                 if source == Source::Stored {
                     self.metrics.caught_up.inc();
                 }
-                for connection in took {
-                    self.confirmations.watch(&connection, notification.id, place, sent_at);
-                }
+                self.confirmations.watch(took.iter().map(|one| &**one), notification.id, place, sent_at);
                 let age = sent_at.seconds_since(notification.created_at).max(0.0);
                 self.metrics.delivery_seconds.observe(age);
             }

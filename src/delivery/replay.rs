@@ -148,7 +148,7 @@ impl Replays {
             *handed += 1;
             if held.confirmed_at.is_none() {
                 let id = shown.notification.id;
-                self.confirmations.watch(connection, id, held.place, self.clock.now());
+                self.confirmations.watch([connection], id, held.place, self.clock.now());
             }
         }
         self.hub.is_here(connection.id)

@@ -1,6 +1,7 @@
-//! A notification for an audience, or for later, spreads when it is due: its text is stored once, then it is put into one chunk of
-//! inboxes after another, each a commit of its own, so that others wait for none of them. Whoever dies on
-//! the way has lost nothing: the next one, here or on another node, goes on at the next chunk.
+//! A notification for an audience, or for later, spreads when it is due: its text is stored once, then it is put into one
+//! chunk of inboxes after another, each a commit of its own, so that others wait for none of them. Who is connected comes
+//! first, and whoever asks for it has it at once. Whoever dies on the way has lost nothing: the next one, here or on
+//! another node, goes on at the next chunk.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 use super::Live;
-use crate::domain::Clock;
+use crate::domain::{Clock, Recipient};
 use crate::realtime::Shown;
 use crate::store::{Release, Spread, Store, StoreError, Write, Written};
 
@@ -16,6 +17,10 @@ use crate::store::{Release, Spread, Store, StoreError, Write, Written};
 const LOOK: Duration = Duration::from_secs(5);
 /// After a fault.
 const RESPITE: Duration = Duration::from_secs(1);
+
+/// How often it is tried to reach somebody while another node is at it, and how long between.
+const ATTEMPTS: usize = 100;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Spreads what is for an audience.
 pub struct Spreading {
@@ -95,12 +100,41 @@ impl Spreading {
             if let Ok(Written::Spread(Some(spread)) | Written::Released(Release::Something(spread))) =
                 &written
             {
-                let to = spread.places.iter().map(|(recipient, placed)| (recipient, *placed));
-                live.spread(Shown::new(spread.notification.clone()), to, |_| ());
+                hand_out(&live, spread);
             }
             tell.send(written).ok();
         };
         self.store.submit(write, Box::new(done));
         told.await.unwrap_or(Err(StoreError::Closed))
     }
+
+    /// Lets `recipient` have at once what is on its way to them: they ask before it is their turn.
+    ///
+    /// # Errors
+    /// When it could not be stored.
+    pub async fn reach(&self, recipient: &Recipient) -> Result<(), StoreError> {
+        for _ in 0..ATTEMPTS {
+            let (tell, told) = oneshot::channel();
+            let live = self.live.clone();
+            let done = move |written: Result<Written, StoreError>| {
+                if let Ok(Written::Reached { spreads, .. }) = &written {
+                    spreads.iter().for_each(|spread| hand_out(&live, spread));
+                }
+                tell.send(written).ok();
+            };
+            self.store.submit(Write::Reach(recipient.clone(), self.clock.now()), Box::new(done));
+            match told.await {
+                Ok(Ok(Written::Reached { is_busy: true, .. })) => tokio::time::sleep(PAUSE).await,
+                Ok(Err(fault)) => return Err(fault),
+                _ => return Ok(()),
+            }
+        }
+        // It comes by itself.
+        Ok(())
+    }
+}
+
+fn hand_out(live: &Arc<Live>, spread: &Spread) {
+    let to = spread.places.iter().map(|(recipient, placed)| (recipient, *placed));
+    live.spread(Shown::new(spread.notification.clone()), to, |_| ());
 }

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::Error;
+use super::marking::{Marking, OnMarked};
 use super::tally::{Tally, tally};
-use crate::delivery::{CatchUp, Replays};
-use crate::domain::{
-    Clock, Notification, NotificationId, Position, Priority, Recipient, Standing, Status, Timestamp, UserId,
-};
+use crate::delivery::{CatchUp, Replays, Spreading};
+use crate::domain::{Clock, Notification, NotificationId, Position, Priority, Recipient, Timestamp};
 use crate::realtime::{Connection, Hub};
 use crate::store::{
-    Before, Filter, Held, HeldCounts, Mark, Missed, Pending, Store, StoreError, Write, Written,
+    Counted, Filter, Held, HeldCounts, Mark, Missed, Pending, Store, StoreError, Write, Written,
 };
-use crate::telemetry::{Metrics, Outcome};
+use crate::telemetry::Metrics;
 
 /// Bytes of text in one list; older notifications follow when these have been read.
 const LARGEST_LIST: usize = 32 * 1024 * 1024;
@@ -29,18 +29,6 @@ pub struct Listing {
     /// Whether notifications of other kinds are pending, too, as far as is known.
     pub others: bool,
 }
-
-/// What came of marking a notification.
-#[derive(Clone, Debug)]
-pub struct Marked {
-    /// How it stands now.
-    pub standing: Standing,
-    /// Whether it stood otherwise before; then all of the person's connections were told.
-    pub is_new: bool,
-}
-
-/// Called once, after the commit.
-pub type OnMarked = Box<dyn FnOnce(Result<Marked, Error>) + Send>;
 
 /// What somebody asks for who comes back.
 #[derive(Clone, Debug)]
@@ -102,45 +90,37 @@ fn listing(pending: Pending) -> Listing {
     Listing { notifications, remaining, others }
 }
 
-/// How a notification stands after this mark, and whether that is new.
-fn standing(id: NotificationId, before: &Before, mark: Mark, at: Timestamp) -> Marked {
-    let already = match (before.read_at, before.confirmed_at) {
-        (Some(at), _) => (Status::Read, at),
-        (None, Some(at)) => (Status::Delivered, at),
-        (None, None) => (Status::Pending, at),
-    };
-    let ((status, at), is_new) = match (mark, already.0) {
-        (Mark::Confirmed, Status::Pending) => ((Status::Delivered, at), true),
-        (Mark::Read, Status::Pending | Status::Delivered) => ((Status::Read, at), true),
-        (Mark::Unread, Status::Read) => ((Status::Delivered, at), true),
-        _ => (already, false),
-    };
-    Marked { standing: Standing { id, uuid: before.uuid, status, at, whose: None }, is_new }
-}
-
 /// One person's notifications.
 pub struct Inbox {
     store: Arc<Store>,
     hub: Arc<Hub>,
     catch_up: CatchUp,
     replays: Arc<Replays>,
+    spreading: Arc<Spreading>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     limit: i64,
+    counting: Arc<Semaphore>,
 }
 
 impl Inbox {
-    /// Lists at most `limit` at once.
+    /// Lists one at a time, unless [`Inbox::listing`] says more.
     pub fn new(
         store: Arc<Store>,
         hub: Arc<Hub>,
         catch_up: CatchUp,
         replays: Arc<Replays>,
+        spreading: Arc<Spreading>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
-        limit: i64,
     ) -> Self {
-        Self { store, hub, catch_up, replays, clock, metrics, limit: limit.max(1) }
+        let counting = Arc::new(Semaphore::new(1));
+        Self { store, hub, catch_up, replays, spreading, clock, metrics, limit: 1, counting }
+    }
+
+    /// Lists at most `limit` at once.
+    pub fn listing(self, limit: i64) -> Self {
+        Self { limit: limit.max(1), ..self }
     }
 
     /// What of this `kind` `recipient` has neither confirmed nor read.
@@ -232,15 +212,19 @@ impl Inbox {
             priority: query.priority,
             ..Filter::all(self.clock.now())
         };
-        let mut counts = self.store.held_counts(recipient, &filter).await?;
+        let Counted { mut counts, read_upto, .. } = self.counted(recipient, &filter).await?;
         if query.unread_only {
             counts.total = counts.unread;
+            filter.after = read_upto;
         }
         if let Some(cursor) = query.before {
             filter.before = Some(self.place_of(recipient, cursor).await?);
         }
-        let limit = query.limit.clamp(1, MOST_LISTED);
-        let mut held = self.store.held(recipient, &filter, query.skip.max(0), limit + 1).await?;
+        let (limit, skip) = (query.limit.clamp(1, MOST_LISTED), query.skip.max(0));
+        if counts.total <= skip {
+            return Ok(Page { held: Vec::new(), counts, has_more: false });
+        }
+        let mut held = self.store.held(recipient, &filter, skip, limit + 1).await?;
         let has_more = i64::try_from(held.len()).is_ok_and(|many| many > limit);
         held.truncate(usize::try_from(limit).unwrap_or(0));
         Ok(Page { held, counts, has_more })
@@ -259,7 +243,27 @@ impl Inbox {
     /// # Errors
     /// When the database cannot answer.
     pub async fn counts(&self, recipient: &Recipient) -> Result<HeldCounts, Error> {
-        Ok(self.store.held_counts(recipient, &Filter::all(self.clock.now())).await?)
+        Ok(self.counted(recipient, &Filter::all(self.clock.now())).await?.counts)
+    }
+
+    /// The same, of what fits. What takes long is counted meanwhile, for the next who asks: one inbox at a time.
+    async fn counted(&self, recipient: &Recipient, filter: &Filter) -> Result<Counted, Error> {
+        let mut counted = self.store.held_counts(recipient, filter).await?.unwrap_or_default();
+        if counted.is_owed {
+            self.spreading.reach(recipient).await?;
+            counted = self.store.held_counts(recipient, filter).await?.unwrap_or_default();
+        }
+        if counted.is_long
+            && let Ok(turn) = self.counting.clone().try_acquire_owned()
+        {
+            let (store, recipient) = (self.store.clone(), recipient.clone());
+            let (which, now) = (filter.which(), filter.now);
+            tokio::spawn(async move {
+                while store.count_on(&recipient, &which, now).await.is_ok_and(|goes_on| goes_on) {}
+                drop(turn);
+            });
+        }
+        Ok(counted)
     }
 
     /// What `recipient` was sent in the last `days`, today being the last.
@@ -275,7 +279,22 @@ impl Inbox {
     /// # Errors
     /// [`Error::NotFound`] if they have no such one.
     pub async fn find(&self, recipient: &Recipient, id: NotificationId) -> Result<Held, Error> {
+        if let Some(held) = self.store.find(recipient, id).await? {
+            return Ok(held);
+        }
+        if !self.reached_only_now(recipient, id).await? {
+            return Err(Error::NotFound);
+        }
         self.store.find(recipient, id).await?.ok_or(Error::NotFound)
+    }
+
+    /// Whether `id` may have been on its way to `recipient` until now.
+    async fn reached_only_now(&self, recipient: &Recipient, id: NotificationId) -> Result<bool, Error> {
+        let is_on_its_way = matches!(self.store.spread_of(id).await?, Some((_, false)));
+        if is_on_its_way {
+            self.spreading.reach(recipient).await?;
+        }
+        Ok(is_on_its_way)
     }
 
     /// One notification of `recipient`'s, by what a client calls it.
@@ -341,34 +360,13 @@ impl Inbox {
     /// Marks one; after the commit those are told who care, and then `answer` is called, with
     /// [`Error::NotFound`] if `recipient` has no such notification.
     pub fn mark_then(&self, recipient: Recipient, id: NotificationId, mark: Mark, answer: OnMarked) {
-        let (hub, metrics, at) = (self.hub.clone(), self.metrics.clone(), self.clock.now());
-        let write = Write::Mark { recipient: recipient.clone(), notification: id, mark, at };
-        let done = move |written: Result<Written, StoreError>| {
-            let before = match written {
-                Ok(Written::Marked(Some(before))) => before,
-                Ok(_) => return answer(Err(Error::NotFound)),
-                Err(fault) => return answer(Err(fault.into())),
-            };
-            if mark == Mark::Read {
-                metrics.notification(Outcome::Read);
-            }
-            let marked = standing(id, &before, mark, at);
-            if marked.is_new {
-                tell(&hub, &recipient, before.sender.as_deref(), &marked.standing);
-            }
-            answer(Ok(marked));
+        let marking = Marking {
+            store: self.store.clone(),
+            hub: self.hub.clone(),
+            spreading: self.spreading.clone(),
+            metrics: self.metrics.clone(),
+            at: self.clock.now(),
         };
-        self.store.submit(write, Box::new(done));
-    }
-}
-
-/// Tells the person where a notification stands, and whoever sent it.
-fn tell(hub: &Hub, recipient: &Recipient, sender: Option<&str>, standing: &Standing) {
-    hub.tell_standing(recipient, standing);
-    let sender = sender.and_then(|sender| UserId::new(sender).ok());
-    if let Some(user) = sender.filter(|sender| *sender != recipient.user) {
-        let sender = Recipient { tenant: recipient.tenant.clone(), user };
-        let whose = Some(recipient.user.clone());
-        hub.tell_standing(&sender, &Standing { whose, ..standing.clone() });
+        marking.begin(recipient, id, mark, answer);
     }
 }

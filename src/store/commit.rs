@@ -8,24 +8,17 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::{
-    Connection, Memory, RunQueryDsl, Wanted, ago, confirm, earlier, hushed, insert_all, mark, next_spread,
-    note_presence, now, placed, read_all, record, recur, release, row_of, settle, spread,
+    Connection, Memory, RunQueryDsl, Wanted, ago, confirm, count_on, earlier, insert_all, keep_counts, mark,
+    note_presence, now, one_chunk, placed, reach, read_all, record, recur, release, row_of, settle,
 };
 use crate::domain::{
     Accepted, Audience, Group, Matter, NewNotification, NotificationId, Placed, Recipient, Tenant, Timestamp,
-    UserId,
 };
 use crate::store::audit::of_batch;
-use crate::store::content::{Content, content, notification as shown};
-use crate::store::schema::{
-    connections, deployment, expansions, nodes, notifications, recipients, roles, subscriptions,
-};
+use crate::store::schema::{connections, deployment, expansions, nodes, notifications, subscriptions};
 use crate::store::types::At;
-use crate::store::writer::{Beat, Mark, Spread};
+use crate::store::writer::{Beat, Mark};
 use crate::store::{Write, Written};
-
-/// People who get a notification for an audience in one transaction: others wait for them.
-const CHUNK: i64 = 256;
 
 body! {
     /// Does all of `batch`; the caller holds the transaction. New notifications come first: nothing else in
@@ -75,6 +68,10 @@ body! {
                     wait!(record(connection, deeds))?;
                     Written::Done
                 }
+                Write::Count { recipient, which, now } => {
+                    Written::Changed(wait!(count_on(connection, recipient, which, *now))?)
+                }
+                Write::Reach(recipient, now) => wait!(reach(connection, memory, recipient, *now))?,
                 Write::Spread(now) => {
                     wait!(recur::come_round(connection, memory))?;
                     Written::Spread(wait!(one_chunk(connection, memory, *now))?.map(Arc::new))
@@ -141,7 +138,8 @@ body! {
         let mut wanted: Vec<Wanted<'_>> = Vec::with_capacity(fresh.len());
         for (_, new, id) in &fresh {
             let matter = Matter { kind: &new.kind, topic: &new.topic, priority: new.priority };
-            let one = |recipient| Wanted { recipient, notification: *id, matter, at: new.created_at };
+            let (at, expires_at) = (new.created_at, new.expires_at);
+            let one = |recipient| Wanted { recipient, notification: *id, matter, at, expires_at };
             wanted.extend(new.audience.named().iter().map(one));
         }
         let mut places = wait!(placed(connection, memory, &wanted))?.into_iter();
@@ -221,6 +219,7 @@ body! {
             }
             _ => None,
         }).collect();
+        wait!(keep_counts(connection, batch))?;
         for alike in all.chunk_by(|(_, one, _), (_, other, _)| one == other) {
             let entries: Vec<&Marked<'_>> = alike.iter().map(|(.., marked)| marked).collect();
             let found = wait!(mark(connection, alike[0].1, &entries))?;
@@ -301,94 +300,6 @@ body! {
             Some(at) => wait!(diesel::update(waiting).set(expansions::due_at.eq(At(at))).execute(connection)),
             None => wait!(diesel::delete(waiting).execute(connection)),
         }
-    }
-}
-
-body! {
-    /// Puts what spreads into the next inboxes.
-    fn one_chunk(connection: &mut Connection, memory: &mut Memory, present: Timestamp) -> QueryResult<Option<Spread>> {
-        let Some((notification, tenant, group, reached, due_at)) = wait!(next_spread(connection))? else {
-            return Ok(None);
-        };
-        // What was sent for later is as old as its going out.
-        wait!(diesel::update(notifications::table.find(notification.0))
-            .filter(notifications::created_at.lt(At(due_at)))
-            .set(notifications::created_at.eq(At(due_at)))
-            .execute(connection))?;
-        let unreadable = |fault| diesel::result::Error::DeserializationError(fault);
-        let group: Group = serde_json::from_str(&group).map_err(|fault| unreadable(Box::new(fault)))?;
-        let tenant = Tenant::new(&tenant).map_err(|fault| unreadable(Box::new(fault)))?;
-        let people: Vec<(i64, String)> = match &group {
-            Group::Everyone => wait!(recipients::table
-                .filter(recipients::tenant.eq(tenant.as_str()))
-                .filter(recipients::id.gt(reached))
-                .order(recipients::id)
-                .limit(CHUNK)
-                .select((recipients::id, recipients::user_id))
-                .load(connection))?,
-            Group::Topic(topic) => wait!(subscriptions::table
-                .inner_join(recipients::table)
-                .filter(subscriptions::tenant.eq(tenant.as_str()))
-                .filter(subscriptions::topic.eq(topic))
-                .filter(subscriptions::recipient_id.gt(reached))
-                .order(subscriptions::recipient_id)
-                .limit(CHUNK)
-                .select((recipients::id, recipients::user_id))
-                .load(connection))?,
-            Group::Role(role) => wait!(roles::table
-                .inner_join(recipients::table)
-                .filter(roles::tenant.eq(tenant.as_str()))
-                .filter(roles::role.eq(role))
-                .filter(roles::recipient_id.gt(reached))
-                .order(roles::recipient_id)
-                .limit(CHUNK)
-                .select((recipients::id, recipients::user_id))
-                .load(connection))?,
-            Group::People(users) => {
-                let next = users.iter().skip(usize::try_from(reached).unwrap_or(0));
-                let mut people = Vec::new();
-                for user in next.take(CHUNK as usize) {
-                    let name = UserId::new(user).map_err(|fault| unreadable(Box::new(fault)))?;
-                    let recipient = Recipient { tenant: tenant.clone(), user: name };
-                    people.push((wait!(row_of(connection, memory, &recipient))?, user.clone()));
-                }
-                people
-            }
-        };
-        let is_finished = i64::try_from(people.len()).is_ok_and(|many| many < CHUNK);
-        let mut last = people.last().map_or(reached, |(row, _)| *row);
-        if let Group::People(_) = group {
-            // There are no rows to go by: it is counted.
-            last = reached + people.len() as i64;
-        }
-        let mut named = Vec::with_capacity(people.len());
-        for (row, user) in people {
-            let user = UserId::new(&user).map_err(|fault| unreadable(Box::new(fault)))?;
-            named.push((row, Recipient { tenant: tenant.clone(), user }));
-        }
-        let content: Content = wait!(notifications::table
-            .find(notification.0)
-            .select(content())
-            .get_result(connection))?;
-        let content = shown(content);
-        let matter = Matter { kind: &content.kind, topic: &content.topic, priority: content.priority };
-        let places = wait!(spread(connection, memory, &named, notification, matter, present))?;
-        let places = wait!(hushed(connection, places))?;
-        let finished_at = is_finished.then(now);
-        wait!(diesel::update(expansions::table.find(notification.0))
-            .set((
-                expansions::reached.eq(last),
-                expansions::recipients.eq(expansions::recipients + places.len() as i64),
-                expansions::chunks.eq(expansions::chunks + i64::from(!places.is_empty())),
-            ))
-            .execute(connection))?;
-        if let Some(now) = finished_at {
-            wait!(diesel::update(expansions::table.find(notification.0))
-                .set(expansions::finished_at.eq(now.nullable()))
-                .execute(connection))?;
-        }
-        let places = named.into_iter().map(|(_, recipient)| recipient).zip(places).collect();
-        Ok(Some(Spread { notification: content, places, is_finished }))
     }
 }
 

@@ -2,6 +2,27 @@
 
 use crate::domain::{Notification, Place, Position, Priority, Timestamp};
 
+/// What of one kind waits for a recipient, newest first.
+pub struct Pending {
+    /// The newest of it, with each one's place.
+    pub newest: Vec<(Position, Notification)>,
+    /// How many there are.
+    pub all: i64,
+    /// Whether something of another kind waits, too, as far as is known.
+    pub others: bool,
+    /// The recipient's row, and a place up to which all is done, if it is worth noting.
+    pub(super) settled: Option<(i64, Position)>,
+}
+
+/// One entry of an inbox, by its place.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Where it stands.
+    pub place: Place,
+    /// What it is about; nothing, when it was read or deleted meanwhile.
+    pub notification: Option<Notification>,
+}
+
 /// What somebody holds, and what became of it.
 #[derive(Clone, Debug)]
 pub struct Held {
@@ -22,6 +43,30 @@ pub struct HeldCounts {
     pub total: i64,
     /// What of it was not read.
     pub unread: i64,
+}
+
+/// Of which entries counts are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Which {
+    /// Of this kind; of any, if it is empty.
+    pub kind: String,
+    /// Of this topic; of any, if it is empty.
+    pub topic: String,
+    /// Of this priority; of any, if it is negative.
+    pub priority: i32,
+}
+
+/// The counts of an inbox, and what is worth knowing of how they came about.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counted {
+    /// These.
+    pub counts: HeldCounts,
+    /// Nothing up to here is unread.
+    pub read_upto: Position,
+    /// Whether so much had to be looked at that it should be counted once and for all.
+    pub is_long: bool,
+    /// Whether something of an audience is on its way that they may belong to.
+    pub is_owed: bool,
 }
 
 /// What of an inbox somebody has missed, behind which position.
@@ -55,6 +100,8 @@ pub struct Filter {
     pub now: Timestamp,
     /// What stands before this place.
     pub before: Option<Position>,
+    /// What stands behind this place.
+    pub after: Position,
     /// What was not read.
     pub unread_only: bool,
     /// Of this kind.
@@ -68,27 +115,22 @@ pub struct Filter {
 impl Filter {
     /// Everything that has not expired `now`.
     pub const fn all(now: Timestamp) -> Self {
-        Self { now, before: None, unread_only: false, kind: None, topic: None, priority: None }
+        Self { now, before: None, after: 0, unread_only: false, kind: None, topic: None, priority: None }
+    }
+
+    /// Which entries these are, whatever the time, the page and whether they were read.
+    pub fn which(&self) -> Which {
+        Which {
+            kind: self.kind.clone().unwrap_or_default(),
+            topic: self.topic.clone().unwrap_or_default(),
+            priority: self.priority.map_or(-1, Priority::level),
+        }
     }
 }
 
-/// What of one kind waits for a recipient, newest first.
-pub struct Pending {
-    /// The newest of it, with each one's place.
-    pub newest: Vec<(Position, Notification)>,
-    /// How many there are.
-    pub all: i64,
-    /// Whether something of another kind waits, too, as far as is known.
-    pub others: bool,
-    /// The recipient's row, and a place up to which all is done, if it is worth noting.
-    pub(super) settled: Option<(i64, Position)>,
-}
-
-/// One entry of an inbox, by its place.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// Where it stands.
-    pub place: Place,
-    /// What it is about; nothing, when it was read or deleted meanwhile.
-    pub notification: Option<Notification>,
+impl Which {
+    /// Whether it is the whole inbox.
+    pub fn is_all(&self) -> bool {
+        self.kind.is_empty() && self.topic.is_empty() && self.priority < 0
+    }
 }

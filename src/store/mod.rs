@@ -18,6 +18,7 @@ mod postgres;
 mod recurring;
 mod schema;
 mod sqlite;
+mod tally;
 mod trace;
 mod transfer;
 mod types;
@@ -38,7 +39,7 @@ pub use audit::{Recorded, Sought};
 pub use counts::{Counts, Recent, Roll};
 pub use error::StoreError;
 use error::is_of_one_write;
-pub use held::{Entry, Filter, Gap, Held, HeldCounts, Missed, Pending};
+pub use held::{Counted, Entry, Filter, Gap, Held, HeldCounts, Missed, Pending, Which};
 pub use migrate::migrate;
 pub use recurring::{Kept, NewRecurring, Recurring, Whose};
 pub use trace::{Member, Trace, TracedEntry, TracedHush, TracedSpread};
@@ -101,6 +102,8 @@ pub(crate) const SUMMED_UP: i32 = 3;
 
 /// Notifications made in one transaction of what recurs: others wait for them.
 const ROUNDS: i64 = 16;
+/// Entries that are counted in one transaction: others wait for it.
+const COUNTED_TOGETHER: usize = 4_096;
 /// Entries of one person that [`Store::behind`] reads at once.
 pub const TOGETHER: usize = 64;
 
@@ -274,7 +277,7 @@ impl Store {
         on!(&self.readers, held(recipient, filter, skip, limit))
     }
 
-    /// How much `recipient` holds of a kind, topic and priority.
+    /// How much `recipient` holds of a kind, topic and priority; nothing if nobody of that name ever got anything.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -282,7 +285,7 @@ impl Store {
         &self,
         recipient: &Recipient,
         filter: &Filter,
-    ) -> Result<HeldCounts, StoreError> {
+    ) -> Result<Option<Counted>, StoreError> {
         on!(&self.readers, held_counts(recipient, filter))
     }
 
@@ -297,6 +300,21 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<Recent>, StoreError> {
         on!(&self.readers, recent(recipient, before, now))
+    }
+
+    /// Counts the next entries that nobody has counted yet; `true` if there may be more.
+    ///
+    /// # Errors
+    /// What the commit failed with.
+    pub async fn count_on(
+        &self,
+        recipient: &Recipient,
+        which: &Which,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let write = Write::Count { recipient: recipient.clone(), which: which.clone(), now };
+        let counted = self.write(write).await?;
+        Ok(matches!(counted, Written::Changed(many) if many >= COUNTED_TOGETHER))
     }
 
     /// One notification that `recipient` holds.

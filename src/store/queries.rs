@@ -11,8 +11,9 @@ use crate::store::content::{Content, content, notification};
 use crate::store::schema::{
     deferrals, deployment, expansions, inbox, notifications, recipients, roles, subscriptions,
 };
+use crate::store::tally::{Tallied, Tally};
 use crate::store::types::{At, UuidColumn};
-use crate::store::{Counts, Filter, Gap, Held, HeldCounts, MUTED, Missed, Pending, StoreError};
+use crate::store::{Counted, Counts, Filter, Gap, Held, MUTED, Missed, Pending, StoreError};
 
 /// What its recipient wants to have at all.
 macro_rules! unmuted {
@@ -227,6 +228,7 @@ pub async fn held(
     let mut entries = inbox::table
         .inner_join(notifications::table)
         .filter(inbox::recipient_id.eq(row))
+        .filter(inbox::position.gt(filter.after))
         .filter(inbox::deleted_at.is_null())
         .filter(unmuted!())
         .filter(notifications::expires_at.is_null().or(notifications::expires_at.gt(At(filter.now))))
@@ -259,31 +261,11 @@ pub async fn held_counts(
     connection: &mut Connection,
     recipient: &Recipient,
     filter: &Filter,
-) -> Result<HeldCounts, StoreError> {
-    let Some(row) = row_of(connection, recipient).await? else { return Ok(HeldCounts::default()) };
-    let all = || {
-        let mut entries = inbox::table
-            .inner_join(notifications::table)
-            .filter(inbox::recipient_id.eq(row))
-            .filter(inbox::deleted_at.is_null())
-            .filter(unmuted!())
-            .filter(notifications::expires_at.is_null().or(notifications::expires_at.gt(At(filter.now))))
-            .count()
-            .into_boxed();
-        if let Some(kind) = &filter.kind {
-            entries = entries.filter(notifications::kind.eq(kind));
-        }
-        if let Some(topic) = &filter.topic {
-            entries = entries.filter(notifications::topic.eq(topic));
-        }
-        if let Some(priority) = filter.priority {
-            entries = entries.filter(notifications::priority.eq(priority.level()));
-        }
-        entries
-    };
-    let total = all().get_result(connection).await?;
-    let unread = all().filter(inbox::read_at.is_null()).get_result(connection).await?;
-    Ok(HeldCounts { total, unread })
+) -> Result<Option<Counted>, StoreError> {
+    let which = filter.which();
+    let tallied: Option<Tallied> =
+        Tally::new(recipient, &which, filter.now).get_result(connection).await.optional()?;
+    Ok(tallied.map(|tallied| tallied.counted()))
 }
 
 /// See [`crate::store::Store::find`].

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::recur::clock;
 use super::{
     Connection, Memory, RunQueryDsl, hush_all, insert_all, keep_preferences, next_deferral, next_place, now,
-    place_all, preferences_of, record,
+    place_all, preferences_of, record, shift,
 };
 use crate::domain::{
     Action, Audience, Broken, Change, Deed, Hush, Idempotency, Matter, NewNotification, NotificationId,
@@ -41,6 +41,7 @@ pub struct Wanted<'a> {
     pub matter: Matter<'a>,
     /// When its recipient would be told.
     pub at: Timestamp,
+    pub expires_at: Option<Timestamp>,
 }
 
 body! {
@@ -136,6 +137,8 @@ body! {
             (_, None) => return Ok(Release::Nothing),
             (1, Some((position, notification))) => {
                 let place = wait!(next_place(connection, memory, row))?;
+                // Where it was it counts no longer; it was not read.
+                wait!(shift(connection, Place { recipient: row, position }, -1, -1))?;
                 wait!(diesel::update(inbox::table.find((row, position)))
                     .set((inbox::position.eq(place), inbox::hush.eq(None::<i32>)))
                     .execute(connection))?;
@@ -153,7 +156,8 @@ body! {
                     .set((inbox::hush.eq(SUMMED_UP), inbox::hush_reason.eq(told)))
                     .execute(connection))?;
                 let matter = Matter { kind: &new.kind, topic: &new.topic, priority: new.priority };
-                let wanted = Wanted { recipient: &recipient, notification: id, matter, at: present };
+                let wanted =
+                    Wanted { recipient: &recipient, notification: id, matter, at: present, expires_at: None };
                 let placed = wait!(placed(connection, memory, &[wanted]))?.pop();
                 (new.stored(id), placed.ok_or(diesel::result::Error::NotFound)?)
             }

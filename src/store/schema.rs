@@ -52,6 +52,7 @@ diesel::table! {
         recipients -> BigInt,
         chunks -> BigInt,
         finished_at -> Nullable<Instant>,
+        present -> Nullable<Text>,
     }
 }
 
@@ -81,6 +82,24 @@ diesel::table! {
         deleted_at -> Nullable<Instant>,
         hush -> Nullable<Integer>,
         hush_reason -> Nullable<Text>,
+        expires_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::Instant;
+
+    counts (recipient_id, kind, topic, priority) {
+        recipient_id -> BigInt,
+        kind -> Text,
+        topic -> Text,
+        priority -> Integer,
+        upto -> BigInt,
+        counted_at -> Instant,
+        total -> BigInt,
+        unread -> BigInt,
+        read_upto -> BigInt,
     }
 }
 
@@ -190,6 +209,7 @@ diesel::joinable!(roles -> recipients (recipient_id));
 diesel::joinable!(subscriptions -> recipients (recipient_id));
 diesel::allow_tables_to_appear_in_same_query!(
     connections,
+    counts,
     deferrals,
     deployment,
     expansions,

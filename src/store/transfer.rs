@@ -1,7 +1,8 @@
 //! Moves an SQLite file into a PostgreSQL database: numbers, places and read states stay as they are.
 //!
 //! Rows are copied in the order of their keys, in transactions of their own: a move that was interrupted
-//! goes on behind the last row that arrived. At the end both sides are read and compared.
+//! goes on behind the last row that arrived. At the end both sides are read and compared. Counts stay behind: whoever
+//! asks for them has them counted anew.
 
 use diesel::prelude::*;
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl};
@@ -89,6 +90,7 @@ struct Place {
     deleted_at: Option<At>,
     hush: Option<i32>,
     hush_reason: Option<String>,
+    expires_at: Option<At>,
 }
 
 /// Moves everything from `from`, which no server may be using, to `to`; `tell` hears how far it is.

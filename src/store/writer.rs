@@ -11,7 +11,7 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{Kept, NewRecurring, StoreError, Whose};
+use super::{Kept, NewRecurring, StoreError, Which, Whose};
 use crate::domain::{
     Accepted, Broken, Change, Deed, NewNotification, Notification, NotificationId, Place, Placed, Position,
     Preferences, Recipient, Tenant, Timestamp,
@@ -99,6 +99,17 @@ pub enum Write {
     /// With the present: what recurs and is due becomes a notification; and one more chunk of the audience of the oldest
     /// notification that has not reached all of it.
     Spread(Timestamp),
+    /// This person gets at once what is on its way to them; with the present.
+    Reach(Recipient, Timestamp),
+    /// The next entries of an inbox that nobody has counted yet are counted.
+    Count {
+        /// Whose inbox.
+        recipient: Recipient,
+        /// Which of them.
+        which: Which,
+        /// The present: what has expired does not count.
+        now: Timestamp,
+    },
     /// Nothing of this recipient is pending up to there.
     Settled {
         /// The recipient's row.
@@ -223,7 +234,7 @@ pub enum Written {
     /// Of `Accept`.
     Accepted(Accepted),
     /// Of `Confirm`: how many were not confirmed before. Of `ReadAll`: how many were not read. Of
-    /// `Reschedule`: how many waited. Of `Cease`: how many there were.
+    /// `Reschedule`: how many waited. Of `Cease`: how many there were. Of `Count`: how many were looked at.
     Changed(usize),
     /// Of `Keep`.
     Kept(Kept),
@@ -242,6 +253,13 @@ pub enum Written {
     Preferred(Result<Arc<Preferences>, Broken>),
     /// Of `Release`.
     Released(Release),
+    /// Of `Reach`.
+    Reached {
+        /// What reached them only now.
+        spreads: Arc<[Spread]>,
+        /// Whether another node is at something that may be for them.
+        is_busy: bool,
+    },
     /// Of the others.
     Done,
 }
@@ -267,6 +285,8 @@ pub(super) struct Writer {
 /// The writer's end of the queue.
 pub(super) struct Inlet {
     jobs: mpsc::UnboundedReceiver<Job>,
+    /// A chunk of an audience, which has a commit of its own: nobody else's write waits for it in theirs.
+    chunk: Option<Job>,
     finished: mpsc::UnboundedSender<Finished>,
     batch: usize,
     metrics: Arc<Metrics>,
@@ -282,7 +302,7 @@ pub(super) fn queue(batch: usize, metrics: Arc<Metrics>) -> (Writer, Inlet) {
     vital("completions", complete(completions));
     let well = Arc::new(AtomicBool::new(true));
     let (batch, noted, shared) = (batch.max(1), metrics.clone(), well.clone());
-    let inlet = Inlet { jobs: waiting, finished, batch, metrics: noted, well: shared };
+    let inlet = Inlet { jobs: waiting, chunk: None, finished, batch, metrics: noted, well: shared };
     (Writer { jobs, metrics, well }, inlet)
 }
 
@@ -304,21 +324,29 @@ impl Writer {
 impl Inlet {
     /// The next batch, for a writer that owns its thread; `None` when the store is closed.
     pub fn next_blocking(&mut self) -> Option<Vec<Job>> {
-        let first = self.jobs.blocking_recv()?;
-        Some(self.gather(first))
+        match self.chunk.take() {
+            Some(chunk) => Some(vec![chunk]),
+            None => self.jobs.blocking_recv().map(|first| self.gather(first)),
+        }
     }
 
     /// The next batch, for a writer that is a task; `None` when the store is closed.
     pub async fn next(&mut self) -> Option<Vec<Job>> {
-        let first = self.jobs.recv().await?;
-        Some(self.gather(first))
+        match self.chunk.take() {
+            Some(chunk) => Some(vec![chunk]),
+            None => self.jobs.recv().await.map(|first| self.gather(first)),
+        }
     }
 
     fn gather(&mut self, first: Job) -> Vec<Job> {
         let mut batch = Vec::with_capacity(self.jobs.len().min(self.batch) + 1);
         batch.push(first);
-        while batch.len() < self.batch {
+        while batch.len() < self.batch && !is_chunk(&batch[0]) {
             match self.jobs.try_recv() {
+                Ok(job) if is_chunk(&job) => {
+                    self.chunk = Some(job);
+                    break;
+                }
                 Ok(job) => batch.push(job),
                 Err(_) => break,
             }
@@ -344,6 +372,10 @@ impl Inlet {
         // Nobody listens only when the runtime is gone, and with it everybody who waits.
         self.finished.send(finished).ok();
     }
+}
+
+fn is_chunk(job: &Job) -> bool {
+    matches!(job.write, Write::Spread(_))
 }
 
 /// Runs completions in commit order. One that panics is logged and takes nobody with it.

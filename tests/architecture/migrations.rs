@@ -113,7 +113,7 @@ impl Schema {
             // How they do it is each database's own affair; so are the ends of what has several statements.
             ["CREATE", "FUNCTION", ..] | ["END", ..] | ["$$"] => {}
             // Rows are no matter of the schema.
-            ["INSERT", "INTO", name, ..] if self.tables.contains_key(*name) => {}
+            ["INSERT", "INTO", name, ..] | ["UPDATE", name, ..] if self.tables.contains_key(*name) => {}
             _ => {
                 return Err(format!(
                     "tests/architecture/migrations.rs cannot read `{statement:.60}`; teach it"

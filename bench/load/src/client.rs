@@ -58,10 +58,15 @@ impl std::fmt::Display for Event {
 impl Client {
     /// Connects: TCP, WebSocket upgrade, Engine.IO open, Socket.IO CONNECT. `nth` picks the source address.
     pub async fn connect(server: SocketAddr, nth: u32) -> Result<Self> {
-        timeout(PATIENCE, Self::connect_unhurried(server, nth)).await.context("connecting took too long")?
+        Self::connect_with(server, nth, "").await
     }
 
-    async fn connect_unhurried(server: SocketAddr, nth: u32) -> Result<Self> {
+    /// The same, showing this JSON in the Socket.IO CONNECT.
+    pub async fn connect_with(server: SocketAddr, nth: u32, auth: &str) -> Result<Self> {
+        timeout(PATIENCE, Self::connect_unhurried(server, nth, auth)).await.context("connecting took too long")?
+    }
+
+    async fn connect_unhurried(server: SocketAddr, nth: u32, auth: &str) -> Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.set_reuseaddr(true)?;
         socket.bind((Ipv4Addr::from(0x7F00_0002 + nth % SOURCES), 0).into())?;
@@ -71,7 +76,7 @@ impl Client {
         let mut client = Self { stream, inbox: BytesMut::new(), outbox: Vec::new(), mask };
         client.upgrade(server).await?;
         ensure!(client.next_message().await?.starts_with(b"0{"), "no Engine.IO open");
-        client.queue_text(b"40");
+        client.queue_text(format!("40{auth}").as_bytes());
         client.flush().await?;
         let answer = client.next_message().await?;
         ensure!(answer.starts_with(b"40"), "refused: {}", String::from_utf8_lossy(&answer));

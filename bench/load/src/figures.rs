@@ -44,6 +44,9 @@ pub fn aim(shape: Shape, figure: &str) -> Option<f64> {
         (Shape::Latency, "receive_p99_us") => Some(2.0),
         (Shape::Rss, "socket_kib") => Some(1.0 / 1.1),
         (Shape::Connects, "connect_cpu_us") => Some(5.0),
+        (Shape::Fanout, "delivery_cpu_us") => Some(1.0 / 0.9),
+        (Shape::Fanout10k, "delivery_cpu_us") => Some(1.0 / 0.65),
+        (Shape::Rest, "creates_per_cpu_s") => Some(3.0),
         // Against its own single commits.
         (Shape::PgOffline, "bookings_per_s") => Some(10.0),
         (Shape::Nodes, "booking_cpu_us") => Some(3.0),
@@ -55,7 +58,7 @@ pub fn aim(shape: Shape, figure: &str) -> Option<f64> {
 use Better::{Higher, Lower, Neither};
 
 /// Every figure that a shape gives, in the order of the report.
-pub const FIGURES: [Figure; 28] = [
+pub const FIGURES: [Figure; 47] = [
     row("booking_cpu_us", "server CPU, µs per booking", Lower),
     row("bookings_per_s", "durable bookings per second", Higher),
     row("booking_cpu_with_tail_us", "server CPU with work put off, µs per booking", Lower),
@@ -76,6 +79,25 @@ pub const FIGURES: [Figure; 28] = [
     row("peak_mib", "highest RSS on the way, MiB", Lower),
     row("connect_cpu_us", "server CPU, µs per connect and close", Lower),
     row("connects_per_s", "connects per second", Higher),
+    row("delivery_cpu_us", "server CPU, µs per delivery", Lower),
+    row("deliveries_per_s", "deliveries per second", Higher),
+    row("deliver_p50_us", "POST → received, p50, µs", Lower),
+    row("deliver_p99_us", "POST → received, p99, µs", Lower),
+    row("create_cpu_us", "server CPU, µs per create", Lower),
+    row("creates_per_cpu_s", "durable creates per second of server CPU", Higher),
+    row("creates_per_s", "durable creates per second", Higher),
+    row("list_many_cpu_us", "server CPU, µs per list of whoever has many", Neither),
+    row("list_few_cpu_us", "the same, of whoever has few", Neither),
+    row("list_cpu_ratio", "many / few (aim: at most 1.5)", Neither),
+    row("list_many_p50_us", "time for a list of whoever has many, p50, µs", Neither),
+    row("list_few_p50_us", "the same, of whoever has few", Neither),
+    row("list_p50_ratio", "many / few (aim: at most 1.5)", Neither),
+    row("alone_p50_us", "emit → durable answer without a broadcast, p50, µs", Neither),
+    row("alone_p99_us", "the same, p99", Neither),
+    row("beside_p50_us", "emit → durable answer beside broadcasts, p50, µs", Neither),
+    row("beside_p99_us", "the same, p99", Neither),
+    row("beside_ratio", "beside / without, p99", Neither),
+    row("broadcasts_per_s", "broadcasts answered per second", Neither),
     row("away_booked_s", "Redis killed → the last of one booking for each accepted, s", Lower),
     row("away_arrived_p50_s", "Redis killed → half of them arrived, s", Lower),
     row("away_arrived_s", "Redis killed → all of them arrived, s", Lower),

@@ -26,6 +26,13 @@ pub async fn backend(server: SocketAddr, nth: u32) -> Result<Client> {
     Ok(client)
 }
 
+/// Connects as a user whose token stands in the handshake.
+pub async fn feed(server: SocketAddr, nth: u32, user: u64) -> Result<Client> {
+    let mut client = Client::connect_with(server, nth, &json!({ "token": token(user) }).to_string()).await?;
+    client.expect("authenticated").await?;
+    Ok(client)
+}
+
 /// Authenticates a connected client as a facilitator.
 pub async fn facilitator(client: &mut Client, id: u64) -> Result<()> {
     let proof = json!({ "facilitator_id": id, "token": token(id) });
@@ -35,8 +42,8 @@ pub async fn facilitator(client: &mut Client, id: u64) -> Result<()> {
     Ok(())
 }
 
-/// A token for the facilitator, valid for an hour.
-fn token(facilitator: u64) -> String {
+/// A token for the facilitator, or user, valid for an hour.
+pub fn token(facilitator: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
     let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
     let claims = json!({ "sub": facilitator.to_string(), "type": "access", "iat": now, "exp": now + 3600 });

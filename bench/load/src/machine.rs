@@ -12,7 +12,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use sha2::{Digest, Sha256};
 
 use crate::figures::percentile;
-use crate::settings::{Kind, Settings};
+use crate::settings::{Kind, Settings, Shape};
 use crate::{postgres, redis};
 
 /// Holds the load tool on its core and raises the limit on open files; children inherit the latter.
@@ -60,7 +60,7 @@ pub fn describe(settings: &Settings) -> Result<Vec<(&'static str, String)>> {
         lines.push(("Redis", redis::version()));
     }
     let kinds = settings.all_kinds();
-    if kinds.iter().any(|kind| matches!(kind, Kind::Carillon | Kind::Single)) {
+    if kinds.iter().any(|kind| matches!(kind, Kind::Carillon | Kind::Single | Kind::Topic)) {
         let default = settings.root.join("target/release/carillon");
         let binary = settings.carillon.as_ref().unwrap_or(&default);
         lines.push((
@@ -70,6 +70,11 @@ pub fn describe(settings: &Settings) -> Result<Vec<(&'static str, String)>> {
     }
     if kinds.iter().any(|kind| matches!(kind, Kind::Node | Kind::NodeTuned)) {
         lines.push(("Node", format!("{}, {}", said("node", &["--version"]), peer_versions(settings)?)));
+    }
+    if kinds.contains(&Kind::Bun) {
+        let bun = settings.root.join("bench/peer/node_modules/.bin/bun");
+        let engine = versions(settings, &["socket.io", "@socket.io/bun-engine"])?;
+        lines.push(("Bun", format!("{}, {engine}", said(&bun.to_string_lossy(), &["--version"]))));
     }
     Ok(lines)
 }
@@ -122,20 +127,27 @@ fn sync_micros(settings: &Settings) -> Result<f64> {
 }
 
 fn peer_versions(settings: &Settings) -> Result<String> {
-    let lock = fs::read_to_string(settings.root.join("bench/peer/package-lock.json"))?;
-    let lock: serde_json::Value = serde_json::from_str(&lock)?;
-    let version = |name: &str| {
-        let version = &lock["packages"][format!("node_modules/{name}")]["version"];
-        format!("{name} {}", version.as_str().unwrap_or("unknown"))
-    };
     let mut names = vec!["socket.io", "better-sqlite3", "jsonwebtoken", "bufferutil"];
+    if settings.only.contains(&Shape::Rest) {
+        names.push("fastify");
+    }
     if settings.only.iter().any(|shape| shape.on_postgres()) {
         names.push("pg");
     }
     if settings.only.iter().any(|shape| shape.on_redis()) {
         names.extend(["redis", "@socket.io/redis-adapter"]);
     }
-    Ok(names.into_iter().map(version).collect::<Vec<_>>().join(", "))
+    versions(settings, &names)
+}
+
+fn versions(settings: &Settings, names: &[&str]) -> Result<String> {
+    let lock = fs::read_to_string(settings.root.join("bench/peer/package-lock.json"))?;
+    let lock: serde_json::Value = serde_json::from_str(&lock)?;
+    let version = |name: &str| {
+        let version = &lock["packages"][format!("node_modules/{name}")]["version"];
+        format!("{name} {}", version.as_str().unwrap_or("unknown"))
+    };
+    Ok(names.iter().copied().map(version).collect::<Vec<_>>().join(", "))
 }
 
 /// `6.18`: what follows is the builder's business.

@@ -9,6 +9,7 @@ mod child;
 mod client;
 mod figures;
 mod frame;
+mod http;
 mod ledger;
 mod login;
 mod machine;

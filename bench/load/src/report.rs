@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::figures::{Better, FIGURES, Figure, aim};
 use crate::machine;
 use crate::rounds::Series;
-use crate::settings::{Kind, Settings, Shape};
+use crate::settings::{FEW, Kind, Settings, Shape};
 
 const BEGIN: &str = "<!-- bench:begin -->";
 const END: &str = "<!-- bench:end -->";
@@ -86,6 +86,18 @@ fn title(shape: Shape, settings: &Settings) -> String {
             format!("Redis dies: {} facilitators on one of two nodes are booked on the other", settings.crowd)
         }
         Shape::Rss => format!("Memory of {} idle sockets (WebSocket, settled {} s)", settings.sockets, settings.settle),
+        Shape::Fanout | Shape::Fanout10k => {
+            format!("One POST for {} sockets (the next when all have it, {seconds} s)", shape.sockets())
+        }
+        Shape::Broadcast => format!(
+            "{} bookings per second beside broadcasts to {} people ({seconds} s without, {seconds} s with)",
+            settings.cross_rate, settings.audience
+        ),
+        Shape::Rest => format!("Durable creates over REST ({} kept connections, {seconds} s)", settings.pool),
+        Shape::List => format!(
+            "A list of a user with {} notifications, and of one with {FEW} (20 listed, {seconds} s)",
+            settings.many
+        ),
         Shape::Connects => format!("Connecting and closing ({} at a time, {seconds} s)", settings.pool),
     }
 }

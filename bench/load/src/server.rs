@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use crate::child::{self, Child, eventually};
 use crate::client::PATIENCE;
 use crate::login::{BACKEND_TOKEN, JWT_SECRET};
-use crate::settings::{Kind, Settings};
+use crate::settings::{FEW, Kind, Settings, Shape};
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// What Carillon says whenever its line to the other nodes is up.
@@ -57,9 +57,14 @@ struct Stats {
 
 impl Server {
     /// Starts a server in a new directory and waits until it listens.
-    pub fn start(kind: Kind, settings: &Settings, dir: &Path, backing: &Backing) -> Result<Self> {
+    pub fn start(shape: Shape, kind: Kind, settings: &Settings, dir: &Path, backing: &Backing) -> Result<Self> {
         fs::create_dir_all(dir)?;
-        let mut command = command(kind, settings, dir, backing)?;
+        match shape {
+            Shape::List => fill(settings, dir, &[settings.many.to_string(), FEW.to_string()])?,
+            Shape::Broadcast => fill(settings, dir, &[format!("+{}", settings.audience)])?,
+            _ => {}
+        }
+        let mut command = command(shape, kind, settings, dir, backing)?;
         let mut child = Child::start(&mut command, Signal::TERM).with_context(|| format!("starting {kind:?}"))?;
         let log = Arc::<Log>::default();
         log.follow(child.take_stdout()?);
@@ -144,7 +149,27 @@ pub fn sweep(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn command(kind: Kind, settings: &Settings, dir: &Path, backing: &Backing) -> Result<Command> {
+/// Makes a database in which these are: `bench/peer/fill.mjs` says how they are named.
+fn fill(settings: &Settings, dir: &Path, people: &[String]) -> Result<()> {
+    let (file, root) = (dir.join("carillon.db"), settings.root.canonicalize()?);
+    let mut migrate = Command::new(carillon(settings)?);
+    migrate.env_clear().arg("migrate").arg("--database-url").arg(&file);
+    migrate.env("JWT_SECRET_KEY", JWT_SECRET).env("BACKEND_SERVICE_TOKEN", BACKEND_TOKEN);
+    let mut fill = Command::new("node");
+    fill.arg(root.join("bench/peer/fill.mjs")).arg(&file).args(people);
+    for command in [&mut migrate, &mut fill] {
+        let output = command.current_dir(dir).output()?;
+        ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+fn carillon(settings: &Settings) -> Result<PathBuf> {
+    let default = settings.root.canonicalize()?.join("target/release/carillon");
+    Ok(settings.carillon.as_ref().map_or(Ok(default), |given| given.canonicalize())?)
+}
+
+fn command(shape: Shape, kind: Kind, settings: &Settings, dir: &Path, backing: &Backing) -> Result<Command> {
     let mut command = child::command(settings.server_core, "KILL", dir)?;
     command.env("JWT_SECRET_KEY", JWT_SECRET).env("BACKEND_SERVICE_TOKEN", BACKEND_TOKEN).stdout(Stdio::piped());
     let root = settings.root.canonicalize()?;
@@ -152,10 +177,11 @@ fn command(kind: Kind, settings: &Settings, dir: &Path, backing: &Backing) -> Re
         command.env("DATABASE_URL", url);
     }
     match kind {
-        Kind::Carillon | Kind::Single => {
-            let default = root.join("target/release/carillon");
-            let binary = settings.carillon.as_ref().map_or(Ok(default), |given| given.canonicalize())?;
-            command.arg(binary).args(["serve", "--host", "127.0.0.1", "--port", "0"]).env("CARILLON_ENV", "production");
+        Kind::Carillon | Kind::Single | Kind::Topic => {
+            command
+                .arg(carillon(settings)?)
+                .args(["serve", "--host", "127.0.0.1", "--port", "0"])
+                .env("CARILLON_ENV", "production");
             if backing.postgres.is_none() {
                 command.arg("--database-url").arg(dir.join("carillon.db"));
             }
@@ -163,13 +189,24 @@ fn command(kind: Kind, settings: &Settings, dir: &Path, backing: &Backing) -> Re
                 command.env("REDIS_URL", format!("redis+unix://{}", socket.display()));
                 command.env("CARILLON_REDIS_PREFIX", "bench:");
             }
+            if kind == Kind::Carillon && matches!(shape, Shape::Fanout | Shape::Fanout10k) {
+                // All of them are one user's.
+                command.args(["--set", &format!("limits.sockets_per_user={}", shape.sockets())]);
+            }
             if kind == Kind::Single {
                 command.args(["--set", "database.commit_batch=1"]);
             }
         }
-        Kind::Node | Kind::NodeTuned => {
-            let program = if backing.postgres.is_some() { "pg-server.mjs" } else { "server.mjs" };
-            command.arg("node").arg(root.join("bench/peer").join(program));
+        Kind::Node | Kind::NodeTuned | Kind::Bun => {
+            let program = match shape {
+                Shape::Fanout | Shape::Fanout10k => "fanout.mjs",
+                Shape::Rest => "rest.mjs",
+                _ if backing.postgres.is_some() => "pg-server.mjs",
+                _ => "server.mjs",
+            };
+            let bun = root.join("bench/peer/node_modules/.bin/bun").canonicalize();
+            command.arg(if kind == Kind::Bun { bun? } else { "node".into() });
+            command.arg(root.join("bench/peer").join(program));
             command.env("NODE_ENV", "production").env("HOST", "127.0.0.1").env("PORT", "0");
             command.env("DATABASE_FILE", dir.join("peer.db"));
             command.env("PEER_TUNED", if kind == Kind::NodeTuned { "1" } else { "0" });

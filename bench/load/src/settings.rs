@@ -17,8 +17,8 @@ pub struct Settings {
     /// The Carillon binary, if not `target/release/carillon` under the root.
     #[arg(long)]
     pub carillon: Option<PathBuf>,
-    /// Which servers: `both` is Carillon and the peer; `all` adds the tuned peer on SQLite, and on PostgreSQL `single`,
-    /// which is Carillon with one commit for each notification. A shape is measured on those that can do it.
+    /// Which servers: `both` is Carillon and the peer; `all` adds the tuned peer on SQLite, on PostgreSQL `single`, which
+    /// is Carillon with one commit for each notification, and for the fan-out `topic` and Bun. A shape is measured on those that can do it.
     #[arg(long, value_enum, default_value_t = Servers::All)]
     pub server: Servers,
     /// Which shapes, separated by commas; all that PostgreSQL and Redis are installed for, if not given.
@@ -48,7 +48,7 @@ pub struct Settings {
     /// Bookings per second in the latency shape, on a fixed schedule.
     #[arg(long, default_value_t = 1_000)]
     pub rate: u64,
-    /// Bookings per second in the nodes shapes, likewise.
+    /// Bookings per second in the nodes and broadcast shapes, likewise.
     #[arg(long, default_value_t = 500)]
     pub cross_rate: u64,
     /// Facilitators connected in the catch-up shape.
@@ -60,7 +60,13 @@ pub struct Settings {
     /// Seconds to let memory settle in the rss shape (longer than a ping interval).
     #[arg(long, default_value_t = 30)]
     pub settle: u64,
-    /// Connections being opened or closed at any time in the connects shape.
+    /// Notifications of the user who has many, in the list shape.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub many: u64,
+    /// People who get each broadcast, in the broadcast shape.
+    #[arg(long, default_value_t = 100_000)]
+    pub audience: u64,
+    /// Connections being opened or closed at any time in the connects shape; kept open in the rest shape.
     #[arg(long, default_value_t = 64)]
     pub pool: u32,
     /// Seconds after each booking round whose server CPU is counted too, to catch work put off.
@@ -89,12 +95,17 @@ pub struct Settings {
     pub load_core: usize,
 }
 
+/// Notifications of the user who has few, in the list shape.
+pub const FEW: u64 = 100;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Servers {
     Carillon,
     Single,
+    Topic,
     Node,
     NodeTuned,
+    Bun,
     Both,
     All,
 }
@@ -106,8 +117,11 @@ pub enum Kind {
     Carillon,
     /// Carillon with one commit for each notification.
     Single,
+    /// Carillon, where a room is a topic of different users.
+    Topic,
     Node,
     NodeTuned,
+    Bun,
 }
 
 impl Kind {
@@ -115,8 +129,10 @@ impl Kind {
         match self {
             Self::Carillon => "Carillon",
             Self::Single => "Carillon, single commits",
+            Self::Topic => "Carillon, a topic",
             Self::Node => "Node",
             Self::NodeTuned => "Node, tuned",
+            Self::Bun => "Bun",
         }
     }
 }
@@ -126,10 +142,14 @@ impl Servers {
         match self {
             Self::Carillon => vec![Kind::Carillon],
             Self::Single => vec![Kind::Single],
+            Self::Topic => vec![Kind::Topic],
+            Self::Bun => vec![Kind::Bun],
             Self::Node => vec![Kind::Node],
             Self::NodeTuned => vec![Kind::NodeTuned],
             Self::Both => vec![Kind::Carillon, Kind::Node],
-            Self::All => vec![Kind::Carillon, Kind::Single, Kind::Node, Kind::NodeTuned],
+            Self::All => {
+                vec![Kind::Carillon, Kind::Single, Kind::Topic, Kind::Node, Kind::NodeTuned, Kind::Bun]
+            }
         }
     }
 }
@@ -143,6 +163,14 @@ pub enum Shape {
     Latency,
     Rss,
     Connects,
+    /// To 1,000 sockets.
+    Fanout,
+    /// To 10,000.
+    #[value(name = "fanout-10k")]
+    Fanout10k,
+    Rest,
+    List,
+    Broadcast,
     PgOffline,
     PgOnline,
     /// Two nodes.
@@ -165,6 +193,11 @@ impl Shape {
         }
     }
 
+    /// How many sockets a fan-out goes to.
+    pub fn sockets(self) -> u64 {
+        if self == Self::Fanout10k { 10_000 } else { 1_000 }
+    }
+
     pub fn on_redis(self) -> bool {
         self.nodes() > 1
     }
@@ -178,7 +211,9 @@ impl Shape {
         match self {
             Self::PgOffline | Self::PgOnline => &[Kind::Carillon, Kind::Single, Kind::Node],
             Self::Nodes | Self::Nodes4 | Self::Nodes8 => &[Kind::Carillon, Kind::Node],
-            Self::CatchUp => &[Kind::Carillon],
+            Self::CatchUp | Self::List | Self::Broadcast => &[Kind::Carillon],
+            Self::Fanout | Self::Fanout10k => &[Kind::Carillon, Kind::Topic, Kind::Node, Kind::Bun],
+            Self::Rest => &[Kind::Carillon, Kind::Node],
             _ => &[Kind::Carillon, Kind::Node, Kind::NodeTuned],
         }
     }
@@ -229,6 +264,7 @@ impl Settings {
         let sockets = |shape: &Shape| match shape {
             Shape::Rss => u64::from(self.sockets),
             Shape::CatchUp => self.crowd,
+            Shape::Fanout | Shape::Fanout10k => shape.sockets(),
             _ => self.online_facilitators,
         };
         self.only.iter().map(sockets).max().unwrap_or(0)

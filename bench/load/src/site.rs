@@ -17,6 +17,7 @@ const INVOLVED: usize = 2;
 
 /// Its parts end from top to bottom: first the servers, last the directory.
 pub struct Site {
+    pub kind: Kind,
     nodes: Vec<Server>,
     redis: Option<Redis>,
     postgres: Option<Postgres>,
@@ -45,12 +46,12 @@ impl Site {
 
         let backing =
             Backing { postgres: postgres.as_ref().map(Postgres::url), redis: redis.as_ref().map(Redis::socket) };
-        let node = |number| Server::start(kind, settings, &dir.join(format!("node{number}")), &backing);
+        let node = |number| Server::start(shape, kind, settings, &dir.join(format!("node{number}")), &backing);
         let nodes = (1..=shape.nodes()).map(node).collect::<Result<Vec<_>>>()?;
         if shape.on_redis() && kind == Kind::Carillon {
             nodes.iter().try_for_each(|node| node.await_line(LINE_IS_UP))?;
         }
-        Ok(Self { nodes, redis, postgres, _dir: scratch })
+        Ok(Self { kind, nodes, redis, postgres, _dir: scratch })
     }
 
     /// The node that back ends connect to.

@@ -70,6 +70,34 @@ impl<'a> Message<'a> {
     }
 }
 
+/// A [`Message::Notification`] that is told to many: encoded once, but for its place.
+pub struct Template(Vec<u8>);
+
+impl Template {
+    /// Of this notification.
+    ///
+    /// # Errors
+    /// When its data is no JSON, which it always is.
+    pub fn new(notification: &Notification) -> Result<Self, serde_json::Error> {
+        let nowhere = Place { recipient: 0, position: 0 };
+        let text = Message::notification(notification, nowhere)?.encode();
+        let rest = text.get(Self::head(nowhere).len()..).unwrap_or_default();
+        Ok(Self(rest.to_vec()))
+    }
+
+    /// As it travels to whoever has it at `place`.
+    pub fn at(&self, place: Place) -> Vec<u8> {
+        let mut text = Self::head(place).into_bytes();
+        text.extend_from_slice(&self.0);
+        text
+    }
+
+    /// What stands before all that is the same for everybody: the first fields of [`Committed`].
+    fn head(place: Place) -> String {
+        format!(r#"{{"notification":{{"row":{},"position":{}"#, place.recipient, place.position)
+    }
+}
+
 /// A notification on its way between nodes, with its place in the recipient's inbox. Instants are in
 /// microseconds since 1970.
 #[derive(Serialize, Deserialize)]
@@ -206,3 +234,32 @@ impl Backplane for Alone {
 
 /// The backplane as everybody holds it.
 pub type Shared = Arc<dyn Backplane>;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_template_says_what_the_message_says() {
+        let notification = Notification {
+            id: NotificationId(7),
+            uuid: Uuid::nil(),
+            kind: "k".into(),
+            topic: "t".into(),
+            title: "\"title\"".into(),
+            message: "m\n".into(),
+            data: r#"{"row":0,"position":0}"#.into(),
+            priority: Priority::High,
+            action_url: None,
+            created_at: Timestamp::from_micros(1),
+            expires_at: None,
+        };
+        let template = Template::new(&notification).unwrap();
+        for place in [Place { recipient: 0, position: 0 }, Place { recipient: 12, position: i64::MAX }] {
+            let message = Message::notification(&notification, place).unwrap().encode();
+            assert_eq!(template.at(place), message);
+        }
+    }
+}

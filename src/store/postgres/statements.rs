@@ -80,9 +80,10 @@ over_arrays! {
     InsertEntries {
         recipients: BigInt => i64,
         positions: BigInt => i64,
-        notifications: BigInt => i64
+        notifications: BigInt => i64,
+        ends: Nullable<Instant> => Option<At>
     } -> (),
-    "INSERT INTO inbox (recipient_id, position, notification_id) SELECT * FROM ",
+    "INSERT INTO inbox (recipient_id, position, notification_id, expires_at) SELECT * FROM ",
     ")"
 }
 
@@ -160,9 +161,52 @@ type EarlierColumns = (
 /// What is told of an entry that is marked: which of them it is, and how it stood before.
 type MarkedColumns = (BigInt, Uuid128, Nullable<Text>, Nullable<Instant>, Nullable<Instant>);
 
+/// Keeps counts true: `marked` has the entries that were changed, as they are now. Of each, so many more (or fewer)
+/// are held and unread.
+macro_rules! shift {
+    ($total:literal, $unread:literal) => {
+        concat!(
+            "shift AS (UPDATE counts AS c SET total = c.total + d.total, unread = c.unread + d.unread, \
+                 read_upto = CASE WHEN c.unread + d.unread = 0 THEN c.upto \
+                     WHEN d.unread > 0 AND c.read_upto >= d.first THEN d.first - 1 ELSE c.read_upto END \
+                 FROM (SELECT c.recipient_id, c.kind, c.topic, c.priority, min(m.position) AS first, sum(",
+            $total,
+            ")::bigint AS total, sum(",
+            $unread,
+            ")::bigint AS unread FROM marked AS m \
+                     JOIN counts AS c ON c.recipient_id = m.recipient_id AND c.upto >= m.position \
+                         AND m.hush IS DISTINCT FROM 1 AND (m.expires_at IS NULL OR m.expires_at > c.counted_at) \
+                     JOIN notifications AS n ON n.id = m.notification_id \
+                         AND c.kind IN ('', n.kind) AND c.topic IN ('', n.topic) AND c.priority IN (-1, n.priority) \
+                     GROUP BY c.recipient_id, c.kind, c.topic, c.priority) AS d \
+                 WHERE c.recipient_id = d.recipient_id AND c.kind = d.kind AND c.topic = d.topic \
+                     AND c.priority = d.priority)"
+        )
+    };
+}
+
+/// Marks all of one person's entries read; tells how many were not.
+pub const READ_ALL: &str = concat!(
+    "WITH marked AS (UPDATE inbox AS i SET read_at = $1, confirmed_at = coalesce(i.confirmed_at, $1), \
+         confirmed_by = coalesce(i.confirmed_by, 'read') FROM recipients AS r \
+         WHERE r.tenant = $2 AND r.user_id = $3 AND i.recipient_id = r.id AND i.read_at IS NULL \
+             AND i.deleted_at IS NULL \
+         RETURNING i.recipient_id, i.position, i.notification_id, i.expires_at, i.hush), ",
+    shift!("0", "-1"),
+    " SELECT count(*) AS many FROM marked"
+);
+
+/// One entry changes by so much.
+pub const SHIFT_ONE: &str = concat!(
+    "WITH marked AS (SELECT recipient_id, position, notification_id, expires_at, hush FROM inbox \
+         WHERE recipient_id = $1 AND position = $2), ",
+    shift!("$3", "$4"),
+    " SELECT 1"
+);
+
 /// A statement that marks entries, and tells which of them there are.
 macro_rules! marking {
-    ($name:ident, $set:literal, $which:literal) => {
+    ($name:ident, $set:literal, $which:literal, $total:literal, $unread:literal) => {
         over_arrays! {
             $name {
                 tenants: Text => &'a str,
@@ -179,8 +223,12 @@ macro_rules! marking {
                      WHERE i.deleted_at IS NULL), \
                  one AS (SELECT recipient_id, position, min(at) AS at FROM found GROUP BY recipient_id, position), \
                  marked AS (UPDATE inbox SET ", $set, " FROM one \
-                     WHERE inbox.recipient_id = one.recipient_id AND inbox.position = one.position AND ", $which, ") \
-                 SELECT found.place, n.uuid, n.sender, found.confirmed_at, found.read_at FROM found \
+                     WHERE inbox.recipient_id = one.recipient_id AND inbox.position = one.position \
+                         AND inbox.deleted_at IS NULL AND ", $which, " \
+                     RETURNING inbox.recipient_id, inbox.position, inbox.notification_id, inbox.expires_at, inbox.hush, \
+                         inbox.read_at), ",
+                shift!($total, $unread),
+                " SELECT found.place, n.uuid, n.sender, found.confirmed_at, found.read_at FROM found \
                      JOIN notifications AS n ON n.id = found.notification"
             )
         }
@@ -191,11 +239,28 @@ marking!(
     MarkRead,
     "read_at = one.at, confirmed_at = coalesce(inbox.confirmed_at, one.at), \
      confirmed_by = coalesce(inbox.confirmed_by, 'read')",
-    "inbox.read_at IS NULL"
+    "inbox.read_at IS NULL",
+    "0",
+    "-1"
 );
-marking!(MarkConfirmed, "confirmed_at = one.at, confirmed_by = 'ack'", "inbox.confirmed_at IS NULL");
-marking!(MarkUnread, "read_at = NULL", "inbox.read_at IS NOT NULL");
-marking!(MarkDeleted, "deleted_at = one.at", "inbox.deleted_at IS NULL");
+marking!(
+    MarkConfirmed,
+    "confirmed_at = one.at, confirmed_by = 'ack'",
+    "inbox.confirmed_at IS NULL",
+    "0",
+    "0"
+);
+marking!(MarkUnread, "read_at = NULL", "inbox.read_at IS NOT NULL", "0", "1");
+marking!(MarkDeleted, "deleted_at = one.at", "true", "-1", "CASE WHEN m.read_at IS NULL THEN -1 ELSE 0 END");
+
+over_arrays! {
+    KeepCounts {
+        tenants: Text => &'a str,
+        users: Text => &'a str
+    } -> (),
+    "SELECT 1 FROM recipients AS r JOIN ",
+    ") AS e (tenant, user_id) ON r.tenant = e.tenant AND r.user_id = e.user_id ORDER BY r.id FOR KEY SHARE OF r"
+}
 
 over_arrays! {
     KnowRecipients {

@@ -25,30 +25,39 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::statements::{
-    ConfirmEntries, EarlierOf, GiveRoles, InsertContents, InsertEntries, KnowRecipients, MarkConfirmed,
-    MarkDeleted, MarkRead, MarkUnread, NoteConnections, Record, ReservePlaces, SettlePlaces, TakeRoles,
+    ConfirmEntries, EarlierOf, GiveRoles, InsertContents, InsertEntries, KnowRecipients, NoteConnections,
+    Record, ReservePlaces, SettlePlaces, TakeRoles,
 };
 use crate::domain::{
-    Channel, Deed, Hush, Matter, NewNotification, NotificationId, Place, Placed, Position, Preferences,
-    Recipient, Timestamp,
+    Channel, Deed, Hush, Matter, NewNotification, Notification, NotificationId, Place, Placed, Position,
+    Preferences, Recipient, Timestamp,
 };
 use crate::store::audit::written;
 use crate::store::schema::{connections, expansions, inbox, recipients, recurring};
 use crate::store::types::{At, Instant, UuidColumn};
-use crate::store::{Before, Mark, Presence, ROUNDS, Sent};
+use crate::store::{Presence, ROUNDS, Sent};
 
 #[path = "../commit.rs"]
 mod commit;
+#[path = "../counting.rs"]
+mod counting;
+#[path = "marking.rs"]
+mod marking;
 #[path = "quiet.rs"]
 mod quiet;
 #[path = "../release.rs"]
 mod release;
+#[path = "../spreading.rs"]
+mod spreading;
 pub use commit::apply;
 use commit::{Earlier, Marked};
+use counting::count_on;
+use marking::{hold, keep_counts, mark, read_all, shift};
 use quiet::{hush_all, keep_preferences, next_deferral, next_place, preferences_of};
 use release::{Wanted, hush_columns, hushed, placed};
 #[path = "../recur.rs"]
 mod recur;
+use spreading::{Due, one_chunk, reach};
 
 /// What the writer knows without asking: nothing that other nodes change.
 pub struct Memory {
@@ -138,6 +147,7 @@ async fn place_all(
         recipients: places.iter().map(|(place, _)| place.recipient).collect(),
         positions: places.iter().map(|(place, _)| place.position).collect(),
         notifications: all.iter().map(|wanted| wanted.notification.0).collect(),
+        ends: all.iter().map(|wanted| wanted.expires_at.map(At)).collect(),
         borrowed: PhantomData,
     };
     insert.execute(connection).await?;
@@ -206,60 +216,6 @@ fn nth<T>(all: &mut [T], which: i64) -> Option<&mut T> {
     usize::try_from(which - 1).ok().and_then(|index| all.get_mut(index))
 }
 
-/// Marks entries; tells how each stood before, and nothing of those that their recipients do not have.
-async fn mark(
-    connection: &mut Connection,
-    mark: Mark,
-    entries: &[&Marked<'_>],
-) -> QueryResult<Vec<Option<Before>>> {
-    type Columns = (i64, UuidColumn, Option<String>, Option<At>, Option<At>);
-    macro_rules! marked {
-        ($statement:ident) => {
-            $statement {
-                tenants: entries.iter().map(|marked| marked.recipient.tenant.as_str()).collect(),
-                users: entries.iter().map(|marked| marked.recipient.user.as_str()).collect(),
-                notifications: entries.iter().map(|marked| marked.notification.0).collect(),
-                instants: entries.iter().map(|marked| At(marked.at)).collect(),
-                borrowed: PhantomData,
-            }
-            .load::<Columns>(connection)
-            .await?
-        };
-    }
-    let there = match mark {
-        Mark::Read => marked!(MarkRead),
-        Mark::Confirmed => marked!(MarkConfirmed),
-        Mark::Unread => marked!(MarkUnread),
-        Mark::Deleted => marked!(MarkDeleted),
-    };
-    let mut found = vec![None; entries.len()];
-    for (which, UuidColumn(uuid), sender, confirmed_at, read_at) in there {
-        if let Some(found) = nth(&mut found, which) {
-            let (confirmed_at, read_at) = (confirmed_at.map(|at| at.0), read_at.map(|at| at.0));
-            *found = Some(Before { uuid, sender, confirmed_at, read_at });
-        }
-    }
-    Ok(found)
-}
-
-/// Marks everything read; returns how much was not.
-async fn read_all(connection: &mut Connection, recipient: &Recipient, at: Timestamp) -> QueryResult<usize> {
-    let row = recipients::table
-        .filter(recipients::tenant.eq(recipient.tenant.as_str()))
-        .filter(recipients::user_id.eq(recipient.user.as_str()))
-        .select(recipients::id)
-        .single_value();
-    let unread = inbox::table
-        .filter(inbox::recipient_id.nullable().eq(row))
-        .filter(inbox::read_at.is_null())
-        .filter(inbox::deleted_at.is_null());
-    diesel::update(unread.filter(inbox::confirmed_at.is_null()))
-        .set((inbox::confirmed_at.eq(At(at)), inbox::confirmed_by.eq("read")))
-        .execute(connection)
-        .await?;
-    diesel::update(unread).set(inbox::read_at.eq(At(at))).execute(connection).await
-}
-
 /// The row of `recipient`, made when it is new.
 async fn row_of(connection: &mut Connection, _: &mut Memory, recipient: &Recipient) -> QueryResult<i64> {
     let (tenant, user) = (recipient.tenant.as_str(), recipient.user.as_str());
@@ -273,31 +229,52 @@ async fn row_of(connection: &mut Connection, _: &mut Memory, recipient: &Recipie
         .await
 }
 
-/// The notification that spreads since the longest time, and that no other node is at: its number, tenant,
-/// group, and the last row reached. It is this transaction's until the commit.
-async fn next_spread(
+/// Expansions that are due and not finished.
+macro_rules! due {
+    () => {
+        expansions::table
+            .filter(expansions::finished_at.is_null())
+            .filter(expansions::due_at.le(now()))
+            .order((expansions::due_at, expansions::notification_id))
+            .select((
+                expansions::notification_id,
+                expansions::tenant,
+                expansions::audience,
+                expansions::reached,
+                expansions::due_at,
+                expansions::present,
+            ))
+    };
+}
+
+/// The expansion that is due since the longest time, and that no other node is at. It is this transaction's until the
+/// commit.
+async fn next_spread(connection: &mut Connection) -> QueryResult<Option<Due>> {
+    due!().limit(1).for_update().skip_locked().get_result(connection).await.optional()
+}
+
+/// Those of `tenant` that are due: they are this transaction's, too. Nobody waits for another node here, since it may
+/// wait for what is locked here; whether it is at some of them is told.
+async fn owed(connection: &mut Connection, tenant: &str) -> QueryResult<(Vec<Due>, bool)> {
+    let all: Vec<Due> = due!().filter(expansions::tenant.eq(tenant)).load(connection).await?;
+    let free: Vec<Due> =
+        due!().filter(expansions::tenant.eq(tenant)).for_update().skip_locked().load(connection).await?;
+    let is_busy = free.len() < all.len();
+    Ok((free, is_busy))
+}
+
+/// Which of these recipients (rows) have it.
+async fn have(
     connection: &mut Connection,
-) -> QueryResult<Option<(NotificationId, String, String, i64, Timestamp)>> {
-    let next: Option<(i64, String, String, i64, At)> = expansions::table
-        .filter(expansions::finished_at.is_null())
-        .filter(expansions::due_at.le(now()))
-        .order((expansions::due_at, expansions::notification_id))
-        .limit(1)
-        .select((
-            expansions::notification_id,
-            expansions::tenant,
-            expansions::audience,
-            expansions::reached,
-            expansions::due_at,
-        ))
-        .for_update()
-        .skip_locked()
-        .get_result(connection)
+    notification: NotificationId,
+    rows: &[i64],
+) -> QueryResult<Vec<i64>> {
+    inbox::table
+        .filter(inbox::notification_id.eq(notification.0))
+        .filter(inbox::recipient_id.eq_any(rows))
+        .select(inbox::recipient_id)
+        .load(connection)
         .await
-        .optional()?;
-    let found =
-        |(id, tenant, group, reached, At(due_at))| (NotificationId(id), tenant, group, reached, due_at);
-    Ok(next.map(found))
 }
 
 /// The numbers of what recurs and is due, and that no other node is at. They are this transaction's until the commit.
@@ -314,12 +291,13 @@ async fn spread(
     connection: &mut Connection,
     memory: &mut Memory,
     people: &[(i64, Recipient)],
-    notification: NotificationId,
-    matter: Matter<'_>,
+    notification: &Notification,
     at: Timestamp,
 ) -> QueryResult<Vec<(Place, Option<Hush>)>> {
-    let wanted: Vec<_> =
-        people.iter().map(|(_, recipient)| Wanted { recipient, notification, matter, at }).collect();
+    let Notification { id, kind, topic, priority, expires_at, .. } = notification;
+    let matter = Matter { kind, topic, priority: *priority };
+    let wanted = |recipient| Wanted { recipient, notification: *id, matter, at, expires_at: *expires_at };
+    let wanted: Vec<_> = people.iter().map(|(_, recipient)| wanted(recipient)).collect();
     place_all(connection, memory, &wanted).await
 }
 

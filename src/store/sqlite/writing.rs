@@ -21,23 +21,31 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Connection;
 
 use crate::domain::{
-    Channel, Hush, Matter, NewNotification, NotificationId, Place, Placed, Position, Preferences, Recipient,
-    Timestamp,
+    Channel, Hush, Matter, NewNotification, Notification, NotificationId, Place, Placed, Position,
+    Preferences, Recipient, Timestamp,
 };
 use crate::store::schema::{expansions, inbox, notifications, recipients, recurring};
 use crate::store::types::{At, Instant, UuidColumn};
-use crate::store::{Before, Mark, ROUNDS, Sent};
+use crate::store::{ROUNDS, Sent};
 
 #[path = "../commit.rs"]
 mod commit;
+#[path = "../counting.rs"]
+mod counting;
+#[path = "marking.rs"]
+mod marking;
 #[path = "presence.rs"]
 mod presence;
 #[path = "quiet.rs"]
 mod quiet;
 #[path = "../release.rs"]
 mod release;
+#[path = "../spreading.rs"]
+mod spreading;
 pub use commit::apply;
 use commit::{Earlier, Marked};
+use counting::count_on;
+use marking::{hold, keep_counts, mark, read_all, shift};
 use presence::note_presence;
 use quiet::{hush_all, keep_preferences, next_deferral, next_place, preferences_of};
 use release::{Wanted, hush_columns, hushed, placed};
@@ -46,6 +54,7 @@ mod record;
 use record::record;
 #[path = "../recur.rs"]
 mod recur;
+use spreading::{Due, one_chunk, reach};
 
 diesel::table! {
     /// Where AUTOINCREMENT remembers the highest number it ever gave.
@@ -149,10 +158,10 @@ fn place_all(
     all: &[Wanted<'_>],
 ) -> QueryResult<Vec<(Place, Option<Hush>)>> {
     let mut places = Vec::with_capacity(all.len());
-    for Wanted { recipient, notification, matter, at } in all {
+    for Wanted { recipient, notification, matter, at, expires_at } in all {
         let Known { row, preferences } = known(connection, memory, recipient)?;
         let place = Place { recipient: row, position: notification.0 };
-        put(connection, place, *notification)?;
+        put(connection, place, *notification, *expires_at)?;
         let hush = preferences.and_then(|all| all.hush(*matter, Channel::Realtime, &memory.mandatory, *at));
         places.push((place, hush));
     }
@@ -169,38 +178,59 @@ fn burn(connection: &mut Connection, memory: &mut Memory) -> QueryResult<i64> {
     Ok(position)
 }
 
-fn put(connection: &mut Connection, place: Place, notification: NotificationId) -> QueryResult<()> {
+fn put(
+    connection: &mut Connection,
+    place: Place,
+    notification: NotificationId,
+    expires_at: Option<Timestamp>,
+) -> QueryResult<()> {
     diesel::insert_into(inbox::table)
         .values((
             inbox::recipient_id.eq(place.recipient),
             inbox::position.eq(place.position),
             inbox::notification_id.eq(notification.0),
+            inbox::expires_at.eq(expires_at.map(At)),
         ))
         .execute(connection)?;
     Ok(())
 }
 
-/// The notification that spreads since the longest time: its number, tenant, group, and the last row reached.
-fn next_spread(
-    connection: &mut Connection,
-) -> QueryResult<Option<(NotificationId, String, String, i64, Timestamp)>> {
-    let next: Option<(i64, String, String, i64, At)> = expansions::table
-        .filter(expansions::finished_at.is_null())
-        .filter(expansions::due_at.le(now()))
-        .order((expansions::due_at, expansions::notification_id))
-        .limit(1)
-        .select((
-            expansions::notification_id,
-            expansions::tenant,
-            expansions::audience,
-            expansions::reached,
-            expansions::due_at,
-        ))
-        .get_result(connection)
-        .optional()?;
-    let found =
-        |(id, tenant, group, reached, At(due_at))| (NotificationId(id), tenant, group, reached, due_at);
-    Ok(next.map(found))
+/// Expansions that are due and not finished.
+macro_rules! due {
+    () => {
+        expansions::table
+            .filter(expansions::finished_at.is_null())
+            .filter(expansions::due_at.le(now()))
+            .order((expansions::due_at, expansions::notification_id))
+            .select((
+                expansions::notification_id,
+                expansions::tenant,
+                expansions::audience,
+                expansions::reached,
+                expansions::due_at,
+                expansions::present,
+            ))
+    };
+}
+
+/// The expansion that is due since the longest time.
+fn next_spread(connection: &mut Connection) -> QueryResult<Option<Due>> {
+    due!().limit(1).get_result(connection).optional()
+}
+
+/// Those of `tenant` that are due. Nobody else is at any of them.
+fn owed(connection: &mut Connection, tenant: &str) -> QueryResult<(Vec<Due>, bool)> {
+    Ok((due!().filter(expansions::tenant.eq(tenant)).load(connection)?, false))
+}
+
+/// Which of these recipients (rows) have what was spread. Its places are not its number.
+fn have(connection: &mut Connection, notification: NotificationId, rows: &[i64]) -> QueryResult<Vec<i64>> {
+    inbox::table
+        .filter(inbox::notification_id.eq(notification.0))
+        .filter(inbox::recipient_id.eq_any(rows))
+        .filter(inbox::position.ne(inbox::notification_id))
+        .select(inbox::recipient_id)
+        .load(connection)
 }
 
 /// The numbers of what recurs and is due.
@@ -214,8 +244,7 @@ fn spread(
     connection: &mut Connection,
     memory: &mut Memory,
     people: &[(i64, Recipient)],
-    notification: NotificationId,
-    matter: Matter<'_>,
+    notification: &Notification,
     at: Timestamp,
 ) -> QueryResult<Vec<(Place, Option<Hush>)>> {
     if people.is_empty() {
@@ -223,9 +252,11 @@ fn spread(
     }
     let position = burn(connection, memory)?;
     let mut places = Vec::with_capacity(people.len());
+    let Notification { id, kind, topic, priority, expires_at, .. } = notification;
+    let matter = Matter { kind, topic, priority: *priority };
     for (row, recipient) in people {
         let place = Place { recipient: *row, position };
-        put(connection, place, notification)?;
+        put(connection, place, *id, *expires_at)?;
         let preferences = known(connection, memory, recipient)?.preferences;
         let hush = preferences.and_then(|all| all.hush(matter, Channel::Realtime, &memory.mandatory, at));
         places.push((place, hush));
@@ -285,7 +316,8 @@ fn confirm(connection: &mut Connection, entries: &[Sent]) -> QueryResult<usize> 
     Ok(confirmed)
 }
 
-fn row(connection: &mut Connection, recipient: &Recipient) -> QueryResult<Option<i64>> {
+/// The row of `recipient`, if there is one.
+pub fn row(connection: &mut Connection, recipient: &Recipient) -> QueryResult<Option<i64>> {
     recipients::table
         .filter(recipients::tenant.eq(recipient.tenant.as_str()))
         .filter(recipients::user_id.eq(recipient.user.as_str()))
@@ -305,7 +337,7 @@ fn ago(seconds: i64) -> SqlLiteral<Instant> {
 }
 
 /// Where `recipient` has `notification`, if it does.
-fn place(
+pub fn place(
     connection: &mut Connection,
     recipient: &Recipient,
     notification: NotificationId,
@@ -362,65 +394,6 @@ fn earlier(connection: &mut Connection, news: &[&NewNotification]) -> QueryResul
         Ok(Some(Earlier { id, uuid, request, created_at, place: place_of_one, delivered_at }))
     };
     news.iter().map(one).collect()
-}
-
-/// Marks entries; tells how each stood before, and nothing of those that their recipients do not have.
-fn mark(
-    connection: &mut Connection,
-    mark: Mark,
-    entries: &[&Marked<'_>],
-) -> QueryResult<Vec<Option<Before>>> {
-    let one = |marked: &&Marked<'_>| {
-        let Some(Place { recipient, position }) = place(connection, marked.recipient, marked.notification)?
-        else {
-            return Ok(None);
-        };
-        let entry = inbox::table.find((recipient, position));
-        let (UuidColumn(uuid), sender, confirmed_at, read_at) = entry
-            .inner_join(notifications::table)
-            .select((notifications::uuid, notifications::sender, inbox::confirmed_at, inbox::read_at))
-            .get_result::<(UuidColumn, Option<String>, Option<At>, Option<At>)>(connection)?;
-        let before = Before {
-            uuid,
-            sender,
-            confirmed_at: confirmed_at.map(|at| at.0),
-            read_at: read_at.map(|at| at.0),
-        };
-        let at = At(marked.at);
-        let by = match mark {
-            Mark::Read => Some("read"),
-            Mark::Confirmed => Some("ack"),
-            Mark::Unread | Mark::Deleted => None,
-        };
-        if let Some(by) = by {
-            diesel::update(entry.filter(inbox::confirmed_at.is_null()))
-                .set((inbox::confirmed_at.eq(at), inbox::confirmed_by.eq(by)))
-                .execute(connection)?;
-        }
-        match mark {
-            Mark::Confirmed => 0,
-            Mark::Read => diesel::update(entry.filter(inbox::read_at.is_null()))
-                .set(inbox::read_at.eq(at))
-                .execute(connection)?,
-            Mark::Unread => diesel::update(entry).set(inbox::read_at.eq(None::<At>)).execute(connection)?,
-            Mark::Deleted => diesel::update(entry).set(inbox::deleted_at.eq(at)).execute(connection)?,
-        };
-        Ok(Some(before))
-    };
-    entries.iter().map(one).collect()
-}
-
-/// Marks everything read; returns how much was not.
-fn read_all(connection: &mut Connection, recipient: &Recipient, at: Timestamp) -> QueryResult<usize> {
-    let Some(row) = row(connection, recipient)? else { return Ok(0) };
-    let unread = inbox::table
-        .filter(inbox::recipient_id.eq(row))
-        .filter(inbox::read_at.is_null())
-        .filter(inbox::deleted_at.is_null());
-    diesel::update(unread.filter(inbox::confirmed_at.is_null()))
-        .set((inbox::confirmed_at.eq(At(at)), inbox::confirmed_by.eq("read")))
-        .execute(connection)?;
-    diesel::update(unread).set(inbox::read_at.eq(At(at))).execute(connection)
 }
 
 /// Nothing of these recipients (rows) is pending up to these places.

@@ -21,6 +21,7 @@ struct Expansion {
     recipients: i64,
     chunks: i64,
     finished_at: Option<At>,
+    present: Option<String>,
 }
 
 /// A notification that was made of what recurs.

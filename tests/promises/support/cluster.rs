@@ -14,7 +14,12 @@ pub struct Cluster {
 impl Cluster {
     /// On a fresh database and prefix; `None` where there is no PostgreSQL to stage it on.
     pub fn start(count: usize) -> Option<Self> {
-        on_postgres().then(|| Self::on(&Shared::fresh().into(), count, &[]))
+        Self::start_with(count, &[])
+    }
+
+    /// The same, with these settings.
+    pub fn start_with(count: usize, settings: &[(&str, &str)]) -> Option<Self> {
+        on_postgres().then(|| Self::on(&Shared::fresh().into(), count, settings))
     }
 
     /// On this ground, with these settings for all. They start at the same moment, as they do after a deployment.

@@ -59,16 +59,16 @@ pub async fn load(settings: &Settings, site: &Site, rate: u64, ledger: &SharedLe
 
 /// How bookings follow each other.
 #[derive(Clone, Copy)]
-struct Pace {
+pub struct Pace {
     /// Per second.
-    rate: u64,
+    pub rate: u64,
     /// Whether databases are let onto this core between two looks at the clock.
-    gives_way: bool,
+    pub gives_way: bool,
 }
 
 /// Sends bookings at a pace for `span`, takes the answers meanwhile, and waits for all that is due. Gives
 /// how late each was sent, in µs, sorted.
-async fn keep_schedule(
+pub async fn keep_schedule(
     client: &mut Client,
     Pace { rate, gives_way }: Pace,
     span: Duration,

@@ -2,11 +2,15 @@
 //! only if everything sent was answered, arrived and counted; every shape ends by itself.
 
 mod bookings;
+mod broadcast;
 mod catch_up;
 mod connects;
 mod facilitators;
+mod fanout;
 mod latency;
+mod list;
 mod nodes;
+mod rest;
 mod rss;
 
 use std::future::Future;
@@ -40,6 +44,10 @@ pub async fn run(shape: Shape, settings: &Settings, site: &mut Site) -> Result<O
         Shape::Latency => latency::run(settings, site).await,
         Shape::Rss => rss::run(settings, site).await,
         Shape::Connects => connects::run(settings, site).await,
+        Shape::Fanout | Shape::Fanout10k => fanout::run(settings, site, shape.sockets()).await,
+        Shape::Rest => rest::run(settings, site).await,
+        Shape::Broadcast => broadcast::run(settings, site).await,
+        Shape::List => list::run(settings, site).await,
         Shape::Nodes | Shape::Nodes4 | Shape::Nodes8 => nodes::run(settings, site).await,
         Shape::CatchUp => catch_up::run(settings, site).await,
     }

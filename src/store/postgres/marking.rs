@@ -1,0 +1,120 @@
+//! What recipients do with their entries, in statements over arrays; what was counted of them follows.
+
+use std::marker::PhantomData;
+
+use diesel::prelude::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult};
+use diesel_async::RunQueryDsl;
+
+use super::super::statements::{
+    KeepCounts, MarkConfirmed, MarkDeleted, MarkRead, MarkUnread, READ_ALL, SHIFT_ONE,
+};
+use super::{Connection, Marked, nth};
+use crate::domain::{Place, Recipient, Timestamp};
+use crate::store::schema::recipients;
+use crate::store::types::{At, Instant, UuidColumn};
+use crate::store::{Before, Mark, Write};
+
+/// Marks entries; tells how each stood before, and nothing of those that their recipients do not have.
+pub async fn mark(
+    connection: &mut Connection,
+    mark: Mark,
+    entries: &[&Marked<'_>],
+) -> QueryResult<Vec<Option<Before>>> {
+    type Columns = (i64, UuidColumn, Option<String>, Option<At>, Option<At>);
+    macro_rules! marked {
+        ($statement:ident) => {
+            $statement {
+                tenants: entries.iter().map(|marked| marked.recipient.tenant.as_str()).collect(),
+                users: entries.iter().map(|marked| marked.recipient.user.as_str()).collect(),
+                notifications: entries.iter().map(|marked| marked.notification.0).collect(),
+                instants: entries.iter().map(|marked| At(marked.at)).collect(),
+                borrowed: PhantomData,
+            }
+            .load::<Columns>(connection)
+            .await?
+        };
+    }
+    let there = match mark {
+        Mark::Read => marked!(MarkRead),
+        Mark::Confirmed => marked!(MarkConfirmed),
+        Mark::Unread => marked!(MarkUnread),
+        Mark::Deleted => marked!(MarkDeleted),
+    };
+    let mut found = vec![None; entries.len()];
+    for (which, UuidColumn(uuid), sender, confirmed_at, read_at) in there {
+        if let Some(found) = nth(&mut found, which) {
+            let (confirmed_at, read_at) = (confirmed_at.map(|at| at.0), read_at.map(|at| at.0));
+            *found = Some(Before { uuid, sender, confirmed_at, read_at });
+        }
+    }
+    Ok(found)
+}
+
+/// Marks everything read; returns how much was not.
+pub async fn read_all(
+    connection: &mut Connection,
+    recipient: &Recipient,
+    at: Timestamp,
+) -> QueryResult<usize> {
+    #[derive(diesel::QueryableByName)]
+    struct Read {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        many: i64,
+    }
+    let read: Read = diesel::sql_query(READ_ALL)
+        .bind::<Instant, _>(At(at))
+        .bind::<diesel::sql_types::Text, _>(recipient.tenant.as_str())
+        .bind::<diesel::sql_types::Text, _>(recipient.user.as_str())
+        .get_result(connection)
+        .await?;
+    Ok(usize::try_from(read.many).unwrap_or(0))
+}
+
+/// Lets nobody count the inboxes that `batch` marks until the commit. Nor does it wait for those who store: they lock
+/// these rows in another way.
+pub async fn keep_counts(connection: &mut Connection, batch: &[Write]) -> QueryResult<()> {
+    let marked = || {
+        batch.iter().filter_map(|write| match write {
+            Write::Mark { mark: Mark::Confirmed, .. } => None,
+            Write::Mark { recipient, .. } | Write::ReadAll { recipient, .. } => Some(recipient),
+            _ => None,
+        })
+    };
+    if marked().next().is_none() {
+        return Ok(());
+    }
+    let keep = KeepCounts {
+        tenants: marked().map(|recipient| recipient.tenant.as_str()).collect(),
+        users: marked().map(|recipient| recipient.user.as_str()).collect(),
+        borrowed: PhantomData,
+    };
+    keep.execute(connection).await?;
+    Ok(())
+}
+
+/// Lets nobody mark or store anything of `recipient` until the commit; `false` if somebody does now.
+pub async fn hold(connection: &mut Connection, recipient: &Recipient) -> QueryResult<bool> {
+    let row: Option<i64> = recipients::table
+        .filter(recipients::tenant.eq(recipient.tenant.as_str()))
+        .filter(recipients::user_id.eq(recipient.user.as_str()))
+        .select(recipients::id)
+        .for_update()
+        .skip_locked()
+        .get_result(connection)
+        .await
+        .optional()?;
+    Ok(row.is_some())
+}
+
+/// The entry at `place`, as it is now, changes: so many more (or fewer) are held, and unread, of what was counted with
+/// it. Its recipient's row is this transaction's.
+pub async fn shift(connection: &mut Connection, place: Place, total: i64, unread: i64) -> QueryResult<()> {
+    diesel::sql_query(SHIFT_ONE)
+        .bind::<diesel::sql_types::BigInt, _>(place.recipient)
+        .bind::<diesel::sql_types::BigInt, _>(place.position)
+        .bind::<diesel::sql_types::BigInt, _>(total)
+        .bind::<diesel::sql_types::BigInt, _>(unread)
+        .execute(connection)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,260 @@
+//! Puts what is for an audience into inboxes, chunk by chunk: of those who are connected first, of all others then, and
+//! of whoever asks before it is their turn at once. Compiled twice, like `commit.rs`.
+//!
+//! Promise: everybody gets it once. Who has it is asked in the same transaction, while the expansion is this one's alone.
+
+use std::collections::HashSet;
+
+use diesel::prelude::*;
+use diesel::result::Error as Fault;
+
+use super::{Connection, Memory, RunQueryDsl, have, hushed, next_spread, now, owed, row_of, spread};
+use crate::domain::{Group, NotificationId, Recipient, Tenant, Timestamp, UserId};
+use crate::store::content::{Content, content, notification as shown};
+use crate::store::schema::{connections, expansions, notifications, recipients, roles, subscriptions};
+use crate::store::types::At;
+use crate::store::writer::{Spread, Written};
+
+/// People who get it in one transaction: others wait for them.
+const CHUNK: i64 = 256;
+
+/// An expansion that is due, as it is stored: its notification, tenant and group, the last recipient reached, when it was
+/// due, and the last socket whose person has it (none: all who are connected have).
+pub type Due = (i64, String, String, i64, At, Option<String>);
+
+/// People, by their rows.
+type People = Vec<(i64, String)>;
+
+/// How far an expansion is after a chunk.
+struct Progress {
+    reached: i64,
+    present: Option<String>,
+    is_finished: bool,
+}
+
+fn unreadable(fault: impl std::error::Error + Send + Sync + 'static) -> Fault {
+    Fault::DeserializationError(Box::new(fault))
+}
+
+body! {
+    /// The next chunk of the oldest expansion.
+    pub fn one_chunk(
+        connection: &mut Connection,
+        memory: &mut Memory,
+        present: Timestamp,
+    ) -> QueryResult<Option<Spread>> {
+        let Some(due) = wait!(next_spread(connection))? else { return Ok(None) };
+        let tenant = Tenant::new(&due.1).map_err(unreadable)?;
+        let group: Group = serde_json::from_str(&due.2).map_err(unreadable)?;
+        let (people, progress) = match &due.5 {
+            Some(socket) => {
+                let (people, last) = wait!(connected(connection, &tenant, &group, socket))?;
+                (people, Progress { reached: due.3, present: last, is_finished: false })
+            }
+            None => {
+                let people = wait!(members(connection, memory, &tenant, &group, due.3))?;
+                let is_finished = i64::try_from(people.len()).is_ok_and(|many| many < CHUNK);
+                let reached = match group {
+                    // There are no rows to go by: it is counted.
+                    Group::People(_) => due.3 + people.len() as i64,
+                    _ => people.last().map_or(due.3, |(row, _)| *row),
+                };
+                (people, Progress { reached, present: None, is_finished })
+            }
+        };
+        let spread = wait!(give(connection, memory, &due, people, progress, present))?;
+        Ok(Some(spread))
+    }
+}
+
+body! {
+    /// All that is due for `recipient` and has not reached them. Also whether another node is at some of it.
+    pub fn reach(
+        connection: &mut Connection,
+        memory: &mut Memory,
+        recipient: &Recipient,
+        present: Timestamp,
+    ) -> QueryResult<Written> {
+        let (tenant, user) = (recipient.tenant.as_str(), recipient.user.as_str());
+        let row: Option<i64> = wait!(recipients::table
+            .filter(recipients::tenant.eq(tenant))
+            .filter(recipients::user_id.eq(user))
+            .select(recipients::id)
+            .get_result(connection))
+        .optional()?;
+        let Some(row) = row else { return Ok(Written::Reached { spreads: Vec::new().into(), is_busy: false }) };
+        let (all, is_busy) = wait!(owed(connection, tenant))?;
+        let mut spreads = Vec::new();
+        for due in all {
+            let group: Group = serde_json::from_str(&due.2).map_err(unreadable)?;
+            let one = vec![(row, user.to_owned())];
+            let people = wait!(of_group(connection, &recipient.tenant, &group, one))?;
+            let progress = Progress { reached: due.3, present: due.5.clone(), is_finished: false };
+            if !people.is_empty() {
+                let spread = wait!(give(connection, memory, &due, people, progress, present))?;
+                spreads.extend((!spread.places.is_empty()).then_some(spread));
+            }
+        }
+        Ok(Written::Reached { spreads: spreads.into(), is_busy })
+    }
+}
+
+body! {
+    /// The people behind the next sockets who are in `group`, and the last of those sockets, if more follow.
+    fn connected(
+        connection: &mut Connection,
+        tenant: &Tenant,
+        group: &Group,
+        socket: &str,
+    ) -> QueryResult<(People, Option<String>)> {
+        let person = recipients::tenant.eq(connections::tenant).and(recipients::user_id.eq(connections::user_id));
+        let here: Vec<(String, i64, String)> = wait!(connections::table
+            .inner_join(recipients::table.on(person))
+            .filter(connections::tenant.eq(tenant.as_str()))
+            .filter(connections::socket_id.gt(socket))
+            .order(connections::socket_id)
+            .limit(CHUNK)
+            .select((connections::socket_id, recipients::id, recipients::user_id))
+            .load(connection))?;
+        let more = i64::try_from(here.len()).is_ok_and(|many| many == CHUNK);
+        let last = here.last().map(|(socket, ..)| socket.clone()).filter(|_| more);
+        let mut seen = HashSet::new();
+        let people = here.into_iter().filter(|(_, row, _)| seen.insert(*row));
+        let people = people.map(|(_, row, user)| (row, user)).collect();
+        Ok((wait!(of_group(connection, tenant, group, people))?, last))
+    }
+}
+
+body! {
+    /// Those of `people` who are in `group`.
+    fn of_group(
+        connection: &mut Connection,
+        tenant: &Tenant,
+        group: &Group,
+        mut people: People,
+    ) -> QueryResult<People> {
+        let rows: Vec<i64> = people.iter().map(|(row, _)| *row).collect();
+        let members: Vec<i64> = match group {
+            Group::Everyone => return Ok(people),
+            Group::People(users) => {
+                people.retain(|(_, user)| users.contains(user));
+                return Ok(people);
+            }
+            Group::Topic(topic) => wait!(subscriptions::table
+                .filter(subscriptions::tenant.eq(tenant.as_str()))
+                .filter(subscriptions::topic.eq(topic))
+                .filter(subscriptions::recipient_id.eq_any(rows))
+                .select(subscriptions::recipient_id)
+                .load(connection))?,
+            Group::Role(role) => wait!(roles::table
+                .filter(roles::tenant.eq(tenant.as_str()))
+                .filter(roles::role.eq(role))
+                .filter(roles::recipient_id.eq_any(rows))
+                .select(roles::recipient_id)
+                .load(connection))?,
+        };
+        let members: HashSet<i64> = members.into_iter().collect();
+        people.retain(|(row, _)| members.contains(row));
+        Ok(people)
+    }
+}
+
+body! {
+    /// The next people of `group`, behind the last one reached.
+    fn members(
+        connection: &mut Connection,
+        memory: &mut Memory,
+        tenant: &Tenant,
+        group: &Group,
+        reached: i64,
+    ) -> QueryResult<People> {
+        match group {
+            Group::Everyone => wait!(recipients::table
+                .filter(recipients::tenant.eq(tenant.as_str()))
+                .filter(recipients::id.gt(reached))
+                .order(recipients::id)
+                .limit(CHUNK)
+                .select((recipients::id, recipients::user_id))
+                .load(connection)),
+            Group::Topic(topic) => wait!(subscriptions::table
+                .inner_join(recipients::table)
+                .filter(subscriptions::tenant.eq(tenant.as_str()))
+                .filter(subscriptions::topic.eq(topic))
+                .filter(subscriptions::recipient_id.gt(reached))
+                .order(subscriptions::recipient_id)
+                .limit(CHUNK)
+                .select((recipients::id, recipients::user_id))
+                .load(connection)),
+            Group::Role(role) => wait!(roles::table
+                .inner_join(recipients::table)
+                .filter(roles::tenant.eq(tenant.as_str()))
+                .filter(roles::role.eq(role))
+                .filter(roles::recipient_id.gt(reached))
+                .order(roles::recipient_id)
+                .limit(CHUNK)
+                .select((recipients::id, recipients::user_id))
+                .load(connection)),
+            Group::People(users) => {
+                let next = users.iter().skip(usize::try_from(reached).unwrap_or(0));
+                let mut people = Vec::new();
+                for user in next.take(CHUNK as usize) {
+                    let name = UserId::new(user).map_err(unreadable)?;
+                    let recipient = Recipient { tenant: tenant.clone(), user: name };
+                    people.push((wait!(row_of(connection, memory, &recipient))?, user.clone()));
+                }
+                Ok(people)
+            }
+        }
+    }
+}
+
+body! {
+    /// Puts it into the inboxes of those of `people` who have not got it, and notes how far it is.
+    fn give(
+        connection: &mut Connection,
+        memory: &mut Memory,
+        due: &Due,
+        people: People,
+        progress: Progress,
+        at: Timestamp,
+    ) -> QueryResult<Spread> {
+        let id = NotificationId(due.0);
+        // What was sent for later is as old as its going out.
+        wait!(diesel::update(notifications::table.find(id.0))
+            .filter(notifications::created_at.lt(due.4))
+            .set(notifications::created_at.eq(due.4))
+            .execute(connection))?;
+        let text: Content =
+            wait!(notifications::table.find(id.0).select(content()).get_result(connection))?;
+        let notification = shown(text);
+        let rows: Vec<i64> = people.iter().map(|(row, _)| *row).collect();
+        let served: HashSet<i64> = match rows.is_empty() {
+            true => HashSet::new(),
+            false => wait!(have(connection, id, &rows))?.into_iter().collect(),
+        };
+        let tenant = Tenant::new(&due.1).map_err(unreadable)?;
+        let mut named = Vec::with_capacity(people.len());
+        for (row, user) in people.into_iter().filter(|(row, _)| !served.contains(row)) {
+            let user = UserId::new(&user).map_err(unreadable)?;
+            named.push((row, Recipient { tenant: tenant.clone(), user }));
+        }
+        let places = wait!(spread(connection, memory, &named, &notification, at))?;
+        let places = wait!(hushed(connection, places))?;
+        let Progress { reached, present, is_finished } = progress;
+        wait!(diesel::update(expansions::table.find(id.0))
+            .set((
+                expansions::reached.eq(reached),
+                expansions::present.eq(present),
+                expansions::recipients.eq(expansions::recipients + places.len() as i64),
+                expansions::chunks.eq(expansions::chunks + i64::from(!places.is_empty())),
+            ))
+            .execute(connection))?;
+        if is_finished {
+            wait!(diesel::update(expansions::table.find(id.0))
+                .set(expansions::finished_at.eq(now().nullable()))
+                .execute(connection))?;
+        }
+        let places = named.into_iter().map(|(_, recipient)| recipient).zip(places).collect();
+        Ok(Spread { notification, places, is_finished })
+    }
+}
