@@ -23,6 +23,13 @@ pub struct Entry {
     pub notification: Option<Notification>,
 }
 
+/// Why an entry is not told by itself (`inbox.hush`): its recipient does not want it.
+pub(crate) const MUTED: i32 = 1;
+/// It waits for the end of quiet hours.
+pub(crate) const QUIET: i32 = 2;
+/// A summary tells of it.
+pub(crate) const SUMMED_UP: i32 = 3;
+
 /// What somebody holds, and what became of it.
 #[derive(Clone, Debug)]
 pub struct Held {

@@ -3,9 +3,8 @@
 //! Promises: what [`Store::submit`] reports as done is durable (fsync on), in the order it reports
 //! it; reads see every write that was reported. Knows nothing of sockets, tokens or wire formats.
 //!
-//! SQLite and PostgreSQL share one schema ([`schema`]) and one body for each query (`queries.rs`,
-//! compiled once under `sqlite` and once under `postgres`); what is special to one stands in that
-//! one's folder under the same name.
+//! SQLite and PostgreSQL share one schema ([`schema`]) and one body for each query (`queries.rs`, compiled once for
+//! each); what is special to one stands in its folder under the same name.
 
 mod audit;
 mod content;
@@ -40,6 +39,7 @@ pub use counts::{Counts, Recent, Roll};
 pub use error::StoreError;
 use error::is_of_one_write;
 pub use held::{Counted, Entry, Filter, Gap, Held, HeldCounts, Missed, Pending, Which};
+pub(crate) use held::{MUTED, QUIET, SUMMED_UP};
 pub use migrate::migrate;
 pub use recurring::{Kept, NewRecurring, Recurring, Whose};
 pub use trace::{Member, Trace, TracedEntry, TracedHush, TracedSpread};
@@ -93,15 +93,6 @@ macro_rules! on {
 
 use on;
 
-/// Why an entry is not told by itself (`inbox.hush`): its recipient does not want it.
-pub(crate) const MUTED: i32 = 1;
-/// It waits for the end of quiet hours.
-pub(crate) const QUIET: i32 = 2;
-/// A summary tells of it.
-pub(crate) const SUMMED_UP: i32 = 3;
-
-/// Notifications made in one transaction of what recurs: others wait for them.
-const ROUNDS: i64 = 16;
 /// Entries that are counted in one transaction: others wait for it.
 const COUNTED_TOGETHER: usize = 4_096;
 /// Entries of one person that [`Store::behind`] reads at once.

@@ -33,9 +33,10 @@ use crate::domain::{
     Preferences, Recipient, Timestamp,
 };
 use crate::store::audit::written;
+use crate::store::recurring::ROUNDS;
 use crate::store::schema::{connections, expansions, inbox, recipients, recurring};
 use crate::store::types::{At, Instant, UuidColumn};
-use crate::store::{Presence, ROUNDS, Sent};
+use crate::store::{Presence, Sent};
 
 #[path = "../commit.rs"]
 mod commit;

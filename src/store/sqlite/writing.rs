@@ -24,9 +24,10 @@ use crate::domain::{
     Channel, Hush, Matter, NewNotification, Notification, NotificationId, Place, Placed, Position,
     Preferences, Recipient, Timestamp,
 };
+use crate::store::Sent;
+use crate::store::recurring::ROUNDS;
 use crate::store::schema::{expansions, inbox, notifications, recipients, recurring};
 use crate::store::types::{At, Instant, UuidColumn};
-use crate::store::{ROUNDS, Sent};
 
 #[path = "../commit.rs"]
 mod commit;
