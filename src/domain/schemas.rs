@@ -3,7 +3,7 @@
 use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
 use utoipa::openapi::{ArrayBuilder, Object, ObjectBuilder, OneOfBuilder};
 
-use super::{NotificationId, Priority, QuietHours, Timestamp, UserId, Zone};
+use super::{Action, NotificationId, Priority, QuietHours, Timestamp, UserId, Zone};
 
 const TIME_OF_DAY: &str = "^([01][0-9]|2[0-3]):[0-5][0-9]$";
 
@@ -47,6 +47,9 @@ schemas! {
         .required("start")
         .required("end")
         .description(Some("From when until when, on those days on which they start; on all, if none is named."));
+    "Action": Action => ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(Action::ALL.iter().map(|action| action.name())));
     "Priority": Priority => ObjectBuilder::new()
         .schema_type(Type::String)
         .enum_values(Some(["low", "normal", "medium", "high", "urgent", "critical"]));

@@ -26,23 +26,38 @@ fn stocked() -> Server {
     server
 }
 
+/// What Python 3.11 says when its own parser loses count. It has nothing to do with what was asked, and comes now and then.
+const LOST_COUNT: &str = "AST constructor recursion depth mismatch";
+
 /// Makes requests to every operation with this token.
 fn hold_against_the_description(server: &Server, token: &str, more: &[&str]) {
     let seed = std::env::var(SEED).unwrap_or_else(|_| "1".to_owned());
+    let mut asked = ask(server, token, more, &seed);
+    for again in 0..4 {
+        if !asked.1.contains(LOST_COUNT) {
+            break;
+        }
+        asked = ask(server, token, more, &format!("{seed}{again}"));
+    }
+    let (is_well, said, unheard) = asked;
+    println!("{said}");
+    assert!(is_well, "{SEED}={seed} shows it again.\n{unheard}");
+    assert!(said.contains("Tested: "), "nothing was tested:\n{unheard}");
+}
+
+/// Whether all was answered as described, and what was said of it.
+fn ask(server: &Server, token: &str, more: &[&str], seed: &str) -> (bool, String, String) {
     let home = tempfile::tempdir().expect("a folder");
     let output = Command::new(format!("{CLIENTS}/.venv/bin/schemathesis"))
         .current_dir(home.path())
         .args(["--config-file", &format!("{CLIENTS}/schemathesis.toml"), "run", DESCRIPTION])
-        .args(["--url", &server.url(), "--seed", &seed])
+        .args(["--url", &server.url(), "--seed", seed])
         .args(["--header", &format!("Authorization: Bearer {token}")])
         .args(more)
         .output()
         .unwrap_or_else(|e| panic!("schemathesis: {e}; the clients are installed by `make clients`"));
-    let said = String::from_utf8_lossy(&output.stdout);
-    println!("{said}");
-    let unheard = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{SEED}={seed} shows it again.\n{unheard}");
-    assert!(said.contains("Tested: "), "nothing was tested:\n{unheard}");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.success(), text(&output.stdout), text(&output.stderr))
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub struct AuditIn {
     /// The last number seen: what was done before it follows.
     pub cursor: Option<i64>,
     /// What was done, such as `send`.
+    #[param(value_type = Option<Action>)]
     pub action: Option<String>,
     /// By whom.
     pub actor: Option<String>,
