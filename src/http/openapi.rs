@@ -71,7 +71,7 @@ const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-
         api::notifications::read,
         api::notifications::delete,
     ),
-    components(schemas(problem::Body)),
+    components(schemas(crate::domain::Action, problem::Body)),
     security(("token" = [])),
     modifiers(&Everywhere)
 )]

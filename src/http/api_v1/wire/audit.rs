@@ -4,9 +4,6 @@ use super::*;
 use crate::domain::Action;
 use crate::store::{Recorded, Sought};
 
-/// Bytes of an actor or a subject.
-const LONGEST: usize = 256;
-
 /// Which part of the log.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
@@ -21,8 +18,10 @@ pub struct AuditIn {
     #[param(value_type = Option<Action>)]
     pub action: Option<String>,
     /// By whom.
+    #[param(value_type = Option<Label>)]
     pub actor: Option<String>,
     /// To whom, or of what, such as `role:teacher`.
+    #[param(value_type = Option<Label>)]
     pub subject: Option<String>,
     /// Not before.
     #[serde(default, deserialize_with = "values::instant")]
@@ -43,17 +42,10 @@ impl AuditIn {
             let mut all = Action::ALL.iter();
             all.find(|action| action.name() == word).copied().ok_or(Broken { field: "action", expected })
         };
-        // This question is written down, too.
-        let text = |text: Option<String>, field| match text {
-            Some(text) if text.len() > LONGEST || text.chars().any(char::is_control) => {
-                Err(Broken { field, expected: "at most 256 bytes, no control characters" })
-            }
-            text => Ok(text),
-        };
         Ok(Sought {
             action: self.action.map(known).transpose()?,
-            actor: text(self.actor, "actor")?,
-            subject: text(self.subject, "subject")?,
+            actor: values::wanted(self.actor, "actor")?,
+            subject: values::wanted(self.subject, "subject")?,
             from: self.from,
             to: self.to,
             before: self.cursor,
