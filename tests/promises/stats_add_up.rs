@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Clients, Kind, PendingList, Raw, Server, booking};
+use crate::support::{Clients, Kind, PendingList, Raw, Rest, Server, booking, note};
 
 #[test]
 fn numbers_follow_what_happens() {
@@ -49,6 +49,19 @@ fn numbers_follow_what_happens() {
 }
 
 #[test]
+fn what_is_for_everybody_is_one_notification() {
+    let server = Server::start();
+    let admin = Rest::claiming(&server, json!({"sub": "1", "role": "admin"}));
+    for person in 2..=6 {
+        admin.send(&note(person, "for one"));
+    }
+    admin.send(&json!({"everyone": true, "type": "note", "title": "for all"}));
+    // Five of their own, and one more each: nothing comes behind the last of them.
+    server.wait_for_stat("pending_notifications", 10);
+    assert_eq!(server.stats()["total_notifications"], 6);
+}
+
+#[test]
 fn numbers_are_right_after_a_crash() {
     let mut server = Server::start();
     let mut pages: Vec<Raw> = (0..5).map(|id| Raw::facilitator(server.address, 2 + id)).collect();
@@ -57,6 +70,7 @@ fn numbers_are_right_after_a_crash() {
     let backend = clients.backend();
     backend.call("booking_notification", booking(1, 2));
     pages[0].hear_event("new_booking_notification");
+    backend.call("booking_notification", booking(1, 2)); // a resend takes no number
     backend.disconnect();
     server.kill();
     server.restart();
@@ -71,6 +85,8 @@ fn numbers_are_right_after_a_crash() {
     assert_eq!(stats["backend_connected"], false);
     assert_eq!(stats["total_notifications"], 1);
     assert_eq!(stats["pending_notifications"], 1);
+    clients.backend().call("booking_notification", booking(2, 3));
+    server.wait_for_stat("total_notifications", 2);
     let page = clients.facilitator(2);
     assert_eq!(PendingList(page.hear("pending_notifications")).count(), 1);
     server.wait_for_stat("facilitator_sessions", 1);

@@ -75,16 +75,18 @@ pub fn open_writer(path: &Path) -> Result<SqliteConnection, StoreError> {
 }
 
 /// How many notifications are stored. Numbers are given out without gaps here and nothing is deleted yet,
-/// so the highest one tells; counting them would read the whole table.
+/// so the last one given tells; counting them would read the whole table.
 async fn total(connection: &mut Connection) -> Result<i64, StoreError> {
+    let last = diesel_async::RunQueryDsl::get_result(writing::last_number(), connection).await.optional()?;
     // Numbers that only were places, of what was spread, are no notifications.
-    let last = queries_body::last_notification(connection).await?;
-    let spread: Vec<i64> =
-        diesel_async::RunQueryDsl::load(expansions::table.select(expansions::chunks), connection).await?;
+    let last: i64 = last.unwrap_or(0);
+    let spread =
+        expansions::table.select(diesel::dsl::sql::<diesel::sql_types::BigInt>("coalesce(sum(chunks), 0)"));
+    let spread: i64 = diesel_async::RunQueryDsl::get_result(spread, connection).await?;
     let burned: i64 =
         diesel_async::RunQueryDsl::get_result(deployment::table.select(deployment::burned), connection)
             .await?;
-    Ok(last - spread.iter().sum::<i64>() - burned)
+    Ok(last - spread - burned)
 }
 
 /// Where the recipient of row `recipient` has a notification.

@@ -65,6 +65,12 @@ diesel::table! {
     }
 }
 
+/// The last number that was given, to a notification or as a mere place.
+#[diesel::dsl::auto_type]
+pub fn last_number() -> _ {
+    sqlite_sequence::table.filter(sqlite_sequence::name.eq("notifications")).select(sqlite_sequence::seq)
+}
+
 /// Recipients remembered at most; beyond them it starts anew.
 const REMEMBERED: usize = 100_000;
 
@@ -97,11 +103,7 @@ impl Memory {
 
     fn begin(&mut self, connection: &mut Connection) -> QueryResult<()> {
         if self.last_notification.is_none() {
-            let last: Option<i64> = sqlite_sequence::table
-                .filter(sqlite_sequence::name.eq("notifications"))
-                .select(sqlite_sequence::seq)
-                .get_result(connection)
-                .optional()?;
+            let last: Option<i64> = last_number().get_result(connection).optional()?;
             self.last_notification = Some(last.unwrap_or(0));
         }
         Ok(())
@@ -145,6 +147,8 @@ fn insert(
         ))
         .execute(connection)?;
     if stored == 0 {
+        // SQLite counts the number as given.
+        remember_number(connection, id - 1)?;
         return Ok(None);
     }
     memory.last_notification = Some(id);
@@ -172,11 +176,17 @@ fn place_all(
 /// A number that no notification will have.
 fn burn(connection: &mut Connection, memory: &mut Memory) -> QueryResult<i64> {
     let position = memory.last_notification.unwrap_or(0) + 1;
-    diesel::update(sqlite_sequence::table.filter(sqlite_sequence::name.eq("notifications")))
-        .set(sqlite_sequence::seq.eq(position))
-        .execute(connection)?;
+    remember_number(connection, position)?;
     memory.last_notification = Some(position);
     Ok(position)
+}
+
+/// The last number that was given, after a restart too.
+fn remember_number(connection: &mut Connection, number: i64) -> QueryResult<()> {
+    diesel::update(sqlite_sequence::table.filter(sqlite_sequence::name.eq("notifications")))
+        .set(sqlite_sequence::seq.eq(number))
+        .execute(connection)?;
+    Ok(())
 }
 
 fn put(
