@@ -13,7 +13,7 @@ use crate::store::schema::{
 };
 use crate::store::tally::{Tallied, Tally};
 use crate::store::types::{At, UuidColumn};
-use crate::store::{Counted, Counts, Filter, Gap, Held, MUTED, Missed, Pending, StoreError};
+use crate::store::{Counted, Counts, Filter, Gap, Held, MUTED, Missed, Pending, QUIET, StoreError};
 
 /// What its recipient wants to have at all.
 macro_rules! unmuted {
@@ -46,20 +46,23 @@ pub async fn pending(
     // Nothing that is committed later comes before this.
     let last: Option<i64> =
         unsettled.select(diesel::dsl::max(inbox::position)).get_result(connection).await?;
+    // What is of the kind waits though a summary told of it, and will when quiet hours are over.
     let waiting = unsettled
+        .inner_join(notifications::table)
         .filter(inbox::confirmed_at.is_null())
         .filter(inbox::read_at.is_null())
         .filter(inbox::deleted_at.is_null())
-        .filter(inbox::hush.is_null());
-    let waiting = waiting.inner_join(notifications::table);
-    let mut entries: Vec<(i64, Content)> = waiting
+        .filter(inbox::hush.is_null().or(inbox::hush.ne(MUTED).and(notifications::kind.eq(kind))));
+    type Waiting = (i64, Option<i32>, Content);
+    let mut entries: Vec<Waiting> = waiting
         .order(inbox::position.desc())
         .limit(limit)
-        .select((inbox::position, content()))
+        .select((inbox::position, inbox::hush, content()))
         .load(connection)
         .await?;
-    // Nearly always all are of the kind, and all fit.
-    let is_of_kind = |(_, (_, _, (found, ..), ..)): &(i64, Content)| found == kind;
+    // Nearly always all are, and all fit.
+    let is_of_kind = |(_, _, (_, _, (found, ..), ..)): &Waiting| found == kind;
+    let is_listed = |entry: &Waiting| is_of_kind(entry) && entry.1 != Some(QUIET);
     let others = !entries.iter().all(is_of_kind);
     let fits = i64::try_from(entries.len()).is_ok_and(|many| many < limit);
     let mut settled = None;
@@ -68,21 +71,23 @@ pub async fn pending(
         let done: i64 = unsettled.filter(inbox::position.le(upto)).count().get_result(connection).await?;
         settled = (done > PASSED_OVER).then_some((row, upto));
     }
-    let of_kind = waiting.filter(notifications::kind.eq(kind));
-    if others && !fits {
-        entries = of_kind
+    let listed = waiting
+        .filter(notifications::kind.eq(kind))
+        .filter(inbox::hush.is_null().or(inbox::hush.ne(QUIET)));
+    if !fits && !entries.iter().all(is_listed) {
+        entries = listed
             .order(inbox::position.desc())
             .limit(limit)
-            .select((inbox::position, content()))
+            .select((inbox::position, inbox::hush, content()))
             .load(connection)
             .await?;
     }
-    entries.retain(is_of_kind);
+    entries.retain(is_listed);
     let all = match fits {
         true => i64::try_from(entries.len()).unwrap_or(limit),
-        false => of_kind.count().get_result(connection).await?,
+        false => listed.count().get_result(connection).await?,
     };
-    let newest = entries.into_iter().map(|(position, content)| (position, notification(content))).collect();
+    let newest = entries.into_iter().map(|(position, _, content)| (position, notification(content))).collect();
     Ok(Pending { newest, all, others: others || !fits, settled })
 }
 

@@ -23,6 +23,7 @@ mod a_worker_clears_up;
 mod ack_and_read_are_told;
 mod an_audience_hears_while_it_spreads;
 mod bad_requests_are_explained;
+mod bookings_outlast_quiet_hours;
 mod bookings_survive_sigkill;
 mod bursts_arrive_whole;
 mod by_rest_people_are_apart;

@@ -5,18 +5,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::support::{Clients, Cluster, Rest, Server, Socket, note};
+use crate::support::{Clients, Cluster, Rest, Server, Socket, note, quiet_now};
 
 const MINE: &str = "/api/v1/notifications/preferences";
 const FEED: &str = "/api/notifications/preferences";
-
-/// Quiet hours around the present that end some hours from now.
-fn quiet_now() -> Value {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs();
-    let time = |minutes: u64| format!("{:02}:{:02}", minutes / 60 % 24, minutes % 60);
-    let now = seconds / 60;
-    json!({"start": time(now + 1_440 - 120), "end": time(now + 120)})
-}
 
 fn of_kind(user: u64, kind: &str, title: &str) -> Value {
     json!({"user_id": user, "type": kind, "title": title})

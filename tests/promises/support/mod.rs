@@ -41,7 +41,7 @@ pub use program::program;
 pub use proxy::{Proxy, Side, Upstream};
 pub use raw::Raw;
 pub use redis::{Redis, RedisCluster, SHARDS};
-pub use rest::{Rest, note};
+pub use rest::{Rest, note, quiet_now};
 pub use server::{Server, quiet_port, run_command, run_command_in};
 pub use tokens::{
     BACKEND_TOKEN, JWT_SECRET, METRICS_TOKEN, in_seconds, instant, service_token, sign, sign_with, user_token,

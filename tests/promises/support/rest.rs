@@ -1,6 +1,7 @@
 //! A caller of the REST API, with a token.
 
 use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -82,4 +83,12 @@ impl Rest {
 /// A notification for this user.
 pub fn note(user: u64, title: &str) -> Value {
     json!({"user_id": user, "type": "note", "title": title})
+}
+
+/// Quiet hours around the present that end some hours from now.
+pub fn quiet_now() -> Value {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs();
+    let time = |minutes: u64| format!("{:02}:{:02}", minutes / 60 % 24, minutes % 60);
+    let now = seconds / 60;
+    json!({"start": time(now + 1_440 - 120), "end": time(now + 120)})
 }
