@@ -16,12 +16,12 @@ use subtle::ConstantTimeEq;
 use super::jwks::{Key, Remote, Set};
 use super::known::{Fingerprint, Known};
 use super::refusal::TokenError;
-use crate::domain::{BACKEND, Clock as _, Recipient, Secret, SystemClock, Tenant, Timestamp, UserId};
+use crate::domain::{
+    BACKEND, Clock as _, Recipient, Secret, SystemClock, Tenant, Timestamp, UserId, is_name,
+};
 
 /// Longer texts are not looked at.
 const LONGEST_TOKEN: usize = 8 * 1024;
-/// Longer roles are nobody's.
-const LONGEST_ROLE: usize = 128;
 
 /// Settings of `[auth]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -402,7 +402,8 @@ fn principal(claims: &Claims) -> Result<Principal, TokenError> {
     roles.extend(words(&claims.role));
     let can_broadcast = scopes.contains(&"notifications:broadcast") || roles.contains(&"admin");
     let can_send = can_broadcast || scopes.contains(&"notifications:send") || roles.contains(&"service");
-    let roles = roles.into_iter().filter(|role| role.len() <= LONGEST_ROLE).map(str::to_owned).collect();
+    // Nobody can send to others.
+    let roles = roles.into_iter().filter(|role| is_name(role)).map(str::to_owned).collect();
     if user_id.is_none() && facilitator.is_none() && !can_send {
         return Err(TokenError::Subject);
     }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::realtime::Connection;
 use crate::store::{Presence, Store, StoreError, Write};
 
@@ -40,7 +42,7 @@ impl Presences {
             node: self.node.clone(),
             recipient,
             connected_at: connection.since,
-            roles,
+            roles: json!(roles).to_string(),
         });
         news.insert(socket_id, presence);
     }

@@ -8,14 +8,14 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::{
-    Connection, Memory, RunQueryDsl, Wanted, ago, confirm, count_on, earlier, insert_all, keep_counts, mark,
-    note_presence, now, one_chunk, placed, reach, read_all, record, recur, release, row_of, settle,
+    Connection, Memory, RunQueryDsl, Wanted, confirm, count_on, earlier, insert_all, keep_counts, mark, now,
+    one_chunk, placed, presence, reach, read_all, record, recur, release, row_of, settle,
 };
 use crate::domain::{
     Accepted, Audience, Group, Matter, NewNotification, NotificationId, Placed, Recipient, Tenant, Timestamp,
 };
 use crate::store::audit::of_batch;
-use crate::store::schema::{connections, deployment, expansions, nodes, notifications, subscriptions};
+use crate::store::schema::{deployment, expansions, nodes, notifications, subscriptions};
 use crate::store::types::At;
 use crate::store::writer::{Beat, Mark};
 use crate::store::{Write, Written};
@@ -77,12 +77,12 @@ body! {
                     Written::Spread(wait!(one_chunk(connection, memory, *now))?.map(Arc::new))
                 }
                 Write::Presence { came, gone } => {
-                    wait!(note_presence(connection, memory, came, gone))?;
+                    wait!(presence::note_presence(connection, memory, came, gone))?;
                     Written::Done
                 }
                 Write::Beat(sign) => wait!(beat(connection, sign))?,
-                Write::Reap(lease) => wait!(reap(connection, *lease))?,
-                Write::Leave(node) => wait!(leave(connection, node))?,
+                Write::Reap(lease) => wait!(presence::reap(connection, *lease))?,
+                Write::Leave(node) => wait!(presence::leave(connection, node))?,
                 Write::Probe => {
                     let same = deployment::name.eq(deployment::name);
                     wait!(diesel::update(deployment::table).set(same).execute(connection))?;
@@ -315,24 +315,5 @@ body! {
         }
         let nodes = wait!(nodes::table.count().get_result(connection))?;
         Ok(Written::Beat { known, nodes })
-    }
-}
-
-body! {
-    fn reap(connection: &mut Connection, lease: i64) -> QueryResult<Written> {
-        wait!(diesel::delete(nodes::table.filter(nodes::seen_at.lt(ago(lease)))).execute(connection))?;
-        let living = nodes::table.select(nodes::name);
-        let orphans = connections::table.filter(connections::node.ne_all(living));
-        wait!(diesel::delete(orphans).execute(connection))?;
-        Ok(Written::Done)
-    }
-}
-
-body! {
-    fn leave(connection: &mut Connection, node: &str) -> QueryResult<Written> {
-        let here = connections::table.filter(connections::node.eq(node));
-        wait!(diesel::delete(here).execute(connection))?;
-        wait!(diesel::delete(nodes::table.find(node)).execute(connection))?;
-        Ok(Written::Done)
     }
 }

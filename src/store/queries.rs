@@ -71,9 +71,8 @@ pub async fn pending(
         let done: i64 = unsettled.filter(inbox::position.le(upto)).count().get_result(connection).await?;
         settled = (done > PASSED_OVER).then_some((row, upto));
     }
-    let listed = waiting
-        .filter(notifications::kind.eq(kind))
-        .filter(inbox::hush.is_null().or(inbox::hush.ne(QUIET)));
+    let listed =
+        waiting.filter(notifications::kind.eq(kind)).filter(inbox::hush.is_null().or(inbox::hush.ne(QUIET)));
     if !fits && !entries.iter().all(is_listed) {
         entries = listed
             .order(inbox::position.desc())
@@ -87,7 +86,8 @@ pub async fn pending(
         true => i64::try_from(entries.len()).unwrap_or(limit),
         false => listed.count().get_result(connection).await?,
     };
-    let newest = entries.into_iter().map(|(position, _, content)| (position, notification(content))).collect();
+    let newest =
+        entries.into_iter().map(|(position, _, content)| (position, notification(content))).collect();
     Ok(Pending { newest, all, others: others || !fits, settled })
 }
 

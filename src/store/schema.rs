@@ -113,6 +113,7 @@ diesel::table! {
         tenant -> Text,
         user_id -> Text,
         connected_at -> Instant,
+        roles -> Text,
     }
 }
 

@@ -202,8 +202,8 @@ pub struct Presence {
     pub recipient: Recipient,
     /// Since when.
     pub connected_at: Timestamp,
-    /// The roles that its token names.
-    pub roles: Vec<String>,
+    /// The roles that its token names: a JSON list.
+    pub roles: String,
 }
 
 /// One chunk of an audience.
@@ -285,7 +285,8 @@ pub(super) struct Writer {
 /// The writer's end of the queue.
 pub(super) struct Inlet {
     jobs: mpsc::UnboundedReceiver<Job>,
-    /// A chunk of an audience, which has a commit of its own: nobody else's write waits for it in theirs.
+    /// A chunk of an audience (or of who is connected), which has a commit of its own: nobody else's write waits for it
+    /// in theirs.
     chunk: Option<Job>,
     finished: mpsc::UnboundedSender<Finished>,
     batch: usize,
@@ -375,7 +376,7 @@ impl Inlet {
 }
 
 fn is_chunk(job: &Job) -> bool {
-    matches!(job.write, Write::Spread(_))
+    matches!(job.write, Write::Spread(_) | Write::Presence { .. } | Write::Reap(_) | Write::Leave(_))
 }
 
 /// Runs completions in commit order. One that panics is logged and takes nobody with it.

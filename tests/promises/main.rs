@@ -61,6 +61,7 @@ mod production_needs_secrets;
 mod read_stays_read;
 mod requests_are_limited;
 mod rest_reaches_who_is_here;
+mod roles_are_of_all_ones_sockets;
 mod settings_are_explained;
 mod sockets_are_limited_per_owner;
 mod stats_add_up;

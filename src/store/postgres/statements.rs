@@ -272,23 +272,39 @@ over_arrays! {
 }
 
 over_arrays! {
+    // In the order in which those who store take them.
+    HoldPeople {
+        tenants: Text => &'a str,
+        users: Text => &'a str
+    } -> (),
+    "SELECT 1 FROM recipients AS r JOIN ",
+    ") AS e (tenant, user_id) ON r.tenant = e.tenant AND r.user_id = e.user_id \
+     ORDER BY r.tenant COLLATE \"C\", r.user_id COLLATE \"C\" FOR NO KEY UPDATE OF r"
+}
+
+over_arrays! {
+    // Those that none of their connections has; of whoever has a connection.
     TakeRoles {
         tenants: Text => &'a str,
         users: Text => &'a str
     } -> (),
     "DELETE FROM roles USING recipients AS r, ",
     ") AS e (tenant, user_id) \
-     WHERE r.tenant = e.tenant AND r.user_id = e.user_id AND roles.recipient_id = r.id"
+     WHERE r.tenant = e.tenant AND r.user_id = e.user_id AND roles.recipient_id = r.id \
+         AND EXISTS (SELECT 1 FROM connections AS c WHERE c.tenant = e.tenant AND c.user_id = e.user_id) \
+         AND NOT EXISTS (SELECT 1 FROM connections AS c \
+             WHERE c.tenant = e.tenant AND c.user_id = e.user_id AND c.roles::jsonb ? roles.role)"
 }
 
 over_arrays! {
     GiveRoles {
         tenants: Text => &'a str,
-        users: Text => &'a str,
-        roles: Text => &'a str
+        users: Text => &'a str
     } -> (),
-    "INSERT INTO roles (tenant, role, recipient_id) SELECT e.tenant, e.role, r.id FROM ",
-    ") AS e (tenant, user_id, role) JOIN recipients AS r ON r.tenant = e.tenant AND r.user_id = e.user_id \
+    "INSERT INTO roles (tenant, role, recipient_id) SELECT r.tenant, each.role, r.id FROM ",
+    ") AS e (tenant, user_id) JOIN recipients AS r ON r.tenant = e.tenant AND r.user_id = e.user_id \
+     JOIN connections AS c ON c.tenant = e.tenant AND c.user_id = e.user_id \
+     CROSS JOIN LATERAL jsonb_array_elements_text(c.roles::jsonb) AS each (role) \
      ON CONFLICT DO NOTHING"
 }
 
@@ -310,11 +326,12 @@ over_arrays! {
         nodes: Text => &'a str,
         tenants: Text => &'a str,
         users: Text => &'a str,
-        instants: Instant => At
+        instants: Instant => At,
+        roles: Text => &'a str
     } -> (),
-    "INSERT INTO connections (socket_id, node, tenant, user_id, connected_at) SELECT * FROM ",
+    "INSERT INTO connections (socket_id, node, tenant, user_id, connected_at, roles) SELECT * FROM ",
     ") ON CONFLICT (socket_id) DO UPDATE SET tenant = excluded.tenant, user_id = excluded.user_id, \
-     connected_at = excluded.connected_at"
+     connected_at = excluded.connected_at, roles = excluded.roles"
 }
 
 over_arrays! {

@@ -25,18 +25,18 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::statements::{
-    ConfirmEntries, EarlierOf, GiveRoles, InsertContents, InsertEntries, KnowRecipients, NoteConnections,
-    Record, ReservePlaces, SettlePlaces, TakeRoles,
+    ConfirmEntries, EarlierOf, InsertContents, InsertEntries, KnowRecipients, Record, ReservePlaces,
+    SettlePlaces,
 };
 use crate::domain::{
     Channel, Deed, Hush, Matter, NewNotification, Notification, NotificationId, Place, Placed, Position,
     Preferences, Recipient, Timestamp,
 };
+use crate::store::Sent;
 use crate::store::audit::written;
 use crate::store::recurring::ROUNDS;
-use crate::store::schema::{connections, expansions, inbox, recipients, recurring};
+use crate::store::schema::{expansions, inbox, recipients, recurring};
 use crate::store::types::{At, Instant, UuidColumn};
-use crate::store::{Presence, Sent};
 
 #[path = "../commit.rs"]
 mod commit;
@@ -44,10 +44,14 @@ mod commit;
 mod counting;
 #[path = "marking.rs"]
 mod marking;
+#[path = "../presence.rs"]
+mod presence;
 #[path = "quiet.rs"]
 mod quiet;
 #[path = "../release.rs"]
 mod release;
+#[path = "roles.rs"]
+mod roles;
 #[path = "../spreading.rs"]
 mod spreading;
 pub use commit::apply;
@@ -56,6 +60,7 @@ use counting::count_on;
 use marking::{hold, keep_counts, mark, read_all, shift};
 use quiet::{hush_all, keep_preferences, next_deferral, next_place, preferences_of};
 use release::{Wanted, hush_columns, hushed, placed};
+use roles::{connect, unite_roles};
 #[path = "../recur.rs"]
 mod recur;
 use spreading::{Due, one_chunk, reach};
@@ -340,47 +345,5 @@ async fn record(connection: &mut Connection, deeds: &[Deed]) -> QueryResult<()> 
         borrowed: PhantomData,
     };
     record.execute(connection).await?;
-    Ok(())
-}
-
-/// Notes who came, with which roles, and who left.
-async fn note_presence(
-    connection: &mut Connection,
-    _: &mut Memory,
-    came: &[Presence],
-    gone: &[String],
-) -> QueryResult<()> {
-    if !came.is_empty() {
-        let tenants = || came.iter().map(|presence| presence.recipient.tenant.as_str()).collect::<Vec<_>>();
-        let users = || came.iter().map(|presence| presence.recipient.user.as_str()).collect::<Vec<_>>();
-        let know = KnowRecipients { tenants: tenants(), users: users(), borrowed: PhantomData };
-        know.execute(connection).await?;
-        let take = TakeRoles { tenants: tenants(), users: users(), borrowed: PhantomData };
-        take.execute(connection).await?;
-        let each =
-            || came.iter().flat_map(|presence| presence.roles.iter().map(move |role| (presence, role)));
-        if each().next().is_some() {
-            let give = GiveRoles {
-                tenants: each().map(|(presence, _)| presence.recipient.tenant.as_str()).collect(),
-                users: each().map(|(presence, _)| presence.recipient.user.as_str()).collect(),
-                roles: each().map(|(_, role)| role.as_str()).collect(),
-                borrowed: PhantomData,
-            };
-            give.execute(connection).await?;
-        }
-        let note = NoteConnections {
-            socket_ids: came.iter().map(|presence| presence.socket_id.as_str()).collect(),
-            nodes: came.iter().map(|presence| presence.node.as_str()).collect(),
-            tenants: tenants(),
-            users: users(),
-            instants: came.iter().map(|presence| At(presence.connected_at)).collect(),
-            borrowed: PhantomData,
-        };
-        note.execute(connection).await?;
-    }
-    if !gone.is_empty() {
-        let left = connections::table.filter(connections::socket_id.eq_any(gone));
-        diesel::delete(left).execute(connection).await?;
-    }
     Ok(())
 }

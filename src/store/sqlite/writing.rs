@@ -35,21 +35,23 @@ mod commit;
 mod counting;
 #[path = "marking.rs"]
 mod marking;
-#[path = "presence.rs"]
+#[path = "../presence.rs"]
 mod presence;
 #[path = "quiet.rs"]
 mod quiet;
 #[path = "../release.rs"]
 mod release;
+#[path = "roles.rs"]
+mod roles;
 #[path = "../spreading.rs"]
 mod spreading;
 pub use commit::apply;
 use commit::{Earlier, Marked};
 use counting::count_on;
 use marking::{hold, keep_counts, mark, read_all, shift};
-use presence::note_presence;
 use quiet::{hush_all, keep_preferences, next_deferral, next_place, preferences_of};
 use release::{Wanted, hush_columns, hushed, placed};
+use roles::{connect, unite_roles};
 #[path = "record.rs"]
 mod record;
 use record::record;
