@@ -16,6 +16,7 @@ mod restriction;
 mod schemas;
 mod standing;
 pub mod written;
+mod zone;
 
 pub use audit::{Action, BACKEND, Deed};
 pub use clock::{Clock, SystemClock, Timestamp};
@@ -27,10 +28,11 @@ pub use notification::{
 };
 pub(crate) use objects::read_from_objects;
 pub use preferences::{Change, Channel, Hush, Matter, Muted, Preferences, Switches};
-pub use quiet::{Day, QuietHours, TimeOfDay, Zone};
+pub use quiet::{Day, QuietHours, TimeOfDay};
 pub use recurrence::Recurrence;
 pub use redact::Secret;
 pub use restriction::{NoRestriction, Restriction};
 pub use schemas::name_schema;
 pub(crate) use schemas::schemas;
 pub use standing::{Standing, Status};
+pub use zone::Zone;

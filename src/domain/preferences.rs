@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::quiet::{QuietHours, Zone};
+use super::quiet::QuietHours;
+use super::zone::Zone;
 use super::{Broken, Priority, Timestamp, is_name};
 
 /// Types or topics that are named when a change is written down.

@@ -6,17 +6,15 @@
 
 use std::fmt;
 
-use chrono::{DateTime, MappedLocalTime, NaiveDateTime, TimeDelta, TimeZone as _, Timelike as _, Utc};
+use chrono::{DateTime, MappedLocalTime, TimeZone as _, Utc};
 use chrono_tz::Tz;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 
-use super::{Broken, Timestamp};
+use super::{Broken, Timestamp, Zone};
 
 /// Bytes of an expression.
 const LONGEST: usize = 256;
-/// Clocks were never put forward by more minutes than two days have.
-const LONGEST_GAP: i64 = 2 * 24 * 60;
 
 const CRON: Broken = Broken {
     field: "cron",
@@ -31,7 +29,7 @@ const ZONE: Broken =
 pub struct Recurrence {
     cron: Cron,
     text: String,
-    zone: Tz,
+    zone: Zone,
     /// Not before.
     pub starts_at: Option<Timestamp>,
     /// Then no longer.
@@ -40,7 +38,7 @@ pub struct Recurrence {
 
 impl fmt::Debug for Recurrence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {:?}..{:?}", self.text, self.zone, self.starts_at, self.ends_at)
+        write!(f, "{} {} {:?}..{:?}", self.text, self.zone(), self.starts_at, self.ends_at)
     }
 }
 
@@ -50,7 +48,7 @@ impl Recurrence {
     /// # Errors
     /// When either is none, or that time never comes.
     pub fn new(cron: &str, zone: &str) -> Result<Self, Broken> {
-        let zone: Tz = zone.parse().map_err(|_| ZONE)?;
+        let zone = Zone::named(zone).ok_or(ZONE)?;
         let fields = cron.split_whitespace().count();
         if cron.len() > LONGEST || !cron.is_ascii() || !(5..=6).contains(&fields) {
             return Err(CRON);
@@ -118,8 +116,8 @@ impl Recurrence {
     }
 
     fn clock(&self, at: Timestamp) -> Option<DateTime<Tz>> {
-        let at = DateTime::from_timestamp(at.as_seconds(), 0)?;
-        Some(at.with_timezone(&self.zone))
+        // To the second, like the expression.
+        self.zone.clock(Timestamp::from_micros(at.as_seconds() * 1_000_000))
     }
 
     /// What clocks showed, or ought to have shown, next: the expression knows nothing of zones here.
@@ -137,7 +135,7 @@ impl Recurrence {
     fn last_once(&self, at: Timestamp) -> Option<Timestamp> {
         let clock = self.clock(at)?;
         let mut shown = clock.naive_local();
-        if let MappedLocalTime::Ambiguous(first, second) = self.zone.from_local_datetime(&shown)
+        if let MappedLocalTime::Ambiguous(first, second) = clock.timezone().from_local_datetime(&shown)
             && second == clock
         {
             // In an hour that comes again, all that follows in it has been due.
@@ -154,16 +152,7 @@ impl Recurrence {
 
     /// When clocks show this for the first time, or pass over it.
     fn shown_first(&self, shown: DateTime<Utc>) -> Option<Timestamp> {
-        let resolved = |shown: &NaiveDateTime| self.zone.from_local_datetime(shown).earliest();
-        let shown = shown.naive_utc();
-        if let Some(at) = resolved(&shown) {
-            return Some(instant(&at));
-        }
-        // Clocks are put forward at a whole minute.
-        let minute = shown.with_second(0)?;
-        let after =
-            (1..=LONGEST_GAP).find_map(|minutes| resolved(&(minute + TimeDelta::minutes(minutes))))?;
-        Some(instant(&after))
+        self.zone.instant(shown.naive_utc(), false).map(|at| instant(&at))
     }
 }
 
