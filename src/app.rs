@@ -137,7 +137,8 @@ impl App {
                 clock.clone(),
                 metrics.clone(),
             )
-            .listing(limit),
+            .listing(limit)
+            .tracked(tasks.clone()),
         );
         let presences = Presences::new(store.clone(), node.clone());
         vital("presences", presences.clone().run());

@@ -112,7 +112,8 @@ impl History<'_> {
         }
         if self.dice.below(20) == 0 {
             self.changed.extend(all.iter().map(|held| held.notification.id.0));
-            let write = Write::ReadAll { recipient: self.reader.clone(), at: now() };
+            let recipient = self.reader.clone();
+            let write = Write::ReadAll { recipient, at: now(), after: 0, upto: None };
             self.write("read all", write).await;
             return;
         }

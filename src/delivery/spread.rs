@@ -113,6 +113,9 @@ impl Spreading {
     /// # Errors
     /// When it could not be stored.
     pub async fn reach(&self, recipient: &Recipient) -> Result<(), StoreError> {
+        if !self.store.is_owed(recipient, self.clock.now()).await? {
+            return Ok(());
+        }
         for _ in 0..ATTEMPTS {
             let (tell, told) = oneshot::channel();
             let live = self.live.clone();

@@ -51,6 +51,8 @@ actions! {
     AuthFailure: "auth.failure";
     /// A service looked at how a notification got to somebody.
     TimelineRead: "timeline.read";
+    /// A service looked at whom a notification would reach.
+    PreviewRead: "preview.read";
     /// Somebody read the audit log.
     AuditRead: "audit.read";
 }

@@ -60,6 +60,8 @@ pub struct Timeline {
 pub struct Preview {
     /// When it would go out, if not at once.
     pub due_at: Option<Timestamp>,
+    /// Whom it is for, as the audit log names it; several people by name have no name together.
+    pub subject: Option<String>,
     /// How many people it is for.
     pub people: i64,
     /// The first of them, and what would happen by socket.
@@ -244,7 +246,12 @@ impl Explain {
             (member.user, prospect)
         };
         let first = self.store.members(&tenant, &group, NAMED).await?;
-        Ok(Preview { due_at: new.due_at, people, first: first.into_iter().map(prospect).collect() })
+        let subject = match &new.audience {
+            Audience::One(recipient) => Some(recipient.user.as_str().to_owned()),
+            audience => audience.deed(false).1,
+        };
+        let first = first.into_iter().map(prospect).collect();
+        Ok(Preview { due_at: new.due_at, subject, people, first })
     }
 }
 

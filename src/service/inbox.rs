@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::Error;
@@ -101,6 +102,7 @@ pub struct Inbox {
     metrics: Arc<Metrics>,
     limit: i64,
     counting: Arc<Semaphore>,
+    tasks: TaskTracker,
 }
 
 impl Inbox {
@@ -115,12 +117,18 @@ impl Inbox {
         metrics: Arc<Metrics>,
     ) -> Self {
         let counting = Arc::new(Semaphore::new(1));
-        Self { store, hub, catch_up, replays, spreading, clock, metrics, limit: 1, counting }
+        let tasks = TaskTracker::new();
+        Self { store, hub, catch_up, replays, spreading, clock, metrics, limit: 1, counting, tasks }
     }
 
     /// Lists at most `limit` at once.
     pub fn listing(self, limit: i64) -> Self {
         Self { limit: limit.max(1), ..self }
+    }
+
+    /// Whoever waits for `tasks` waits for marks, too, that are looked into once more.
+    pub fn tracked(self, tasks: TaskTracker) -> Self {
+        Self { tasks, ..self }
     }
 
     /// What of this `kind` `recipient` has neither confirmed nor read.
@@ -212,19 +220,22 @@ impl Inbox {
             priority: query.priority,
             ..Filter::all(self.clock.now())
         };
-        let Counted { mut counts, read_upto, .. } = self.counted(recipient, &filter).await?;
+        let Counted { mut counts, upto, read_upto, .. } = self.counted(recipient, &filter).await?;
         if query.unread_only {
             counts.total = counts.unread;
             filter.after = read_upto;
         }
-        if let Some(cursor) = query.before {
-            filter.before = Some(self.place_of(recipient, cursor).await?);
-        }
+        // What has come since it was counted is on another page, so there are no more than were counted.
+        filter.before = Some(match query.before {
+            Some(cursor) => self.place_of(recipient, cursor).await?,
+            None => upto.saturating_add(1),
+        });
         let (limit, skip) = (query.limit.clamp(1, MOST_LISTED), query.skip.max(0));
         if counts.total <= skip {
             return Ok(Page { held: Vec::new(), counts, has_more: false });
         }
-        let mut held = self.store.held(recipient, &filter, skip, limit + 1).await?;
+        let wanted = (limit + 1).min(counts.total - skip);
+        let mut held = self.store.held(recipient, &filter, skip, wanted).await?;
         let has_more = i64::try_from(held.len()).is_ok_and(|many| many > limit);
         held.truncate(usize::try_from(limit).unwrap_or(0));
         Ok(Page { held, counts, has_more })
@@ -345,15 +356,20 @@ impl Inbox {
         told.await.unwrap_or(Err(Error::Store(StoreError::Closed))).map(drop)
     }
 
-    /// Marks everything read; returns how much was not.
+    /// Marks everything read, some of it in each commit; returns how much was not.
     ///
     /// # Errors
-    /// When it could not be stored.
+    /// When it could not be stored, all or some of it.
     pub async fn read_all(&self, recipient: &Recipient) -> Result<usize, Error> {
-        let write = Write::ReadAll { recipient: recipient.clone(), at: self.clock.now() };
-        match self.store.write(write).await? {
-            Written::Changed(many) => Ok(many),
-            _ => Ok(0),
+        let (mut read, mut after, mut upto, at) = (0, 0, None, self.clock.now());
+        loop {
+            let write = Write::ReadAll { recipient: recipient.clone(), at, after, upto };
+            let Written::Read { many, rest } = self.store.write(write).await? else { return Ok(read) };
+            read += many;
+            match rest {
+                Some((next, last)) => (after, upto) = (next, Some(last)),
+                None => return Ok(read),
+            }
         }
     }
 
@@ -364,6 +380,7 @@ impl Inbox {
             store: self.store.clone(),
             hub: self.hub.clone(),
             spreading: self.spreading.clone(),
+            tasks: self.tasks.clone(),
             metrics: self.metrics.clone(),
             at: self.clock.now(),
         };

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio_util::task::TaskTracker;
+
 use super::Error;
 use crate::delivery::Spreading;
 use crate::domain::{NotificationId, Recipient, Standing, Status, Timestamp, UserId};
@@ -45,6 +47,8 @@ pub struct Marking {
     pub hub: Arc<Hub>,
     /// What may still bring what is to be marked.
     pub spreading: Arc<Spreading>,
+    /// What is begun and to be ended before the server stops.
+    pub tasks: TaskTracker,
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
     /// When it was made.
@@ -70,7 +74,8 @@ impl Marking {
         let done = move |written: Result<Written, StoreError>| match written {
             Ok(Written::Marked(Some(before))) => answer(Ok(self.marked(&recipient, id, mark, &before))),
             Ok(_) if may_be_on_its_way => {
-                tokio::spawn(self.again(recipient, id, mark, answer));
+                let tasks = self.tasks.clone();
+                tasks.spawn(self.again(recipient, id, mark, answer));
             }
             Ok(_) => answer(Err(Error::NotFound)),
             Err(fault) => answer(Err(fault.into())),

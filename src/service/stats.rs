@@ -85,8 +85,13 @@ impl StatsService {
             Some(last) if last.at.elapsed() < last.took * REST => last.counts,
             _ => {
                 let started = Instant::now();
-                let counts =
-                    self.store.counts().await.inspect_err(|fault| tracing::warn!(%fault, "no counts")).ok();
+                let now = self.clock.now();
+                let counts = self
+                    .store
+                    .counts(now)
+                    .await
+                    .inspect_err(|fault| tracing::warn!(%fault, "no counts"))
+                    .ok();
                 *counted = Some(Counted { counts, at: Instant::now(), took: started.elapsed() });
                 counts
             }

@@ -9,13 +9,14 @@ use uuid::Uuid;
 
 use super::{
     Connection, Memory, RunQueryDsl, Wanted, confirm, count_on, earlier, insert_all, keep_counts, mark, now,
-    one_chunk, placed, presence, reach, read_all, record, recur, release, row_of, settle,
+    one_chunk, placed, presence, reach, read_on, record, recur, release, row_of, settle,
 };
 use crate::domain::{
-    Accepted, Audience, Group, Matter, NewNotification, NotificationId, Placed, Recipient, Tenant, Timestamp,
+    Accepted, Audience, Deed, Group, Matter, NewNotification, NotificationId, Placed, Recipient, Tenant,
+    Timestamp,
 };
 use crate::store::audit::of_batch;
-use crate::store::schema::{deployment, expansions, nodes, notifications, subscriptions};
+use crate::store::schema::{audit_log, deployment, expansions, nodes, notifications, subscriptions};
 use crate::store::types::At;
 use crate::store::writer::{Beat, Mark};
 use crate::store::{Write, Written};
@@ -42,17 +43,21 @@ body! {
             *written = match write {
                 Write::Accept { .. } | Write::Mark { .. } => continue,
                 Write::Confirm(entries) => Written::Changed(wait!(confirm(connection, entries))?),
-                Write::ReadAll { recipient, at } => {
-                    Written::Changed(wait!(read_all(connection, recipient, *at))?)
+                Write::ReadAll { recipient, at, after, upto } => {
+                    wait!(read_on(connection, recipient, *at, *after, *upto))?
                 }
                 Write::Subscribe { recipient, topics, wanted } => {
                     wait!(subscribe(connection, memory, recipient, topics, *wanted))?;
                     Written::Done
                 }
                 Write::Reschedule { tenant, notification, due_at, deed } => {
-                    let changed = wait!(reschedule(connection, tenant, *notification, *due_at))?;
-                    wait!(record(connection, if changed > 0 { slice::from_ref(deed) } else { &[] }))?;
-                    Written::Changed(changed)
+                    if wait!(was_done(connection, deed))? {
+                        Written::Changed(1)
+                    } else {
+                        let changed = wait!(reschedule(connection, tenant, *notification, *due_at))?;
+                        wait!(record(connection, if changed > 0 { slice::from_ref(deed) } else { &[] }))?;
+                        Written::Changed(changed)
+                    }
                 }
                 Write::Prefer { recipient, change } => {
                     Written::Preferred(wait!(release::prefer(connection, memory, recipient, change))?)
@@ -60,9 +65,13 @@ body! {
                 Write::Release(now) => Written::Released(wait!(release::release(connection, memory, *now))?),
                 Write::Keep { id, new } => Written::Kept(wait!(recur::keep(connection, *id, new))?),
                 Write::Cease { whose, id, deed } => {
-                    let ceased = wait!(recur::cease(connection, whose, *id))?;
-                    wait!(record(connection, if ceased > 0 { slice::from_ref(deed) } else { &[] }))?;
-                    Written::Changed(ceased)
+                    if wait!(was_done(connection, deed))? {
+                        Written::Changed(1)
+                    } else {
+                        let ceased = wait!(recur::cease(connection, whose, *id))?;
+                        wait!(record(connection, if ceased > 0 { slice::from_ref(deed) } else { &[] }))?;
+                        Written::Changed(ceased)
+                    }
                 }
                 Write::Audit(deeds) => {
                     wait!(record(connection, deeds))?;
@@ -279,6 +288,20 @@ body! {
             ))
             .execute(connection))?;
         Ok(())
+    }
+}
+
+body! {
+    /// Whether this very deed was done before: by a commit whose answer was lost.
+    fn was_done(connection: &mut Connection, deed: &Deed) -> QueryResult<bool> {
+        let same = audit_log::table
+            .filter(audit_log::tenant.eq(deed.tenant.as_str()))
+            .filter(audit_log::at.eq(At(deed.at)))
+            .filter(audit_log::action.eq(deed.action.name()))
+            .filter(audit_log::subject.eq(deed.subject.as_deref()))
+            .filter(audit_log::actor.eq(deed.actor.as_deref()));
+        let many: i64 = wait!(same.count().get_result(connection))?;
+        Ok(many > 0)
     }
 }
 

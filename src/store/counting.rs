@@ -1,16 +1,15 @@
-//! Counts an inbox on: what was counted is not looked at again. Compiled twice, like `commit.rs`.
+//! Goes through an inbox, some of its entries in each transaction: counts on (what was counted is not looked at again), or
+//! marks them all read. Compiled twice, like `commit.rs`.
 
 use diesel::prelude::*;
 
-use super::{Connection, RunQueryDsl, hold};
-use crate::domain::{Recipient, Timestamp};
+use super::{Connection, RunQueryDsl, hold, read_between};
+use crate::domain::{Position, Recipient, Timestamp};
 use crate::store::COUNTED_TOGETHER;
+use crate::store::Written;
 use crate::store::held::{HeldCounts, Which};
-use crate::store::schema::{counts, inbox};
+use crate::store::schema::{counts, inbox, recipients};
 use crate::store::tally::{Tallied, Tally};
-
-/// Parts of one inbox whose counts are kept: every mark looks at them.
-const PARTS: i64 = 9;
 
 body! {
     /// Counts the next of these entries; returns how many were looked at.
@@ -27,21 +26,10 @@ body! {
         let before = wait!(Tally::new(recipient, which, now).upto(0).get_result::<Tallied>(connection))
             .optional()?;
         let Some(before) = before else { return Ok(0) };
-        if !before.is_known() && !which.is_all() {
-            let kept = counts::table.filter(counts::recipient_id.eq(before.row)).count();
-            if wait!(kept.get_result::<i64>(connection))? >= PARTS {
-                return Ok(0);
-            }
+        if !before.may_be_kept(which) {
+            return Ok(0);
         }
-        let end: Option<i64> = wait!(inbox::table
-            .filter(inbox::recipient_id.eq(before.row))
-            .filter(inbox::position.gt(before.counted_upto))
-            .order(inbox::position)
-            .offset(COUNTED_TOGETHER as i64 - 1)
-            .limit(1)
-            .select(inbox::position)
-            .get_result(connection))
-        .optional()?;
+        let end = wait!(end_of_some(connection, before.row, before.counted_upto))?;
         let all = Tally::new(recipient, which, now).upto(end.unwrap_or(i64::MAX));
         let tallied = wait!(all.get_result::<Tallied>(connection))?;
         let counted = tallied.counted();
@@ -66,5 +54,49 @@ body! {
             .set(values())
             .execute(connection))?;
         Ok(usize::try_from(tallied.looked_at).unwrap_or(0))
+    }
+}
+
+body! {
+    /// Where those end that are gone through together, behind this place; nothing, if there are fewer.
+    fn end_of_some(connection: &mut Connection, row: i64, after: Position) -> QueryResult<Option<Position>> {
+        let end = inbox::table
+            .filter(inbox::recipient_id.eq(row))
+            .filter(inbox::position.gt(after))
+            .order(inbox::position)
+            .offset(COUNTED_TOGETHER as i64 - 1)
+            .limit(1)
+            .select(inbox::position);
+        wait!(end.get_result(connection)).optional()
+    }
+}
+
+body! {
+    /// Marks the next of these entries read.
+    pub fn read_on(
+        connection: &mut Connection,
+        recipient: &Recipient,
+        at: Timestamp,
+        after: Position,
+        upto: Option<Position>,
+    ) -> QueryResult<Written> {
+        let row: Option<i64> = wait!(recipients::table
+            .filter(recipients::tenant.eq(recipient.tenant.as_str()))
+            .filter(recipients::user_id.eq(recipient.user.as_str()))
+            .select(recipients::id)
+            .get_result(connection))
+        .optional()?;
+        let Some(row) = row else { return Ok(Written::Read { many: 0, rest: None }) };
+        let last: Option<i64> = match upto {
+            Some(upto) => Some(upto),
+            None => {
+                let all = inbox::table.filter(inbox::recipient_id.eq(row));
+                wait!(all.select(diesel::dsl::max(inbox::position)).get_result(connection))?
+            }
+        };
+        let Some(upto) = last else { return Ok(Written::Read { many: 0, rest: None }) };
+        let end = wait!(end_of_some(connection, row, after))?.filter(|end| *end < upto);
+        let many = wait!(read_between(connection, row, at, (after, end.unwrap_or(upto))))?;
+        Ok(Written::Read { many, rest: end.map(|end| (end, upto)) })
     }
 }

@@ -10,7 +10,7 @@ pub const AT_ONCE: i64 = 2_000;
 pub struct Counts {
     /// Notifications ever stored and still held.
     pub notifications: i64,
-    /// Inbox entries neither confirmed nor read.
+    /// Inbox entries neither confirmed nor read, but for what has expired, or is kept back by what people prefer.
     pub pending: i64,
 }
 

@@ -68,6 +68,8 @@ pub struct Which {
 pub struct Counted {
     /// These.
     pub counts: HeldCounts,
+    /// The last place that was looked at.
+    pub upto: Position,
     /// Nothing up to here is unread.
     pub read_upto: Position,
     /// Whether so much had to be looked at that it should be counted once and for all.
@@ -137,7 +139,7 @@ impl Filter {
 
 impl Which {
     /// Whether it is the whole inbox.
-    pub fn is_all(&self) -> bool {
+    pub const fn is_all(&self) -> bool {
         self.kind.is_empty() && self.topic.is_empty() && self.priority < 0
     }
 }

@@ -209,8 +209,8 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn counts(&self) -> Result<Counts, StoreError> {
-        on!(&self.readers, counts())
+    pub async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {
+        on!(&self.readers, counts(now))
     }
 
     /// Who is connected, on nodes that gave a sign of life within `lease` seconds.
@@ -384,6 +384,14 @@ impl Store {
     /// When the database cannot answer.
     pub async fn is_member(&self, recipient: &Recipient, group: &Group) -> Result<bool, StoreError> {
         on!(&self.readers, is_member(recipient, group))
+    }
+
+    /// Whether something that is due for `recipient` has not come to them yet.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn is_owed(&self, recipient: &Recipient, now: Timestamp) -> Result<bool, StoreError> {
+        on!(&self.readers, is_owed(recipient, now))
     }
 
     /// The topics that `recipient` hears of, in their order.

@@ -2,18 +2,21 @@
 
 use std::collections::HashMap;
 
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
-use crate::domain::{Group, NotificationId, Place, Position, Recipient, Tenant, Timestamp};
+use crate::domain::{BOOKING_KIND, Group, NotificationId, Place, Position, Recipient, Tenant, Timestamp};
 use crate::store::content::{Content, content, notification};
 use crate::store::schema::{
     deferrals, deployment, expansions, inbox, notifications, recipients, roles, subscriptions,
 };
 use crate::store::tally::{Tallied, Tally};
 use crate::store::types::{At, UuidColumn};
-use crate::store::{Counted, Counts, Filter, Gap, Held, MUTED, Missed, Pending, QUIET, StoreError};
+use crate::store::{
+    Counted, Counts, Filter, Gap, Held, MUTED, Missed, Pending, QUIET, SUMMED_UP, StoreError,
+};
 
 /// What its recipient wants to have at all.
 macro_rules! unmuted {
@@ -154,13 +157,18 @@ pub async fn preferences(
 }
 
 /// See [`crate::store::Store::counts`].
-pub async fn counts(connection: &mut Connection) -> Result<Counts, StoreError> {
+pub async fn counts(connection: &mut Connection, now: Timestamp) -> Result<Counts, StoreError> {
+    let booking =
+        notifications::table.find(inbox::notification_id).filter(notifications::kind.eq(BOOKING_KIND));
+    let is_told = inbox::hush.is_null().or(inbox::hush.eq(SUMMED_UP).and(exists(booking)));
     let pending = inbox::table
         .inner_join(recipients::table)
         .filter(inbox::position.gt(recipients::pending_after))
         .filter(inbox::confirmed_at.is_null())
         .filter(inbox::read_at.is_null())
         .filter(inbox::deleted_at.is_null())
+        .filter(is_told)
+        .filter(inbox::expires_at.is_null().or(inbox::expires_at.gt(At(now))))
         .count()
         .get_result(connection)
         .await?;
@@ -270,7 +278,10 @@ pub async fn held_counts(
     let which = filter.which();
     let tallied: Option<Tallied> =
         Tally::new(recipient, &which, filter.now).get_result(connection).await.optional()?;
-    Ok(tallied.map(|tallied| tallied.counted()))
+    Ok(tallied.map(|tallied| {
+        let counted = tallied.counted();
+        Counted { is_long: counted.is_long && tallied.may_be_kept(&which), ..counted }
+    }))
 }
 
 /// See [`crate::store::Store::find`].

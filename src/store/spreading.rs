@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use diesel::prelude::*;
 use diesel::result::Error as Fault;
 
-use super::{Connection, Memory, RunQueryDsl, have, hushed, next_spread, now, owed, row_of, spread};
+use super::{Connection, Memory, RunQueryDsl, free, have, hushed, next_spread, now, row_of, spread};
 use crate::domain::{Group, NotificationId, Recipient, Tenant, Timestamp, UserId};
 use crate::store::content::{Content, content, notification as shown};
 use crate::store::schema::{connections, expansions, notifications, recipients, roles, subscriptions};
@@ -83,19 +83,41 @@ body! {
             .get_result(connection))
         .optional()?;
         let Some(row) = row else { return Ok(Written::Reached { spreads: Vec::new().into(), is_busy: false }) };
-        let (all, is_busy) = wait!(owed(connection, tenant))?;
-        let mut spreads = Vec::new();
-        for due in all {
-            let group: Group = serde_json::from_str(&due.2).map_err(unreadable)?;
+        let mut theirs = Vec::new();
+        for (id, group) in wait!(due_of(connection, tenant))? {
+            let group: Group = serde_json::from_str(&group).map_err(unreadable)?;
             let one = vec![(row, user.to_owned())];
-            let people = wait!(of_group(connection, &recipient.tenant, &group, one))?;
-            let progress = Progress { reached: due.3, present: due.5.clone(), is_finished: false };
-            if !people.is_empty() {
-                let spread = wait!(give(connection, memory, &due, people, progress, present))?;
-                spreads.extend((!spread.places.is_empty()).then_some(spread));
+            let is_theirs = !wait!(of_group(connection, &recipient.tenant, &group, one))?.is_empty();
+            if is_theirs && wait!(have(connection, NotificationId(id), &[row]))?.is_empty() {
+                theirs.push(id);
             }
         }
+        if theirs.is_empty() {
+            return Ok(Written::Reached { spreads: Vec::new().into(), is_busy: false });
+        }
+        let free = wait!(free(connection, &theirs))?;
+        let is_busy = free.len() < theirs.len();
+        let mut spreads = Vec::new();
+        for due in free {
+            let progress = Progress { reached: due.3, present: due.5.clone(), is_finished: false };
+            let people = vec![(row, user.to_owned())];
+            let spread = wait!(give(connection, memory, &due, people, progress, present))?;
+            spreads.extend((!spread.places.is_empty()).then_some(spread));
+        }
         Ok(Written::Reached { spreads: spreads.into(), is_busy })
+    }
+}
+
+body! {
+    /// What of `tenant`'s is due and has not reached everybody: its number, and whom it is for.
+    fn due_of(connection: &mut Connection, tenant: &str) -> QueryResult<Vec<(i64, String)>> {
+        wait!(expansions::table
+            .filter(expansions::tenant.eq(tenant))
+            .filter(expansions::finished_at.is_null())
+            .filter(expansions::due_at.le(now()))
+            .order((expansions::due_at, expansions::notification_id))
+            .select((expansions::notification_id, expansions::audience))
+            .load(connection))
     }
 }
 

@@ -16,6 +16,9 @@ use crate::domain::{Position, Recipient, Timestamp};
 /// Entries that are looked at in each count; with more of them, they are counted once and for all.
 const LOOKED_AT: i64 = 64;
 
+/// Parts of one inbox whose counts are kept.
+const PARTS: i64 = 9;
+
 /// Which entries `i` are in the inbox, whatever the time.
 const HELD: &str = "i.deleted_at IS NULL AND (i.hush IS NULL OR i.hush <> 1)";
 
@@ -84,12 +87,18 @@ pub struct Tallied {
     gone: i64,
     gone_unread: i64,
     owed: i64,
+    parts: i64,
 }
 
 impl Tallied {
     /// Whether somebody counted before.
     pub const fn is_known(&self) -> bool {
         self.counted_at.is_some()
+    }
+
+    /// Whether its counts are kept, or may be: every mark looks at all that are.
+    pub const fn may_be_kept(&self, which: &Which) -> bool {
+        self.is_known() || self.parts < PARTS || which.is_all()
     }
 
     /// Up to where all is counted now.
@@ -108,7 +117,8 @@ impl Tallied {
         let unread = self.unread + self.new_unread - self.gone_unread;
         let read_upto = if unread == 0 { self.upto() } else { self.read_upto };
         let is_long = self.looked_at > LOOKED_AT || self.gone > LOOKED_AT;
-        Counted { counts: HeldCounts { total, unread }, read_upto, is_long, is_owed: self.owed > 0 }
+        let (upto, is_owed) = (self.upto(), self.owed > 0);
+        Counted { counts: HeldCounts { total, unread }, upto, read_upto, is_long, is_owed }
     }
 }
 
@@ -157,7 +167,10 @@ where
              AND h.recipient_id = r.id AND h.position <> h.notification_id) AND x.due_at <= ",
         );
         out.push_bind_param::<Instant, At>(&self.now)?;
-        out.push_sql(") FROM recipients AS r LEFT JOIN counts AS c ON c.recipient_id = r.id AND c.kind = ");
+        out.push_sql(
+            "), (SELECT count(*) FROM counts AS k WHERE k.recipient_id = r.id) \
+             FROM recipients AS r LEFT JOIN counts AS c ON c.recipient_id = r.id AND c.kind = ",
+        );
         out.push_bind_param::<Text, str>(&self.which.kind)?;
         out.push_sql(" AND c.topic = ");
         out.push_bind_param::<Text, str>(&self.which.topic)?;
@@ -195,6 +208,7 @@ impl Query for Tally<'_> {
         BigInt,
         BigInt,
         Nullable<BigInt>,
+        BigInt,
         BigInt,
         BigInt,
         BigInt,

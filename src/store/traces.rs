@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
-use crate::domain::{Group, NotificationId, Preferences, Recipient, Tenant, UserId};
+use crate::domain::{Group, NotificationId, Preferences, Recipient, Tenant, Timestamp, UserId};
 use crate::store::schema::{connections, expansions, inbox, notifications, recipients, roles, subscriptions};
 use crate::store::types::{At, UuidColumn};
 use crate::store::{MUTED, Member, QUIET, StoreError, Trace, TracedEntry, TracedHush, TracedSpread};
@@ -216,4 +216,29 @@ pub async fn is_member(
         Group::People(users) => i64::from(users.iter().any(|one| one == user)),
     };
     Ok(many > 0)
+}
+
+/// See [`crate::store::Store::is_owed`].
+pub async fn is_owed(
+    connection: &mut Connection,
+    recipient: &Recipient,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let Some(row) = super::queries_body::row_of(connection, recipient).await? else { return Ok(false) };
+    let due: Vec<(i64, String)> = expansions::table
+        .filter(expansions::tenant.eq(recipient.tenant.as_str()))
+        .filter(expansions::finished_at.is_null())
+        .filter(expansions::due_at.le(At(now)))
+        .select((expansions::notification_id, expansions::audience))
+        .load(connection)
+        .await?;
+    for (id, group) in due {
+        let Ok(group) = serde_json::from_str(&group) else { continue };
+        if is_member(connection, recipient, &group).await?
+            && super::position_of(connection, row, NotificationId(id)).await?.is_none()
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

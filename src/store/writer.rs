@@ -42,12 +42,16 @@ pub enum Write {
         /// When.
         at: Timestamp,
     },
-    /// The recipient has read everything.
+    /// The recipient has read everything: the next entries are marked.
     ReadAll {
         /// Whose inbox.
         recipient: Recipient,
         /// When.
         at: Timestamp,
+        /// Those behind this place.
+        after: Position,
+        /// And up to there; up to the last there is, if nothing is said.
+        upto: Option<Position>,
     },
     /// The recipient wants to hear of these topics from now on, or no longer.
     Subscribe {
@@ -233,9 +237,16 @@ pub enum Release {
 pub enum Written {
     /// Of `Accept`.
     Accepted(Accepted),
-    /// Of `Confirm`: how many were not confirmed before. Of `ReadAll`: how many were not read. Of
+    /// Of `Confirm`: how many were not confirmed before. Of
     /// `Reschedule`: how many waited. Of `Cease`: how many there were. Of `Count`: how many were looked at.
     Changed(usize),
+    /// Of `ReadAll`.
+    Read {
+        /// How many were not read.
+        many: usize,
+        /// Behind which place, and up to which, there are more to be marked.
+        rest: Option<(Position, Position)>,
+    },
     /// Of `Keep`.
     Kept(Kept),
     /// Of `Beat`: whether the node was known; if not, nor are its connections.

@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use crate::support::{Clients, Kind, PendingList, Raw, Rest, Server, booking, note};
+use crate::support::{
+    Clients, Kind, PendingList, Raw, Rest, Server, booking, in_seconds, instant, note, quiet_now,
+};
 
 #[test]
 fn numbers_follow_what_happens() {
@@ -108,4 +110,30 @@ fn one_socket_that_says_who_it_is_twice_is_one_session() {
     server.wait_for_stat("facilitator_sessions", 1);
     page.disconnect();
     server.wait_for_stat("facilitator_sessions", 0);
+}
+
+#[test]
+fn what_nobody_would_be_told_is_not_pending() {
+    const MINE: &str = "/api/v1/notifications/preferences";
+    let server = Server::start();
+    let (backend, two) = (Rest::backend(&server), Rest::user(&server, 2));
+    two.put(MINE, &json!({"types": {"news": {"in_app": false}}})).expect(200);
+    backend.send(&note(2, "pending"));
+    backend.send(&json!({"user_id": 2, "type": "news", "title": "muted"}));
+    server.wait_for_stat("pending_notifications", 1);
+    backend.send(&json!({"user_id": 2, "type": "note", "title": "x", "expires_at": instant(in_seconds(8))}));
+    server.wait_for_stat("pending_notifications", 2);
+    server.wait_for_stat("pending_notifications", 1);
+    two.put(MINE, &json!({"quiet_hours": quiet_now(), "time_zone": "UTC"})).expect(200);
+    let clients = Clients::of(&server);
+    clients.backend().call("booking_notification", booking(1, 2));
+    for title in ["one", "two"] {
+        backend.send(&note(2, title));
+    }
+    assert_eq!(server.stats()["pending_notifications"], 1, "they wait");
+    two.put(MINE, &json!({"quiet_hours": null})).expect(200);
+    // The first, the summary, and the booking, which is listed still.
+    server.wait_for_stat("pending_notifications", 3);
+    assert_eq!(server.stats()["total_notifications"], 7);
+    assert_eq!(PendingList(clients.facilitator(2).hear("pending_notifications")).count(), 1);
 }

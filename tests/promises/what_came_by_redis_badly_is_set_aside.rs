@@ -130,3 +130,32 @@ fn not_more_than_about_a_thousand_are_kept() {
     let kept: usize = redis.cli(&["XLEN", "notifications:dead"]).parse().expect("a number");
     assert!((1_000..1_500).contains(&kept), "{kept}");
 }
+
+#[test]
+fn what_was_taken_out_meanwhile_was_not_accepted() {
+    let redis = Redis::private();
+    let note = |title: &str| json!({"userId": 2, "type": "note", "title": title});
+    redis.cli(&["XGROUP", "CREATE", "notifications:stream", "carillon", "0", "MKSTREAM"]);
+    let gone = redis.add(&note("gone"));
+    redis.add(&note("there"));
+    // Somebody had read both, and died; one was deleted then.
+    redis.cli(&[
+        "XREADGROUP",
+        "GROUP",
+        "carillon",
+        "carillon",
+        "COUNT",
+        "9",
+        "STREAMS",
+        "notifications:stream",
+        ">",
+    ]);
+    redis.cli(&["XDEL", "notifications:stream", &gone]);
+    let server = Server::with(&[("redis.url", &redis.url())]);
+    redis.wait_for_stream(0, 0);
+    assert_eq!(Rest::user(&server, 2).titles(), ["there"]);
+    let bearer = format!("Bearer {METRICS_TOKEN}");
+    let metrics = get_with(server.address, "/metrics", &[("Authorization", &bearer)]).body;
+    let sample = "carillon_ingest_total{source=\"stream\",outcome=\"accepted\"} 1";
+    assert!(metrics.lines().any(|line| line == sample), "{metrics}");
+}

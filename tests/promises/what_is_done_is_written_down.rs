@@ -109,6 +109,32 @@ fn each_kind_has_its_row() {
 }
 
 #[test]
+fn whoever_looks_at_whom_it_would_reach_is_there() {
+    let server = Server::start();
+    let (boss, backend) = (admin(&server), Rest::backend(&server));
+    let preview = |who: &Rest, what: &Value| who.post("/api/v1/notifications/preview", what).expect(200);
+    let own = preview(&Rest::user(&server, 2), &json!({"type": "note", "title": "mine"}));
+    assert_eq!(own["recipients"][0]["user_id"], "2");
+    assert!(log(&boss, "action=preview.read").is_empty(), "it is their own");
+    backend.send(&note(2, "so that somebody is known"));
+    preview(&backend, &note(2, "a secret title"));
+    preview(&backend, &json!({"user_ids": [2, 3], "type": "note", "title": "x"}));
+    preview(&boss, &json!({"everyone": true, "type": "note", "title": "x"}));
+    let rows = log(&boss, "action=preview.read");
+    let told: Vec<_> =
+        rows.iter().map(|row| (&row["actor"], &row["subject"], &row["detail"]["total_users"])).collect();
+    let two = json!("2");
+    let expected = [
+        (&json!("boss"), &json!("everyone"), &json!(1)),
+        (&json!("backend"), &Value::Null, &json!(2)),
+        (&json!("backend"), &two, &json!(1)),
+    ];
+    assert_eq!(told, expected, "{rows:?}");
+    assert!(!format!("{rows:?}").contains("secret"));
+    assert_eq!(rows[0]["address"], "127.0.0.1");
+}
+
+#[test]
 fn what_was_not_done_is_not_there() {
     let server = Server::start();
     let (boss, backend) = (admin(&server), Rest::backend(&server));

@@ -19,6 +19,8 @@ use crate::telemetry::Metrics;
 
 /// Messages that are put into the stream together.
 const TOGETHER: usize = 256;
+/// What a message takes besides its text.
+const EACH: usize = 64;
 /// Bytes that may wait to be put there; what is published beyond them is lost, and counted.
 const MOST_WAITING: usize = 64 * 1024 * 1024;
 /// Between two signs of life.
@@ -42,8 +44,8 @@ pub fn queue(metrics: Arc<Metrics>) -> (impl AsyncPushSender, Heard) {
             let (Some(_), Some(Value::BulkString(message))) = (parts.next(), parts.next()) else {
                 return Ok(());
             };
-            if room.fetch_add(message.len(), Ordering::AcqRel) > MOST_WAITING {
-                room.fetch_sub(message.len(), Ordering::AcqRel);
+            if room.fetch_add(room_of(&message), Ordering::AcqRel) > MOST_WAITING {
+                room.fetch_sub(room_of(&message), Ordering::AcqRel);
                 metrics.ingested(Origin::Channel.word(), "lost");
                 return Ok(());
             }
@@ -52,6 +54,11 @@ pub fn queue(metrics: Arc<Metrics>) -> (impl AsyncPushSender, Heard) {
         _ => Ok(()),
     };
     (push, Heard { messages, waiting })
+}
+
+/// The bytes that `message` takes while it waits.
+const fn room_of(message: &[u8]) -> usize {
+    message.len() + EACH
 }
 
 impl Heard {
@@ -76,7 +83,7 @@ impl Heard {
     fn whole(&self, some: Vec<Option<Vec<u8>>>) -> Result<Vec<Vec<u8>>, End> {
         let all: Option<Vec<Vec<u8>>> = some.into_iter().collect();
         let all = all.ok_or_else(|| RedisError::from((redis::ErrorKind::Io, "the connection has ended")))?;
-        self.waiting.fetch_sub(all.iter().map(Vec::len).sum(), Ordering::AcqRel);
+        self.waiting.fetch_sub(all.iter().map(|message| room_of(message)).sum(), Ordering::AcqRel);
         Ok(all)
     }
 }
@@ -125,5 +132,27 @@ impl Ingest {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_without_text_take_room() {
+        let metrics = Arc::new(Metrics::new());
+        let (push, mut heard) = queue(metrics);
+        let message = || PushInfo {
+            kind: PushKind::Message,
+            data: vec![Value::BulkString(b"channel".to_vec()), Value::BulkString(Vec::new())],
+        };
+        let most = MOST_WAITING / EACH + 1;
+        for _ in 0..most + 10 {
+            push.send(message()).unwrap();
+        }
+        assert_eq!(heard.rest().map(|all| all.len()).ok(), Some(most), "what is beyond them is lost");
+        push.send(message()).unwrap();
+        assert_eq!(heard.rest().map(|all| all.len()).ok(), Some(1), "there is room again");
     }
 }

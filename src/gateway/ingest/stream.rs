@@ -43,6 +43,8 @@ struct Entry {
 /// What became of one.
 enum Taken {
     Stored,
+    /// It was deleted while somebody had it.
+    Gone,
     Refused(Refused),
     /// The database could not do it.
     Later,
@@ -140,6 +142,7 @@ impl Ingest {
             for (index, (entry, taken)) in entries.iter().zip(taken).enumerate() {
                 match taken {
                     Taken::Stored => self.metrics.ingested(entry.origin().word(), "accepted"),
+                    Taken::Gone => {}
                     Taken::Refused(refused) => letters.push(Letter {
                         origin: entry.origin(),
                         entry: &entry.id,
@@ -184,7 +187,7 @@ impl Ingest {
     async fn take(&self, entry: &Entry, attempts: u32) -> Taken {
         let [_, text] = entry.fields.as_slice() else {
             return match entry.fields.is_empty() {
-                true => Taken::Stored,
+                true => Taken::Gone,
                 false => Taken::Refused(Refused::new(
                     "not_one_field",
                     "an entry has one field, whose value is the notification as JSON",

@@ -149,13 +149,13 @@ pub struct PreviewOut {
 }
 
 impl From<Preview> for PreviewOut {
-    fn from(Preview { due_at, people, first }: Preview) -> Self {
+    fn from(Preview { due_at, people, first, .. }: Preview) -> Self {
         let recipients = first.into_iter().map(ProspectOut::from).collect();
         Self { scheduled_at: due_at, total_users: people, recipients }
     }
 }
 
-/// Tells who would get a notification, when and how. It is checked as if it were sent, and nothing is written.
+/// Tells who would get a notification, when and how. It is checked as if it were sent, and nothing of it is stored.
 #[utoipa::path(
     post,
     path = "/api/v1/notifications/preview",
@@ -166,8 +166,16 @@ impl From<Preview> for PreviewOut {
 pub async fn preview(
     State(api): State<Api>,
     Caller(who): Caller,
+    Whence(address): Whence,
     Body(given): Body<SendIn>,
 ) -> Result<Json<PreviewOut>, Problem> {
     let draft = given.draft(&who.tenant, Unaddressed::ForCaller, None)?;
-    Ok(Json(api.explain.preview(&who, draft).await?.into()))
+    let preview = api.explain.preview(&who, draft).await?;
+    let own = who.inbox().map(|own| own.user);
+    let is_own = preview.people == 1 && preview.first.iter().all(|(user, _)| Some(user) == own.as_ref());
+    if !is_own {
+        let detail = json!({"total_users": preview.people});
+        api.audit.note(&who, address, Action::PreviewRead, preview.subject.clone(), &detail).await?;
+    }
+    Ok(Json(preview.into()))
 }

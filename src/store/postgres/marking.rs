@@ -6,10 +6,10 @@ use diesel::prelude::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResul
 use diesel_async::RunQueryDsl;
 
 use super::super::statements::{
-    KeepCounts, MarkConfirmed, MarkDeleted, MarkRead, MarkUnread, READ_ALL, SHIFT_ONE,
+    KeepCounts, MarkConfirmed, MarkDeleted, MarkRead, MarkUnread, READ_BETWEEN, SHIFT_ONE,
 };
 use super::{Connection, Marked, nth};
-use crate::domain::{Place, Recipient, Timestamp};
+use crate::domain::{Place, Position, Recipient, Timestamp};
 use crate::store::schema::recipients;
 use crate::store::types::{At, Instant, UuidColumn};
 use crate::store::{Before, Mark, Write};
@@ -50,21 +50,23 @@ pub async fn mark(
     Ok(found)
 }
 
-/// Marks everything read; returns how much was not.
-pub async fn read_all(
+/// Marks what row `recipient` has behind one place and up to another read; returns how much was not.
+pub async fn read_between(
     connection: &mut Connection,
-    recipient: &Recipient,
+    recipient: i64,
     at: Timestamp,
+    (after, upto): (Position, Position),
 ) -> QueryResult<usize> {
     #[derive(diesel::QueryableByName)]
     struct Read {
         #[diesel(sql_type = diesel::sql_types::BigInt)]
         many: i64,
     }
-    let read: Read = diesel::sql_query(READ_ALL)
+    let read: Read = diesel::sql_query(READ_BETWEEN)
         .bind::<Instant, _>(At(at))
-        .bind::<diesel::sql_types::Text, _>(recipient.tenant.as_str())
-        .bind::<diesel::sql_types::Text, _>(recipient.user.as_str())
+        .bind::<diesel::sql_types::BigInt, _>(recipient)
+        .bind::<diesel::sql_types::BigInt, _>(after)
+        .bind::<diesel::sql_types::BigInt, _>(upto)
         .get_result(connection)
         .await?;
     Ok(usize::try_from(read.many).unwrap_or(0))

@@ -185,11 +185,11 @@ macro_rules! shift {
     };
 }
 
-/// Marks all of one person's entries read; tells how many were not.
-pub const READ_ALL: &str = concat!(
+/// Marks one person's entries between two places read; tells how many were not.
+pub const READ_BETWEEN: &str = concat!(
     "WITH marked AS (UPDATE inbox AS i SET read_at = $1, confirmed_at = coalesce(i.confirmed_at, $1), \
-         confirmed_by = coalesce(i.confirmed_by, 'read') FROM recipients AS r \
-         WHERE r.tenant = $2 AND r.user_id = $3 AND i.recipient_id = r.id AND i.read_at IS NULL \
+         confirmed_by = coalesce(i.confirmed_by, 'read') \
+         WHERE i.recipient_id = $2 AND i.position > $3 AND i.position <= $4 AND i.read_at IS NULL \
              AND i.deleted_at IS NULL \
          RETURNING i.recipient_id, i.position, i.notification_id, i.expires_at, i.hush), ",
     shift!("0", "-1"),

@@ -56,8 +56,8 @@ mod roles;
 mod spreading;
 pub use commit::apply;
 use commit::{Earlier, Marked};
-use counting::count_on;
-use marking::{hold, keep_counts, mark, read_all, shift};
+use counting::{count_on, read_on};
+use marking::{hold, keep_counts, mark, read_between, shift};
 use quiet::{hush_all, keep_preferences, next_deferral, next_place, preferences_of};
 use release::{Wanted, hush_columns, hushed, placed};
 use roles::{connect, unite_roles};
@@ -259,14 +259,11 @@ async fn next_spread(connection: &mut Connection) -> QueryResult<Option<Due>> {
     due!().limit(1).for_update().skip_locked().get_result(connection).await.optional()
 }
 
-/// Those of `tenant` that are due: they are this transaction's, too. Nobody waits for another node here, since it may
-/// wait for what is locked here; whether it is at some of them is told.
-async fn owed(connection: &mut Connection, tenant: &str) -> QueryResult<(Vec<Due>, bool)> {
-    let all: Vec<Due> = due!().filter(expansions::tenant.eq(tenant)).load(connection).await?;
-    let free: Vec<Due> =
-        due!().filter(expansions::tenant.eq(tenant)).for_update().skip_locked().load(connection).await?;
-    let is_busy = free.len() < all.len();
-    Ok((free, is_busy))
+/// Those of `ids` that are due and that no other node is at: they are this transaction's, too. Nobody waits for another node
+/// here, since it may wait for what is locked here.
+async fn free(connection: &mut Connection, ids: &[i64]) -> QueryResult<Vec<Due>> {
+    let these = due!().filter(expansions::notification_id.eq_any(ids));
+    these.for_update().skip_locked().load(connection).await
 }
 
 /// Which of these recipients (rows) have it.

@@ -3,8 +3,9 @@
 use diesel::RunQueryDsl;
 use diesel::dsl::{case_when, exists};
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 
-use super::{Connection, Marked, place, row};
+use super::{Connection, Marked, place};
 use crate::domain::{Place, Position, Recipient, Timestamp};
 use crate::store::schema::{counts, inbox, notifications};
 use crate::store::types::{At, UuidColumn};
@@ -64,21 +65,40 @@ pub fn mark(
     entries.iter().map(one).collect()
 }
 
-/// Marks everything read; returns how much was not.
-pub fn read_all(connection: &mut Connection, recipient: &Recipient, at: Timestamp) -> QueryResult<usize> {
-    let Some(row) = row(connection, recipient)? else { return Ok(0) };
+/// What is unread of what was counted between two places is so no longer.
+const READ_BETWEEN: &str = "UPDATE counts AS c SET unread = c.unread - d.many, \
+         read_upto = CASE WHEN c.unread = d.many THEN c.upto ELSE c.read_upto END \
+     FROM (SELECT k.kind, k.topic, k.priority, count(*) AS many FROM counts AS k \
+         JOIN inbox AS i ON i.recipient_id = k.recipient_id AND i.position > ?2 AND i.position <= ?3 \
+             AND i.position <= k.upto AND i.read_at IS NULL AND i.deleted_at IS NULL \
+             AND (i.hush IS NULL OR i.hush <> 1) AND (i.expires_at IS NULL OR i.expires_at > k.counted_at) \
+         JOIN notifications AS n ON n.id = i.notification_id AND k.kind IN ('', n.kind) \
+             AND k.topic IN ('', n.topic) AND k.priority IN (-1, n.priority) \
+         WHERE k.recipient_id = ?1 GROUP BY k.kind, k.topic, k.priority) AS d \
+     WHERE c.recipient_id = ?1 AND c.kind = d.kind AND c.topic = d.topic AND c.priority = d.priority";
+
+/// Marks what row `recipient` has behind one place and up to another read; returns how much was not.
+pub fn read_between(
+    connection: &mut Connection,
+    recipient: i64,
+    at: Timestamp,
+    (after, upto): (Position, Position),
+) -> QueryResult<usize> {
+    diesel::sql_query(READ_BETWEEN)
+        .bind::<BigInt, _>(recipient)
+        .bind::<BigInt, _>(after)
+        .bind::<BigInt, _>(upto)
+        .execute(connection)?;
     let unread = inbox::table
-        .filter(inbox::recipient_id.eq(row))
+        .filter(inbox::recipient_id.eq(recipient))
+        .filter(inbox::position.gt(after))
+        .filter(inbox::position.le(upto))
         .filter(inbox::read_at.is_null())
         .filter(inbox::deleted_at.is_null());
     diesel::update(unread.filter(inbox::confirmed_at.is_null()))
         .set((inbox::confirmed_at.eq(At(at)), inbox::confirmed_by.eq("read")))
         .execute(connection)?;
-    let read = diesel::update(unread).set(inbox::read_at.eq(At(at))).execute(connection)?;
-    diesel::update(counts::table.filter(counts::recipient_id.eq(row)))
-        .set((counts::unread.eq(0), counts::read_upto.eq(counts::upto)))
-        .execute(connection)?;
-    Ok(read)
+    diesel::update(unread).set(inbox::read_at.eq(At(at))).execute(connection)
 }
 
 /// One writer alone: nothing is counted while it marks.

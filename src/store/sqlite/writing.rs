@@ -47,8 +47,8 @@ mod roles;
 mod spreading;
 pub use commit::apply;
 use commit::{Earlier, Marked};
-use counting::count_on;
-use marking::{hold, keep_counts, mark, read_all, shift};
+use counting::{count_on, read_on};
+use marking::{hold, keep_counts, mark, read_between, shift};
 use quiet::{hush_all, keep_preferences, next_deferral, next_place, preferences_of};
 use release::{Wanted, hush_columns, hushed, placed};
 use roles::{connect, unite_roles};
@@ -73,14 +73,19 @@ pub fn last_number() -> _ {
     sqlite_sequence::table.filter(sqlite_sequence::name.eq("notifications")).select(sqlite_sequence::seq)
 }
 
-/// Recipients remembered at most; beyond them it starts anew.
-const REMEMBERED: usize = 100_000;
+/// Bytes of memory for what is known of recipients, about; beyond them it starts anew.
+const REMEMBERED: usize = 64 * 1024 * 1024;
+/// What one of them takes, and how much more than its text what they prefer does.
+const EACH: usize = 512;
+const SPREAD_OUT: usize = 4;
 
 /// What the writer knows without asking: this process writes alone, so nobody else changes it. Forgotten
 /// when a transaction fails. Asking each row for its number (`RETURNING`) costs more than storing it.
 pub struct Memory {
     last_notification: Option<i64>,
     recipients: HashMap<Recipient, Known>,
+    /// What they take; what was taken out counts on.
+    remembered: usize,
     /// Types that nobody can mute.
     mandatory: Arc<[String]>,
 }
@@ -95,12 +100,23 @@ struct Known {
 impl Memory {
     /// Nothing but the types that nobody can mute.
     pub fn new(mandatory: Arc<[String]>) -> Self {
-        Self { last_notification: None, recipients: HashMap::new(), mandatory }
+        Self { last_notification: None, recipients: HashMap::new(), remembered: 0, mandatory }
     }
 
     /// Nothing any more but those.
     pub fn forget(&mut self) {
         *self = Self::new(self.mandatory.clone());
+    }
+
+    /// Notes what is known of `recipient`, whose preferences have so many bytes as a text.
+    fn remember(&mut self, recipient: &Recipient, known: Known, bytes: usize) {
+        let takes = EACH + SPREAD_OUT * bytes;
+        if self.remembered + takes > REMEMBERED {
+            self.recipients.clear();
+            self.remembered = 0;
+        }
+        self.remembered += takes;
+        self.recipients.insert(recipient.clone(), known);
     }
 
     fn begin(&mut self, connection: &mut Connection) -> QueryResult<()> {
@@ -231,9 +247,9 @@ fn next_spread(connection: &mut Connection) -> QueryResult<Option<Due>> {
     due!().limit(1).get_result(connection).optional()
 }
 
-/// Those of `tenant` that are due. Nobody else is at any of them.
-fn owed(connection: &mut Connection, tenant: &str) -> QueryResult<(Vec<Due>, bool)> {
-    Ok((due!().filter(expansions::tenant.eq(tenant)).load(connection)?, false))
+/// Those of `ids` that are due. Nobody else is at any of them.
+fn free(connection: &mut Connection, ids: &[i64]) -> QueryResult<Vec<Due>> {
+    due!().filter(expansions::notification_id.eq_any(ids)).load(connection)
 }
 
 /// Which of these recipients (rows) have what was spread. Its places are not its number.
@@ -293,6 +309,7 @@ fn known(connection: &mut Connection, memory: &mut Memory, recipient: &Recipient
         .select((recipients::id, recipients::preferences))
         .get_result(connection)
         .optional()?;
+    let bytes = found.as_ref().and_then(|(_, stored)| stored.as_ref()).map_or(0, String::len);
     let known = match found {
         Some((row, stored)) => Known { row, preferences: release::read(stored.as_deref())? },
         None => {
@@ -306,10 +323,7 @@ fn known(connection: &mut Connection, memory: &mut Memory, recipient: &Recipient
             Known { row, preferences: None }
         }
     };
-    if memory.recipients.len() >= REMEMBERED {
-        memory.recipients.clear();
-    }
-    memory.recipients.insert(recipient.clone(), known.clone());
+    memory.remember(recipient, known.clone(), bytes);
     Ok(known)
 }
 
@@ -418,4 +432,30 @@ fn settle(connection: &mut Connection, settled: &[(i64, Position)]) -> QueryResu
             .execute(connection)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::domain::{Tenant, UserId};
+
+    #[test]
+    fn what_is_remembered_is_bounded_by_its_size() {
+        let most_after = |bytes: usize| {
+            let mut memory = Memory::new(Vec::new().into());
+            let mut most = 0;
+            for number in 0..200_000 {
+                let user = UserId::new(&number.to_string()).unwrap();
+                let recipient = Recipient { tenant: Tenant::new("t").unwrap(), user };
+                memory.remember(&recipient, Known { row: number, preferences: None }, bytes);
+                most = most.max(memory.recipients.len());
+            }
+            most
+        };
+        assert!(most_after(0) > 100_000);
+        // Five hundred rules of the longest names.
+        assert!(most_after(90_000) < 200);
+    }
 }

@@ -1,1 +1,2 @@
+DROP INDEX audit_log_at;
 ALTER TABLE connections DROP COLUMN roles;
