@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -155,6 +155,7 @@ pub struct Connection {
     in_flight: AtomicU32,
     expelled: AtomicBool,
     lists: tokio::sync::Mutex<()>,
+    marks: Arc<tokio::sync::Mutex<()>>,
     /// How far it was served, and whether live notifications wait.
     pub(super) flow: Flow,
 }
@@ -182,6 +183,7 @@ impl Connection {
             in_flight: AtomicU32::new(0),
             expelled: AtomicBool::new(false),
             lists: tokio::sync::Mutex::new(()),
+            marks: Arc::default(),
             flow: Flow::default(),
         }
     }
@@ -189,6 +191,12 @@ impl Connection {
     /// Whoever makes a list for this connection holds this: one at a time.
     pub fn lists(&self) -> &tokio::sync::Mutex<()> {
         &self.lists
+    }
+
+    /// Whoever looks up what is to be marked for this connection holds this: marks are stored in the order in which they
+    /// came.
+    pub const fn marks(&self) -> &Arc<tokio::sync::Mutex<()>> {
+        &self.marks
     }
 
     /// Marks it as one that does not read; `true` the first time.

@@ -352,48 +352,6 @@ impl Store {
         on!(&self.readers, number_of(uuid))
     }
 
-    /// What is known of the way of `tenant`'s notification, and of `recipient`'s entry of it.
-    ///
-    /// # Errors
-    /// When the database cannot answer.
-    pub async fn trace(
-        &self,
-        tenant: &Tenant,
-        id: NotificationId,
-        recipient: Option<&Recipient>,
-    ) -> Result<Option<Trace>, StoreError> {
-        on!(&self.readers, trace(tenant, id, recipient))
-    }
-
-    /// The first people of `tenant` who are in `group` now.
-    ///
-    /// # Errors
-    /// When the database cannot answer.
-    pub async fn members(
-        &self,
-        tenant: &Tenant,
-        group: &Group,
-        limit: i64,
-    ) -> Result<Vec<Member>, StoreError> {
-        on!(&self.readers, members(tenant, group, limit))
-    }
-
-    /// Whether `recipient` is in `group` now.
-    ///
-    /// # Errors
-    /// When the database cannot answer.
-    pub async fn is_member(&self, recipient: &Recipient, group: &Group) -> Result<bool, StoreError> {
-        on!(&self.readers, is_member(recipient, group))
-    }
-
-    /// Whether something that is due for `recipient` has not come to them yet.
-    ///
-    /// # Errors
-    /// When the database cannot answer.
-    pub async fn is_owed(&self, recipient: &Recipient, now: Timestamp) -> Result<bool, StoreError> {
-        on!(&self.readers, is_owed(recipient, now))
-    }
-
     /// The topics that `recipient` hears of, in their order.
     ///
     /// # Errors

@@ -2,7 +2,8 @@
 
 use uuid::Uuid;
 
-use crate::domain::{Group, NotificationId, Preferences, Priority, Timestamp, UserId};
+use super::{Readers, Store, StoreError, on, postgres, sqlite};
+use crate::domain::{Group, NotificationId, Preferences, Priority, Recipient, Tenant, Timestamp, UserId};
 
 /// A notification, and one recipient's entry of it.
 #[derive(Clone, Debug)]
@@ -81,4 +82,48 @@ pub struct Member {
     pub preferences: Option<Preferences>,
     /// Whether a socket of theirs is connected to some node.
     pub is_online: bool,
+}
+
+impl Store {
+    /// What is known of the way of `tenant`'s notification, and of `recipient`'s entry of it.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn trace(
+        &self,
+        tenant: &Tenant,
+        id: NotificationId,
+        recipient: Option<&Recipient>,
+    ) -> Result<Option<Trace>, StoreError> {
+        on!(&self.readers, trace(tenant, id, recipient))
+    }
+
+    /// The first people of `tenant` who are in `group` now.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn members(
+        &self,
+        tenant: &Tenant,
+        group: &Group,
+        limit: i64,
+    ) -> Result<Vec<Member>, StoreError> {
+        on!(&self.readers, members(tenant, group, limit))
+    }
+
+    /// Whether `recipient` is in `group` now.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn is_member(&self, recipient: &Recipient, group: &Group) -> Result<bool, StoreError> {
+        on!(&self.readers, is_member(recipient, group))
+    }
+
+    /// Whether something that is due for `recipient` has not come to them yet.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn is_owed(&self, recipient: &Recipient, now: Timestamp) -> Result<bool, StoreError> {
+        on!(&self.readers, is_owed(recipient, now))
+    }
 }

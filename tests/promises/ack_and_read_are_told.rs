@@ -136,3 +136,18 @@ fn a_booking_read_on_a_page_is_read_in_the_feed_and_the_other_way_round() {
     let list = page.call("get_pending_notifications", json!({"facilitator_id": 2}));
     assert_eq!(list["count"], 0);
 }
+
+#[test]
+fn marks_by_either_name_keep_their_order() {
+    let server = Server::start();
+    let socket = Clients::of(&server).feed(2);
+    for round in 0..20 {
+        sender(&server).send(&note(2, "x"));
+        let (uuid, number) = hear(&socket);
+        socket.emit("ack", json!({"notificationId": uuid}));
+        socket.emit("read", json!({"notificationId": number}));
+        let told: Vec<_> =
+            socket.hear_many("notificationStatus", 2).iter().map(|told| told["status"].clone()).collect();
+        assert_eq!(told, ["delivered", "read"], "round {round}");
+    }
+}
