@@ -100,6 +100,11 @@ impl Principal {
         self.user.as_ref().map_or(BACKEND, UserId::as_str)
     }
 
+    /// Whether this user or named service has sent what is of this `sender`.
+    pub fn is_sender(&self, sender: Option<&str>) -> bool {
+        self.user.as_ref().is_some_and(|user| sender == Some(user.as_str()))
+    }
+
     /// Whether it is an administrator's.
     pub fn is_admin(&self) -> bool {
         self.roles.iter().any(|role| role == "admin")

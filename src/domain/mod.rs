@@ -20,7 +20,7 @@ mod zone;
 
 pub use audit::{Action, BACKEND, Deed};
 pub use clock::{Clock, SystemClock, Timestamp};
-pub use draft::{BOOKING_KIND, Broken, Draft, To, is_name, time_to_come};
+pub use draft::{BOOKING_KIND, Broken, Draft, To, is_name, is_over, time_to_come};
 pub use identity::{DEFAULT_TENANT, IdError, Recipient, Tenant, UserId};
 pub use notification::{
     Accepted, Audience, Digest, Group, Idempotency, NewNotification, Notification, NotificationId, Place,

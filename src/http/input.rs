@@ -22,6 +22,10 @@ const USUAL_PAGE: i64 = 20;
 /// Who leaves out more goes through all of them; the cursor does not.
 const MOST_SKIPPED: i64 = 100_000;
 
+/// What was given as a cursor is none.
+pub const NO_CURSOR: Broken =
+    Broken { field: "cursor", expected: "the next_cursor of the page before; leave it out to begin anew" };
+
 /// A JSON body.
 pub struct Body<T>(pub T);
 
@@ -157,9 +161,9 @@ impl FromRequestParts<Api> for Id {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        // What is no text is nobody's id.
+        // What is no text is nobody's id, like an empty one.
         let path = Path::<String>::from_request_parts(parts, api).await;
-        path.map(|Path(id)| Self(id)).map_err(|_| Error::NotFound.into())
+        Ok(Self(path.map(|Path(id)| id).unwrap_or_default()))
     }
 }
 
@@ -208,6 +212,17 @@ pub fn page(
         });
     }
     Ok((limit, skip))
+}
+
+/// The cursor of a list whose entries have numbers.
+///
+/// # Errors
+/// When it can be none's.
+pub fn number(cursor: Option<i64>) -> Result<Option<i64>, Broken> {
+    match cursor {
+        Some(..=0) => Err(NO_CURSOR),
+        cursor => Ok(cursor),
+    }
 }
 
 #[cfg(test)]

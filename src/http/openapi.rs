@@ -42,6 +42,7 @@ const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-
         api_v1::notifications::unread_count,
         api_v1::notifications::stats,
         api_v1::notifications::read_all,
+        api_v1::schedule::list,
         api_v1::schedule::put_off,
         api_v1::schedule::take_back,
         api_v1::broadcast::broadcast,

@@ -22,6 +22,7 @@ mod trace;
 mod transfer;
 mod types;
 mod url;
+mod waiting;
 mod writer;
 
 use std::collections::HashMap;
@@ -45,6 +46,8 @@ pub use recurring::{Kept, NewRecurring, Recurring, Whose};
 pub use trace::{Member, Trace, TracedEntry, TracedHush, TracedSpread};
 pub use transfer::{Moved, transfer};
 pub use url::{DatabaseUrl, UrlError};
+pub(crate) use waiting::TAKEN_BACK;
+pub use waiting::Waiting;
 pub use writer::{Beat, Before, Done, Mark, Presence, Release, Sent, Spread, Write, Written};
 
 /// A node that gave no sign of life for this many seconds is dead: nobody is connected to it.

@@ -41,6 +41,8 @@ pub struct TracedSpread {
     pub people: i64,
     /// When these were all.
     pub finished_at: Option<Timestamp>,
+    /// Whether it was taken back then, before it went out.
+    pub is_taken_back: bool,
 }
 
 /// What became of a notification in an inbox.

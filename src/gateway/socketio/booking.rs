@@ -168,7 +168,7 @@ impl Booking {
             Ok(Receipt { id, reached, .. }) => {
                 let (event, delivered_at, stored_at) = match reached {
                     Reached::Sent(at) => (Told::NotificationDelivered, Some(at), None),
-                    Reached::Stored(at) | Reached::Scheduled(at) => {
+                    Reached::Stored(at) | Reached::Scheduled(at) | Reached::TakenBack(at) => {
                         (Told::NotificationStored, None, Some(at))
                     }
                 };

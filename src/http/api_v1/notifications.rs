@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::IntoResponse;
 
 use super::wire::{self, Unaddressed};
@@ -38,9 +38,9 @@ pub async fn send(
     Sent(given): Sent<wire::SendIn>,
 ) -> Result<impl IntoResponse, Problem> {
     let draft = api.notify.counted(given.draft(&who.tenant, Unaddressed::ForCaller, key))?;
+    let is_own = draft.is_own(who.inbox().as_ref());
     let receipt = api.notify.send(&who, draft).await?;
-    let location = format!("/api/v1/notifications/{}", receipt.id);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(wire::SentOut::from(receipt))))
+    Ok((StatusCode::CREATED, values::location(&who, is_own, &receipt), Json(wire::SentOut::from(receipt))))
 }
 
 /// Lists the inbox, newest first.
