@@ -392,8 +392,8 @@ fn principal(claims: &Claims) -> Result<Principal, TokenError> {
     if claims.r#type == "refresh" {
         return Err(TokenError::Refresh);
     }
-    let tenant = match user(&claims.tenant_id)? {
-        Some(tenant) => Tenant::new(tenant.as_str()).map_err(|_| TokenError::Subject)?,
+    let tenant = match user(&claims.tenant_id).map_err(|_| TokenError::Tenant)? {
+        Some(tenant) => Tenant::new(tenant.as_str()).map_err(|_| TokenError::Tenant)?,
         None => Tenant::default(),
     };
     let user_id = match user(&claims.sub)? {

@@ -28,7 +28,7 @@ pub use notification::{
 };
 pub(crate) use objects::read_from_objects;
 pub use preferences::{Change, Channel, Hush, Matter, Muted, Preferences, Switches};
-pub use quiet::{Day, QuietHours, TimeOfDay};
+pub use quiet::{Day, QuietChange, QuietHours, TimeOfDay};
 pub use recurrence::Recurrence;
 pub use redact::Secret;
 pub use restriction::{NoRestriction, Restriction};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
@@ -34,6 +35,14 @@ pub struct Sent<T>(pub T);
 
 /// The fields of a query.
 pub struct Params<T>(pub T);
+
+/// No field of a query: whoever names one means something that is not done here.
+pub type NoParams = Params<Nothing>;
+
+/// It has no fields.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
 
 /// What a path calls a notification: its number, or its UUID.
 pub struct Id(pub String);

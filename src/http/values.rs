@@ -35,10 +35,17 @@ pub fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 #[schema(as = SwitchesChange)]
 pub struct SwitchesIn {
     /// Over sockets, and in the inbox. Also `inApp`, `realtime`, `websocket`.
-    #[serde(alias = "inApp", alias = "realtime", alias = "websocket")]
+    #[serde(alias = "inApp", alias = "realtime", alias = "websocket", deserialize_with = "given")]
+    #[schema(nullable = false)]
     in_app: Option<bool>,
+    #[serde(deserialize_with = "given")]
+    #[schema(nullable = false)]
     email: Option<bool>,
+    #[serde(deserialize_with = "given")]
+    #[schema(nullable = false)]
     push: Option<bool>,
+    #[serde(deserialize_with = "given")]
+    #[schema(nullable = false)]
     sms: Option<bool>,
 }
 

@@ -22,7 +22,6 @@ mod trace;
 mod transfer;
 mod types;
 mod url;
-mod waiting;
 mod writer;
 
 use std::collections::HashMap;
@@ -40,14 +39,12 @@ pub use counts::{Counts, Recent, Roll};
 pub use error::StoreError;
 use error::is_of_one_write;
 pub use held::{Counted, Entry, Filter, Gap, Held, HeldCounts, Missed, Pending, Which};
-pub(crate) use held::{MUTED, QUIET, SUMMED_UP};
+pub(crate) use held::{MUTED, QUIET, SUMMED_UP, TAKEN_BACK};
 pub use migrate::migrate;
 pub use recurring::{Kept, NewRecurring, Recurring, Whose};
-pub use trace::{Member, Trace, TracedEntry, TracedHush, TracedSpread};
+pub use trace::{Member, Trace, TracedEntry, TracedHush, TracedSpread, Waiting};
 pub use transfer::{Moved, transfer};
 pub use url::{DatabaseUrl, UrlError};
-pub(crate) use waiting::TAKEN_BACK;
-pub use waiting::Waiting;
 pub use writer::{Beat, Before, Done, Mark, Presence, Release, Sent, Spread, Write, Written};
 
 /// A node that gave no sign of life for this many seconds is dead: nobody is connected to it.

@@ -276,6 +276,20 @@ fn a_token_needs_a_secret_of_ours() {
 }
 
 #[test]
+fn a_token_needs_a_name() {
+    for arguments in [
+        ["token", "--user", ""].as_slice(),
+        &["token", "--service", ""],
+        &["token", "--user", "a\nb"],
+        &["token", "--user", "2", "--tenant", ""],
+    ] {
+        let output = run_command(arguments, &[("JWT_SECRET_KEY", JWT_SECRET)]);
+        assert!(!output.status.success(), "{arguments:?}: {}", said(&output));
+        assert!(said(&output).contains("is no name for --"), "{}", said(&output));
+    }
+}
+
+#[test]
 fn a_minted_token_is_good() {
     let server = Server::start();
     let mint = |args: &[&str]| {

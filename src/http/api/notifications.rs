@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use super::wire;
 use crate::http::Api;
 use crate::http::caller::{Caller, Owner};
-use crate::http::input::{self, Id, Key, Params, Sent};
+use crate::http::input::{self, Id, Key, NoParams, Params, Sent};
 use crate::http::problem::Problem;
 use crate::http::values;
 use crate::store::Mark;
@@ -62,9 +62,13 @@ pub async fn list(
     get,
     path = "/api/notifications/unread-count",
     tag = "feed",
-    responses((status = 200, description = "So much.", body = wire::UnreadOut)),
+    responses((status = 200, description = "So much.", body = wire::UnreadOut), (status = 422)),
 )]
-pub async fn unread_count(State(api): State<Api>, Owner(recipient): Owner) -> Answer<wire::UnreadOut> {
+pub async fn unread_count(
+    State(api): State<Api>,
+    Owner(recipient): Owner,
+    _: NoParams,
+) -> Answer<wire::UnreadOut> {
     let counts = api.inbox.counts(&recipient).await?;
     Ok(Json(wire::UnreadOut { unread_count: counts.unread }))
 }

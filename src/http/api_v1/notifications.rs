@@ -8,10 +8,10 @@ use axum::response::IntoResponse;
 use super::wire::{self, Unaddressed};
 use crate::http::Api;
 use crate::http::caller::{Caller, Owner};
-use crate::http::input::{self, Body, Id, Key, Params, Sent};
+use crate::http::input::{self, Body, Id, Key, NoParams, Params, Sent};
 use crate::http::problem::Problem;
 use crate::http::values;
-use crate::service::Query;
+use crate::service::{Error, Query};
 use crate::store::Mark;
 
 /// Days that are counted for whoever does not say how many.
@@ -56,7 +56,8 @@ pub async fn list(
     Owner(recipient): Owner,
     Params(given): Params<wire::ListIn>,
 ) -> Answer<wire::HubPageOut> {
-    let page = api.inbox.list(&recipient, &query(&api, given, "offset").await?).await?;
+    let query = query(&api, given, "offset").await?;
+    let page = api.inbox.list(&recipient, &query).await.map_err(no_cursor)?;
     Ok(Json(page.into()))
 }
 
@@ -73,15 +74,24 @@ pub async fn list_for_campus(
     Owner(recipient): Owner,
     Params(given): Params<wire::ListIn>,
 ) -> Answer<wire::CampusPageOut> {
-    let page = api.inbox.list(&recipient, &query(&api, given, "skip").await?).await?;
+    let query = query(&api, given, "skip").await?;
+    let page = api.inbox.list(&recipient, &query).await.map_err(no_cursor)?;
     Ok(Json(page.into()))
+}
+
+/// What a list does not find is what its cursor names.
+fn no_cursor(fault: Error) -> Error {
+    match fault {
+        Error::NotFound => Error::Broken(input::NO_CURSOR),
+        other => other,
+    }
 }
 
 async fn query(api: &Api, given: wire::ListIn, skip: &'static str) -> Result<Query, Problem> {
     let (limit, skip) = input::page(given.limit, given.offset, skip)?;
     let (kind, topic) = (values::wanted(given.r#type, "type")?, values::wanted(given.topic, "topic")?);
     let before = match &given.cursor {
-        Some(cursor) => Some(api.inbox.number_of(cursor).await?),
+        Some(cursor) => Some(api.inbox.number_of(cursor).await.map_err(no_cursor)?),
         None => None,
     };
     Ok(Query { unread_only: given.unread_only, kind, topic, priority: given.priority, before, skip, limit })
@@ -92,9 +102,13 @@ async fn query(api: &Api, given: wire::ListIn, skip: &'static str) -> Result<Que
     get,
     path = "/api/v1/notifications/unread-count",
     tag = "inbox",
-    responses((status = 200, description = "So much.", body = wire::UnreadOut)),
+    responses((status = 200, description = "So much.", body = wire::UnreadOut), (status = 422)),
 )]
-pub async fn unread_count(State(api): State<Api>, Owner(recipient): Owner) -> Answer<wire::UnreadOut> {
+pub async fn unread_count(
+    State(api): State<Api>,
+    Owner(recipient): Owner,
+    _: NoParams,
+) -> Answer<wire::UnreadOut> {
     let counts = api.inbox.counts(&recipient).await?;
     Ok(Json(wire::UnreadOut { unread_count: counts.unread }))
 }

@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::domain::{Broken, Draft, NotificationId, Priority, Status, Tenant, Timestamp, To};
+use crate::http::input;
 use crate::http::values::{self, Category, Label, Name, Outlook};
 use crate::service::{Broadcast, Error, Page, Reached, Receipt};
 use crate::store::Held;
