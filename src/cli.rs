@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::access::Mint;
 use crate::app::App;
 use crate::config::{self, Config, Environment, Flags, Loaded};
-use crate::domain::{Clock as _, SystemClock};
+use crate::domain::{Clock as _, SystemClock, Tenant, UserId};
 use crate::gateway::socketio;
 use crate::{http, lifecycle, secrets, store, telemetry};
 
@@ -210,6 +210,18 @@ fn work(config: &Config) -> anyhow::Result<()> {
 }
 
 fn mint(loaded: Loaded, token: Token) -> anyhow::Result<()> {
+    let is_service = token.service.is_some();
+    let sub = token.user.or(token.service).unwrap_or_default();
+    anyhow::ensure!(
+        UserId::new(&sub).is_ok(),
+        "`{sub}` is no name for --user or --service: 1 to 128 bytes, no control characters"
+    );
+    if let Some(tenant) = &token.tenant {
+        anyhow::ensure!(
+            Tenant::new(tenant).is_ok(),
+            "`{tenant}` is no name for --tenant: 1 to 128 bytes, no control characters"
+        );
+    }
     let mut config = loaded.config;
     let kept = secrets::kept(&config);
     if let Some(made) = secrets::ensure(&mut config)?.filter(|_| !kept) {
@@ -218,12 +230,12 @@ fn mint(loaded: Loaded, token: Token) -> anyhow::Result<()> {
     }
     let lasts = seconds(&token.ttl)?;
     let mut scopes = token.scope;
-    if token.service.is_some() && !scopes.iter().any(|scope| scope == "notifications:send") {
+    if is_service && !scopes.iter().any(|scope| scope == "notifications:send") {
         scopes.push("notifications:send".to_owned());
     }
     let iat = SystemClock.now().as_seconds();
     let mint = Mint {
-        sub: token.user.or(token.service).unwrap_or_default(),
+        sub,
         tenant_id: token.tenant,
         roles: token.role,
         scope: scopes.join(" "),

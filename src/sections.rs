@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
+use figment::providers::{Format as _, Toml};
 use ipnet::IpNet;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::domain::{NoRestriction, Restriction, Secret};
@@ -133,7 +135,7 @@ pub struct MetricsSettings {
     pub token: Secret,
 }
 
-/// `a, b` or `["a", "b"]`.
+/// `a, b` or `["a", "b"]`, which may stand in a text, too: flags and the environment have nothing else.
 fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -141,10 +143,26 @@ fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Er
         Text(String),
         List(Vec<String>),
     }
-    Ok(match Given::deserialize(deserializer)? {
-        Given::List(list) => list,
-        Given::Text(text) => {
-            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
-        }
-    })
+    match Given::deserialize(deserializer)? {
+        Given::List(list) => Ok(list),
+        Given::Text(text) => items(&text).ok_or_else(|| {
+            let rule = "is no list; write a, b or [\"a\", \"b\"]";
+            D::Error::custom(format!("`{text}` {rule}"))
+        }),
+    }
+}
+
+/// The items of a list that is written as a text; nothing, if it is none.
+fn items(text: &str) -> Option<Vec<String>> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Written {
+        list: Vec<String>,
+    }
+    let text = text.trim();
+    if text.starts_with('[') {
+        return Some(Toml::from_str::<Written>(&format!("list = {text}")).ok()?.list);
+    }
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    items.map(|item| (!item.starts_with(['"', '\''])).then(|| item.to_owned())).collect()
 }

@@ -37,6 +37,11 @@ pub enum TokenError {
     /// It names nobody this server can address.
     #[error("the token names no usable user (`sub`, else `user_id`: 1 to 128 bytes, no control characters)")]
     Subject,
+    /// It names no tenant, though it says that it does.
+    #[error(
+        "the token's `tenant_id` is no usable name (a text of 1 to 128 bytes, no control characters); leave it out for the default tenant"
+    )]
+    Tenant,
     /// It is good, but for somebody else.
     #[error("the token belongs to somebody else")]
     SomebodyElse,
@@ -59,6 +64,7 @@ impl TokenError {
             Self::Expired => "expired",
             Self::Early => "early",
             Self::Subject => "no_user",
+            Self::Tenant => "no_tenant",
             Self::SomebodyElse => "somebody_else",
             Self::NoPermission => "no_permission",
         }

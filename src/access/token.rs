@@ -100,6 +100,11 @@ impl Principal {
         self.user.as_ref().map_or(BACKEND, UserId::as_str)
     }
 
+    /// Whether this user or named service has sent what is of this `sender`.
+    pub fn is_sender(&self, sender: Option<&str>) -> bool {
+        self.user.as_ref().is_some_and(|user| sender == Some(user.as_str()))
+    }
+
     /// Whether it is an administrator's.
     pub fn is_admin(&self) -> bool {
         self.roles.iter().any(|role| role == "admin")
@@ -387,8 +392,8 @@ fn principal(claims: &Claims) -> Result<Principal, TokenError> {
     if claims.r#type == "refresh" {
         return Err(TokenError::Refresh);
     }
-    let tenant = match user(&claims.tenant_id)? {
-        Some(tenant) => Tenant::new(tenant.as_str()).map_err(|_| TokenError::Subject)?,
+    let tenant = match user(&claims.tenant_id).map_err(|_| TokenError::Tenant)? {
+        Some(tenant) => Tenant::new(tenant.as_str()).map_err(|_| TokenError::Tenant)?,
         None => Tenant::default(),
     };
     let user_id = match user(&claims.sub)? {
@@ -474,7 +479,10 @@ mod tests {
         ] {
             // The library refuses some of them before we see them.
             let refusal = verify(&claims).unwrap_err();
-            assert!(matches!(refusal, TokenError::Subject | TokenError::Invalid), "{claims}: {refusal}");
+            assert!(
+                matches!(refusal, TokenError::Subject | TokenError::Tenant | TokenError::Invalid),
+                "{claims}: {refusal}"
+            );
         }
         assert_eq!(verify(&json!({"sub": "2"})), Err(TokenError::Endless));
         assert_eq!(verify(&json!({"sub": "2", "exp": "soon"})), Err(TokenError::Endless));

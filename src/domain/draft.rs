@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Priority, Timestamp, UserId};
+use super::{Priority, Recipient, Timestamp, UserId};
 
 /// Bytes of a kind or a topic.
 const LONGEST_NAME: usize = 128;
@@ -125,7 +125,24 @@ pub fn time_to_come(at: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, 
     at.ok_or(Broken { field: "scheduled_at", expected: "a time to come, at most ten years ahead" })
 }
 
+/// Checks that what is asked for `now` has not expired.
+///
+/// # Errors
+/// When it has.
+pub fn is_over(expires_at: Option<Timestamp>, now: Timestamp) -> Result<(), Broken> {
+    rule(expires_at.is_none_or(|at| at > now), "expires_at", "a time to come")
+}
+
 impl Draft {
+    /// Whether it is for its sender, who has this inbox, and nobody else.
+    pub fn is_own(&self, own: Option<&Recipient>) -> bool {
+        match &self.to {
+            To::Myself => true,
+            To::Users(users) => own.is_some_and(|own| users.iter().all(|user| *user == own.user)),
+            _ => false,
+        }
+    }
+
     /// Checks what can be checked without asking anybody.
     ///
     /// # Errors
@@ -144,7 +161,7 @@ impl Draft {
         rule(self.message.len() <= LONGEST_MESSAGE, "message", "at most 32,768 bytes")?;
         rule(is_prose(&self.message), "message", "no control characters but line ends and tabs")?;
         let has_text = !(self.title.trim().is_empty() && self.message.trim().is_empty());
-        rule(has_text, "title", "a title or a message")?;
+        rule(has_text, "title", "a title or a message must be there, and neither is")?;
         rule(self.data.is_object(), "data", "a JSON object")?;
         let data = self.data.to_string();
         rule(data.len() <= LARGEST_DATA, "data", "at most 65,536 bytes of JSON")?;
@@ -154,7 +171,6 @@ impl Draft {
             "action_url",
             "an http(s) address, or a path that begins with /",
         )?;
-        rule(self.expires_at.is_none_or(|at| at > now), "expires_at", "a time to come")?;
         rule(self.scheduled_at.is_none_or(|at| is_near(at, now)), "scheduled_at", AHEAD)?;
         let ends_later = self.expires_at.is_none_or(|end| self.scheduled_at.is_none_or(|at| end > at));
         rule(ends_later, "expires_at", "later than scheduled_at")?;
@@ -224,7 +240,7 @@ mod tests {
         assert_eq!(field(|draft| (draft.title, draft.message) = Default::default()), Some("title"));
         assert_eq!(field(|draft| draft.data = json!([])), Some("data"));
         assert_eq!(field(|draft| draft.data = json!({"a": "x".repeat(70_000)})), Some("data"));
-        assert_eq!(field(|draft| draft.expires_at = Some(Timestamp::from_micros(10))), Some("expires_at"));
+        assert!(is_over(Some(Timestamp::from_micros(10)), Timestamp::from_micros(10)).is_err());
         let at = |micros| Some(Timestamp::from_micros(micros));
         assert_eq!(
             field(|draft| (draft.scheduled_at, draft.expires_at) = (at(90), at(80))),

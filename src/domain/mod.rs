@@ -20,7 +20,7 @@ mod zone;
 
 pub use audit::{Action, BACKEND, Deed};
 pub use clock::{Clock, SystemClock, Timestamp};
-pub use draft::{BOOKING_KIND, Broken, Draft, To, is_name, time_to_come};
+pub use draft::{BOOKING_KIND, Broken, Draft, To, is_name, is_over, time_to_come};
 pub use identity::{DEFAULT_TENANT, IdError, Recipient, Tenant, UserId};
 pub use notification::{
     Accepted, Audience, Digest, Group, Idempotency, NewNotification, Notification, NotificationId, Place,
@@ -28,7 +28,7 @@ pub use notification::{
 };
 pub(crate) use objects::read_from_objects;
 pub use preferences::{Change, Channel, Hush, Matter, Muted, Preferences, Switches};
-pub use quiet::{Day, QuietHours, TimeOfDay};
+pub use quiet::{Day, QuietChange, QuietHours, TimeOfDay};
 pub use recurrence::Recurrence;
 pub use redact::Secret;
 pub use restriction::{NoRestriction, Restriction};

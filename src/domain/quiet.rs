@@ -6,7 +6,7 @@ use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, Weekday};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use super::{Timestamp, Zone};
+use super::{Broken, Timestamp, Zone};
 
 /// A time of day, to the minute: `22:00`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +73,46 @@ pub struct QuietHours {
 
 const fn yes() -> bool {
     true
+}
+
+/// What is to be different about quiet hours. With a start and an end they are new ones; else the rest of those that
+/// there are stays.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuietChange {
+    enabled: Option<bool>,
+    start: Option<TimeOfDay>,
+    end: Option<TimeOfDay>,
+    days: Option<Vec<Day>>,
+}
+
+impl QuietChange {
+    /// Quiet hours that were like `old`, changed.
+    ///
+    /// # Errors
+    /// When they would have no start or end, or end when they start.
+    pub fn over(self, old: Option<QuietHours>) -> Result<Option<QuietHours>, Broken> {
+        let refused = |expected| Err(Broken { field: "quiet_hours", expected });
+        let Self { enabled, start, end, days } = self;
+        let new = match (start, end, old) {
+            (Some(start), Some(end), _) => {
+                QuietHours { enabled: enabled.unwrap_or(true), start, end, days: days.unwrap_or_default() }
+            }
+            (start, end, Some(old)) => QuietHours {
+                enabled: enabled.unwrap_or(old.enabled),
+                start: start.unwrap_or(old.start),
+                end: end.unwrap_or(old.end),
+                days: days.unwrap_or(old.days),
+            },
+            (None, None, None) if enabled == Some(false) => return Ok(None),
+            _ => return refused("a start and an end, such as 22:00 and 07:00: there are none yet"),
+        };
+        match new {
+            new if new.start == new.end => refused("an end that is not its start"),
+            new if new.days.len() > 7 => refused("each day once"),
+            new => Ok(Some(new)),
+        }
+    }
 }
 
 impl QuietHours {

@@ -3,7 +3,7 @@
 use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
 use utoipa::openapi::{ArrayBuilder, Object, ObjectBuilder, OneOfBuilder};
 
-use super::{Action, NotificationId, Priority, QuietHours, Timestamp, UserId, Zone};
+use super::{Action, NotificationId, Priority, QuietChange, QuietHours, Timestamp, UserId, Zone};
 
 const TIME_OF_DAY: &str = "^([01][0-9]|2[0-3]):[0-5][0-9]$";
 
@@ -47,6 +47,14 @@ schemas! {
         .required("start")
         .required("end")
         .description(Some("From when until when, on those days on which they start; on all, if none is named."));
+    "QuietHoursChange": QuietChange => ObjectBuilder::new()
+        .property("enabled", Object::with_type(Type::Boolean))
+        .property("start", ObjectBuilder::new().schema_type(Type::String).pattern(Some(TIME_OF_DAY)))
+        .property("end", ObjectBuilder::new().schema_type(Type::String).pattern(Some(TIME_OF_DAY)))
+        .property("days", ArrayBuilder::new().items(ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(["mon", "tue", "wed", "thu", "fri", "sat", "sun"]))))
+        .description(Some("With a start and an end they are new ones; else the rest of those that there are stays."));
     "Action": Action => ObjectBuilder::new()
         .schema_type(Type::String)
         .enum_values(Some(Action::ALL.iter().map(|action| action.name())));

@@ -16,6 +16,8 @@ pub enum Status {
     Delivered,
     /// Somebody has looked at it.
     Read,
+    /// It was removed from the inbox. That is told when it happens; no list has it.
+    Deleted,
 }
 
 impl Status {
@@ -34,6 +36,7 @@ impl Status {
             Self::Pending => "pending",
             Self::Delivered => "delivered",
             Self::Read => "read",
+            Self::Deleted => "deleted",
         }
     }
 }
@@ -51,4 +54,16 @@ pub struct Standing {
     pub at: Timestamp,
     /// With whom, where that is told to its sender; a person's own sockets know it.
     pub whose: Option<UserId>,
+}
+
+impl Standing {
+    /// All that somebody has was read at once. No notification has the number 0.
+    pub const fn all_read(at: Timestamp) -> Self {
+        Self { id: NotificationId(0), uuid: Uuid::nil(), status: Status::Read, at, whose: None }
+    }
+
+    /// Whether it is about all that somebody has.
+    pub const fn is_of_all(&self) -> bool {
+        self.id.0 == 0
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
@@ -22,6 +23,10 @@ const USUAL_PAGE: i64 = 20;
 /// Who leaves out more goes through all of them; the cursor does not.
 const MOST_SKIPPED: i64 = 100_000;
 
+/// What was given as a cursor is none.
+pub const NO_CURSOR: Broken =
+    Broken { field: "cursor", expected: "the next_cursor of the page before; leave it out to begin anew" };
+
 /// A JSON body.
 pub struct Body<T>(pub T);
 
@@ -30,6 +35,14 @@ pub struct Sent<T>(pub T);
 
 /// The fields of a query.
 pub struct Params<T>(pub T);
+
+/// No field of a query: whoever names one means something that is not done here.
+pub type NoParams = Params<Nothing>;
+
+/// It has no fields.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
 
 /// What a path calls a notification: its number, or its UUID.
 pub struct Id(pub String);
@@ -157,9 +170,9 @@ impl FromRequestParts<Api> for Id {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        // What is no text is nobody's id.
+        // What is no text is nobody's id, like an empty one.
         let path = Path::<String>::from_request_parts(parts, api).await;
-        path.map(|Path(id)| Self(id)).map_err(|_| Error::NotFound.into())
+        Ok(Self(path.map(|Path(id)| id).unwrap_or_default()))
     }
 }
 
@@ -208,6 +221,17 @@ pub fn page(
         });
     }
     Ok((limit, skip))
+}
+
+/// The cursor of a list whose entries have numbers.
+///
+/// # Errors
+/// When it can be none's.
+pub fn number(cursor: Option<i64>) -> Result<Option<i64>, Broken> {
+    match cursor {
+        Some(..=0) => Err(NO_CURSOR),
+        cursor => Ok(cursor),
+    }
 }
 
 #[cfg(test)]

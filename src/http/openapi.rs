@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use utoipa::openapi::path::{Operation, ParameterIn};
-use utoipa::openapi::schema::Type;
+use utoipa::openapi::schema::{Schema, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{
     Components, Content, Header, HeaderBuilder, Object, ObjectBuilder, OneOfBuilder, OpenApi, Ref, RefOr,
@@ -42,6 +42,7 @@ const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-
         api_v1::notifications::unread_count,
         api_v1::notifications::stats,
         api_v1::notifications::read_all,
+        api_v1::schedule::list,
         api_v1::schedule::put_off,
         api_v1::schedule::take_back,
         api_v1::broadcast::broadcast,
@@ -87,6 +88,7 @@ impl Modify for Everywhere {
             token.bearer_format = Some("JWT".to_owned());
             components.add_security_scheme("token", SecurityScheme::Http(token));
             counted(components);
+            also_called(components);
             let statuses = Kind::ALL.iter().map(|kind| kind.row().0);
             components
                 .responses
@@ -100,6 +102,30 @@ impl Modify for Everywhere {
                 refuses(operation);
                 counts(operation);
             });
+        }
+    }
+}
+
+/// Members that may have another name: of which document, how they are described, and that name.
+const ALSO: [(&[&str], &str, &[&str]); 5] = [
+    (&["Send", "SendAgainAndAgain"], "role", &["role_filter"]),
+    (&["Send", "SendAgainAndAgain"], "everyone", &["all", "broadcast_to_tenant"]),
+    (&["Send", "SendAgainAndAgain"], "type", &["notification_type"]),
+    (&["Send", "SendAgainAndAgain"], "data", &["metadata"]),
+    (&["SwitchesChange"], "in_app", &["inApp", "realtime", "websocket"]),
+];
+
+/// Describes members under their other names, too.
+fn also_called(components: &mut Components) {
+    for (documents, member, names) in ALSO {
+        for document in documents {
+            let Some(RefOr::T(Schema::Object(object))) = components.schemas.get_mut(*document) else {
+                continue;
+            };
+            let Some(known) = object.properties.get(member).cloned() else { continue };
+            for name in names {
+                object.properties.insert((*name).to_owned(), known.clone());
+            }
         }
     }
 }
@@ -118,13 +144,15 @@ fn refuses(operation: &mut Operation) {
         RefOr::T(parameter) => Some((parameter.name.as_str(), &parameter.parameter_in)),
         RefOr::Ref(_) => None,
     });
-    let names_one = parameters.clone().any(|(name, _)| matches!(name, "id" | "cursor"));
+    let names_one = parameters.clone().any(|(name, _)| name == "id");
     let has_fields = parameters.clone().any(|(_, place)| *place != ParameterIn::Path);
     let has_body = operation.request_body.is_some();
+    let answers = |kind: Kind| operation.responses.responses.contains_key(kind.row().0.as_str());
     let kinds = [
         (true, &[Kind::TokenMissing, Kind::Forbidden, Kind::TooFast, Kind::NoStore][..]),
         (names_one, &[Kind::NotFound]),
-        (has_fields || has_body, &[Kind::Broken]),
+        (has_fields || has_body || answers(Kind::Broken), &[Kind::Broken]),
+        (answers(Kind::TooManyRecurring), &[Kind::TooManyRecurring]),
         (has_body, &[Kind::Malformed, Kind::TooSlow, Kind::TooLarge, Kind::NotJson]),
     ];
     for kind in kinds.iter().filter(|(applies, _)| *applies).flat_map(|(_, kinds)| *kinds) {

@@ -45,6 +45,7 @@ kinds! {
     TokenExpired: UNAUTHORIZED, "token_expired", "The token has expired";
     Forbidden: FORBIDDEN, "forbidden", "The token does not allow it";
     NotFound: NOT_FOUND, "not_found", "Notification not found";
+    NotScheduled: NOT_FOUND, "not_scheduled", "Nothing of this id waits to go out";
     NoRecurring: NOT_FOUND, "no_such_recurring", "Recurring notification not found";
     NoRoute: NOT_FOUND, "no_such_route", "There is no such address";
     WrongMethod: METHOD_NOT_ALLOWED, "method_not_allowed", "This address does not take that method";
@@ -162,6 +163,11 @@ impl From<Error> for Problem {
             Error::NotFound => Self::new(
                 Kind::NotFound,
                 "You have no notification of this id. GET /api/v1/notifications lists those you have.",
+            ),
+            Error::NotScheduled => Self::new(
+                Kind::NotScheduled,
+                "You have nothing of this id that waits to go out: it was never scheduled, has gone out or was taken \
+                 back. Its timeline says which; GET /api/v1/notifications/scheduled lists what waits.",
             ),
             Error::NoSuchRecurring => Self::new(
                 Kind::NoRecurring,

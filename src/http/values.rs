@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use axum::http::{HeaderName, header};
 use serde::de::{Deserializer, Error};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use crate::access::Principal;
 pub use crate::domain::written::{Name, given, instant, priority};
-use crate::domain::{Broken, Channel, Switches, is_name, read_from_objects};
+use crate::domain::{Broken, Channel, Switches, Timestamp, is_name, read_from_objects};
+use crate::service::{Reached, Receipt};
 
 /// Stands in the description for the name of a kind, a topic or a role.
 pub struct Label;
@@ -32,10 +35,17 @@ pub fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 #[schema(as = SwitchesChange)]
 pub struct SwitchesIn {
     /// Over sockets, and in the inbox. Also `inApp`, `realtime`, `websocket`.
-    #[serde(alias = "inApp", alias = "realtime", alias = "websocket")]
+    #[serde(alias = "inApp", alias = "realtime", alias = "websocket", deserialize_with = "given")]
+    #[schema(nullable = false)]
     in_app: Option<bool>,
+    #[serde(deserialize_with = "given")]
+    #[schema(nullable = false)]
     email: Option<bool>,
+    #[serde(deserialize_with = "given")]
+    #[schema(nullable = false)]
     push: Option<bool>,
+    #[serde(deserialize_with = "given")]
+    #[schema(nullable = false)]
     sms: Option<bool>,
 }
 
@@ -70,6 +80,37 @@ impl Wanted {
             sms: is_wanted(Channel::Sms),
         }
     }
+}
+
+/// What is to be expected of a notification that was just asked for.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outlook {
+    /// It is stored, and goes out in its time.
+    Pending,
+    /// It was asked for before, for later, and has been taken back since.
+    Cancelled,
+}
+
+/// That, and when it was to go out, if not at once.
+pub const fn outlook(reached: Reached) -> (Outlook, Option<Timestamp>) {
+    match reached {
+        Reached::Sent(_) | Reached::Stored(_) => (Outlook::Pending, None),
+        Reached::Scheduled(at) => (Outlook::Pending, Some(at)),
+        Reached::TakenBack(at) => (Outlook::Cancelled, Some(at)),
+    }
+}
+
+/// Where `who` finds what they have just sent: one of their own in the inbox, all else by its timeline. Nowhere, if the
+/// token names nobody by whom it was sent.
+pub fn location(who: &Principal, is_own: bool, receipt: &Receipt) -> Option<[(HeaderName, String); 1]> {
+    let at_once = outlook(receipt.reached).1.is_none();
+    let timeline = match (is_own && at_once, who.can_send || who.user.is_some()) {
+        (true, _) => "",
+        (false, true) => "/timeline",
+        (false, false) => return None,
+    };
+    Some([(header::LOCATION, format!("/api/v1/notifications/{}{timeline}", receipt.id))])
 }
 
 /// Rules by name, as they came.

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use super::notify::accepted_at;
+use super::schedule::subject;
 use super::{Error, Notify};
 use crate::access::Principal;
 use crate::delivery::Live;
 use crate::domain::{
-    Audience, Channel, Clock, Draft, Group, Hush, Matter, NotificationId, Recipient, Tenant, Timestamp,
-    UserId,
+    Action, Audience, Channel, Clock, Draft, Group, Hush, Matter, NotificationId, Recipient, Tenant,
+    Timestamp, UserId,
 };
 use crate::realtime::Hub;
-use crate::store::{Member, Store, Trace, TracedEntry, TracedHush, TracedSpread};
+use crate::store::{Member, Sought, Store, Trace, TracedEntry, TracedHush, TracedSpread};
 
 /// People of an audience that a preview names.
 const NAMED: i64 = 100;
@@ -18,25 +20,29 @@ const NAMED: i64 = 100;
 /// One step of a notification's way to somebody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// `accepted`, `scheduled`, `spread`, `stored`, `sent`, `confirmed`, `read`, `deleted`, `expired`.
+    /// `accepted`, `scheduled`, `cancelled`, `spread`, `stored`, `sent`, `confirmed`, `read`, `deleted`, `expired`.
     pub step: &'static str,
     /// By which channel, where it is by one.
     pub channel: Option<Channel>,
     /// When it happened, as far as that is known.
     pub at: Option<Timestamp>,
-    /// Whether it happened.
-    pub happened: bool,
+    /// Whether it happened; nothing, where that is not known here.
+    pub happened: Option<bool>,
     /// How, or why not.
     pub reason: String,
 }
 
 impl Step {
     fn done(step: &'static str, at: Option<Timestamp>, reason: impl Into<String>) -> Self {
-        Self { step, channel: None, at, happened: true, reason: reason.into() }
+        Self { step, channel: None, at, happened: Some(true), reason: reason.into() }
     }
 
     fn not(step: &'static str, reason: impl Into<String>) -> Self {
-        Self { step, channel: None, at: None, happened: false, reason: reason.into() }
+        Self { step, channel: None, at: None, happened: Some(false), reason: reason.into() }
+    }
+
+    fn unknown(step: &'static str, reason: impl Into<String>) -> Self {
+        Self { step, channel: None, at: None, happened: None, reason: reason.into() }
     }
 
     fn by(self, channel: Channel) -> Self {
@@ -79,6 +85,8 @@ pub enum Prospect {
     Scheduled(Timestamp),
     /// It would not be told at once.
     Hushed(Hush),
+    /// It would never be told: it expires before quiet hours are over.
+    Expired(Timestamp),
 }
 
 /// Answers why.
@@ -104,7 +112,7 @@ impl Explain {
         Self { store, hub, live, notify, clock, mandatory }
     }
 
-    /// The way of notification `id` to `user`; who may not send sees their own only.
+    /// The way of notification `id` to `user`; who may not send sees what they have or sent only.
     ///
     /// # Errors
     /// [`Error::NotFound`] if it is another tenant's, or, for whoever may not send, not theirs.
@@ -122,13 +130,17 @@ impl Explain {
         let trace = self.store.trace(&who.tenant, id, asked.as_ref()).await?.ok_or(Error::NotFound)?;
         let is_own = asked.is_some() && asked == own;
         let has_it = is_own && trace.entry.is_some();
-        if !who.can_send && !has_it {
+        let is_sender = who.can_send || (is_own && who.is_sender(trace.sender.as_deref()));
+        if !is_sender && !has_it {
             return Err(Error::NotFound);
         }
         let recipient = asked.filter(|_| trace.entry.is_some() || !is_own);
         let mut steps = vec![accepted(&trace, who.can_send)];
-        if let Some(spread) = &trace.spread {
-            steps.extend(spreading(spread, accepted_at(&trace), self.clock.now()));
+        if let Some(spread) = trace.spread.as_ref().filter(|spread| !spread.is_taken_back) {
+            steps.extend(spreading(spread, accepted_at(&trace.uuid), self.clock.now(), is_sender));
+        }
+        if let Some(spread) = trace.spread.as_ref().filter(|spread| spread.is_taken_back) {
+            steps.push(self.taken_back(who, &trace, spread).await?);
         }
         if let Some(recipient) = &recipient {
             match &trace.entry {
@@ -140,17 +152,41 @@ impl Explain {
         Ok(Timeline { trace, recipient, steps })
     }
 
+    /// That it was taken back, and by whom.
+    async fn taken_back(&self, who: &Principal, trace: &Trace, spread: &TracedSpread) -> Result<Step, Error> {
+        let sought =
+            Sought { action: Some(Action::TakeBack), subject: Some(subject(trace.id)), ..Sought::default() };
+        let deed = self.store.audited(&who.tenant, &sought, 1).await?.pop();
+        let by = deed.and_then(|deed| deed.actor).map(|actor| format!(" by {actor}")).unwrap_or_default();
+        let due_at = spread.due_at;
+        let words = format!("it was to go out at {due_at}, was taken back{by}, and never goes out");
+        Ok(Step::done("cancelled", spread.finished_at, words))
+    }
+
     /// What happened to an entry.
     fn received(&self, trace: &Trace, entry: &TracedEntry, recipient: &Recipient) -> Vec<Step> {
-        let stored =
-            "it is in the inbox; over sockets it comes in its order, and again until it is confirmed";
+        let over = trace.expires_at.filter(|at| *at <= self.clock.now());
+        let stored = match entry.hush {
+            Some((TracedHush::Muted, _)) => {
+                "it is kept, and found by its id; it is neither listed nor counted, and not told over sockets"
+            }
+            Some((TracedHush::Waits, _)) => "it is in the inbox; over sockets it is not told yet",
+            Some((TracedHush::SummedUp, _)) => "it is in the inbox; over sockets a summary told of it",
+            _ => "it is in the inbox; over sockets it comes in its order, and again until it is confirmed",
+        };
         let mut steps = vec![Step::done("stored", Some(trace.created_at), stored)];
         if let Some((state, reason)) = &entry.hush {
-            let told = match state {
-                TracedHush::Muted => format!("{reason}, by the recipient's preferences"),
-                TracedHush::Waits => format!("the recipient has {reason}; it is told then"),
-                TracedHush::SummedUp => reason.clone(),
-                TracedHush::Over => format!("it waited: the recipient had {reason}"),
+            let told = match (state, over.or(trace.expires_at)) {
+                (TracedHush::Muted, _) => format!("{reason}, by the recipient's preferences"),
+                (TracedHush::Waits, Some(_)) if over.is_some() => {
+                    format!("the recipient had {reason}; it expired before it could be told")
+                }
+                (TracedHush::Waits, Some(at)) => {
+                    format!("the recipient has {reason}; it is told then, unless it has expired, at {at}")
+                }
+                (TracedHush::Waits, None) => format!("the recipient has {reason}; it is told then"),
+                (TracedHush::SummedUp, _) => reason.clone(),
+                (TracedHush::Over, _) => format!("it waited: the recipient had {reason}"),
             };
             steps.push(Step::not("sent", told).by(Channel::Realtime));
         }
@@ -178,7 +214,6 @@ impl Explain {
         });
         let removed = |at| Step::done("deleted", Some(at), "the recipient removed it from the inbox");
         steps.extend(entry.deleted_at.map(removed));
-        let over = trace.expires_at.filter(|at| *at <= self.clock.now());
         steps.extend(
             over.map(|at| Step::done("expired", Some(at), "from then on it is not listed, nor told")),
         );
@@ -194,13 +229,21 @@ impl Explain {
                 Some(at) => {
                     Step::done("sent", Some(at), "a socket took it; whether it arrived shows within a minute")
                 }
-                None if self.hub.connections_of(recipient) > 0 => Step::not(
+                None => Step::unknown(
                     "sent",
-                    "a socket of the recipient is here; what it was handed, if anything, it has not confirmed",
-                ),
-                None => Step::not(
-                    "sent",
-                    "no socket of the recipient was connected to this node; it is told on return",
+                    match trace.expires_at.is_some_and(|at| at <= self.clock.now()) {
+                        true => {
+                            "not known here: no device confirmed it before it expired, and it is told no more"
+                        }
+                        false if self.hub.connections_of(recipient) > 0 => {
+                            "not known here: a socket of the recipient is connected to this node, and has not confirmed it"
+                        }
+                        false => {
+                            "not known here: no socket of the recipient is connected to this node now, and another node, \
+                             or this one before it was started anew, keeps what it sent to itself until it is confirmed. \
+                             Unconfirmed, it is told again on return"
+                        }
+                    },
                 ),
             },
         }
@@ -211,6 +254,9 @@ impl Explain {
         let Some(spread) = &trace.spread else {
             return Ok(Step::not("stored", "it was not sent to this recipient"));
         };
+        if spread.is_taken_back {
+            return Ok(Step::not("stored", "it was taken back before it went out"));
+        }
         let is_member = self.store.is_member(recipient, &spread.group).await?;
         let reason = match (spread.finished_at, is_member) {
             (None, true) if spread.due_at > self.clock.now() => {
@@ -238,6 +284,9 @@ impl Explain {
             let preferences = member.preferences.as_ref();
             let hush = preferences.and_then(|all| all.hush(matter, Channel::Realtime, &self.mandatory, at));
             let prospect = match (hush, new.due_at) {
+                (Some(Hush::Quiet(until)), _) if new.expires_at.is_some_and(|end| end <= until) => {
+                    Prospect::Expired(until)
+                }
                 (Some(hush), _) => Prospect::Hushed(hush),
                 (None, Some(at)) => Prospect::Scheduled(at),
                 (None, None) if member.is_online => Prospect::Sent,
@@ -258,21 +307,16 @@ impl Explain {
 fn accepted(trace: &Trace, is_service: bool) -> Step {
     let by = trace.sender.as_deref().filter(|_| is_service).map(|sender| format!(" from {sender}"));
     let words = format!("durable{}, of priority {}", by.unwrap_or_default(), trace.priority.name());
-    Step::done("accepted", Some(accepted_at(trace)), words)
+    Step::done("accepted", Some(accepted_at(&trace.uuid)), words)
 }
 
-/// Its UUID says when; `created_at` is moved to when it went out.
-fn accepted_at(trace: &Trace) -> Timestamp {
-    let (seconds, nanos) = trace.uuid.get_timestamp().map_or((0, 0), |at| at.to_unix());
-    let seconds = i64::try_from(seconds).unwrap_or(0);
-    Timestamp::from_micros(seconds * 1_000_000 + i64::from(nanos / 1_000))
-}
-
-fn spreading(spread: &TracedSpread, accepted_at: Timestamp, now: Timestamp) -> Vec<Step> {
+/// How it spread; how many have it is the sender's business.
+fn spreading(spread: &TracedSpread, accepted_at: Timestamp, now: Timestamp, is_sender: bool) -> Vec<Step> {
     let whom = match &spread.group {
         Group::Everyone => "everybody of the tenant".to_owned(),
         Group::Topic(topic) => format!("the subscribers of the topic {topic}"),
         Group::Role(role) => format!("those who have the role {role}"),
+        Group::People(_) if !is_sender => "recipients by name".to_owned(),
         Group::People(users) => format!("{} named recipients", users.len()),
     };
     if spread.due_at > now {
@@ -282,6 +326,8 @@ fn spreading(spread: &TracedSpread, accepted_at: Timestamp, now: Timestamp) -> V
     let scheduled = Step::done("scheduled", Some(spread.due_at), "it was due then");
     let is_late = spread.due_at.seconds_since(accepted_at) > 1.0;
     let spread = match spread.finished_at {
+        Some(at) if !is_sender => Step::done("spread", Some(at), format!("it went to {whom}")),
+        None if !is_sender => Step::not("spread", format!("it is going to {whom}")),
         Some(at) => Step::done("spread", Some(at), format!("{} people have it: {whom}", spread.people)),
         None => Step::not("spread", format!("{} people have it so far, of {whom}", spread.people)),
     };

@@ -10,7 +10,9 @@ use super::Error;
 use super::marking::{Marking, OnMarked};
 use super::tally::{Tally, tally};
 use crate::delivery::{CatchUp, Replays, Spreading};
-use crate::domain::{Clock, Notification, NotificationId, Position, Priority, Recipient, Timestamp};
+use crate::domain::{
+    Clock, Notification, NotificationId, Position, Priority, Recipient, Standing, Timestamp,
+};
 use crate::realtime::{Connection, Hub};
 use crate::store::{
     Counted, Filter, Held, HeldCounts, Mark, Missed, Pending, Store, StoreError, Write, Written,
@@ -356,7 +358,7 @@ impl Inbox {
         told.await.unwrap_or(Err(Error::Store(StoreError::Closed))).map(drop)
     }
 
-    /// Marks everything read, some of it in each commit; returns how much was not.
+    /// Marks everything read, some of it in each commit, and tells the person's sockets; returns how much was not.
     ///
     /// # Errors
     /// When it could not be stored, all or some of it.
@@ -364,13 +366,17 @@ impl Inbox {
         let (mut read, mut after, mut upto, at) = (0, 0, None, self.clock.now());
         loop {
             let write = Write::ReadAll { recipient: recipient.clone(), at, after, upto };
-            let Written::Read { many, rest } = self.store.write(write).await? else { return Ok(read) };
+            let Written::Read { many, rest } = self.store.write(write).await? else { break };
             read += many;
             match rest {
                 Some((next, last)) => (after, upto) = (next, Some(last)),
-                None => return Ok(read),
+                None => break,
             }
         }
+        if read > 0 {
+            self.hub.tell_standing(recipient, &Standing::all_read(at));
+        }
+        Ok(read)
     }
 
     /// Marks one; after the commit those are told who care, and then `answer` is called, with

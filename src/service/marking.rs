@@ -34,6 +34,7 @@ fn standing(id: NotificationId, before: &Before, mark: Mark, at: Timestamp) -> M
         (Mark::Confirmed, Status::Pending) => ((Status::Delivered, at), true),
         (Mark::Read, Status::Pending | Status::Delivered) => ((Status::Read, at), true),
         (Mark::Unread, Status::Read) => ((Status::Delivered, at), true),
+        (Mark::Deleted, _) => ((Status::Deleted, at), true),
         _ => (already, false),
     };
     Marked { standing: Standing { id, uuid: before.uuid, status, at, whose: None }, is_new }
@@ -111,6 +112,8 @@ impl Marking {
 /// Tells the person where a notification stands, and whoever sent it.
 fn tell(hub: &Hub, recipient: &Recipient, sender: Option<&str>, standing: &Standing) {
     hub.tell_standing(recipient, standing);
+    // Who tidies up an inbox does not tell others.
+    let sender = sender.filter(|_| standing.status != Status::Deleted);
     let sender = sender.and_then(|sender| UserId::new(sender).ok());
     if let Some(user) = sender.filter(|sender| *sender != recipient.user) {
         let sender = Recipient { tenant: recipient.tenant.clone(), user };

@@ -11,6 +11,7 @@ mod presence;
 pub mod quota;
 mod recurring;
 mod roster;
+mod schedule;
 mod session;
 mod stats;
 mod tally;
@@ -52,6 +53,9 @@ pub enum Error {
     /// There is no such thing, or it is somebody else's: both look the same.
     #[error("there is no such notification")]
     NotFound,
+    /// Nothing of this name waits to go out, or it is somebody else's.
+    #[error("nothing of this name waits to go out")]
+    NotScheduled,
     /// There is no such recurring notification, or it is somebody else's.
     #[error("there is no such recurring notification")]
     NoSuchRecurring,

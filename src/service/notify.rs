@@ -4,15 +4,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
 use uuid::Uuid;
 
 use super::Error;
 use crate::access::Principal;
 use crate::delivery::{Live, Spreading};
 use crate::domain::{
-    Accepted, Action, Audience, Clock, Deed, Digest, Draft, Group, Idempotency, NewNotification,
-    NotificationId, Recipient, Timestamp, To, UserId, time_to_come,
+    Accepted, Audience, Clock, Digest, Draft, Group, Idempotency, NewNotification, NotificationId, Recipient,
+    Timestamp, To, UserId, is_over,
 };
 use crate::store::{Store, StoreError, Write, Written};
 use crate::telemetry::{Metrics, Outcome};
@@ -56,8 +55,10 @@ pub enum Reached {
     Stored(Timestamp),
     /// It was handed to a live socket at this time.
     Sent(Timestamp),
-    /// It goes out at this time.
+    /// It was to go out at this time.
     Scheduled(Timestamp),
+    /// The same, but it was taken back since.
+    TakenBack(Timestamp),
 }
 
 /// Called once, after the commit.
@@ -65,9 +66,9 @@ pub type Answer = Box<dyn FnOnce(Result<Receipt, Error>) + Send>;
 
 /// The way in for every notification.
 pub struct Notify {
-    store: Arc<Store>,
+    pub(super) store: Arc<Store>,
     live: Arc<Live>,
-    spreading: Arc<Spreading>,
+    pub(super) spreading: Arc<Spreading>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
@@ -112,8 +113,9 @@ impl Notify {
     /// # Errors
     /// When it breaks a rule, the token does not allow it, or it could not be stored.
     pub async fn send(&self, who: &Principal, draft: Draft) -> Result<Receipt, Error> {
-        let new = self.admit(who, draft).inspect_err(|_| self.rejected())?;
-        self.commit(new).await
+        let asked = draft.scheduled_at;
+        let new = self.admit_again(who, draft).inspect_err(|_| self.rejected())?;
+        self.commit(new, asked).await
     }
 
     /// The same, for an administrator.
@@ -135,14 +137,15 @@ impl Notify {
     /// # Errors
     /// As [`Notify::send`].
     pub async fn send_and_count(&self, who: &Principal, draft: Draft) -> Result<Broadcast, Error> {
-        let new = self.admit(who, draft).inspect_err(|_| self.rejected())?;
+        let asked = draft.scheduled_at;
+        let new = self.admit_again(who, draft).inspect_err(|_| self.rejected())?;
         let Audience::Whoever(tenant, group) = &new.audience else {
             let people = i64::try_from(new.audience.named().len()).unwrap_or(i64::MAX);
-            return Ok(Broadcast { receipt: self.commit(new).await?, people, reached: people });
+            return Ok(Broadcast { receipt: self.commit(new, asked).await?, people, reached: people });
         };
         let people = self.store.audience(tenant, group).await?;
-        let receipt = self.commit(new).await?;
-        if let Reached::Scheduled(_) = receipt.reached {
+        let receipt = self.commit(new, asked).await?;
+        if let Reached::Scheduled(_) | Reached::TakenBack(_) = receipt.reached {
             return Ok(Broadcast { receipt, people, reached: 0 });
         }
         let reached = self.reached(receipt.id).await;
@@ -165,14 +168,48 @@ impl Notify {
         reached
     }
 
-    async fn commit(&self, new: NewNotification) -> Result<Receipt, Error> {
-        let (tell, told) = tokio::sync::oneshot::channel();
-        self.accept(new, Box::new(move |outcome| drop(tell.send(outcome))));
-        told.await.unwrap_or(Err(Error::Store(StoreError::Closed)))
+    /// Stores `new`; `asked` is when its sender wants it to go out.
+    async fn commit(&self, new: NewNotification, asked: Option<Timestamp>) -> Result<Receipt, Error> {
+        let (uuid, tenant) = (new.uuid, new.tenant.clone());
+        let over = is_over(new.expires_at, new.created_at);
+        let mut receipt = match over {
+            Err(broken) => self.earlier(&new).await?.ok_or(broken).inspect_err(|_| self.rejected())?,
+            Ok(()) => {
+                let (tell, told) = tokio::sync::oneshot::channel();
+                self.accept(new, Box::new(move |outcome| drop(tell.send(outcome))));
+                told.await.unwrap_or(Err(Error::Store(StoreError::Closed)))?
+            }
+        };
+        let accepted_at = accepted_at(&receipt.uuid);
+        if let Some(at) = asked.filter(|at| receipt.uuid != uuid && *at > accepted_at) {
+            // It came before. What goes out is dated anew; the first answer was not.
+            receipt.created_at = accepted_at;
+            let is_taken_back = self.is_taken_back(&tenant, receipt.id).await?;
+            receipt.reached = if is_taken_back { Reached::TakenBack(at) } else { Reached::Scheduled(at) };
+        }
+        Ok(receipt)
+    }
+
+    /// What was accepted before by the same request.
+    async fn earlier(&self, new: &NewNotification) -> Result<Option<Receipt>, Error> {
+        let since = new.created_at.plus_seconds(-IDEMPOTENCY_SECONDS);
+        let Some((id, uuid, created_at)) = self.store.accepted_before(&new.idempotency, since).await? else {
+            return Ok(None);
+        };
+        self.metrics.notification(Outcome::Duplicate);
+        let reached = self.live.sent_at(id).map_or(Reached::Stored(created_at), Reached::Sent);
+        Ok(Some(Receipt { id, uuid, created_at, reached }))
     }
 
     /// What `who` asks for, if it keeps the rules and the token allows it.
     pub(super) fn admit(&self, who: &Principal, draft: Draft) -> Result<NewNotification, Error> {
+        let new = self.admit_again(who, draft)?;
+        is_over(new.expires_at, new.created_at)?;
+        Ok(new)
+    }
+
+    /// The same; what has expired may have been asked for before, in its time.
+    fn admit_again(&self, who: &Principal, draft: Draft) -> Result<NewNotification, Error> {
         let now = self.now();
         draft.check(now)?;
         let tenant = who.tenant.clone();
@@ -218,7 +255,7 @@ impl Notify {
             None => audience,
         };
         let data = draft.data.to_string();
-        let uuid = Uuid::now_v7();
+        let uuid = named_at(now);
         let sender = who.user.as_ref().map(|user| user.as_str().to_owned());
         let idempotency = match &draft.idempotency_key {
             None => Idempotency::none(uuid),
@@ -252,62 +289,6 @@ impl Notify {
             uuid,
             created_at: now,
         })
-    }
-
-    /// Lets a notification of `who`'s tenant that has not gone out yet go out at another time.
-    ///
-    /// # Errors
-    /// When that is no time to come, or nothing of that number waits for this caller.
-    pub async fn put_off(
-        &self,
-        who: &Principal,
-        notification: NotificationId,
-        due_at: Option<Timestamp>,
-    ) -> Result<Timestamp, Error> {
-        let due_at = time_to_come(due_at, self.now())?;
-        self.reschedule(who, notification, Some(due_at)).await?;
-        Ok(due_at)
-    }
-
-    /// Takes back a notification of `who`'s tenant that has not gone out yet.
-    ///
-    /// # Errors
-    /// When nothing of that number waits for this caller.
-    pub async fn take_back(&self, who: &Principal, notification: NotificationId) -> Result<(), Error> {
-        self.reschedule(who, notification, None).await
-    }
-
-    async fn reschedule(
-        &self,
-        who: &Principal,
-        notification: NotificationId,
-        due_at: Option<Timestamp>,
-    ) -> Result<(), Error> {
-        // To others it does not exist.
-        if !who.can_send {
-            return Err(Error::NotFound);
-        }
-        let (action, detail) = match due_at {
-            Some(at) => (Action::Reschedule, json!({"scheduled_at": at})),
-            None => (Action::TakeBack, json!({})),
-        };
-        let deed = Deed {
-            at: self.now(),
-            tenant: who.tenant.clone(),
-            actor: Some(who.name().to_owned()),
-            action,
-            subject: Some(format!("notification:{notification}")),
-            detail: detail.to_string(),
-            address: None,
-        };
-        let write = Write::Reschedule { tenant: who.tenant.clone(), notification, due_at, deed };
-        match self.store.write(write).await? {
-            Written::Changed(1..) => {
-                self.spreading.wake();
-                Ok(())
-            }
-            _ => Err(Error::NotFound),
-        }
     }
 
     /// Accepts `new`; `answer` is called in commit order, after delivery was tried.
@@ -376,6 +357,20 @@ fn committed(
             live.in_order(move || answer(Err(fault.into())));
         }
     }
+}
+
+/// A name that tells when something was accepted.
+fn named_at(at: Timestamp) -> Uuid {
+    let micros = u64::try_from(at.as_micros()).unwrap_or(0);
+    let nanos = u32::try_from(micros % 1_000_000 * 1_000).unwrap_or(0);
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, micros / 1_000_000, nanos))
+}
+
+/// When what has this name was accepted; `created_at` is moved to when it goes out.
+pub(super) fn accepted_at(uuid: &Uuid) -> Timestamp {
+    let (seconds, nanos) = uuid.get_timestamp().map_or((0, 0), |at| at.to_unix());
+    let seconds = i64::try_from(seconds).unwrap_or(0);
+    Timestamp::from_micros(seconds * 1_000_000 + i64::from(nanos / 1_000))
 }
 
 /// The same people, when its time comes.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::notify::later;
+use super::schedule::may_take_back;
 use super::{Error, Notify};
 use crate::access::Principal;
 use crate::delivery::Spreading;
@@ -80,6 +81,9 @@ impl Recurrings {
         wanted: Wanted,
     ) -> Result<(i64, Timestamp), Error> {
         let new = Arc::new(self.admit(who, wanted)?);
+        if let Some(id) = id {
+            self.may_stop(who, &new.whose, id).await?;
+        }
         let most = new.most;
         match self.store.write(Write::Keep { id, new }).await? {
             Written::Kept(Kept::Due(id, next_at)) => {
@@ -149,12 +153,19 @@ impl Recurrings {
         Ok((found, upcoming))
     }
 
+    /// Whether `who` may take back what goes out: whoever may send it.
+    async fn may_stop(&self, who: &Principal, whose: &Whose, id: i64) -> Result<(), Error> {
+        let kept = self.store.recurring_one(whose, id).await?.ok_or(Error::NoSuchRecurring)?;
+        may_take_back(who, &kept.group)
+    }
+
     /// One of `who`'s goes out no more.
     ///
     /// # Errors
-    /// When they have none of this number.
+    /// When they have none of this number, or may not send to all that it is for.
     pub async fn cease(&self, who: &Principal, id: i64) -> Result<(), Error> {
         let whose = whose(who)?;
+        self.may_stop(who, &whose, id).await?;
         let deed = Deed {
             at: self.notify.now(),
             tenant: who.tenant.clone(),

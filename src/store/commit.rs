@@ -19,7 +19,7 @@ use crate::store::audit::of_batch;
 use crate::store::schema::{audit_log, deployment, expansions, nodes, notifications, subscriptions};
 use crate::store::types::At;
 use crate::store::writer::{Beat, Mark};
-use crate::store::{Write, Written};
+use crate::store::{TAKEN_BACK, Write, Written};
 
 body! {
     /// Does all of `batch`; the caller holds the transaction. New notifications come first: nothing else in
@@ -321,7 +321,10 @@ body! {
             .filter(expansions::due_at.gt(now()));
         match due_at {
             Some(at) => wait!(diesel::update(waiting).set(expansions::due_at.eq(At(at))).execute(connection)),
-            None => wait!(diesel::delete(waiting).execute(connection)),
+            None => {
+                let over = (expansions::finished_at.eq(now().nullable()), expansions::reached.eq(TAKEN_BACK));
+                wait!(diesel::update(waiting).set(over).execute(connection))
+            }
         }
     }
 }

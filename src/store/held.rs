@@ -29,6 +29,8 @@ pub(crate) const MUTED: i32 = 1;
 pub(crate) const QUIET: i32 = 2;
 /// A summary tells of it.
 pub(crate) const SUMMED_UP: i32 = 3;
+/// How far something has spread (`expansions.reached`) that was taken back before it went out.
+pub(crate) const TAKEN_BACK: i64 = -1;
 
 /// What somebody holds, and what became of it.
 #[derive(Clone, Debug)]

@@ -204,6 +204,7 @@ diesel::table! {
 }
 
 diesel::joinable!(deferrals -> recipients (recipient_id));
+diesel::joinable!(expansions -> notifications (notification_id));
 diesel::joinable!(inbox -> notifications (notification_id));
 diesel::joinable!(inbox -> recipients (recipient_id));
 diesel::joinable!(roles -> recipients (recipient_id));

@@ -3,7 +3,10 @@
 use uuid::Uuid;
 
 use super::{Readers, Store, StoreError, on, postgres, sqlite};
-use crate::domain::{Group, NotificationId, Preferences, Priority, Recipient, Tenant, Timestamp, UserId};
+use crate::domain::{
+    Group, Idempotency, Notification, NotificationId, Preferences, Priority, Recipient, Tenant, Timestamp,
+    UserId,
+};
 
 /// A notification, and one recipient's entry of it.
 #[derive(Clone, Debug)]
@@ -41,6 +44,8 @@ pub struct TracedSpread {
     pub people: i64,
     /// When these were all.
     pub finished_at: Option<Timestamp>,
+    /// Whether it was taken back then, before it went out.
+    pub is_taken_back: bool,
 }
 
 /// What became of a notification in an inbox.
@@ -84,6 +89,19 @@ pub struct Member {
     pub is_online: bool,
 }
 
+/// One notification that is to go out later.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// What.
+    pub notification: Notification,
+    /// Who sent it, if that is a user or a named service.
+    pub sender: Option<String>,
+    /// For whom.
+    pub group: Group,
+    /// When.
+    pub due_at: Timestamp,
+}
+
 impl Store {
     /// What is known of the way of `tenant`'s notification, and of `recipient`'s entry of it.
     ///
@@ -125,5 +143,33 @@ impl Store {
     /// When the database cannot answer.
     pub async fn is_owed(&self, recipient: &Recipient, now: Timestamp) -> Result<bool, StoreError> {
         on!(&self.readers, is_owed(recipient, now))
+    }
+
+    /// What of `tenant` is to go out after `now`, of this sender, if one is named; those before the number `before`,
+    /// from the highest, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn waiting(
+        &self,
+        tenant: &Tenant,
+        sender: Option<&UserId>,
+        now: Timestamp,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<Waiting>, StoreError> {
+        on!(&self.readers, waiting(tenant, sender, now, before, limit))
+    }
+
+    /// The number, the second name and the time of what the same request brought, not before `since`.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn accepted_before(
+        &self,
+        same: &Idempotency,
+        since: Timestamp,
+    ) -> Result<Option<(NotificationId, Uuid, Timestamp)>, StoreError> {
+        on!(&self.readers, accepted_before(same, since))
     }
 }

@@ -6,10 +6,13 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
-use crate::domain::{Group, NotificationId, Preferences, Recipient, Tenant, Timestamp, UserId};
+use crate::domain::{Group, Idempotency, NotificationId, Preferences, Recipient, Tenant, Timestamp, UserId};
+use crate::store::content::{Content, content, notification};
 use crate::store::schema::{connections, expansions, inbox, notifications, recipients, roles, subscriptions};
 use crate::store::types::{At, UuidColumn};
-use crate::store::{MUTED, Member, QUIET, StoreError, Trace, TracedEntry, TracedHush, TracedSpread};
+use crate::store::{
+    MUTED, Member, QUIET, StoreError, TAKEN_BACK, Trace, TracedEntry, TracedHush, TracedSpread, Waiting,
+};
 
 /// See [`crate::store::Store::trace`].
 pub async fn trace(
@@ -48,17 +51,72 @@ pub async fn trace(
 }
 
 async fn spread(connection: &mut Connection, id: NotificationId) -> Result<Option<TracedSpread>, StoreError> {
-    type Columns = (String, At, i64, Option<At>);
+    type Columns = (String, At, i64, Option<At>, i64);
     let found: Option<Columns> = expansions::table
         .find(id.0)
-        .select((expansions::audience, expansions::due_at, expansions::recipients, expansions::finished_at))
+        .select((
+            expansions::audience,
+            expansions::due_at,
+            expansions::recipients,
+            expansions::finished_at,
+            expansions::reached,
+        ))
         .get_result(connection)
         .await
         .optional()?;
-    let Some((group, At(due_at), people, finished_at)) = found else { return Ok(None) };
-    let unreadable = |fault| diesel::result::Error::DeserializationError(Box::new(fault));
-    let group: Group = serde_json::from_str(&group).map_err(unreadable)?;
-    Ok(Some(TracedSpread { group, due_at, people, finished_at: finished_at.map(|at| at.0) }))
+    let Some((group, At(due_at), people, finished_at, reached)) = found else { return Ok(None) };
+    let (group, finished_at) = (read_group(&group)?, finished_at.map(|at| at.0));
+    Ok(Some(TracedSpread { group, due_at, people, finished_at, is_taken_back: reached == TAKEN_BACK }))
+}
+
+fn read_group(text: &str) -> Result<Group, diesel::result::Error> {
+    serde_json::from_str(text).map_err(|fault| diesel::result::Error::DeserializationError(Box::new(fault)))
+}
+
+/// See [`crate::store::Store::waiting`].
+pub async fn waiting(
+    connection: &mut Connection,
+    tenant: &Tenant,
+    sender: Option<&UserId>,
+    now: Timestamp,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<Waiting>, StoreError> {
+    let mut query = expansions::table
+        .inner_join(notifications::table)
+        .filter(expansions::tenant.eq(tenant.as_str()))
+        .filter(expansions::finished_at.is_null())
+        .filter(expansions::due_at.gt(At(now)))
+        .filter(expansions::notification_id.lt(before.unwrap_or(i64::MAX)))
+        .order(expansions::notification_id.desc())
+        .limit(limit)
+        .select((expansions::audience, expansions::due_at, notifications::sender, content()))
+        .into_boxed();
+    if let Some(sender) = sender {
+        query = query.filter(notifications::sender.eq(sender.as_str()));
+    }
+    let found: Vec<(String, At, Option<String>, Content)> = query.load(connection).await?;
+    let one = |(group, At(due_at), sender, content): (String, At, Option<String>, Content)| {
+        Ok(Waiting { notification: notification(content), sender, group: read_group(&group)?, due_at })
+    };
+    found.into_iter().map(one).collect()
+}
+
+/// See [`crate::store::Store::accepted_before`].
+pub async fn accepted_before(
+    connection: &mut Connection,
+    same: &Idempotency,
+    since: Timestamp,
+) -> Result<Option<(NotificationId, uuid::Uuid, Timestamp)>, StoreError> {
+    let found: Option<(i64, UuidColumn, At)> = notifications::table
+        .filter(notifications::idempotency_key.eq(&same.key))
+        .filter(notifications::request_digest.eq(same.request.0.as_slice()))
+        .filter(notifications::created_at.ge(At(since)))
+        .select((notifications::id, notifications::uuid, notifications::created_at))
+        .get_result(connection)
+        .await
+        .optional()?;
+    Ok(found.map(|(id, UuidColumn(uuid), At(at))| (NotificationId(id), uuid, at)))
 }
 
 async fn entry(

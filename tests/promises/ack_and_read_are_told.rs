@@ -108,6 +108,47 @@ fn on_another_node_too() {
     told_to_all((cluster.node(0), &here), (cluster.node(1), &there));
 }
 
+/// What is done to an inbox by REST is seen on its sockets, and not by others.
+fn tidied_up((here, there): (&Server, &Server)) {
+    let (desk, phone) = (Clients::of(here), Clients::of(there));
+    let (desk, phone, author) = (desk.feed(2), phone.feed(2), phone.feed(9));
+    sender(here).send(&note(2, "one"));
+    let (uuid, number) = hear(&desk);
+    hear(&phone);
+    let two = Rest::user(here, 2);
+    let all = json!({"notificationId": null, "number": null, "status": "read"});
+    let gone = json!({"notificationId": uuid, "number": number, "status": "deleted"});
+    let marked = two.post("/api/v1/notifications/read-all", &json!({})).expect(200);
+    assert_eq!(marked["marked_count"], 1);
+    for socket in [&desk, &phone] {
+        assert_eq!(stands(socket.hear("notificationStatus")), all, "{}", socket.name);
+    }
+    assert_eq!(two.post("/api/v1/notifications/read-all", &json!({})).expect(200)["marked_count"], 0);
+    two.delete(&format!("/api/v1/notifications/{number}")).expect(200);
+    for socket in [&desk, &phone] {
+        assert_eq!(
+            stands(socket.hear("notificationStatus")),
+            gone,
+            "what is no news is not told: {}",
+            socket.name
+        );
+    }
+    author.call("requestMissedNotifications", json!({}));
+    assert!(author.heard("notificationStatus").is_empty(), "that is the recipient's business");
+}
+
+#[test]
+fn reading_all_and_removing_are_told() {
+    let server = Server::start();
+    tidied_up((&server, &server));
+}
+
+#[test]
+fn reading_all_and_removing_are_told_on_another_node() {
+    let Some(cluster) = Cluster::start(2) else { return };
+    tidied_up((cluster.node(0), cluster.node(1)));
+}
+
 #[test]
 fn a_booking_read_on_a_page_is_read_in_the_feed_and_the_other_way_round() {
     let server = Server::start();

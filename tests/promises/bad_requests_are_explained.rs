@@ -291,3 +291,57 @@ fn a_list_is_no_object_whatever_is_in_it() {
     assert_eq!(two.get(&format!("/api/v1/notifications/{id}")).expect(200)["is_read"], false);
     assert_eq!(two.get(wishes).expect(200)["channels"]["in_app"], true);
 }
+
+#[test]
+fn what_is_meant_otherwise_is_not_taken_for_something_else() {
+    let server = Server::start();
+    let (two, admin) =
+        (Rest::user(&server, 2), Rest::claiming(&server, json!({"sub": "9", "role": "admin"})));
+    two.send(&json!({"type": "note", "title": "x"}));
+    // A cursor that no page has given out is one, whatever it looks like, on every list.
+    for (who, list) in [
+        (&two, "/api/v1/notifications"),
+        (&two, "/api/v1/notifications/"),
+        (&two, "/api/v1/notifications/scheduled"),
+        (&two, "/api/v1/recurring"),
+        (&admin, "/api/v1/audit"),
+    ] {
+        for cursor in ["abc", "", "-1", "0", "99999999999999999999"] {
+            let refusal = problem(&who.get(&format!("{list}?cursor={cursor}")), 422, "invalid_field");
+            assert_eq!(refusal["field"], "cursor", "{list} {cursor}: {refusal}");
+        }
+    }
+    // Who asks for somebody else's is not shown their own.
+    for path in [
+        "/api/v1/notifications/preferences",
+        "/api/notifications/preferences",
+        "/api/v1/notifications/unread-count",
+        "/api/notifications/unread-count",
+    ] {
+        let refusal = problem(&two.get(&format!("{path}?user_id=3")), 422, "invalid_field");
+        assert_eq!(refusal["field"], "user_id", "{path}: {refusal}");
+    }
+    let mine = "/api/v1/notifications/preferences";
+    problem(&two.put(&format!("{mine}?user_id=3"), &json!({"time_zone": "UTC"})), 422, "invalid_field");
+    // Null is neither on nor off.
+    for (path, odd) in [
+        (mine, json!({"channels": {"in_app": null}})),
+        (mine, json!({"types": {"x": {"email": null}}})),
+        ("/api/notifications/preferences", json!({"inApp": null})),
+    ] {
+        problem(&two.put(path, &odd), 422, "invalid_field");
+    }
+    // What is wrong is said, and not only what is right.
+    for (body, words) in [
+        (json!({"type": "note"}), "neither is"),
+        (json!({"type": "note", "title": "x", "user_id": 2, "everyone": true}), "must be said once"),
+    ] {
+        let refusal = problem(&admin.post(SEND, &body), 422, "invalid_field");
+        assert!(refusal["detail"].as_str().is_some_and(|said| said.contains(words)), "{refusal}");
+    }
+    for tenant in [json!(""), json!(["a"]), json!("a\u{0}b")] {
+        let who = Rest::claiming(&server, json!({"sub": "2", "tenant_id": tenant}));
+        let refusal = problem(&who.get(SEND), 401, "token_invalid");
+        assert!(refusal["detail"].as_str().is_some_and(|said| said.contains("tenant_id")), "{refusal}");
+    }
+}

@@ -23,6 +23,7 @@ fn table() -> Vec<(&'static str, &'static str, Option<Value>)> {
         ("POST", "/api/v1/notifications/preview", Some(send.clone())),
         ("GET", "/api/v1/notifications/{id}/timeline", None),
         ("PUT", "/api/v1/notifications/preferences", Some(json!({"time_zone": "Europe/Athens"}))),
+        ("GET", "/api/v1/notifications/scheduled", None),
         ("GET", "/api/v1/notifications/{id}", None),
         ("PUT", "/api/v1/notifications/{id}", Some(json!({"is_read": true}))),
         ("DELETE", "/api/v1/notifications/{id}", None),

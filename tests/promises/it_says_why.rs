@@ -27,6 +27,15 @@ fn is_because(told: &Value, name: &str, happened: bool, why: &str) {
     assert!(step["reason"].as_str().expect("a reason").contains(why), "{step}");
 }
 
+/// Nobody can say whether a socket took it.
+#[track_caller]
+fn is_unknown(told: &Value, why: &str) {
+    let step = step(told, "sent");
+    assert!(step["happened"].is_null(), "what is not known did not `not happen`: {step}");
+    let reason = step["reason"].as_str().expect("a reason");
+    assert!(reason.contains("not known here") && reason.contains(why), "{step}");
+}
+
 #[test]
 fn every_step_of_a_notification_is_told() {
     let server = Server::start();
@@ -37,7 +46,7 @@ fn every_step_of_a_notification_is_told() {
     assert_eq!((&told["id"], &told["uuid"], &told["user_id"]), (id, &sent["uuid"], &json!("3")));
     is_because(&told, "accepted", true, "durable");
     is_because(&told, "stored", true, "inbox");
-    is_because(&told, "sent", false, "no socket of the recipient");
+    is_unknown(&told, "no socket of the recipient");
     is_because(&told, "confirmed", false, "no device");
     is_because(&told, "read", false, "not marked");
     let email = told["steps"]
@@ -76,13 +85,15 @@ fn what_was_held_back_says_by_what() {
     let mine = "/api/v1/notifications/preferences";
     three.put(mine, &json!({"types": {"news": {"in_app": false}}})).expect(200);
     let muted = backend.send(&json!({"user_id": 3, "type": "news", "title": "x"}));
-    is_because(&timeline(&three, &muted["id"], "").expect(200), "sent", false, "the type is switched off");
+    let told = timeline(&three, &muted["id"], "").expect(200);
+    is_because(&told, "sent", false, "the type is switched off");
+    is_because(&told, "stored", true, "neither listed nor counted");
     let all_day = json!({"start": "00:00", "end": "23:59"});
     let almost = json!({"quiet_hours": all_day, "time_zone": "UTC"});
     three.put(mine, &almost).expect(200);
     let waits: Vec<Value> = (0..2).map(|_| backend.send(&note(3, "x"))["id"].clone()).collect();
     let told = timeline(&three, &waits[0], "").expect(200);
-    if step(&told, "sent")["reason"].as_str().expect("a reason").contains("no socket") {
+    if step(&told, "sent")["happened"].is_null() {
         return; // It is one minute to midnight.
     }
     is_because(&told, "sent", false, "quiet hours until");
@@ -91,6 +102,88 @@ fn what_was_held_back_says_by_what() {
         let told = timeline(&three, &waits[1], "").expect(200);
         step(&told, "sent")["reason"].as_str().expect("a reason").contains("summary").then_some(())
     });
+}
+
+#[test]
+fn what_expires_in_quiet_hours_is_never_told_and_that_is_said() {
+    let server = Server::start();
+    let (backend, three) = (Rest::backend(&server), Rest::user(&server, 3));
+    let all_day = json!({"quiet_hours": {"start": "00:00", "end": "23:59"}, "time_zone": "UTC"});
+    three.put("/api/v1/notifications/preferences", &all_day).expect(200);
+    let of = |seconds: i64| {
+        let mut soon = note(3, "soon over");
+        soon["expires_at"] = json!(instant(in_seconds(seconds)));
+        soon
+    };
+    let told = backend.post(PREVIEW, &of(2)).expect(200);
+    let one = &told["recipients"][0];
+    if one["outcome"] == "stored" {
+        return; // It is one minute to midnight.
+    }
+    assert_eq!(
+        (&one["outcome"], &one["at"], &one["channel"]),
+        (&json!("expired"), &json!(null), &json!("in_app"))
+    );
+    assert!(one["reason"].as_str().expect("a reason").contains("before quiet hours are over"), "{one}");
+    let later = backend.post(PREVIEW, &of(90_000)).expect(200);
+    assert_eq!(later["recipients"][0]["outcome"], "deferred", "{later}");
+    let sent = backend.send(&of(2));
+    is_because(&timeline(&three, &sent["id"], "").expect(200), "sent", false, "unless it has expired");
+    eventually("it is over", || {
+        let told = timeline(&three, &sent["id"], "").expect(200);
+        let steps = told["steps"].as_array().expect("steps");
+        steps.iter().any(|one| one["step"] == "expired").then(|| {
+            is_because(&told, "sent", false, "expired before it could be told");
+            assert!(!step(&told, "sent")["reason"].to_string().contains("told then"), "{told}");
+        })
+    });
+}
+
+#[test]
+fn what_a_server_that_was_started_anew_cannot_know_it_does_not_deny() {
+    let mut server = Server::start();
+    let page = Clients::of(&server).feed(3);
+    let sent = Rest::backend(&server).send(&note(3, "x"));
+    assert!(sent["sent_at"].is_string(), "{sent}");
+    page.hear("notification");
+    server.kill();
+    drop(page);
+    server.restart();
+    is_unknown(&timeline(&Rest::backend(&server), &sent["id"], "?user_id=3").expect(200), "started anew");
+}
+
+#[test]
+fn what_was_taken_back_says_so_and_by_whom() {
+    let server = Server::start();
+    let backend = Rest::backend(&server);
+    let boss = Rest::claiming(&server, json!({"sub": "boss", "role": "admin"}));
+    for mut later in [note(3, "x"), json!({"everyone": true, "type": "note", "title": "x"})] {
+        later["scheduled_at"] = json!(instant(in_seconds(3_600)));
+        let sent = backend.send(&later);
+        boss.delete(&format!("/api/v1/notifications/{}/schedule", sent["id"])).expect(200);
+        let told = timeline(&backend, &sent["id"], "?user_id=3").expect(200);
+        is_because(&told, "cancelled", true, "by boss");
+        assert!(step(&told, "cancelled")["at"].is_string(), "{told}");
+        is_because(&told, "stored", false, "taken back before it went out");
+        assert!(!told.to_string().contains("it goes out at"), "{told}");
+    }
+}
+
+#[test]
+fn how_many_others_have_it_is_not_told_to_whoever_has_it() {
+    let server = Server::start();
+    let (backend, three) = (Rest::backend(&server), Rest::user(&server, 3));
+    for user in [3, 4] {
+        backend.send(&note(user, "hello"));
+    }
+    let sent = backend.send(&json!({"everyone": true, "type": "note", "title": "x"}));
+    eventually("it has spread", || {
+        let told = timeline(&backend, &sent["id"], "").expect(200);
+        (step(&told, "spread")["happened"] == true).then_some(())
+    });
+    is_because(&timeline(&three, &sent["id"], "").expect(200), "spread", true, "it went to everybody");
+    assert!(!timeline(&three, &sent["id"], "").expect(200).to_string().contains("2 people"));
+    is_because(&timeline(&backend, &sent["id"], "").expect(200), "spread", true, "2 people have it");
 }
 
 #[test]

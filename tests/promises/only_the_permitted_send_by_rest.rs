@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Rest, Server, note};
+use crate::support::{Rest, Server, in_seconds, instant, note};
 
 #[track_caller]
 fn forbidden(who: &Rest, path: &str, body: &Value) {
@@ -37,6 +37,7 @@ fn a_person_sends_to_nobody_else() {
     forbidden(&three, FEED, &json!({"type": "note", "title": "x", "recipients": ["2"]}));
     forbidden(&three, FEED, &json!({"type": "note", "title": "x", "channel": "orders"}));
     forbidden(&three, INTERNAL, &note(2, "x"));
+    forbidden(&three, INTERNAL, &note(3, "to myself, where services call"));
     for to in [json!({}), json!({"all": true}), json!({"user_ids": [3]}), json!({"role_filter": "admin"})] {
         let mut body = json!({"title": "x"});
         body.as_object_mut().expect("an object").extend(to.as_object().expect("an object").clone());
@@ -61,6 +62,72 @@ fn sending_to_some_is_not_sending_to_all() {
     forbidden(&sender, BROADCAST, &json!({"title": "x"}));
     assert_eq!(Rest::user(&server, 2).titles(), ["internal", "feed", "one"]);
     assert_eq!(Rest::user(&server, 3).titles(), ["feed"]);
+}
+
+#[test]
+fn who_may_not_send_to_all_takes_nothing_of_it_back() {
+    let server = Server::start();
+    let sender = Rest::claiming(&server, json!({"sub": "shop", "scope": "notifications:send"}));
+    let admin = Rest::claiming(&server, json!({"sub": "9", "role": "admin"}));
+    let later = instant(in_seconds(3_600));
+    for whom in [json!({"everyone": true}), json!({"topic": "orders"}), json!({"role": "student"})] {
+        let with = |more: Value| {
+            let mut body = json!({"type": "note", "title": "for all"});
+            for members in [&whom, &more] {
+                body.as_object_mut().expect("an object").extend(members.as_object().expect("one").clone());
+            }
+            body
+        };
+        let sent = admin.send(&with(json!({"scheduled_at": later})));
+        let schedule = format!("{SEND}/{}/schedule", sent["id"]);
+        let refusal = sender.delete(&schedule).expect(403);
+        assert_eq!(refusal["code"], "forbidden", "{refusal}");
+        assert!(refusal["detail"].as_str().is_some_and(|said| said.contains("notifications:broadcast")));
+        sender.put(&schedule, &json!({"scheduled_at": instant(in_seconds(60))})).expect(403);
+
+        let again = with(json!({"cron": "0 9 1 1 *", "time_zone": "UTC"}));
+        let kept = admin.post("/api/v1/recurring", &again).expect(201);
+        let recurring = format!("/api/v1/recurring/{}", kept["id"]);
+        sender.delete(&recurring).expect(403);
+        let mut other = note(2, "in its place");
+        (other["cron"], other["time_zone"]) = (json!("0 9 1 1 *"), json!("UTC"));
+        sender.put(&recurring, &other).expect(403);
+        assert_eq!(admin.get(&recurring).expect(200)["title"], "for all");
+
+        admin.delete(&recurring).expect(200);
+        admin.delete(&schedule).expect(200);
+    }
+    // What is for people by name is any sender's of the tenant.
+    let mut named = note(2, "later");
+    named["scheduled_at"] = json!(later);
+    let sent = admin.send(&named);
+    sender.delete(&format!("{SEND}/{}/schedule", sent["id"])).expect(200);
+}
+
+#[test]
+fn not_for_everybody_does_not_say_for_whom() {
+    let server = Server::start();
+    let admin = Rest::claiming(&server, json!({"sub": "9", "role": "admin"}));
+    admin.send(&note(2, "hello"));
+    for (path, body, field) in [
+        (BROADCAST, json!({"all": false}), "everyone"),
+        (BROADCAST, json!({"everyone": false, "topic": "orders"}), "everyone"),
+        (SEND, json!({"everyone": false}), "everyone"),
+        (SEND, json!({"tenant_id": "default", "everyone": false}), "everyone"),
+        (INTERNAL, json!({"broadcast_to_tenant": false}), "user_id"),
+        (SEND, json!({"everyone": null}), "everyone"),
+    ] {
+        let mut whole = json!({"type": "note", "title": "x"});
+        whole.as_object_mut().expect("an object").extend(body.as_object().expect("an object").clone());
+        let refusal = admin.post(path, &whole).expect(422);
+        assert_eq!(refusal["field"], field, "{path} {body}: {refusal}");
+    }
+    assert_eq!(server.stats()["total_notifications"], 1);
+    // Beside somebody who is named it says nothing new.
+    let mut named = note(2, "named");
+    named["broadcast_to_tenant"] = json!(false);
+    assert_eq!(admin.post(INTERNAL, &named).expect(200)["total_users"], 1);
+    assert_eq!(Rest::user(&server, 2).titles(), ["named", "hello"]);
 }
 
 #[test]

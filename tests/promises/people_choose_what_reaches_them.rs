@@ -195,6 +195,45 @@ fn every_node_heeds_it_at_once() {
 }
 
 #[test]
+fn quiet_hours_change_by_what_is_named() {
+    let server = Server::start();
+    let three = Rest::user(&server, 3);
+    let kept =
+        |change: Value| three.put(MINE, &json!({"quiet_hours": change})).expect(200)["quiet_hours"].clone();
+    assert_eq!(kept(json!({"enabled": false})), Value::Null, "there are none to switch off");
+    let some = json!({"enabled": true, "start": "22:00", "end": "07:00", "days": ["mon"]});
+    assert_eq!(kept(some.clone()), some);
+    let mut off = some.clone();
+    off["enabled"] = json!(false);
+    assert_eq!(kept(json!({"enabled": false})), off);
+    assert_eq!(kept(json!({"enabled": true})), some);
+    assert_eq!(kept(json!({"end": "08:00"}))["end"], "08:00");
+    assert_eq!(
+        three.put(MINE, &json!({"quiet_hours": {"end": "22:00"}})).expect(422)["field"],
+        "quiet_hours"
+    );
+    let anew = json!({"enabled": true, "start": "21:00", "end": "06:00", "days": []});
+    assert_eq!(kept(json!({"start": "21:00", "end": "06:00"})), anew, "with both they are new ones");
+}
+
+#[test]
+fn what_is_muted_is_not_among_what_was_read() {
+    let server = Server::start();
+    let (backend, three) = (Rest::backend(&server), Rest::user(&server, 3));
+    three.put(MINE, &json!({"types": {"news": {"in_app": false}}})).expect(200);
+    for kind in ["news", "note", "news"] {
+        backend.send(&json!({"user_id": 3, "type": kind, "title": kind}));
+    }
+    assert_eq!(three.get("/api/v1/notifications/unread-count").expect(200)["unread_count"], 1);
+    let all = |many: u32| {
+        let marked = three.post("/api/v1/notifications/read-all", &json!({})).expect(200);
+        assert_eq!(marked["marked_count"], many, "{marked}");
+    };
+    all(1);
+    all(0);
+}
+
+#[test]
 fn odd_preferences_are_refused_and_change_nothing() {
     let server = Server::start();
     let three = Rest::user(&server, 3);
@@ -202,7 +241,8 @@ fn odd_preferences_are_refused_and_change_nothing() {
     for (body, field) in [
         (json!({"quiet_hours": {"start": "22:00", "end": "22:00"}}), "quiet_hours"),
         (json!({"quiet_hours": {"start": "25:00", "end": "07:00"}}), "quiet_hours.start"),
-        (json!({"quiet_hours": {"start": "22:00"}}), "end"),
+        (json!({"quiet_hours": {"start": "22:00"}}), "quiet_hours"),
+        (json!({"quiet_hours": {"enabled": true}}), "quiet_hours"),
         (
             json!({"quiet_hours": {"start": "22:00", "end": "07:00", "days": ["someday"]}}),
             "quiet_hours.days[0]",

@@ -162,6 +162,52 @@ fn what_is_wrong_in_a_file_or_a_flag_is_told_in_plain_words() {
 }
 
 #[test]
+fn a_list_is_one_wherever_it_is_written() {
+    let two = "[\"staff-* role:staff\", \"board tenant:acme\"]";
+    for (name, key, given, shown) in [
+        ("CARILLON_TOPICS_RESTRICTED", "topics.restricted", two, two),
+        ("CARILLON_TOPICS_RESTRICTED", "topics.restricted", "staff-* role:staff, board tenant:acme", two),
+        (
+            "CARILLON_TOPICS_RESTRICTED",
+            "topics.restricted",
+            " ['staff-* role:staff',] ",
+            "[\"staff-* role:staff\"]",
+        ),
+        ("CARILLON_TOPICS_RESTRICTED", "topics.restricted", "[]", "[]"),
+        (
+            "CARILLON_NOTIFICATIONS_MANDATORY_TYPES",
+            "notifications.mandatory_types",
+            "[\"security_alert\"]",
+            "[\"security_alert\"]",
+        ),
+    ] {
+        let flag = format!("{key}={given}");
+        for output in
+            [run_command(&["config", "--set", &flag], &[]), run_command(&["config"], &[(name, given)])]
+        {
+            let line = line_of(&output, key);
+            assert!(line.contains(&format!("{key} = {shown} ")), "{given}: {line}");
+        }
+    }
+    for odd in
+        ["[\"staff-* role:staff\"", "[5]", "[a role:b]", "[\"a role:b\"] x", "\"a role:b\", \"c role:d\""]
+    {
+        let flag = format!("topics.restricted={odd}");
+        for output in [
+            run_command(&["config", "--set", &flag], &[]),
+            run_command(&["config"], &[("CARILLON_TOPICS_RESTRICTED", odd)]),
+        ] {
+            let words = said(&output);
+            assert!(!output.status.success(), "{odd} was taken: {words}");
+            assert!(
+                words.contains("topics.restricted") && words.contains("[\"a\", \"b\"]"),
+                "{odd}: {words}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_server_that_cannot_start_says_why() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("its address").port().to_string();
@@ -227,6 +273,20 @@ fn a_token_needs_a_secret_of_ours() {
     let output =
         run_command(&["token", "--user", "2"], &[("JWT_ALGORITHM", "RS256"), ("JWT_SECRET_KEY", "")]);
     assert!(!output.status.success() && said(&output).contains("there is no secret"), "{}", said(&output));
+}
+
+#[test]
+fn a_token_needs_a_name() {
+    for arguments in [
+        ["token", "--user", ""].as_slice(),
+        &["token", "--service", ""],
+        &["token", "--user", "a\nb"],
+        &["token", "--user", "2", "--tenant", ""],
+    ] {
+        let output = run_command(arguments, &[("JWT_SECRET_KEY", JWT_SECRET)]);
+        assert!(!output.status.success(), "{arguments:?}: {}", said(&output));
+        assert!(said(&output).contains("is no name for --"), "{}", said(&output));
+    }
 }
 
 #[test]

@@ -61,6 +61,23 @@ fn ask(server: &Server, token: &str, more: &[&str], seed: &str) -> (bool, String
 }
 
 #[test]
+fn other_names_and_all_refusals_are_described() {
+    let description: serde_json::Value =
+        serde_json::from_str(include_str!("../../docs/openapi.json")).expect("JSON");
+    let schemas = &description["components"]["schemas"];
+    for document in ["Send", "SendAgainAndAgain"] {
+        for name in ["all", "broadcast_to_tenant", "role_filter", "notification_type", "metadata"] {
+            assert!(schemas[document]["properties"][name].is_object(), "{document} has no {name}");
+        }
+    }
+    for name in ["inApp", "realtime", "websocket"] {
+        assert!(schemas["SwitchesChange"]["properties"][name].is_object(), "{name}");
+    }
+    let begin = &description["paths"]["/api/v1/recurring"]["post"]["responses"];
+    assert!(begin["409"].is_object(), "{begin}");
+}
+
+#[test]
 fn to_whoever_may_do_everything() {
     let server = stocked();
     let claims = json!({"sub": "2", "role": "admin", "exp": in_seconds(86_400)});

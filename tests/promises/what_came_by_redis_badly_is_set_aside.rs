@@ -27,7 +27,10 @@ fn start() -> (Server, Redis) {
 #[test]
 fn it_is_kept_with_the_reason_and_holds_up_nothing() {
     let (server, redis) = start();
-    let good = |title: &str| json!({"userId": 2, "type": "note", "title": title}).to_string();
+    // When a sender made it is not used, and no fault.
+    let good = |title: &str| {
+        json!({"userId": 2, "type": "note", "title": title, "timestamp": "2026-01-01T00:00:00Z"}).to_string()
+    };
     let with = |name: &str, value: Value| {
         let mut message = json!({"userId": 2, "type": "note", "title": "Jane Smith"});
         message[name] = value;
@@ -36,7 +39,7 @@ fn it_is_kept_with_the_reason_and_holds_up_nothing() {
     let bad = [
         ("not_json", "Jane Smith, jane@example.com".to_owned(), "expected value"),
         ("not_json", format!("{}x", good("Jane Smith")), "trailing characters"),
-        ("invalid_field", "[\"Jane Smith\"]".to_owned(), "expected a JSON object"),
+        ("invalid_field", "[\"Jane Smith\"]".to_owned(), "a list; expected a JSON object"),
         ("invalid_field", with("status", json!("delivered")), "unknown field `status`"),
         (
             "invalid_field",

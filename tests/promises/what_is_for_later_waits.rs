@@ -8,6 +8,8 @@ use serde_json::json;
 
 use crate::support::{Clients, Rest, Server, eventually, in_seconds, instant, note};
 
+const SCHEDULED: &str = "/api/v1/notifications/scheduled";
+
 fn later(seconds: i64, title: &str) -> serde_json::Value {
     let mut note = note(2, title);
     note["scheduled_at"] = json!(instant(in_seconds(seconds)));
@@ -63,7 +65,9 @@ fn it_may_be_put_off_and_taken_back() {
     assert_eq!(person.put(&path(&put_off), &soon).status, 404, "it is not theirs to move");
     backend.put(&path(&put_off), &soon).expect(200);
     backend.call("DELETE", &path(&taken), None).expect(200);
-    backend.call("DELETE", &path(&taken), None).expect(404);
+    let refusal = backend.call("DELETE", &path(&taken), None).expect(404);
+    assert_eq!(refusal["code"], "not_scheduled", "{refusal}");
+    assert!(refusal["detail"].as_str().is_some_and(|said| said.contains("taken back")), "{refusal}");
     let over = json!({"scheduled_at": "2020-01-01T00:00:00Z"});
     assert_eq!(backend.put(&path(&put_off), &over).expect(422)["field"], "scheduled_at");
     eventually("the other goes out", || (titles(&person) == ["put off"]).then_some(()));
@@ -71,4 +75,108 @@ fn it_may_be_put_off_and_taken_back() {
     backend.put(&path(&put_off), &tomorrow).expect(404);
     sleep(Duration::from_secs(1));
     assert_eq!(titles(&person), ["put off"]);
+}
+
+#[test]
+fn whoever_scheduled_it_sees_and_manages_it() {
+    let server = Server::start();
+    let (backend, person) = (Rest::backend(&server), Rest::user(&server, 2));
+    let shop = Rest::claiming(&server, json!({"sub": "shop", "scope": "notifications:send"}));
+    let waiting = |who: &Rest| -> Vec<(String, serde_json::Value)> {
+        let page = who.get(SCHEDULED).expect(200);
+        let all = page["scheduled"].as_array().expect("a list").clone();
+        let shown = |one: &serde_json::Value| {
+            (one["title"].as_str().expect("a title").to_owned(), one["scheduled_at"].clone())
+        };
+        all.iter().map(shown).collect()
+    };
+    // A person for themselves: where the answer leads there is something, and it can be moved and taken back.
+    let mut own = json!({"type": "note", "title": "own", "scheduled_at": instant(in_seconds(3_600))});
+    let reply = person.post("/api/v1/notifications", &own);
+    let mine = reply.expect(201);
+    let location = reply.header("location").expect("a location").to_owned();
+    let shown = person.get(&location).expect(200);
+    assert_eq!(shown["id"], mine["id"], "{location}");
+    assert!(shown.to_string().contains("it goes out at"), "{shown}");
+    let theirs = shop.send(&later(3_600, "theirs"));
+    assert_eq!(waiting(&person), [("own".to_owned(), mine["scheduled_at"].clone())]);
+    let two = [
+        ("theirs".to_owned(), theirs["scheduled_at"].clone()),
+        ("own".to_owned(), mine["scheduled_at"].clone()),
+    ];
+    assert_eq!(waiting(&backend), two);
+    let first = backend.get(&format!("{SCHEDULED}?limit=1")).expect(200);
+    assert_eq!((&first["has_more"], &first["next_cursor"]), (&json!(true), &theirs["id"]));
+    let rest = backend.get(&format!("{SCHEDULED}?limit=1&cursor={}", theirs["id"])).expect(200);
+    assert_eq!((&rest["scheduled"][0]["id"], &rest["has_more"]), (&mine["id"], &json!(false)));
+    // Others see nothing of it.
+    assert_eq!(waiting(&Rest::user(&server, 3)), []);
+    assert_eq!(waiting(&Rest::claiming(&server, json!({"sub": "2", "tenant_id": "elsewhere"}))), []);
+    let path = |sent: &serde_json::Value| format!("/api/v1/notifications/{}/schedule", sent["id"]);
+    assert_eq!(person.delete(&path(&theirs)).expect(404)["code"], "not_scheduled", "it was sent by the shop");
+    Rest::user(&server, 3).delete(&path(&mine)).expect(404);
+    let tomorrow = json!({"scheduled_at": instant(in_seconds(86_400))});
+    person.put(&path(&mine), &tomorrow).expect(200);
+    assert_eq!(waiting(&person), [("own".to_owned(), tomorrow["scheduled_at"].clone())]);
+    person.delete(&path(&mine)).expect(200);
+    assert_eq!(person.delete(&path(&mine)).expect(404)["code"], "not_scheduled");
+    assert_eq!(waiting(&person), []);
+    // A service's answers lead to something, too.
+    for reply in
+        [shop.post("/api/v1/notifications", &note(2, "x")), backend.post("/api/v1/notifications", &own)]
+    {
+        if reply.status == 201 {
+            shop.get(reply.header("location").expect("a location")).expect(200);
+        }
+    }
+    own["scheduled_at"] = json!(null);
+    let reply = person.post("/api/v1/notifications", &json!({"type": "note", "title": "at once"}));
+    assert_eq!(person.get(reply.header("location").expect("one")).expect(200)["title"], "at once");
+    for odd in ["cursor=0", "cursor=-1", "cursor=abc", "limit=0", "user_id=2"] {
+        person.get(&format!("{SCHEDULED}?{odd}")).expect(422);
+    }
+}
+
+#[test]
+fn a_request_that_comes_again_is_answered_as_it_was() {
+    let server = Server::start();
+    let backend = Rest::backend(&server);
+    let same = |one: &serde_json::Value, other: &serde_json::Value| {
+        for member in ["id", "uuid", "created_at", "scheduled_at", "sent_at", "status"] {
+            assert_eq!(one[member], other[member], "{member}: {one} {other}");
+        }
+    };
+    // Before its time, and when it has gone out.
+    let soon = later(3, "soon");
+    let sent = backend.keyed("soon").send(&soon);
+    assert!(sent["scheduled_at"].is_string(), "{sent}");
+    same(&backend.keyed("soon").send(&soon), &sent);
+    eventually("it goes out", || (titles(&Rest::user(&server, 2)) == ["soon"]).then_some(()));
+    same(&backend.keyed("soon").send(&soon), &sent);
+    // What was taken back is said to be.
+    let never = later(3_600, "never");
+    let sent = backend.keyed("never").send(&never);
+    backend.delete(&format!("/api/v1/notifications/{}/schedule", sent["id"])).expect(200);
+    let again = backend.keyed("never").send(&never);
+    assert_eq!((&again["id"], &again["scheduled_at"]), (&sent["id"], &sent["scheduled_at"]));
+    assert_eq!(again["status"], "cancelled", "{again}");
+    // What has expired since was accepted all the same.
+    let mut short = note(2, "short");
+    short["expires_at"] = json!(instant(in_seconds(2)));
+    let sent = backend.keyed("short").send(&short);
+    sleep(Duration::from_millis(2_500));
+    same(&backend.keyed("short").send(&short), &sent);
+    assert_eq!(
+        backend.keyed("other").post("/api/v1/notifications", &short).expect(422)["field"],
+        "expires_at"
+    );
+    backend.post("/api/v1/notifications", &short).expect(422);
+    assert_eq!(server.stats()["total_notifications"], 3);
+    // A broadcast for later says when, and again.
+    let all = json!({"title": "all", "scheduled_at": instant(in_seconds(3_600))});
+    let told: Vec<_> = (0..2)
+        .map(|_| backend.keyed("all").post("/api/v1/notifications/broadcast", &all).expect(200))
+        .collect();
+    assert_eq!(told[0]["scheduled_at"], all["scheduled_at"], "{}", told[0]);
+    same(&told[0], &told[1]);
 }

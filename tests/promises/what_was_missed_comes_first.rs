@@ -141,6 +141,7 @@ fn an_unknown_notification_is_an_error_and_what_was_missed_comes_all_the_same() 
         let socket = clients.feed(2);
         let answer = socket.call("requestMissedNotifications", json!({"since": since}));
         assert_eq!(answer["error"], "Notification not found", "{since}");
+        assert!(answer["detail"].as_str().is_some_and(|said| said.contains("RFC 3339")), "{answer}");
         assert_eq!(socket.hear("error"), answer);
         answers.push(answer);
         wait_for(&socket, &numbered(1..=3));

@@ -57,6 +57,9 @@ struct Message {
     scheduled_at: Option<Timestamp>,
     #[serde(default, alias = "expiresAt", deserialize_with = "written::instant")]
     expires_at: Option<Timestamp>,
+    /// When its sender made it. This server's clock counts.
+    #[serde(default, rename = "timestamp")]
+    _timestamp: serde::de::IgnoredAny,
     /// A sender's own id of a notification tells its messages apart as well.
     #[serde(default, alias = "idempotencyKey", alias = "id", deserialize_with = "written::given")]
     idempotency_key: Option<Key>,
@@ -74,6 +77,10 @@ enum Key {
 /// # Errors
 /// When it is no JSON, has a field that is unknown or wrong, or does not say for whom.
 pub fn read(text: &[u8]) -> Result<(Tenant, Draft), Refused> {
+    // What serde derives would take a list of the fields' values, too.
+    if text.trim_ascii_start().starts_with(b"[") {
+        return Err(Refused::new("invalid_field", "a list; expected a JSON object".to_owned()));
+    }
     let mut json = serde_json::Deserializer::from_slice(text);
     let message: Message = serde_path_to_error::deserialize(&mut json).map_err(|fault| {
         let code = if fault.inner().is_data() { "invalid_field" } else { "not_json" };

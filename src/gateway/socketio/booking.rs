@@ -33,7 +33,8 @@ static DIALECT: Dialect = Dialect {
     name: "booking",
     form: |notification| if notification.kind == BOOKING_KIND { &NEW_BOOKING } else { &feed::NOTIFICATION },
     standing: |standing| {
-        let is_read = standing.status == Status::Read && standing.whose.is_none();
+        let is_own = standing.whose.is_none() && !standing.is_of_all();
+        let is_read = standing.status == Status::Read && is_own;
         let marked = wire::MarkedRead { notification_id: standing.id };
         is_read.then(|| (Told::NotificationMarkedRead.name(), raw(&marked)))
     },
@@ -168,7 +169,7 @@ impl Booking {
             Ok(Receipt { id, reached, .. }) => {
                 let (event, delivered_at, stored_at) = match reached {
                     Reached::Sent(at) => (Told::NotificationDelivered, Some(at), None),
-                    Reached::Stored(at) | Reached::Scheduled(at) => {
+                    Reached::Stored(at) | Reached::Scheduled(at) | Reached::TakenBack(at) => {
                         (Told::NotificationStored, None, Some(at))
                     }
                 };

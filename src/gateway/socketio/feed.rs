@@ -156,8 +156,9 @@ impl Feed {
                 return count;
             }
             Err(Error::NotFound) => {
-                let detail = Error::NotFound.to_string();
-                let failure = Failure::new("Notification not found", &detail);
+                let detail = "there is no such notification. A number is the number of one; for a time, send RFC 3339 \
+                              (new Date().toISOString())";
+                let failure = Failure::new("Notification not found", detail);
                 answer(&self.hub, connection, ack, Told::Error, &failure);
             }
             Err(fault) => {

@@ -2,14 +2,15 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::IntoResponse;
 
 use super::wire;
 use crate::http::Api;
 use crate::http::caller::{Caller, Owner};
-use crate::http::input::{self, Id, Key, Params, Sent};
+use crate::http::input::{self, Id, Key, NoParams, Params, Sent};
 use crate::http::problem::Problem;
+use crate::http::values;
 use crate::store::Mark;
 
 type Answer<T> = Result<Json<T>, Problem>;
@@ -32,10 +33,10 @@ pub async fn send(
     Sent(given): Sent<wire::SendIn>,
 ) -> Result<impl IntoResponse, Problem> {
     let draft = api.notify.counted(given.draft(key))?;
+    let is_own = draft.is_own(who.inbox().as_ref());
     let sent = api.notify.send(&who, draft).await;
     let receipt = sent.map_err(|fault| Problem::from(fault).respelled(wire::spelled))?;
-    let location = format!("/api/v1/notifications/{}", receipt.id);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(wire::SentOut::from(receipt))))
+    Ok((StatusCode::CREATED, values::location(&who, is_own, &receipt), Json(wire::SentOut::from(receipt))))
 }
 
 /// Lists the inbox, newest first.
@@ -61,9 +62,13 @@ pub async fn list(
     get,
     path = "/api/notifications/unread-count",
     tag = "feed",
-    responses((status = 200, description = "So much.", body = wire::UnreadOut)),
+    responses((status = 200, description = "So much.", body = wire::UnreadOut), (status = 422)),
 )]
-pub async fn unread_count(State(api): State<Api>, Owner(recipient): Owner) -> Answer<wire::UnreadOut> {
+pub async fn unread_count(
+    State(api): State<Api>,
+    Owner(recipient): Owner,
+    _: NoParams,
+) -> Answer<wire::UnreadOut> {
     let counts = api.inbox.counts(&recipient).await?;
     Ok(Json(wire::UnreadOut { unread_count: counts.unread }))
 }

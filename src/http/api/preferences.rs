@@ -7,10 +7,10 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::{Change, Preferences, QuietHours, Switches, Zone};
+use crate::domain::{Change, Preferences, QuietChange, QuietHours, Switches, Zone};
 use crate::http::Api;
 use crate::http::caller::Owner;
-use crate::http::input::Body;
+use crate::http::input::{Body, NoParams};
 use crate::http::problem::Problem;
 use crate::http::values::{self, SwitchesIn};
 
@@ -20,10 +20,23 @@ use crate::http::values::{self, SwitchesIn};
 #[schema(as = FeedPreferencesChange)]
 pub struct PreferencesIn {
     /// For everything; off anywhere is off.
+    #[serde(default, deserialize_with = "values::given")]
+    #[schema(nullable = false)]
     email: Option<bool>,
+    #[serde(default, deserialize_with = "values::given")]
+    #[schema(nullable = false)]
     push: Option<bool>,
+    #[serde(default, deserialize_with = "values::given")]
+    #[schema(nullable = false)]
     sms: Option<bool>,
-    #[serde(alias = "in_app", alias = "realtime", alias = "websocket")]
+    #[serde(
+        default,
+        alias = "in_app",
+        alias = "realtime",
+        alias = "websocket",
+        deserialize_with = "values::given"
+    )]
+    #[schema(nullable = false)]
     in_app: Option<bool>,
     /// For the notifications of a channel, by its name; an empty object takes its rule away.
     #[serde(default)]
@@ -33,8 +46,8 @@ pub struct PreferencesIn {
     types: BTreeMap<String, SwitchesIn>,
     /// When nothing but what is urgent disturbs; `null` takes them away.
     #[serde(default, deserialize_with = "values::nullable")]
-    #[schema(value_type = Option<QuietHours>)]
-    quiet_hours: Option<Option<QuietHours>>,
+    #[schema(value_type = Option<QuietChange>)]
+    quiet_hours: Option<Option<QuietChange>>,
     /// An IANA name, such as `Europe/Athens`.
     time_zone: Option<Zone>,
 }
@@ -113,11 +126,15 @@ impl PreferencesOut {
     get,
     path = "/api/notifications/preferences",
     tag = "feed",
-    responses((status = 200, description = "All of it; who never said wants everything at once.", body = PreferencesOut)),
+    responses(
+        (status = 200, description = "All of it; who never said wants everything at once.", body = PreferencesOut),
+        (status = 422)
+    ),
 )]
 pub async fn preferences(
     State(api): State<Api>,
     Owner(recipient): Owner,
+    _: NoParams,
 ) -> Result<Json<PreferencesOut>, Problem> {
     let preferences = api.choices.of(&recipient).await?;
     Ok(Json(PreferencesOut::new(preferences, api.choices.mandatory())))
@@ -134,6 +151,7 @@ pub async fn preferences(
 pub async fn prefer(
     State(api): State<Api>,
     Owner(recipient): Owner,
+    _: NoParams,
     Body(given): Body<PreferencesIn>,
 ) -> Result<Json<PreferencesOut>, Problem> {
     let preferences = api.choices.change(&recipient, given.into()).await;

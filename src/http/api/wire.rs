@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::domain::{Broken, Draft, NotificationId, Priority, Status, Timestamp, To};
 use crate::http::input;
-use crate::http::values::{self, Category, Label, Name};
+use crate::http::values::{self, Category, Label, Name, Outlook};
 use crate::service::{Page, Query, Receipt};
 use crate::store::Held;
 
@@ -99,13 +99,15 @@ impl SendIn {
 pub struct SentOut {
     id: Uuid,
     number: NotificationId,
-    status: Status,
+    status: Outlook,
     created_at: Timestamp,
+    scheduled_at: Option<Timestamp>,
 }
 
 impl From<Receipt> for SentOut {
-    fn from(Receipt { id, uuid, created_at, .. }: Receipt) -> Self {
-        Self { id: uuid, number: id, status: Status::Pending, created_at }
+    fn from(Receipt { id, uuid, created_at, reached }: Receipt) -> Self {
+        let (status, scheduled_at) = values::outlook(reached);
+        Self { id: uuid, number: id, status, created_at, scheduled_at }
     }
 }
 

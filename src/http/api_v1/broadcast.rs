@@ -8,6 +8,7 @@ use crate::http::Api;
 use crate::http::caller::Caller;
 use crate::http::input::{self, Key, Sent};
 use crate::http::problem::Problem;
+use crate::service::Error;
 
 type Answer = Result<Json<wire::BroadcastOut>, Problem>;
 
@@ -45,6 +46,11 @@ pub async fn internal(
     Key(key): Key,
     Sent(given): Sent<wire::SendIn>,
 ) -> Answer {
+    if !who.can_send {
+        let people = "this address is for services; people send to themselves by POST /api/v1/notifications";
+        api.notify.rejected();
+        return Err(Error::Forbidden(people).into());
+    }
     let draft = api.notify.counted(given.draft(&who.tenant, Unaddressed::Refused, key))?;
     Ok(Json(api.notify.send_and_count(&who, draft).await?.into()))
 }

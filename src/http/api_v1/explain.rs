@@ -29,14 +29,14 @@ pub struct TimelineIn {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Step)]
 struct StepOut {
-    /// `accepted`, `scheduled`, `spread`, `stored`, `sent`, `confirmed`, `read`, `deleted`, `expired`.
+    /// `accepted`, `scheduled`, `cancelled`, `spread`, `stored`, `sent`, `confirmed`, `read`, `deleted`, `expired`.
     step: &'static str,
     /// `in_app`, `push`, `email`, `sms`, where it is by one.
     channel: Option<&'static str>,
     /// When, as far as that is known.
     at: Option<Timestamp>,
-    /// Whether it happened.
-    happened: bool,
+    /// Whether it happened; null, where that is not known here.
+    happened: Option<bool>,
     /// How, or why not; its words may change.
     reason: String,
 }
@@ -115,7 +115,10 @@ pub async fn timeline(
 #[schema(as = Prospect)]
 struct ProspectOut {
     user_id: String,
-    /// By `in_app`: `sent`, `stored` (nobody is there: on return), `scheduled`, `deferred` (quiet hours), `muted`.
+    /// By which channel: `in_app`; this release has no other.
+    channel: &'static str,
+    /// `sent`, `stored` (nobody is there: on return), `scheduled`, `deferred` (quiet hours), `muted`, or `expired` (it
+    /// is in the inbox until then, but never told: quiet hours last longer).
     outcome: &'static str,
     /// When, if it is later.
     at: Option<Timestamp>,
@@ -130,9 +133,11 @@ impl From<(UserId, Prospect)> for ProspectOut {
             Prospect::Stored => ("stored", None, Some("no socket of the recipient is connected")),
             Prospect::Scheduled(at) => ("scheduled", Some(at), Some("it was asked for then")),
             Prospect::Hushed(Hush::Quiet(until)) => ("deferred", Some(until), Some("quiet hours")),
+            Prospect::Expired(_) => ("expired", None, Some("it expires before quiet hours are over")),
             Prospect::Hushed(Hush::Muted(muted)) => ("muted", None, Some(muted.reason())),
         };
-        Self { user_id: user.as_str().to_owned(), outcome, at, reason }
+        let channel = named(Channel::Realtime);
+        Self { user_id: user.as_str().to_owned(), channel, outcome, at, reason }
     }
 }
 

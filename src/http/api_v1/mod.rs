@@ -21,6 +21,7 @@ super::answer! {
     POST "/api/v1/notifications/preview" => explain::preview;
     GET "/api/v1/notifications/preferences" => preferences::get;
     PUT "/api/v1/notifications/preferences" => preferences::put;
+    GET "/api/v1/notifications/scheduled" => schedule::list;
     GET "/api/v1/notifications/{id}" => notifications::find;
     PUT "/api/v1/notifications/{id}" => notifications::mark;
     DELETE "/api/v1/notifications/{id}" => notifications::delete;

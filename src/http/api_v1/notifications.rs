@@ -2,16 +2,16 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::IntoResponse;
 
 use super::wire::{self, Unaddressed};
 use crate::http::Api;
 use crate::http::caller::{Caller, Owner};
-use crate::http::input::{self, Body, Id, Key, Params, Sent};
+use crate::http::input::{self, Body, Id, Key, NoParams, Params, Sent};
 use crate::http::problem::Problem;
 use crate::http::values;
-use crate::service::Query;
+use crate::service::{Error, Query};
 use crate::store::Mark;
 
 /// Days that are counted for whoever does not say how many.
@@ -38,9 +38,9 @@ pub async fn send(
     Sent(given): Sent<wire::SendIn>,
 ) -> Result<impl IntoResponse, Problem> {
     let draft = api.notify.counted(given.draft(&who.tenant, Unaddressed::ForCaller, key))?;
+    let is_own = draft.is_own(who.inbox().as_ref());
     let receipt = api.notify.send(&who, draft).await?;
-    let location = format!("/api/v1/notifications/{}", receipt.id);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(wire::SentOut::from(receipt))))
+    Ok((StatusCode::CREATED, values::location(&who, is_own, &receipt), Json(wire::SentOut::from(receipt))))
 }
 
 /// Lists the inbox, newest first.
@@ -56,7 +56,8 @@ pub async fn list(
     Owner(recipient): Owner,
     Params(given): Params<wire::ListIn>,
 ) -> Answer<wire::HubPageOut> {
-    let page = api.inbox.list(&recipient, &query(&api, given, "offset").await?).await?;
+    let query = query(&api, given, "offset").await?;
+    let page = api.inbox.list(&recipient, &query).await.map_err(no_cursor)?;
     Ok(Json(page.into()))
 }
 
@@ -73,15 +74,24 @@ pub async fn list_for_campus(
     Owner(recipient): Owner,
     Params(given): Params<wire::ListIn>,
 ) -> Answer<wire::CampusPageOut> {
-    let page = api.inbox.list(&recipient, &query(&api, given, "skip").await?).await?;
+    let query = query(&api, given, "skip").await?;
+    let page = api.inbox.list(&recipient, &query).await.map_err(no_cursor)?;
     Ok(Json(page.into()))
+}
+
+/// What a list does not find is what its cursor names.
+fn no_cursor(fault: Error) -> Error {
+    match fault {
+        Error::NotFound => Error::Broken(input::NO_CURSOR),
+        other => other,
+    }
 }
 
 async fn query(api: &Api, given: wire::ListIn, skip: &'static str) -> Result<Query, Problem> {
     let (limit, skip) = input::page(given.limit, given.offset, skip)?;
     let (kind, topic) = (values::wanted(given.r#type, "type")?, values::wanted(given.topic, "topic")?);
     let before = match &given.cursor {
-        Some(cursor) => Some(api.inbox.number_of(cursor).await?),
+        Some(cursor) => Some(api.inbox.number_of(cursor).await.map_err(no_cursor)?),
         None => None,
     };
     Ok(Query { unread_only: given.unread_only, kind, topic, priority: given.priority, before, skip, limit })
@@ -92,9 +102,13 @@ async fn query(api: &Api, given: wire::ListIn, skip: &'static str) -> Result<Que
     get,
     path = "/api/v1/notifications/unread-count",
     tag = "inbox",
-    responses((status = 200, description = "So much.", body = wire::UnreadOut)),
+    responses((status = 200, description = "So much.", body = wire::UnreadOut), (status = 422)),
 )]
-pub async fn unread_count(State(api): State<Api>, Owner(recipient): Owner) -> Answer<wire::UnreadOut> {
+pub async fn unread_count(
+    State(api): State<Api>,
+    Owner(recipient): Owner,
+    _: NoParams,
+) -> Answer<wire::UnreadOut> {
     let counts = api.inbox.counts(&recipient).await?;
     Ok(Json(wire::UnreadOut { unread_count: counts.unread }))
 }

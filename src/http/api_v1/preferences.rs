@@ -7,10 +7,10 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::{Change, Preferences, QuietHours, Zone};
+use crate::domain::{Change, Preferences, QuietChange, QuietHours, Zone};
 use crate::http::Api;
 use crate::http::caller::Owner;
-use crate::http::input::Body;
+use crate::http::input::{Body, NoParams};
 use crate::http::problem::Problem;
 use crate::http::values::{self, SwitchesIn};
 
@@ -30,8 +30,8 @@ pub struct PreferencesIn {
     topics: BTreeMap<String, SwitchesIn>,
     /// When nothing but what is urgent disturbs; `null` takes them away.
     #[serde(default, deserialize_with = "values::nullable")]
-    #[schema(value_type = Option<QuietHours>)]
-    quiet_hours: Option<Option<QuietHours>>,
+    #[schema(value_type = Option<QuietChange>)]
+    quiet_hours: Option<Option<QuietChange>>,
     /// An IANA name, such as `Europe/Athens`.
     time_zone: Option<Zone>,
 }
@@ -100,9 +100,16 @@ impl PreferencesOut {
     get,
     path = "/api/v1/notifications/preferences",
     tag = "preferences",
-    responses((status = 200, description = "All of it; who never said wants everything at once.", body = PreferencesOut)),
+    responses(
+        (status = 200, description = "All of it; who never said wants everything at once.", body = PreferencesOut),
+        (status = 422)
+    ),
 )]
-pub async fn get(State(api): State<Api>, Owner(recipient): Owner) -> Result<Json<PreferencesOut>, Problem> {
+pub async fn get(
+    State(api): State<Api>,
+    Owner(recipient): Owner,
+    _: NoParams,
+) -> Result<Json<PreferencesOut>, Problem> {
     let preferences = api.choices.of(&recipient).await?;
     Ok(Json(PreferencesOut::new(preferences, api.choices.mandatory())))
 }
@@ -118,6 +125,7 @@ pub async fn get(State(api): State<Api>, Owner(recipient): Owner) -> Result<Json
 pub async fn put(
     State(api): State<Api>,
     Owner(recipient): Owner,
+    _: NoParams,
     Body(given): Body<PreferencesIn>,
 ) -> Result<Json<PreferencesOut>, Problem> {
     let preferences = api.choices.change(&recipient, given.into()).await?;

@@ -22,7 +22,8 @@ type Answer<T> = Result<Json<T>, Problem>;
     params(input::KeyHeader),
     request_body = wire::RecurringIn,
     responses(
-        (status = 201, description = "It goes out from now on.", body = wire::RecursOut, headers(("Location" = String)))
+        (status = 201, description = "It goes out from now on.", body = wire::RecursOut, headers(("Location" = String))),
+        (status = 409)
     ),
 )]
 pub async fn begin(
@@ -51,7 +52,7 @@ pub async fn list(
     Params(given): Params<wire::RecurringListIn>,
 ) -> Answer<wire::RecurringPageOut> {
     let (limit, _) = input::page(given.limit, None, "limit")?;
-    Ok(Json(api.recurrings.list(&who, given.cursor, limit).await?.into()))
+    Ok(Json(api.recurrings.list(&who, input::number(given.cursor)?, limit).await?.into()))
 }
 
 /// Shows one, the next times at which it goes out, and what went out last.

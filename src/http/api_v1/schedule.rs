@@ -4,12 +4,40 @@ use axum::Json;
 use axum::extract::State;
 
 use super::wire;
+use crate::domain::NotificationId;
 use crate::http::Api;
 use crate::http::caller::Caller;
-use crate::http::input::{Body, Id};
+use crate::http::input::{self, Body, Id, Params};
 use crate::http::problem::Problem;
+use crate::service::Error;
 
-/// Lets it go out at another time; for services.
+/// Lists what waits to go out: of the tenant, for services; what they sent themselves, for people.
+#[utoipa::path(
+    get,
+    path = "/api/v1/notifications/scheduled",
+    tag = "schedule",
+    params(wire::ScheduledIn),
+    responses((status = 200, description = "One page.", body = wire::ScheduledPageOut)),
+)]
+pub async fn list(
+    State(api): State<Api>,
+    Caller(who): Caller,
+    Params(given): Params<wire::ScheduledIn>,
+) -> Result<Json<wire::ScheduledPageOut>, Problem> {
+    let (limit, _) = input::page(given.limit, None, "limit")?;
+    let before = input::number(given.cursor)?;
+    Ok(Json(api.notify.scheduled(&who, before, limit).await?.into()))
+}
+
+/// The number of what a caller calls `id`; what does not exist is not scheduled.
+async fn number_of(api: &Api, id: &str) -> Result<NotificationId, Error> {
+    api.inbox.number_of(id).await.map_err(|fault| match fault {
+        Error::NotFound => Error::NotScheduled,
+        other => other,
+    })
+}
+
+/// Lets it go out at another time; for services, and whoever sent it.
 #[utoipa::path(
     put,
     path = "/api/v1/notifications/{id}/schedule",
@@ -24,12 +52,12 @@ pub async fn put_off(
     Id(id): Id,
     Body(given): Body<wire::ScheduleIn>,
 ) -> Result<Json<wire::ScheduledOut>, Problem> {
-    let id = api.inbox.number_of(&id).await?;
+    let id = number_of(&api, &id).await?;
     let scheduled_at = api.notify.put_off(&who, id, given.scheduled_at).await?;
     Ok(Json(wire::ScheduledOut { id, scheduled_at }))
 }
 
-/// Takes it back: it never goes out. For services.
+/// Takes it back: it never goes out. For services, and whoever sent it.
 #[utoipa::path(
     delete,
     path = "/api/v1/notifications/{id}/schedule",
@@ -42,7 +70,7 @@ pub async fn take_back(
     Caller(who): Caller,
     Id(id): Id,
 ) -> Result<Json<wire::DeletedOut>, Problem> {
-    let id = api.inbox.number_of(&id).await?;
+    let id = number_of(&api, &id).await?;
     api.notify.take_back(&who, id).await?;
     Ok(Json(wire::DeletedOut::TAKEN_BACK))
 }

@@ -9,16 +9,24 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::domain::{Broken, Draft, NotificationId, Priority, Status, Tenant, Timestamp, To};
-use crate::http::values::{self, Category, Label, Name};
+use crate::http::input;
+use crate::http::values::{self, Category, Label, Name, Outlook};
 use crate::service::{Broadcast, Error, Page, Reached, Receipt};
 use crate::store::Held;
 
 mod audit;
 mod recurring;
+mod schedule;
 pub use audit::{AuditIn, AuditPageOut};
 pub use recurring::{RecurringIn, RecurringListIn, RecurringOneOut, RecurringPageOut, RecursOut};
+pub use schedule::{ScheduleIn, ScheduledIn, ScheduledOut, ScheduledPageOut};
 pub use stats::{StatsIn, StatsOut};
 
+/// For whom it is has not been said.
+const NOBODY: &str = "nothing says for whom it is; do, by one of user_id, user_ids, role and everyone";
+/// For whom it is has been said in several ways.
+const SEVERAL: &str =
+    "for whom it is must be said once; leave all but one of user_id, user_ids, role and everyone out";
 /// The kind of a broadcast that names none.
 const BROADCAST_KIND: &str = "system_message";
 
@@ -41,9 +49,12 @@ macro_rules! written {
             #[serde(default, alias = "role_filter", deserialize_with = "values::given")]
             #[schema(nullable = false, value_type = Option<Label>)]
             role: Option<String>,
-            /// For the whole tenant. Also `all`, `broadcast_to_tenant`.
-            #[serde(default, alias = "all", alias = "broadcast_to_tenant")]
-            everyone: bool,
+            /// For the whole tenant, if true. Also `all`, `broadcast_to_tenant`.
+            #[serde(
+                default, alias = "all", alias = "broadcast_to_tenant", deserialize_with = "values::given"
+            )]
+            #[schema(nullable = false)]
+            everyone: Option<bool>,
             /// The token's own tenant. If nothing else says for whom: the whole tenant.
             #[serde(default, deserialize_with = "values::given")]
             #[schema(nullable = false)]
@@ -131,7 +142,7 @@ impl SendIn {
             self.user_id.map(|Name(user)| To::Users(vec![user])),
             self.user_ids.map(|names| To::Users(names.into_iter().map(|Name(user)| user).collect())),
             self.role.map(To::Role),
-            self.everyone.then_some(To::Everyone),
+            self.everyone.filter(|all| *all).map(|_| To::Everyone),
         ];
         let usual = match unaddressed {
             Unaddressed::ForEveryone => Some(To::Everyone),
@@ -143,13 +154,19 @@ impl SendIn {
             },
         };
         let mut named = named.into_iter().flatten();
-        let to = match (named.next(), named.next()) {
-            (_, Some(_)) => None,
-            (to, None) => to.or(usual),
+        let to = match (named.next(), named.next(), usual) {
+            (Some(to), None, _) => to,
+            (None, None, Some(To::Everyone | To::Myself)) if self.everyone == Some(false) => {
+                let expected =
+                    "false does not say for whom it is instead; do, by one of user_id, user_ids and role";
+                return Err(Broken { field: "everyone", expected }.into());
+            }
+            (None, None, Some(usual)) => usual,
+            (None, None, None) => return Err(Broken { field: "user_id", expected: NOBODY }.into()),
+            _ => return Err(Broken { field: "user_id", expected: SEVERAL }.into()),
         };
-        let expected = "for whom it is, by one of user_id, user_ids, role and everyone";
         Ok(Draft {
-            to: to.ok_or(Broken { field: "user_id", expected })?,
+            to,
             kind,
             topic: self.topic.unwrap_or_default(),
             title: self.title.unwrap_or_default(),
@@ -170,7 +187,7 @@ impl SendIn {
 pub struct SentOut {
     id: NotificationId,
     uuid: Uuid,
-    status: Status,
+    status: Outlook,
     created_at: Timestamp,
     sent_at: Option<Timestamp>,
     scheduled_at: Option<Timestamp>,
@@ -180,13 +197,13 @@ pub struct SentOut {
 
 impl From<Receipt> for SentOut {
     fn from(receipt: Receipt) -> Self {
-        let (sent_at, scheduled_at) = match receipt.reached {
-            Reached::Sent(at) => (Some(at), None),
-            Reached::Stored(_) => (None, None),
-            Reached::Scheduled(at) => (None, Some(at)),
+        let (status, scheduled_at) = values::outlook(receipt.reached);
+        let sent_at = match receipt.reached {
+            Reached::Sent(at) => Some(at),
+            _ => None,
         };
         let Receipt { id, uuid, created_at, .. } = receipt;
-        Self { id, uuid, status: Status::Pending, created_at, sent_at, scheduled_at, channels: ["in_app"] }
+        Self { id, uuid, status, created_at, sent_at, scheduled_at, channels: ["in_app"] }
     }
 }
 
@@ -196,7 +213,9 @@ impl From<Receipt> for SentOut {
 pub struct BroadcastOut {
     id: NotificationId,
     uuid: Uuid,
+    status: Outlook,
     created_at: Timestamp,
+    scheduled_at: Option<Timestamp>,
     total_users: i64,
     sent_count: i64,
     #[schema(value_type = Vec<String>)]
@@ -206,8 +225,9 @@ pub struct BroadcastOut {
 impl From<Broadcast> for BroadcastOut {
     fn from(broadcast: Broadcast) -> Self {
         let Receipt { id, uuid, created_at, .. } = broadcast.receipt;
+        let (status, scheduled_at) = values::outlook(broadcast.receipt.reached);
         let (total_users, sent_count) = (broadcast.people, broadcast.reached);
-        Self { id, uuid, created_at, total_users, sent_count, channels: ["in_app"] }
+        Self { id, uuid, status, created_at, scheduled_at, total_users, sent_count, channels: ["in_app"] }
     }
 }
 
@@ -345,26 +365,6 @@ pub struct UnreadOut {
 pub struct MarkIn {
     /// It was.
     pub is_read: bool,
-}
-
-/// When it is to go out.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, expecting = "a JSON object")]
-#[schema(as = Schedule, example = json!({"scheduled_at": "2030-01-15T09:00:00Z"}))]
-pub struct ScheduleIn {
-    /// A time to come, at most ten years ahead.
-    #[serde(deserialize_with = "values::instant")]
-    pub scheduled_at: Option<Timestamp>,
-}
-
-/// When it goes out now.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Scheduled)]
-pub struct ScheduledOut {
-    /// Its number.
-    pub id: NotificationId,
-    /// That time.
-    pub scheduled_at: Timestamp,
 }
 
 /// The answer to reading everything.

@@ -50,7 +50,7 @@ pub async fn mark(
     Ok(found)
 }
 
-/// Marks what row `recipient` has behind one place and up to another read; returns how much was not.
+/// Marks what row `recipient` has behind one place and up to another read; returns how much was not, of what is listed.
 pub async fn read_between(
     connection: &mut Connection,
     recipient: i64,

@@ -53,7 +53,7 @@ pub mod queries {
     };
     pub use super::recent_body::recent;
     pub use super::recurring_queries::{next_round, recurring_of, recurring_one};
-    pub use super::traces_body::{is_member, is_owed, members, trace};
+    pub use super::traces_body::{accepted_before, is_member, is_owed, members, trace, waiting};
     pub use super::{behind, roll};
 }
 

@@ -193,7 +193,7 @@ pub const READ_BETWEEN: &str = concat!(
              AND i.deleted_at IS NULL \
          RETURNING i.recipient_id, i.position, i.notification_id, i.expires_at, i.hush), ",
     shift!("0", "-1"),
-    " SELECT count(*) AS many FROM marked"
+    " SELECT count(*) AS many FROM marked WHERE (hush IS NULL OR hush <> 1) AND (expires_at IS NULL OR expires_at > $1)"
 );
 
 /// One entry changes by so much.

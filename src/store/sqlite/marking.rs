@@ -77,7 +77,8 @@ const READ_BETWEEN: &str = "UPDATE counts AS c SET unread = c.unread - d.many, \
          WHERE k.recipient_id = ?1 GROUP BY k.kind, k.topic, k.priority) AS d \
      WHERE c.recipient_id = ?1 AND c.kind = d.kind AND c.topic = d.topic AND c.priority = d.priority";
 
-/// Marks what row `recipient` has behind one place and up to another read; returns how much was not.
+/// Marks what row `recipient` has behind one place and up to another read; returns how much was not, of what is
+/// listed.
 pub fn read_between(
     connection: &mut Connection,
     recipient: i64,
@@ -98,6 +99,10 @@ pub fn read_between(
     diesel::update(unread.filter(inbox::confirmed_at.is_null()))
         .set((inbox::confirmed_at.eq(At(at)), inbox::confirmed_by.eq("read")))
         .execute(connection)?;
+    let is_listed = inbox::hush.is_null().or(inbox::hush.ne(MUTED));
+    let is_over = inbox::expires_at.is_not_null().and(inbox::expires_at.le(At(at)));
+    let others = unread.filter(diesel::dsl::not(is_listed).or(is_over));
+    diesel::update(others).set(inbox::read_at.eq(At(at))).execute(connection)?;
     diesel::update(unread).set(inbox::read_at.eq(At(at))).execute(connection)
 }
 

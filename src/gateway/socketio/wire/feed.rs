@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::{Fault, Key, key, object, raw, required, scalar, user_id};
 use crate::domain::{
-    Change, Channel, Notification, NotificationId, Preferences, Priority, QuietHours, Standing, Status,
-    Switches, Timestamp, UserId, Zone, read_from_objects,
+    Change, Channel, Notification, NotificationId, Preferences, Priority, QuietChange, QuietHours, Standing,
+    Status, Switches, Timestamp, UserId, Zone, read_from_objects,
 };
 use crate::service::ReplayFrom;
 
@@ -145,8 +145,8 @@ pub struct Wishes {
     types: BTreeMap<String, Ways>,
     /// Null ends them.
     #[serde(default, deserialize_with = "nullable")]
-    #[schema(value_type = Option<QuietHours>)]
-    quiet_hours: Option<Option<QuietHours>>,
+    #[schema(value_type = Option<QuietChange>)]
+    quiet_hours: Option<Option<QuietChange>>,
     time_zone: Option<Zone>,
 }
 
@@ -172,7 +172,7 @@ impl From<Ways> for Switches {
 /// Null is not the same as nothing.
 fn nullable<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
-) -> Result<Option<Option<QuietHours>>, D::Error> {
+) -> Result<Option<Option<QuietChange>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
@@ -318,9 +318,9 @@ pub fn notification(notification: &Notification) -> Box<RawValue> {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Stands<'a> {
-    /// The notification's `id`.
-    notification_id: Uuid,
-    number: NotificationId,
+    /// The notification's `id`; null if all that the person has was read at once.
+    notification_id: Option<Uuid>,
+    number: Option<NotificationId>,
     status: Status,
     timestamp: Timestamp,
     /// With whom; only its sender is told.
@@ -332,8 +332,8 @@ pub struct Stands<'a> {
 /// `notificationStatus`.
 pub fn standing(standing: &Standing) -> Box<RawValue> {
     raw(&Stands {
-        notification_id: standing.uuid,
-        number: standing.id,
+        notification_id: (!standing.is_of_all()).then_some(standing.uuid),
+        number: (!standing.is_of_all()).then_some(standing.id),
         status: standing.status,
         timestamp: standing.at,
         user_id: standing.whose.as_ref().map(UserId::as_str),

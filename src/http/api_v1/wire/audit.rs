@@ -13,6 +13,7 @@ pub struct AuditIn {
     #[param(minimum = 1, maximum = 100)]
     pub limit: Option<i64>,
     /// The last number seen: what was done before it follows.
+    #[param(minimum = 1)]
     pub cursor: Option<i64>,
     /// What was done, such as `send`.
     #[param(value_type = Option<Action>)]
@@ -48,7 +49,7 @@ impl AuditIn {
             subject: values::wanted(self.subject, "subject")?,
             from: self.from,
             to: self.to,
-            before: self.cursor,
+            before: input::number(self.cursor)?,
         })
     }
 }

@@ -73,6 +73,7 @@ pub struct RecurringListIn {
     #[param(minimum = 1, maximum = 100)]
     pub limit: Option<i64>,
     /// The last number seen: those before it follow.
+    #[param(minimum = 1)]
     pub cursor: Option<i64>,
 }
 
