@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::{Clients, Kind, PendingList, Server, Socket, backend_hello, booking, eventually};
 
 /// What the server promises, and a little for a busy machine.
-const TIME_TO_STOP: Duration = Duration::from_secs(12);
+const TIME_TO_STOP: Duration = Duration::from_secs(20);
 
 /// Every booking that was stored was answered, every answered one is stored, and an SQLite
 /// database is one file, which is all there is to copy.
@@ -77,7 +77,8 @@ fn every_client_comes_back_by_itself() {
 
 #[test]
 fn readiness_fails_first_while_everybody_is_still_served() {
-    let mut server = Server::with(&[("server.shutdown_delay_ms", "2000")]);
+    let mut server =
+        Server::with(&[("server.shutdown_delay_ms", "8000"), ("server.shutdown_timeout_ms", "16000")]);
     let clients = Clients::of(&server);
     let page = clients.facilitator(2);
     let backend = clients.backend();
