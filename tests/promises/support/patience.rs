@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a promise may take on a busy machine before it counts as broken.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Asks again until there is an answer; panics with `hope` when there is none in time.
 pub fn eventually<T>(hope: &str, mut ask: impl FnMut() -> Option<T>) -> T {
