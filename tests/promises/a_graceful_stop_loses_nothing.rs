@@ -38,12 +38,15 @@ fn everything_answered_is_there_after_a_stop_under_load() {
     let mut arrived: BTreeSet<u64> = heard.iter().filter_map(|n| n["booking_id"].as_u64()).collect();
     arrived.extend(PendingList(page.hear("pending_notifications")).booking_ids());
     let stored = PendingList(clients.facilitator(3).hear("pending_notifications")).booking_ids();
-    for (kept, receipts) in [arrived, stored.into_iter().collect()].into_iter().zip(&receipts) {
+    let doors = ["by WebSocket", "by polling"].into_iter();
+    for ((kept, receipts), door) in
+        [arrived, stored.into_iter().collect()].into_iter().zip(&receipts).zip(doors)
+    {
         let answered = ids(receipts);
         let lost: Vec<_> = answered.difference(&kept).collect();
-        assert!(lost.is_empty(), "answered and lost: {lost:?}");
+        assert!(lost.is_empty(), "answered {door} and lost: {lost:?}");
         let unanswered: Vec<_> = kept.difference(&answered).collect();
-        assert!(unanswered.is_empty(), "{} stored, and {unanswered:?} never answered", kept.len());
+        assert!(unanswered.is_empty(), "{} stored, and {unanswered:?} never answered {door}", kept.len());
     }
 }
 

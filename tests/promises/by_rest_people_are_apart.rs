@@ -162,7 +162,8 @@ impl Owners {
         owners.person.post("/api/v1/subscriptions", &json!({"topics": [SECRET]})).expect(200);
         owners.new_notification();
         owners.new_scheduled();
-        owners.new_recurring();
+        owners.new_recurring(Person);
+        owners.new_recurring(Service);
         owners
     }
 
@@ -189,9 +190,10 @@ impl Owners {
         self.service.send(&later)
     }
 
-    fn new_recurring(&self) -> Value {
-        let yearly = json!({"type": "note", "title": SECRET, "cron": "0 9 1 1 *", "time_zone": "UTC"});
-        self.person.post("/api/v1/recurring", &yearly).expect(201)
+    fn new_recurring(&self, owner: Owner) -> Value {
+        let mut yearly = note(2, SECRET);
+        (yearly["cron"], yearly["time_zone"]) = (json!("0 9 1 1 *"), json!("UTC"));
+        self.who(owner).post("/api/v1/recurring", &yearly).expect(201)
     }
 
     /// All that the owners see, but for the audit log, in which reading it stands.
@@ -235,31 +237,31 @@ fn what_is_anothers_is_none() {
     let owners = Owners::settle(&server);
     for (method, path, body, case) in table() {
         // For each route one of its own, which its owner reaches in the end.
-        let (theirs, owner) = match case {
-            Notification => (owners.new_notification(), &owners.person),
-            Scheduled => (owners.new_scheduled(), &owners.service),
-            Recurring => (owners.new_recurring(), &owners.person),
+        let all = match case {
+            Notification => vec![(owners.new_notification(), Person)],
+            Scheduled => vec![(owners.new_scheduled(), Service)],
+            Recurring => [Person, Service].map(|owner| (owners.new_recurring(owner), owner)).to_vec(),
             _ => continue,
         };
-        let ids: Vec<String> = [
-            theirs["id"].as_u64().map(|number| number.to_string()),
-            theirs["uuid"].as_str().map(str::to_owned),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        assert!(ids.len() > usize::from(!matches!(case, Recurring)), "{method} {path}: {theirs}");
-        let body = body.as_ref();
-        for (name, other) in others(&server) {
-            let none = seen(&ask(&other, method, path, body, "123456789"));
-            assert_eq!(none.0, 404, "{method} {path}: {name}");
-            for id in &ids {
-                let reply = ask(&other, method, path, body, id);
-                assert_eq!(seen(&reply), none, "{method} {path} {id}: {name}");
+        for (theirs, owner) in all {
+            let number = theirs["id"].as_u64().map(|number| number.to_string());
+            let ids: Vec<String> =
+                number.into_iter().chain(theirs["uuid"].as_str().map(str::to_owned)).collect();
+            assert_eq!(ids.len(), if matches!(case, Recurring) { 1 } else { 2 }, "{method} {path}: {theirs}");
+            let mut body = body.clone();
+            for (name, other) in others(&server) {
+                let none = seen(&ask(&other, method, path, body.as_ref(), "123456789"));
+                assert_eq!(none.0, 404, "{method} {path}: {name}");
+                for id in &ids {
+                    let reply = ask(&other, method, path, body.as_ref(), id);
+                    assert_eq!(seen(&reply), none, "{method} {path} {id}: {name}");
+                }
             }
-        }
-        for id in ids.iter().take(1) {
-            let reply = ask(owner, method, path, body, id);
+            // What a service sends is for somebody.
+            if let (Service, Some(body)) = (owner, body.as_mut().filter(|body| body["cron"].is_string())) {
+                body["user_id"] = json!(2);
+            }
+            let reply = ask(owners.who(owner), method, path, body.as_ref(), &ids[0]);
             assert!((200..300).contains(&reply.status), "{method} {path}: it is there: {reply:?}");
         }
     }
