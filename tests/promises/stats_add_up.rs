@@ -121,7 +121,7 @@ fn what_nobody_would_be_told_is_not_pending() {
     backend.send(&note(2, "pending"));
     backend.send(&json!({"user_id": 2, "type": "news", "title": "muted"}));
     server.wait_for_stat("pending_notifications", 1);
-    backend.send(&json!({"user_id": 2, "type": "note", "title": "x", "expires_at": instant(in_seconds(8))}));
+    backend.send(&json!({"user_id": 2, "type": "note", "title": "x", "expires_at": instant(in_seconds(15))}));
     server.wait_for_stat("pending_notifications", 2);
     server.wait_for_stat("pending_notifications", 1);
     two.put(MINE, &json!({"quiet_hours": quiet_now(), "time_zone": "UTC"})).expect(200);

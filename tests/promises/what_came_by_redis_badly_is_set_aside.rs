@@ -157,7 +157,9 @@ fn what_was_taken_out_meanwhile_was_not_accepted() {
     redis.wait_for_stream(0, 0);
     assert_eq!(Rest::user(&server, 2).titles(), ["there"]);
     let bearer = format!("Bearer {METRICS_TOKEN}");
-    let metrics = get_with(server.address, "/metrics", &[("Authorization", &bearer)]).body;
     let sample = "carillon_ingest_total{source=\"stream\",outcome=\"accepted\"} 1";
-    assert!(metrics.lines().any(|line| line == sample), "{metrics}");
+    eventually(sample, || {
+        let metrics = get_with(server.address, "/metrics", &[("Authorization", &bearer)]).body;
+        metrics.lines().any(|line| line == sample).then_some(())
+    });
 }
