@@ -173,6 +173,7 @@ fn serve(loaded: Loaded) -> anyhow::Result<()> {
     runtime
         .block_on(async {
             let app = App::start(&config).await?;
+            let mut signals = lifecycle::Signals::listen()?;
             let address = app.address;
             tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
             if in_development {
@@ -185,7 +186,7 @@ fn serve(loaded: Loaded) -> anyhow::Result<()> {
                     "secrets for development are kept here; mint a token by `carillon token --user 2`"
                 );
             }
-            let signal = lifecycle::told_to_stop().await?;
+            let signal = signals.told_to_stop().await;
             tracing::info!(signal, "told to stop");
             let limit = Duration::from_millis(server.shutdown_timeout_ms);
             let delay = Duration::from_millis(server.shutdown_delay_ms);
@@ -200,9 +201,10 @@ fn work(config: &Config) -> anyhow::Result<()> {
     telemetry::start_logging(&config.log, in_development)?;
     runtime(1)?.block_on(async {
         let worker = App::worker(config).await?;
+        let mut signals = lifecycle::Signals::listen()?;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "working");
         tokio::select! {
-            signal = lifecycle::told_to_stop() => tracing::info!(signal = signal?, "stopped"),
+            signal = signals.told_to_stop() => tracing::info!(signal, "stopped"),
             () = worker => {}
         }
         Ok(())

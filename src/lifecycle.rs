@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::App;
 use crate::realtime::{Close, Transport};
@@ -17,19 +17,35 @@ const AT_ONCE: usize = 500;
 /// Nothing moves for this long: nothing will.
 const STANDSTILL: Duration = Duration::from_secs(1);
 
-/// Waits for SIGTERM, SIGINT or SIGHUP (its terminal has gone); returns its name.
-///
-/// # Errors
-/// When signals cannot be listened to.
-pub async fn told_to_stop() -> std::io::Result<&'static str> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    Ok(tokio::select! {
-        _ = hangup.recv() => "SIGHUP",
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
+/// Listens for SIGTERM, SIGINT and SIGHUP (its terminal has gone) from now on: one that comes before it is waited for is
+/// not missed.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// When signals cannot be listened to.
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits until one came; returns its name.
+    pub async fn told_to_stop(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.hangup.recv() => "SIGHUP",
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }
 
 /// Stops `app` within its time limit, whatever clients do.

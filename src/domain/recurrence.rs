@@ -209,7 +209,8 @@ mod tests {
         ] {
             assert_eq!(field(bad, "UTC"), Some("cron"), "{bad}");
         }
-        assert!(began.elapsed().as_millis() < 2_000, "{:?}", began.elapsed());
+        // Nobody looks for them for ever.
+        assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
         for bad in ["", "Mars/Olympus", "europe/athens\0", "+02:00"] {
             assert_eq!(field("* * * * *", bad), Some("time_zone"), "{bad}");
         }

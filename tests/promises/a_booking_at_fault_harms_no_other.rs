@@ -22,7 +22,7 @@ fn the_others_of_its_commit_are_stored() {
     let page = clients.facilitator(2);
     server.sql(ON_SQLITE, ON_POSTGRES);
     let order = json!({"booking": booking(0, 2), "first": 1, "count": 300, "acks": true, "window": 300});
-    let answers = backend.burst(order).wait();
+    let answers = backend.burst(order.clone()).wait();
     let (refused, stored): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer["error"].is_string());
     assert_eq!(stored.len(), 299, "{refused:?}");
     assert_eq!(
@@ -31,7 +31,14 @@ fn the_others_of_its_commit_are_stored() {
     );
     assert!(stored.iter().all(|answer| answer["delivered_at"].is_string()), "{stored:?}");
     let told = |line: &String| line.contains("a batch of writes failed; trying each alone");
-    assert!(server.log().iter().any(told), "it had a commit of its own");
+    // With whom it shares a commit is chance: the same once more, and again.
+    eventually("it shares a commit with others", || {
+        let is_told = server.log().iter().any(told);
+        if !is_told {
+            backend.burst(order.clone()).wait();
+        }
+        is_told.then_some(())
+    });
     page.disconnect();
     eventually("it was not stored", || (server.stats()["total_notifications"] == 299).then_some(()));
 }

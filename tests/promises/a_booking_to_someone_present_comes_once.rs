@@ -8,8 +8,8 @@ use crate::support::{Clients, Kind, PendingList, Server, booking};
 fn who_stays_hears_it_once() {
     let server = Server::with(&[
         ("realtime.ping_interval_ms", "500"),
-        ("realtime.ping_timeout_ms", "1000"),
-        ("realtime.tcp_user_timeout_ms", "1000"),
+        ("realtime.ping_timeout_ms", "4000"),
+        ("realtime.tcp_user_timeout_ms", "2000"),
         ("realtime.confirm_margin_ms", "200"),
     ]);
     let clients = Clients::of(&server);
@@ -58,9 +58,11 @@ fn who_leaves_within_the_round_hears_it_again() {
 
 #[test]
 fn the_list_that_follows_success_leaves_out_what_just_rang() {
-    let server = Server::with(&[("booking.pending_delay_ms", "2500")]);
+    let server = Server::with(&[("booking.pending_delay_ms", "6000")]);
     let clients = Clients::of(&server);
     let backend = clients.backend();
+    // The processes of the clients are there before the pages' time begins.
+    clients.stranger_by(Kind::PYTHON).disconnect();
     let kinds = [(1, Kind::WEBSOCKET), (2, Kind::POLLING), (3, Kind::PYTHON)];
     kinds.iter().for_each(|(id, _)| drop(backend.call("booking_notification", booking(1, *id))));
     let pages = kinds.map(|(id, kind)| (id, clients.facilitator_by(kind, id)));

@@ -10,8 +10,8 @@ use crate::support::{
 /// A heartbeat round of a few seconds.
 const SHORT: [(&str, &str); 4] = [
     ("realtime.ping_interval_ms", "500"),
-    ("realtime.ping_timeout_ms", "1000"),
-    ("realtime.tcp_user_timeout_ms", "1500"),
+    ("realtime.ping_timeout_ms", "4000"),
+    ("realtime.tcp_user_timeout_ms", "2000"),
     ("realtime.confirm_margin_ms", "300"),
 ];
 
@@ -60,7 +60,7 @@ fn a_server_that_stood_still_confirms_nothing() {
         let receipt = backend.call("booking_notification", booking(1, 2));
         assert!(receipt["delivered_at"].is_string(), "{receipt}");
         server.signal(Signal::SIGSTOP);
-        std::thread::sleep(std::time::Duration::from_secs(5));
+        std::thread::sleep(std::time::Duration::from_secs(8));
         server.signal(Signal::SIGCONT);
         server.wait_for_stat("online_facilitators", 0);
         let list = PendingList(clients.facilitator(2).hear("pending_notifications"));

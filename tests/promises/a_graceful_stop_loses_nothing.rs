@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::{Clients, Kind, PendingList, Server, Socket, backend_hello, booking, eventually};
 
 /// What the server promises, and a little for a busy machine.
-const TIME_TO_STOP: Duration = Duration::from_secs(12);
+const TIME_TO_STOP: Duration = Duration::from_secs(20);
 
 /// Every booking that was stored was answered, every answered one is stored, and an SQLite
 /// database is one file, which is all there is to copy.
@@ -38,12 +38,15 @@ fn everything_answered_is_there_after_a_stop_under_load() {
     let mut arrived: BTreeSet<u64> = heard.iter().filter_map(|n| n["booking_id"].as_u64()).collect();
     arrived.extend(PendingList(page.hear("pending_notifications")).booking_ids());
     let stored = PendingList(clients.facilitator(3).hear("pending_notifications")).booking_ids();
-    for (kept, receipts) in [arrived, stored.into_iter().collect()].into_iter().zip(&receipts) {
+    let doors = ["by WebSocket", "by polling"].into_iter();
+    for ((kept, receipts), door) in
+        [arrived, stored.into_iter().collect()].into_iter().zip(&receipts).zip(doors)
+    {
         let answered = ids(receipts);
         let lost: Vec<_> = answered.difference(&kept).collect();
-        assert!(lost.is_empty(), "answered and lost: {lost:?}");
+        assert!(lost.is_empty(), "answered {door} and lost: {lost:?}");
         let unanswered: Vec<_> = kept.difference(&answered).collect();
-        assert!(unanswered.is_empty(), "{} stored, and {unanswered:?} never answered", kept.len());
+        assert!(unanswered.is_empty(), "{} stored, and {unanswered:?} never answered {door}", kept.len());
     }
 }
 
@@ -77,7 +80,8 @@ fn every_client_comes_back_by_itself() {
 
 #[test]
 fn readiness_fails_first_while_everybody_is_still_served() {
-    let mut server = Server::with(&[("server.shutdown_delay_ms", "2000")]);
+    let mut server =
+        Server::with(&[("server.shutdown_delay_ms", "8000"), ("server.shutdown_timeout_ms", "16000")]);
     let clients = Clients::of(&server);
     let page = clients.facilitator(2);
     let backend = clients.backend();

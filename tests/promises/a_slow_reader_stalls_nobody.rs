@@ -17,8 +17,8 @@ const BYTES: usize = 60_000;
 fn short_round(send_buffer: &'static str) -> Vec<(&'static str, &'static str)> {
     vec![
         ("realtime.ping_interval_ms", "1000"),
-        ("realtime.ping_timeout_ms", "1500"),
-        ("realtime.tcp_user_timeout_ms", "2000"),
+        ("realtime.ping_timeout_ms", "5000"),
+        ("realtime.tcp_user_timeout_ms", "4000"),
         ("realtime.confirm_margin_ms", "300"),
         ("realtime.send_buffer", send_buffer),
     ]

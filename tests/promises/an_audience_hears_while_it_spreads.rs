@@ -11,7 +11,7 @@ const STOP: usize = 10_000;
 
 /// Heartbeats come soon, so that what arrived is soon confirmed.
 const SETTINGS: [(&str, &str); 2] =
-    [("realtime.ping_interval_ms", "500"), ("realtime.ping_timeout_ms", "1500")];
+    [("realtime.ping_interval_ms", "500"), ("realtime.ping_timeout_ms", "5000")];
 
 fn seed(server: &Server) {
     server.sql(

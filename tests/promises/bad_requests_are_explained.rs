@@ -240,11 +240,13 @@ fn guesses_of_one_address_are_answered_later_and_later() {
     let guesses: Vec<_> = (0..8).map(|number| ask("203.0.113.9", &format!("guess {number}"))).collect();
     assert!(guesses.iter().all(|(status, _)| *status == 401));
     assert!(guesses[7].1.as_millis() >= 900, "{guesses:?}");
-    // A good token of the same address is not held, whatever else is.
-    std::thread::scope(|scope| {
-        let guess = scope.spawn(|| ask("203.0.113.9", "guess"));
-        assert_eq!(ask("203.0.113.9", &user_token(2)).0, 200);
-        assert!(!guess.is_finished(), "the guess was answered as fast as a good token");
+    // A good token of the same address is not held, whatever else is. (The more guesses, the longer they are held.)
+    eventually("a good token is answered before a guess", || {
+        std::thread::scope(|scope| {
+            let guess = scope.spawn(|| ask("203.0.113.9", "guess"));
+            assert_eq!(ask("203.0.113.9", &user_token(2)).0, 200);
+            (!guess.is_finished()).then_some(())
+        })
     });
 }
 

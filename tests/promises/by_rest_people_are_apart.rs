@@ -1,5 +1,6 @@
 //! On every route: no token and a wrong token are 401; what is somebody else's answers, byte for byte, as what does
-//! not exist. A route that is not in this table breaks the promise.
+//! not exist; and where nothing is named, nothing of somebody else's is answered or changed. A route that is not in this
+//! table, with what shows this, breaks the promise.
 
 use std::collections::BTreeSet;
 
@@ -7,56 +8,96 @@ use serde_json::{Value, json};
 
 use crate::support::{Reply, Rest, Server, call, in_seconds, instant, note, sign, sign_with};
 
-/// Method, path, and a body that is good.
-fn table() -> Vec<(&'static str, &'static str, Option<Value>)> {
+/// What shows that people are apart on a route.
+#[derive(Clone, Copy)]
+enum Case {
+    /// `{id}` is a notification in an inbox: to others it is none.
+    Notification,
+    /// `{id}` is a notification for later: to another tenant's services, too, it is none.
+    Scheduled,
+    /// `{id}` is what recurs: to others it is none.
+    Recurring,
+    /// What its owner is answered has the secret in it; what others are answered has not.
+    Shows(Owner),
+    /// This number is more than none for its owner, and none for others.
+    Counts(Owner, &'static str),
+    /// Whatever others ask for, with this query: what the owners see stays as it was.
+    Changes(&'static str),
+}
+
+/// Whose it is, in the default tenant.
+#[derive(Clone, Copy)]
+enum Owner {
+    Person,
+    Service,
+    Admin,
+}
+
+use Case::{Changes, Counts, Notification, Recurring, Scheduled, Shows};
+use Owner::{Admin, Person, Service};
+
+/// Stands in all that is somebody's.
+const SECRET: &str = "zanzibar";
+/// A topic that anybody may name: who asks for a preview finds their own question in their audit log.
+const TOPIC: &str = "rehearsals";
+
+/// Method, path, a body that is good, and what shows that people are apart.
+fn table() -> Vec<(&'static str, &'static str, Option<Value>, Case)> {
     let send = json!({"type": "note", "title": "x"});
+    let of_topic = json!({"type": "note", "title": "x", "topic": TOPIC});
     let recurring = json!({"type": "note", "title": "x", "cron": "0 9 1 1 *", "time_zone": "UTC"});
     vec![
-        ("GET", "/api/v1/notifications", None),
-        ("POST", "/api/v1/notifications", Some(send.clone())),
-        ("GET", "/api/v1/notifications/", None),
-        ("GET", "/api/v1/notifications/unread-count", None),
-        ("GET", "/api/v1/notifications/stats", None),
-        ("POST", "/api/v1/notifications/read-all", None),
-        ("POST", "/api/v1/notifications/broadcast", Some(send.clone())),
-        ("GET", "/api/v1/notifications/preferences", None),
-        ("POST", "/api/v1/notifications/preview", Some(send.clone())),
-        ("GET", "/api/v1/notifications/{id}/timeline", None),
-        ("PUT", "/api/v1/notifications/preferences", Some(json!({"time_zone": "Europe/Athens"}))),
-        ("GET", "/api/v1/notifications/scheduled", None),
-        ("GET", "/api/v1/notifications/{id}", None),
-        ("PUT", "/api/v1/notifications/{id}", Some(json!({"is_read": true}))),
-        ("DELETE", "/api/v1/notifications/{id}", None),
-        ("POST", "/api/v1/notifications/{id}/read", None),
+        ("GET", "/api/v1/notifications", None, Shows(Person)),
+        ("POST", "/api/v1/notifications", Some(send.clone()), Changes("")),
+        ("GET", "/api/v1/notifications/", None, Shows(Person)),
+        ("GET", "/api/v1/notifications/unread-count", None, Counts(Person, "unread_count")),
+        ("GET", "/api/v1/notifications/stats", None, Shows(Person)),
+        ("POST", "/api/v1/notifications/read-all", None, Changes("")),
+        ("POST", "/api/v1/notifications/broadcast", Some(send.clone()), Changes("")),
+        ("GET", "/api/v1/notifications/preferences", None, Shows(Person)),
+        ("POST", "/api/v1/notifications/preview", Some(of_topic), Counts(Service, "total_users")),
+        ("GET", "/api/v1/notifications/{id}/timeline", None, Notification),
+        (
+            "PUT",
+            "/api/v1/notifications/preferences",
+            Some(json!({"time_zone": "Europe/Athens"})),
+            Changes(""),
+        ),
+        ("GET", "/api/v1/notifications/scheduled", None, Shows(Service)),
+        ("GET", "/api/v1/notifications/{id}", None, Notification),
+        ("PUT", "/api/v1/notifications/{id}", Some(json!({"is_read": true})), Notification),
+        ("DELETE", "/api/v1/notifications/{id}", None, Notification),
+        ("POST", "/api/v1/notifications/{id}/read", None, Notification),
         (
             "PUT",
             "/api/v1/notifications/{id}/schedule",
             Some(json!({"scheduled_at": instant(in_seconds(86_400))})),
+            Scheduled,
         ),
-        ("DELETE", "/api/v1/notifications/{id}/schedule", None),
-        ("GET", "/api/v1/recurring", None),
-        ("POST", "/api/v1/recurring", Some(recurring.clone())),
-        ("GET", "/api/v1/recurring/{id}", None),
-        ("PUT", "/api/v1/recurring/{id}", Some(recurring)),
-        ("DELETE", "/api/v1/recurring/{id}", None),
-        ("GET", "/api/v1/subscriptions", None),
-        ("POST", "/api/v1/subscriptions", Some(json!({"topics": ["orders"]}))),
-        ("DELETE", "/api/v1/subscriptions", None),
-        ("GET", "/api/v1/audit", None),
-        ("POST", "/internal/broadcast", Some(send.clone())),
-        ("GET", "/api/notifications", None),
-        ("POST", "/api/notifications", Some(send)),
-        ("GET", "/api/notifications/unread-count", None),
-        ("GET", "/api/notifications/preferences", None),
-        ("PUT", "/api/notifications/preferences", Some(json!({"timeZone": "Europe/Athens"}))),
-        ("PUT", "/api/notifications/{id}/read", None),
-        ("DELETE", "/api/notifications/{id}", None),
+        ("DELETE", "/api/v1/notifications/{id}/schedule", None, Scheduled),
+        ("GET", "/api/v1/recurring", None, Shows(Person)),
+        ("POST", "/api/v1/recurring", Some(recurring.clone()), Changes("")),
+        ("GET", "/api/v1/recurring/{id}", None, Recurring),
+        ("PUT", "/api/v1/recurring/{id}", Some(recurring), Recurring),
+        ("DELETE", "/api/v1/recurring/{id}", None, Recurring),
+        ("GET", "/api/v1/subscriptions", None, Shows(Person)),
+        ("POST", "/api/v1/subscriptions", Some(json!({"topics": ["orders"]})), Changes("")),
+        ("DELETE", "/api/v1/subscriptions", None, Changes("?topic=zanzibar")),
+        ("GET", "/api/v1/audit", None, Shows(Admin)),
+        ("POST", "/internal/broadcast", Some(send.clone()), Changes("")),
+        ("GET", "/api/notifications", None, Shows(Person)),
+        ("POST", "/api/notifications", Some(send), Changes("")),
+        ("GET", "/api/notifications/unread-count", None, Counts(Person, "unreadCount")),
+        ("GET", "/api/notifications/preferences", None, Shows(Person)),
+        ("PUT", "/api/notifications/preferences", Some(json!({"timeZone": "Europe/Athens"})), Changes("")),
+        ("PUT", "/api/notifications/{id}/read", None, Notification),
+        ("DELETE", "/api/notifications/{id}", None, Notification),
     ]
 }
 
 #[test]
 fn the_table_is_the_router() {
-    let tested: BTreeSet<_> = table().iter().map(|(method, path, _)| (*method, *path)).collect();
+    let tested: BTreeSet<_> = table().iter().map(|(method, path, ..)| (*method, *path)).collect();
     let served: BTreeSet<_> = carillon::http::routes().collect();
     assert_eq!(tested, served);
     let documented = include_str!("../../docs/PROTOCOLS.md");
@@ -74,7 +115,7 @@ fn every_route_wants_a_good_token() {
     let claims = json!({"sub": "2", "exp": in_seconds(60)});
     let forged = sign_with(&claims, "a-secret-that-somebody-else-knows", jsonwebtoken::Algorithm::HS256);
     let old = sign(&json!({"sub": "2", "exp": in_seconds(-60)}));
-    for (method, path, body) in table() {
+    for (method, path, body, _) in table() {
         let path = path.replace("{id}", "1");
         let body = body.map(|body| body.to_string());
         let ask = |shown: &[(&str, &str)]| call(server.address, method, &path, shown, body.as_deref());
@@ -104,6 +145,188 @@ fn seen(reply: &Reply) -> (u16, String, Vec<String>) {
     (reply.status, reply.body.clone(), headers.map(str::to_owned).collect())
 }
 
+/// What is somebody's: a person's and a service's, in the default tenant.
+struct Owners {
+    person: Rest,
+    service: Rest,
+    admin: Rest,
+}
+
+impl Owners {
+    fn settle(server: &Server) -> Self {
+        let owners = Self {
+            person: Rest::user(server, 2),
+            service: Rest::backend(server),
+            admin: Rest::claiming(server, json!({"sub": "boss", "role": "admin"})),
+        };
+        let wishes = json!({SECRET: {"email": false}});
+        let wishes = json!({"types": wishes, "topics": wishes});
+        owners.person.put("/api/v1/notifications/preferences", &wishes).expect(200);
+        owners.person.post("/api/v1/subscriptions", &json!({"topics": [SECRET, TOPIC]})).expect(200);
+        owners.new_notification();
+        owners.new_scheduled();
+        owners.new_recurring(Person);
+        owners.new_recurring(Service);
+        owners
+    }
+
+    fn who(&self, owner: Owner) -> &Rest {
+        match owner {
+            Person => &self.person,
+            Service => &self.service,
+            Admin => &self.admin,
+        }
+    }
+
+    /// In the person's inbox; its id.
+    fn new_notification(&self) -> Value {
+        let data = json!({"text": SECRET});
+        let secret = json!({
+            "user_id": 2, "type": SECRET, "topic": SECRET, "title": SECRET, "message": SECRET, "data": data,
+        });
+        self.service.send(&secret)
+    }
+
+    fn new_scheduled(&self) -> Value {
+        let mut later = note(2, SECRET);
+        later["scheduled_at"] = json!(instant(in_seconds(3_600)));
+        self.service.send(&later)
+    }
+
+    fn new_recurring(&self, owner: Owner) -> Value {
+        let mut yearly = note(2, SECRET);
+        (yearly["cron"], yearly["time_zone"]) = (json!("0 9 1 1 *"), json!("UTC"));
+        self.who(owner).post("/api/v1/recurring", &yearly).expect(201)
+    }
+
+    /// All that the owners see, but for the audit log, in which reading it stands.
+    fn view(&self) -> Vec<String> {
+        let seen = |(method, path, body, case): (&str, &str, Option<Value>, Case)| {
+            let (Shows(owner) | Counts(owner, _)) = case else { return None };
+            let body = body.map(|body| body.to_string());
+            let reply = || self.who(owner).call(method, path, body.as_deref());
+            (path != "/api/v1/audit").then(|| format!("{method} {path}: {}", reply().body))
+        };
+        let shared = self.service.get("/api/v1/recurring").body;
+        table().into_iter().filter_map(seen).chain([shared]).collect()
+    }
+}
+
+/// Somebody else of the tenant; and all kinds of callers of another tenant, of which one has the person's name.
+fn others(server: &Server) -> [(&'static str, Rest); 4] {
+    let elsewhere = |claims: Value| {
+        let mut claims = claims;
+        claims["tenant_id"] = json!("elsewhere");
+        Rest::claiming(server, claims)
+    };
+    let scopes = "notifications:send notifications:broadcast";
+    [
+        ("another person", Rest::user(server, 3)),
+        ("a namesake", elsewhere(json!({"sub": "2"}))),
+        ("a foreign service", elsewhere(json!({"sub": "shop", "scope": scopes}))),
+        ("a foreign administrator", elsewhere(json!({"sub": "boss", "role": "admin"}))),
+    ]
+}
+
+/// Asks by this id, as the table says.
+fn ask(who: &Rest, method: &str, path: &str, body: Option<&Value>, id: &str) -> Reply {
+    let body = body.map(Value::to_string);
+    who.call(method, &path.replace("{id}", id), body.as_deref())
+}
+
+#[test]
+fn what_is_anothers_is_none() {
+    let server = Server::start();
+    let owners = Owners::settle(&server);
+    for (method, path, body, case) in table() {
+        // For each route one of its own, which its owner reaches in the end.
+        let all = match case {
+            Notification => vec![(owners.new_notification(), Person)],
+            Scheduled => vec![(owners.new_scheduled(), Service)],
+            Recurring => [Person, Service].map(|owner| (owners.new_recurring(owner), owner)).to_vec(),
+            _ => continue,
+        };
+        for (theirs, owner) in all {
+            let number = theirs["id"].as_u64().map(|number| number.to_string());
+            let ids: Vec<String> =
+                number.into_iter().chain(theirs["uuid"].as_str().map(str::to_owned)).collect();
+            assert_eq!(ids.len(), if matches!(case, Recurring) { 1 } else { 2 }, "{method} {path}: {theirs}");
+            let mut body = body.clone();
+            for (name, other) in others(&server) {
+                let none = seen(&ask(&other, method, path, body.as_ref(), "123456789"));
+                assert_eq!(none.0, 404, "{method} {path}: {name}");
+                for id in &ids {
+                    let reply = ask(&other, method, path, body.as_ref(), id);
+                    assert_eq!(seen(&reply), none, "{method} {path} {id}: {name}");
+                }
+            }
+            // What a service sends is for somebody.
+            if let (Service, Some(body)) = (owner, body.as_mut().filter(|body| body["cron"].is_string())) {
+                body["user_id"] = json!(2);
+            }
+            let reply = ask(owners.who(owner), method, path, body.as_ref(), &ids[0]);
+            assert!((200..300).contains(&reply.status), "{method} {path}: it is there: {reply:?}");
+        }
+    }
+}
+
+#[test]
+fn nothing_of_anothers_is_answered() {
+    let server = Server::start();
+    let owners = Owners::settle(&server);
+    for (method, path, body, case) in table() {
+        let (Shows(owner) | Counts(owner, _)) = case else { continue };
+        let body = body.map(|body| body.to_string());
+        let shows = |reply: &Reply| match case {
+            Counts(_, name) => {
+                let told = if reply.status == 200 { reply.json()[name].as_u64() } else { Some(0) };
+                told.unwrap_or_else(|| panic!("no {name}: {reply:?}")) > 0
+            }
+            _ => reply.body.contains(SECRET),
+        };
+        let own = owners.who(owner).call(method, path, body.as_deref());
+        own.expect(200);
+        assert!(shows(&own), "{method} {path} shows its owner nothing: {own:?}");
+        for (name, other) in others(&server) {
+            let reply = other.call(method, path, body.as_deref());
+            assert!([200, 403].contains(&reply.status), "{method} {path}: {reply:?}");
+            assert!(!shows(&reply) && !reply.body.contains(SECRET), "{method} {path}: {name}: {reply:?}");
+        }
+    }
+}
+
+#[test]
+fn nothing_of_anothers_is_changed() {
+    let server = Server::start();
+    let owners = Owners::settle(&server);
+    let before = owners.view();
+    assert!(before.iter().any(|seen| seen.contains(SECRET)));
+    for (method, path, body, case) in table() {
+        let Changes(query) = case else { continue };
+        let path = format!("{path}{query}");
+        let mut is_done = false;
+        for (name, other) in others(&server) {
+            // As it is; and for the person whose name it is.
+            let mut named = body.clone();
+            if let Some(named) = named.as_mut().filter(|body| body["title"].is_string()) {
+                match path.starts_with("/api/notifications") {
+                    true => named["recipients"] = json!([2]),
+                    false => named["user_id"] = json!(2),
+                }
+            }
+            for body in [&body, &named] {
+                let body = body.as_ref().map(Value::to_string);
+                let reply = other.call(method, &path, body.as_deref());
+                assert!(reply.status < 500, "{method} {path}: {name}: {reply:?}");
+                assert!(!reply.body.contains(SECRET), "{method} {path}: {name}: {reply:?}");
+                is_done |= reply.status < 300;
+            }
+            assert_eq!(owners.view(), before, "{method} {path}: {name}");
+        }
+        assert!(is_done, "{method} {path}: nobody may");
+    }
+}
+
 #[test]
 fn anothers_notification_is_none() {
     let server = Server::start();
@@ -127,7 +350,7 @@ fn anothers_notification_is_none() {
     ];
     for (number, other) in others.iter().enumerate() {
         other.keyed("own").send(&json!({"type": "note", "title": "own"}));
-        for (method, path, body) in table().into_iter().filter(|(_, path, _)| path.contains("{id}")) {
+        for (method, path, body, _) in table().into_iter().filter(|(_, path, ..)| path.contains("{id}")) {
             if number == 2 && path.ends_with("/timeline") {
                 // Who may send within the tenant may ask what became of it.
                 other.get(&path.replace("{id}", &theirs[0])).expect(200);

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -197,12 +197,13 @@ fn a_new_key_counts_within_seconds_and_a_removed_one_no_more() {
     assert!(refusal(&page, &token(OLD)).contains("kid"));
     assert!(refusal(&page, &pretender).contains("not signed"), "an old key under a new name");
     // However many tokens ask for keys that nobody has, the issuer is asked once in ten seconds.
-    let before = issuer.asked();
+    let (before, start) = (issuer.asked(), Instant::now());
     for _ in 0..20 {
         refusal(&page, &token(("neither", NEW.1)));
         sleep(Duration::from_millis(100));
     }
-    assert!(issuer.asked() <= before + 1, "{} requests", issuer.asked() - before);
+    let asked = issuer.asked() - before;
+    assert!(asked as u64 <= 1 + start.elapsed().as_secs() / 10, "{asked} requests");
 }
 
 #[test]
@@ -227,7 +228,7 @@ fn a_url_that_is_down_at_the_start_is_asked_again() {
     let server = server_with(&issuer, "300");
     let clients = Clients::of(&server);
     let told = |line: &String| line.contains("WARN") && line.contains("there are no keys");
-    assert!(server.log().iter().any(told), "{}", server.log().join("\n"));
+    server.wait_for_line("the log tells of it", told);
     let page = clients.stranger();
     assert!(refusal(&page, &token(OLD)).contains("has not got the keys yet"));
     let backend = clients.stranger();
@@ -252,8 +253,12 @@ fn an_encrypted_url_is_believed_by_its_certificate() {
         ]);
         let page = Clients::of(&server).stranger();
         assert_eq!(is_good(&page, &token(OLD)), is_believed);
-        let is_told = server.log().iter().any(|line| line.contains("invalid peer certificate"));
-        assert_ne!(is_told, is_believed);
+        let told = |line: &String| line.contains("invalid peer certificate");
+        if is_believed {
+            assert!(!server.log().iter().any(told));
+        } else {
+            server.wait_for_line("the log tells why", told);
+        }
     }
 }
 
@@ -268,7 +273,7 @@ fn a_redirect_is_not_followed() {
     in_the_end("it is asked again", || issuer.asked() >= 2);
     assert!(refusal(&page, &token(OLD)).contains("has not got the keys yet"));
     assert_eq!(elsewhere.asked(), 0);
-    assert!(server.log().iter().any(|line| line.contains("redirects are not followed")));
+    server.wait_for_line("the log tells why", |line| line.contains("redirects are not followed"));
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn a_listed_notification_has_the_seeds_fields() {
 #[test]
 fn a_page_that_asks_at_once_gets_one_list_not_two() {
     // Real pages ask the moment they hear of the success, and add up every list they get.
-    let server = Server::with(&[("booking.pending_delay_ms", "400")]);
+    let server = Server::with(&[("booking.pending_delay_ms", "4000")]);
     let clients = Clients::of(&server);
     let backend = clients.backend();
     let pages: Vec<_> = (1..)

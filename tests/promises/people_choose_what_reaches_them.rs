@@ -1,11 +1,9 @@
 //! What somebody has switched off does not reach them; what comes in their quiet hours waits for the end of them,
 //! and then comes once; what is urgent passes. All nodes heed it at once.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use serde_json::{Value, json};
 
-use crate::support::{Clients, Cluster, Rest, Server, Socket, note, quiet_now};
+use crate::support::{Clients, Cluster, Rest, Server, Socket, in_seconds, note, quiet_now, quiet_until};
 
 const MINE: &str = "/api/v1/notifications/preferences";
 const FEED: &str = "/api/notifications/preferences";
@@ -158,20 +156,33 @@ fn a_single_one_comes_as_it_is_and_last() {
 fn the_end_of_the_quiet_comes_by_itself_and_survives_a_restart() {
     let mut server = Server::start();
     let three = Rest::user(&server, 3);
-    let seconds = || SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs();
-    // So that it is not over before it has begun.
-    let end = seconds() / 60 + if seconds() % 60 < 50 { 1 } else { 2 };
-    let time = |minutes: u64| format!("{:02}:{:02}", minutes / 60 % 24, minutes % 60);
-    let quiet = json!({"start": time(end + 1_440 - 60), "end": time(end)});
-    three.put(MINE, &json!({"quiet_hours": quiet, "time_zone": "UTC"})).expect(200);
+    let end = in_seconds(7_200) / 60;
+    three.put(MINE, &json!({"quiet_hours": quiet_until(end), "time_zone": "UTC"})).expect(200);
     Rest::backend(&server).send(&note(3, "good morning"));
+    server.kill();
+    // Time goes by: the quiet, of which nearly two hours were left, is over in ten seconds.
+    let over_at = in_seconds(10);
+    let gone_by = end * 60 - over_at;
+    server.sql(
+        &format!(
+            "UPDATE deferrals SET due_at = due_at - {gone_by}000000; UPDATE recipients SET preferences = NULL"
+        ),
+        &format!(
+            "UPDATE deferrals SET due_at = due_at - INTERVAL '{gone_by} s'; UPDATE recipients SET preferences = NULL"
+        ),
+    );
+    server.restart();
+    let page = Clients::of(&server).feed(3);
+    let early = page.heard("notification");
+    if in_seconds(0) < over_at {
+        assert!(early.is_empty(), "{early:?}");
+    }
+    assert_eq!(titles(&page, 1), ["good morning"]);
+    assert!(in_seconds(0) >= over_at, "it came too early");
     server.kill();
     server.restart();
     let page = Clients::of(&server).feed(3);
-    assert!(page.heard("notification").is_empty());
-    std::thread::sleep(Duration::from_secs((end * 60).saturating_sub(seconds())));
-    assert_eq!(titles(&page, 1), ["good morning"]);
-    assert!(page.heard("notification").len() == 1, "once");
+    assert_eq!(page.call("requestMissedNotifications", json!({})), json!({"count": 0}), "once");
 }
 
 #[test]

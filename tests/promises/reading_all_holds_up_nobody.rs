@@ -40,7 +40,7 @@ fn bookings_go_on_meanwhile() {
         assert!(read.as_object().is_some_and(|read| read.values().any(|many| *many == MANY)), "{read}");
     });
     // It came between them again and again.
-    assert!(booked >= 10, "{booked} bookings were answered meanwhile");
+    assert!(booked >= 5, "{booked} bookings were answered meanwhile");
     assert_eq!(unread(), 0);
     let page = two.get("/api/v1/notifications?limit=1").expect(200);
     assert_eq!((&page["total_count"], &page["unread_count"]), (&json!(MANY), &json!(0)));

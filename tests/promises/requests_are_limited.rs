@@ -34,16 +34,26 @@ fn of_tenant(server: &Server, user: &str, tenant: &str) -> Rest {
     Rest::claiming(server, json!({"sub": user, "tenant_id": tenant}))
 }
 
+/// One server that counts for itself: a Redis that answers late would leave some uncounted.
+fn alone(settings: &[(&str, &str)]) -> Server {
+    Server::with(&[settings, &[("redis.url", "")]].concat())
+}
+
+/// How many come back in this time, if one does every so many seconds. (One more may have been on its way.)
+fn come_back(start: Instant, every: u64) -> u64 {
+    start.elapsed().as_secs() / every + 1
+}
+
 #[test]
 fn who_asks_too_often_is_told_when_to_come_again() {
-    let server = Server::with(&[("limits.user_per_minute", "30")]);
+    let server = alone(&[("limits.user_per_minute", "30")]);
     let (two, three) = (Rest::user(&server, 2), Rest::user(&server, 3));
+    let start = Instant::now();
     for left in (0..30).rev() {
         let reply = two.get(COUNT);
         reply.expect(200);
         let told = ["ratelimit-limit", "ratelimit-remaining"].map(|header| number(&reply, header));
-        // One comes back every two seconds.
-        assert!(told[0] == 30 && (left..left + 3).contains(&told[1]), "{left}: {reply:?}");
+        assert!(told[0] == 30 && (left..=left + come_back(start, 2)).contains(&told[1]), "{left}: {reply:?}");
         assert!((1..=60).contains(&number(&reply, "ratelimit-reset")), "{reply:?}");
     }
     let refused = eventually("it is too much", || Some(two.get(COUNT)).filter(|reply| reply.status == 429));
@@ -54,13 +64,21 @@ fn who_asks_too_often_is_told_when_to_come_again() {
     );
     assert_eq!((number(&refused, "ratelimit-limit"), number(&refused, "ratelimit-remaining")), (30, 0));
     assert_eq!(refused.header("content-type"), Some("application/problem+json"));
-    let wait = number(&refused, "retry-after");
-    assert!((1..=2).contains(&wait), "{refused:?}");
+    assert!((1..=2).contains(&number(&refused, "retry-after")), "{refused:?}");
     // Nothing is done for who is refused.
-    let sent = two.post("/api/v1/notifications", &json!({"type": "note", "title": "too much"}));
-    sleep(Duration::from_secs(number(&sent, "retry-after")));
-    sent.expect(429);
-    assert_eq!(two.titles(), [] as [String; 0], "after that time it is taken");
+    let mut kept = Vec::new();
+    let wait = eventually("a notification is too much", || {
+        let title = kept.len().to_string();
+        let sent = two.post("/api/v1/notifications", &json!({"type": "note", "title": title}));
+        if sent.status == 429 {
+            return Some(number(&sent, "retry-after"));
+        }
+        sent.expect(201);
+        kept.insert(0, title);
+        None
+    });
+    sleep(Duration::from_secs(wait));
+    assert_eq!(two.titles(), kept, "after that time it is taken");
 
     assert_eq!(number(&three.get(COUNT), "ratelimit-remaining"), 29, "another person's are their own");
     let backend = Rest::backend(&server);
@@ -73,7 +91,7 @@ fn who_asks_too_often_is_told_when_to_come_again() {
 
 #[test]
 fn neither_doors_nor_headers_nor_new_tokens_help() {
-    let server = Server::with(&[("limits.user_per_minute", "6"), ("server.trusted_proxies", "127.0.0.1")]);
+    let server = alone(&[("limits.user_per_minute", "6"), ("server.trusted_proxies", "127.0.0.1")]);
     let ways: [&dyn Fn(u32) -> Reply; 5] = [
         &|_| Rest::user(&server, 2).get("/api/notifications"),
         &|_| Rest::user(&server, 2).post("/api/v1/notifications", &json!({"type": "note", "title": "x"})),
@@ -97,8 +115,8 @@ fn neither_doors_nor_headers_nor_new_tokens_help() {
     let start = Instant::now();
     let all = (0..4).flat_map(|round| ways.iter().map(move |way| way(round)));
     let taken = taken(all);
-    let back = start.elapsed().as_secs() as usize / 10 + 1;
-    assert!((6..=6 + back).contains(&taken), "{taken} were taken");
+    let most = 6 + come_back(start, 10) as usize;
+    assert!((6..=most).contains(&taken), "{taken} were taken");
 
     // Who shows no good token is not counted, and nobody's count is told to them.
     let forged = sign_with(
@@ -113,7 +131,7 @@ fn neither_doors_nor_headers_nor_new_tokens_help() {
 
 #[test]
 fn services_and_tenants_may_be_limited_too() {
-    let server = Server::with(&[
+    let server = alone(&[
         ("limits.user_per_minute", "6"),
         ("limits.service_per_minute", "12"),
         ("limits.tenant_per_minute", "20"),
@@ -132,22 +150,39 @@ fn services_and_tenants_may_be_limited_too() {
     let first = send(&shop);
     assert_eq!((number(&first, "ratelimit-limit"), number(&first, "ratelimit-remaining")), (12, 11));
     let of_shop = 1 + taken((0..20).map(|_| send(&shop)));
-    assert!((12..=13 + start.elapsed().as_secs() as usize / 5).contains(&of_shop), "{of_shop}");
+    assert!((12..=12 + come_back(start, 5) as usize).contains(&of_shop), "{of_shop}");
     // Eight are left to the tenant.
     let of_school = taken((0..20).map(|_| send(&school)));
     let both = of_shop + of_school;
-    let back = start.elapsed().as_secs() as usize / 3 + 1;
-    assert!((20..=20 + back).contains(&both), "{of_shop} and {of_school}");
-    let refused = of_tenant(&server, "2", "acme").get(COUNT);
-    assert_eq!((refused.status, number(&refused, "ratelimit-limit")), (429, 20), "{refused:?}");
+    let most = 20 + come_back(start, 3) as usize;
+    assert!((20..=most).contains(&both), "{of_shop} and {of_school}");
+    // Somebody who has made none: it is the tenant's that are used up. (One may just have come back.)
+    let mut people = 2..;
+    let refused = eventually("the tenant's are used up", || {
+        let reply = of_tenant(&server, &people.next()?.to_string(), "acme").get(COUNT);
+        Some(reply).filter(|reply| reply.status == 429)
+    });
+    assert_eq!(number(&refused, "ratelimit-limit"), 20, "{refused:?}");
     // Another tenant's are its own.
     assert_eq!(send(&service("shop", "other")).status, 200);
     assert_eq!(of_tenant(&server, "2", "other").get(COUNT).status, 200);
 }
 
-/// Requests to the nodes in turn.
-fn alternating(nodes: &[Server], who: impl Fn(&Server) -> Rest, many: usize) -> usize {
-    taken((0..many).map(|round| who(&nodes[round % nodes.len()]).get(COUNT)))
+/// Whether the nodes count what this tenant's people ask of them in turn as one would: to the last request. It is no
+/// fault when they do not at once: a Redis that answers late is passed over, and after six seconds one comes back.
+fn count_as_one(nodes: &[Server], tenant: &str) -> Option<()> {
+    // Of six a person, and nine a tenant: the status, which limit is told, and how many are left of it.
+    let of_two = (0..6).rev().map(|left| (200, 6, left)).chain([(429, 6, 0); 2]).map(|told| ("2", told));
+    let of_three = (0..3).rev().map(|left| (200, 9, left)).chain([(429, 9, 0); 2]).map(|told| ("3", told));
+    for (round, (user, expected)) in of_two.chain(of_three).enumerate() {
+        let reply = of_tenant(&nodes[round % nodes.len()], user, tenant).get(COUNT);
+        let told = (reply.status, number(&reply, "ratelimit-limit"), number(&reply, "ratelimit-remaining"));
+        if told != expected {
+            println!("{tenant}, request {round}: {told:?}, and not {expected:?}");
+            return None;
+        }
+    }
+    Some(())
 }
 
 #[test]
@@ -157,27 +192,17 @@ fn nodes_count_together() {
     }
     let cluster = RedisCluster::start();
     for url in [Redis::shared().url(), cluster.url()] {
-        let settings = [("limits.user_per_minute", "12"), ("limits.tenant_per_minute", "18")];
+        let settings = [("limits.user_per_minute", "6"), ("limits.tenant_per_minute", "9")];
         let nodes = Cluster::on(&Shared::fresh().with_redis(&url).into(), 2, &settings);
-        let nodes = nodes.nodes();
         let mut strangers = 1..;
-        eventually("they count together", || {
-            // Each time as somebody else, of another tenant.
-            let nobody = format!("tenant {}", strangers.next()?);
-            let [here, there] = [0, 1].map(|node| of_tenant(&nodes[node], "1", &nobody).get(COUNT));
-            (number(&here, "ratelimit-remaining"), number(&there, "ratelimit-remaining"))
-                .eq(&(11, 10))
-                .then_some(())
+        eventually(&format!("they count together at {url}"), || {
+            count_as_one(nodes.nodes(), &format!("tenant {}", strangers.next()?))
         });
-        let start = Instant::now();
-        let of_two = alternating(nodes, |node| of_tenant(node, "2", "acme"), 40);
-        let back = |every: u64| start.elapsed().as_secs() / every + 1;
-        assert!((12..=12 + back(5) as usize).contains(&of_two), "{of_two} were taken at {url}");
-        let of_three = alternating(nodes, |node| of_tenant(node, "3", "acme"), 40);
-        assert!((18..=18 + back(3) as usize).contains(&(of_two + of_three)), "{of_two} and {of_three}");
-        assert_eq!(alternating(nodes, |node| of_tenant(node, "2", "other"), 2), 2);
     }
 }
+
+/// What thirty requests may take on a busy machine. Who waited two seconds for Redis each time would take twice as long.
+const LONGEST: Duration = Duration::from_secs(30);
 
 #[test]
 fn without_redis_each_node_counts_and_nobody_waits() {
@@ -199,11 +224,10 @@ fn without_redis_each_node_counts_and_nobody_waits() {
             let replies: Vec<Reply> = (0..30).map(|_| who.get(COUNT)).collect();
             let time = start.elapsed();
             let taken = taken(replies.into_iter());
-            assert!(
-                (12..=13 + time.as_secs() as usize / 5).contains(&taken),
-                "{taken} were taken in {time:?}"
-            );
-            assert!(time < Duration::from_secs(3), "30 requests took {time:?}");
+            let most = 12 + come_back(start, 5) as usize;
+            assert!((12..=most).contains(&taken), "{taken} were taken in {time:?}");
+            // Each of them waits for Redis no longer than for the machine.
+            assert!(time < LONGEST, "30 requests took {time:?}");
         }
         match round {
             0 => redis.start(),
@@ -221,13 +245,13 @@ fn without_redis_each_node_counts_and_nobody_waits() {
 
 #[test]
 fn limits_may_be_off() {
-    let server = Server::with(&[("limits.user_per_minute", "0")]);
+    let server = alone(&[("limits.user_per_minute", "0")]);
     let two = Rest::user(&server, 2);
     for _ in 0..700 {
         let reply = two.get(COUNT);
         assert_eq!((reply.expect(200), reply.header("ratelimit-limit")), (json!({"unread_count": 0}), None));
     }
     // What `docs/carillon.example.toml` has as the default.
-    let usual = Server::with(&[("limits.user_per_minute", "600")]);
+    let usual = alone(&[("limits.user_per_minute", "600")]);
     assert_eq!(number(&Rest::user(&usual, 2).get(COUNT), "ratelimit-limit"), 600);
 }

@@ -247,7 +247,7 @@ fn what_a_redis_beside_an_sqlite_file_is_for_is_told() {
     ] {
         std::fs::write(home.path().join("carillon.toml"), file).expect("a file");
         let server = Server::in_home(home.path(), &[("redis.url", "redis://127.0.0.1:1")]);
-        assert!(server.log().iter().any(|line| line.contains(words)), "{words}");
+        server.wait_for_line(words, |line| line.contains(words));
         assert_eq!(server.get("/health").json()["status"], "healthy");
     }
 }

@@ -89,8 +89,10 @@ fn it_is_kept_with_the_reason_and_holds_up_nothing() {
         assert_eq!(letter["notification"], text[..text.len().min(32 * 1024)]);
         assert!(letter["at"].ends_with('Z'), "{letter:?}");
     }
+    let is_last =
+        |line: &String| line.contains("what came by Redis was refused") && line.contains("too_large");
+    server.wait_for_line("the log tells of the last", is_last);
     let log = server.log().join("\n");
-    assert!(log.contains("what came by Redis was refused") && log.contains("too_large"), "{log}");
     assert!(!log.contains("Jane") && !log.contains("example.com"), "{log}");
 
     let bearer = format!("Bearer {METRICS_TOKEN}");
@@ -158,7 +160,9 @@ fn what_was_taken_out_meanwhile_was_not_accepted() {
     redis.wait_for_stream(0, 0);
     assert_eq!(Rest::user(&server, 2).titles(), ["there"]);
     let bearer = format!("Bearer {METRICS_TOKEN}");
-    let metrics = get_with(server.address, "/metrics", &[("Authorization", &bearer)]).body;
     let sample = "carillon_ingest_total{source=\"stream\",outcome=\"accepted\"} 1";
-    assert!(metrics.lines().any(|line| line == sample), "{metrics}");
+    eventually(sample, || {
+        let metrics = get_with(server.address, "/metrics", &[("Authorization", &bearer)]).body;
+        metrics.lines().any(|line| line == sample).then_some(())
+    });
 }

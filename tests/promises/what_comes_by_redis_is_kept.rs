@@ -157,17 +157,21 @@ fn a_key_makes_one_of_several() {
 #[test]
 fn what_is_for_later_waits_and_is_not_doubled() {
     let Stage { mut server, redis, postgres: _postgres, .. } = Stage::set();
-    let at = in_seconds(3);
+    let at = in_seconds(8);
     let mut message = note(2, "later");
     message["scheduledAt"] = json!(instant(at));
     redis.add(&message);
     redis.wait_for_stream(0, 0);
     let two = Rest::user(&server, 2);
-    assert_eq!(two.titles(), [] as [String; 0]);
-    wait_for_titles(&two, &["later"]);
+    eventually("it goes out", || {
+        let there = two.titles();
+        // Asked before: what was answered may only have been late.
+        assert!(there.is_empty() || in_seconds(0) >= at, "before it is due: {there:?}");
+        (there == ["later"]).then_some(())
+    });
     // Again, under the same key, after its time.
     message["id"] = json!("a");
-    message["scheduledAt"] = json!(instant(in_seconds(1)));
+    message["scheduledAt"] = json!(instant(in_seconds(8)));
     redis.add(&message);
     wait_for_titles(&two, &["later", "later"]);
     redis.add(&message);
@@ -184,8 +188,8 @@ fn a_killed_server_loses_and_doubles_nothing() {
     let mut stage = Stage::set();
     stage.hold();
     (0..50).for_each(|number| drop(stage.redis.add(&note(2, &number.to_string()))));
-    // The first was read when it came, and cannot be stored.
-    stage.redis.wait_for_stream(50, 1);
+    // The first, at least, were read when they came, and cannot be stored.
+    stage.redis.wait_for_reader(50);
     stage.server.kill();
     stage.let_go();
     stage.server.restart();
@@ -196,10 +200,10 @@ fn a_killed_server_loses_and_doubles_nothing() {
     // Redis stands still after they were read: they are stored, and it is never told.
     stage.hold();
     (50..60).for_each(|number| drop(stage.redis.add(&note(2, &number.to_string()))));
-    stage.redis.wait_for_stream(10, 1);
+    let read = stage.redis.wait_for_reader(10);
     stage.redis.stop();
     stage.let_go();
-    eventually("it is stored", || (two.titles().len() == 51).then_some(()));
+    eventually("what was read is stored", || (two.titles().len() == 50 + read).then_some(()));
     stage.server.kill();
     stage.redis.go_on();
     stage.server.restart();
@@ -288,7 +292,7 @@ fn redis_may_restart_empty() {
 fn what_is_published_during_a_stop_is_not_lost() {
     let Stage { mut server, redis, postgres: _postgres, .. } = Stage::set();
     let two = Rest::user(&server, 2);
-    let mut published = 0;
+    let mut published: u32 = 0;
     server.signal(nix::sys::signal::Signal::SIGTERM);
     while redis.publish(&note(2, &published.to_string())) == 1 {
         published += 1;
@@ -297,7 +301,8 @@ fn what_is_published_during_a_stop_is_not_lost() {
     server.restart();
     redis.wait_for_stream(0, 0);
     println!("{published} were heard during the stop");
-    assert_eq!(two.titles(), titled(0..published));
+    assert_eq!(two.get("/api/v1/notifications?limit=1").expect(200)["total_count"], published);
+    assert_eq!(two.titles(), titled(published.saturating_sub(100)..published));
 }
 
 #[test]

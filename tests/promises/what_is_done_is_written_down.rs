@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    BACKEND_TOKEN, Clients, Kind, Rest, Server, booking, call, eventually, in_seconds, instant, note, sign,
-    user_token,
+    BACKEND_TOKEN, Clients, Kind, Raw, Rest, Server, backend_hello, booking, call, eventually, in_seconds,
+    instant, note, sign, user_token,
 };
 
 fn admin(server: &Server) -> Rest {
@@ -212,29 +212,54 @@ fn a_flood_of_wrong_tokens_does_not_fill_it() {
     assert!(rows.iter().any(|row| row["detail"]["door"] == "others"), "not all addresses are kept apart");
 }
 
-#[test]
-fn many_bookings_are_few_rows() {
-    const BOOKINGS: u64 = 2_000;
-    let server = Server::start();
-    let backend = Clients::of(&server).backend();
-    let order = json!({"booking": booking(0, 2), "first": 1, "count": BOOKINGS, "acks": true, "window": 256});
-    let answers = backend.burst(order).wait();
-    let boss = admin(&server);
-    let mut rows = log(&boss, "action=send");
+/// All that tell of something sent, newest first.
+fn sends(boss: &Rest) -> Vec<Value> {
+    let mut rows = log(boss, "action=send");
     while let Some(oldest) = rows.last().filter(|_| rows.len().is_multiple_of(100)) {
-        let older = log(&boss, &format!("action=send&cursor={}", oldest["id"]));
+        let older = log(boss, &format!("action=send&cursor={}", oldest["id"]));
         if older.is_empty() {
             break;
         }
         rows.extend(older);
     }
-    let counted: u64 = rows.iter().filter_map(|row| row["detail"]["notifications"].as_u64()).sum();
-    assert_eq!(counted, BOOKINGS, "each is in one row");
-    assert!((rows.len() as u64) < BOOKINGS / 4, "{} rows", rows.len());
+    rows
+}
+
+#[test]
+fn many_bookings_are_few_rows() {
+    const BOOKINGS: u64 = 2_000;
+    const TOGETHER: u64 = 250;
+    let server = Server::start();
+    let backend = Clients::of(&server).backend();
+    let order = json!({"booking": booking(0, 2), "first": 1, "count": BOOKINGS, "acks": true, "window": 256});
+    let answers = backend.burst(order).wait();
+    let boss = admin(&server);
+    let rows = sends(&boss);
+    let counted = |rows: &[Value]| -> u64 {
+        rows.iter().filter_map(|row| row["detail"]["notifications"].as_u64()).sum()
+    };
+    assert_eq!(counted(&rows), BOOKINGS, "each is in one row");
     let ids = answers.iter().filter_map(|answer| answer["notification_id"].as_u64());
     let (first, last) = (ids.clone().min(), ids.max());
     assert_eq!(rows.last().and_then(|row| row["detail"]["first_id"].as_u64()), first);
     assert_eq!(rows[0]["detail"]["last_id"].as_u64(), last);
+
+    // Those of one commit share a row. How many a commit has is chance, also when all arrive together.
+    let mut raw = Raw::join(server.address);
+    raw.say(&format!("42{}", backend_hello()));
+    raw.wait_for(r#"42["backend_auth_success""#);
+    let (mut number, mut before) = (BOOKINGS, rows.len());
+    eventually("bookings that arrive together are few rows", || {
+        let packet = |one: u64| format!(r#"42["booking_notification",{}]"#, booking(number + one, 3));
+        let packets: Vec<String> = (1..=TOGETHER).map(packet).collect();
+        raw.say_at_once(&packets.iter().map(String::as_str).collect::<Vec<_>>());
+        (0..TOGETHER).for_each(|_| drop(raw.hear_event("notification_stored")));
+        number += TOGETHER;
+        let rows = sends(&boss);
+        assert_eq!(counted(&rows), number, "each is in one row");
+        let new = rows.len() - std::mem::replace(&mut before, rows.len());
+        (new as u64 <= TOGETHER / 4).then_some(())
+    });
 }
 
 #[test]

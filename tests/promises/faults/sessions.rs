@@ -30,15 +30,22 @@ fn sessions_ended(stage: &mut Stage, dice: &mut Dice) {
     assert!(ended > 0, "no session was ended");
 }
 
-/// Another program locks the same people in the other order, slowly.
+/// From now on a transaction has each person's row for a while before it takes the next.
+const SLOW: &str = "
+    CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.02); RETURN NEW; END';
+    CREATE TRIGGER slow BEFORE UPDATE ON recipients FOR EACH ROW EXECUTE FUNCTION wait()";
+const AS_EVER: &str = "DROP TRIGGER slow ON recipients; DROP FUNCTION wait()";
+
+/// Another program locks the same people in the other order, as slowly: the two meet.
 fn deadlocks(stage: &mut Stage, _: &mut Dice) {
     let latest = "SELECT id FROM recipients ORDER BY id DESC LIMIT 7";
     let lock =
         |id: &String| format!("SELECT id FROM recipients WHERE id = {id} FOR UPDATE; SELECT pg_sleep(0.02);");
     let before = counted(stage, "deadlocks");
+    stage.database.tell(SLOW).expect("a trigger");
     let start = Instant::now();
     let (mut killed, mut waited) = (0, Duration::ZERO);
-    // Whether two meet is a matter of chance: as long as it takes.
+    // As long as it takes.
     while waited < Duration::from_secs(3) || (killed == 0 && counted(stage, "deadlocks") == before) {
         assert!(waited < Duration::from_secs(60), "nobody waited for each other");
         // On a slow machine the people of this run may only just be coming.
@@ -51,18 +58,30 @@ fn deadlocks(stage: &mut Stage, _: &mut Dice) {
         sleep(Duration::from_millis(100));
         waited = start.elapsed();
     }
+    eventually("all is as ever", || stage.database.tell(AS_EVER).ok());
 }
 
-/// Transactions of two nodes to the same people now exclude each other: all but one are refused.
+/// Transactions to the same people now exclude each other: all but one are refused. Another program's is always among
+/// them.
 fn not_serializable(stage: &mut Stage, _: &mut Dice) {
     let isolation = |level: &str| {
         let order = format!("ALTER SYSTEM SET default_transaction_isolation = '{level}'");
         stage.database.tell(&order).expect("a setting");
         stage.database.tell("SELECT pg_reload_conf()").expect("a reload");
     };
+    // Who waits for these rows finds them changed, and is refused; not so this one.
+    let rival = "BEGIN ISOLATION LEVEL READ COMMITTED; \
+         UPDATE recipients SET user_id = user_id WHERE id IN (SELECT id FROM recipients ORDER BY id DESC LIMIT 7); \
+         SELECT pg_sleep(0.2); COMMIT";
     let before = counted(stage, "xact_rollback");
     isolation("serializable");
-    sleep(Duration::from_secs(3));
-    eventually("a transaction is refused", || (counted(stage, "xact_rollback") > before).then_some(()));
+    let start = Instant::now();
+    eventually("a transaction is refused", || {
+        if let Err(fault) = stage.database.tell(rival) {
+            assert!(fault.contains("40P01"), "{fault}");
+        }
+        let is_refused = counted(stage, "xact_rollback") > before;
+        (is_refused && start.elapsed() > Duration::from_secs(3)).then_some(())
+    });
     isolation("read committed");
 }

@@ -35,13 +35,13 @@ pub use disk::SmallDisk;
 pub use ground::{Ground, Shared, on_postgres};
 pub use http::{Reply, call, get, get_with, post, try_get};
 pub use keeper::{Keeper, home_of};
-pub use patience::{PATIENCE, eventually};
+pub use patience::{AtTheEnd, PATIENCE, eventually};
 pub use postgres::{Database, NO_PASSWORD, Postgres};
 pub use program::program;
 pub use proxy::{Proxy, Side, Upstream};
 pub use raw::Raw;
 pub use redis::{Redis, RedisCluster, SHARDS};
-pub use rest::{Rest, note, quiet_now};
+pub use rest::{Rest, note, quiet_now, quiet_until};
 pub use server::{Server, quiet_port, run_command, run_command_in};
 pub use tokens::{
     BACKEND_TOKEN, JWT_SECRET, METRICS_TOKEN, in_seconds, instant, service_token, sign, sign_with, user_token,

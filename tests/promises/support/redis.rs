@@ -154,6 +154,18 @@ impl Redis {
         });
     }
 
+    /// Waits until so many entries of the stream are there, and some of them read and not done; returns how many. (Who
+    /// reads takes what has come by then.)
+    #[track_caller]
+    pub fn wait_for_reader(&self, there: usize) -> usize {
+        eventually(&format!("{there} entries are there, some of them read"), || {
+            let length = self.cli(&["XLEN", "notifications:stream"]);
+            let pending = self.cli(&["XPENDING", "notifications:stream", "carillon"]);
+            let pending = pending.lines().next()?.parse().ok()?;
+            (length == there.to_string() && pending > 0).then_some(pending)
+        })
+    }
+
     /// Gives an order that is answered by OK.
     fn tell(&self, order: &str) {
         assert_eq!(self.ask(order).as_deref().ok(), Some("+OK"), "{order}");

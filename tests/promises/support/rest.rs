@@ -1,7 +1,6 @@
 //! A caller of the REST API, with a token.
 
 use std::net::SocketAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -87,8 +86,11 @@ pub fn note(user: u64, title: &str) -> Value {
 
 /// Quiet hours around the present that end some hours from now.
 pub fn quiet_now() -> Value {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs();
-    let time = |minutes: u64| format!("{:02}:{:02}", minutes / 60 % 24, minutes % 60);
-    let now = seconds / 60;
-    json!({"start": time(now + 1_440 - 120), "end": time(now + 120)})
+    quiet_until(in_seconds(0) / 60 + 120)
+}
+
+/// Quiet hours that end at this minute since 1970, and began four hours before.
+pub fn quiet_until(end: i64) -> Value {
+    let time = |minutes: i64| format!("{:02}:{:02}", minutes / 60 % 24, minutes % 60);
+    json!({"start": time(end - 240), "end": time(end)})
 }

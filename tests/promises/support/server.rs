@@ -127,6 +127,12 @@ impl Server {
         self.log.lock().expect("the log").clone()
     }
 
+    /// Waits for a line of the log that is so. (Another thread reads the log: what an answer told may come there later.)
+    #[track_caller]
+    pub fn wait_for_line(&self, hope: &str, is_so: impl Fn(&String) -> bool) {
+        eventually(hope, || self.log().iter().any(&is_so).then_some(()));
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id() as i32), signal).expect("the server to take a signal");
     }

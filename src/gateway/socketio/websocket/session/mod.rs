@@ -132,6 +132,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         match self.standing {
             // It has heard all there was.
             Standing::Leaving(_) => Poll::Ready(Ok(())),
+            // What it said while the line was being closed is answered first; who closes it looks again.
+            Standing::Joined(ref connection) if connection.is_busy() => Poll::Pending,
             _ if self.gate.line().is_closed() => Poll::Ready(Err(Ended::SentBack)),
             _ => Poll::Pending,
         }
