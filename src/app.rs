@@ -254,8 +254,7 @@ impl App {
             stop: stop.clone(),
         });
 
-        let expired = hub.clone();
-        until(&stop, session.expire(move |connection| Namespace::expired(&expired, connection)));
+        until(&stop, session.expire());
         // Confirmations go on until the very end: what survived its round is confirmed.
         vital("confirmations", confirmations.run(hub.clone(), store.clone(), clock));
         vital("listener", listener.run(servant));

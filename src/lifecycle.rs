@@ -44,7 +44,7 @@ pub async fn stop(app: Arc<App>, limit: Duration, delay: Duration) {
     let here = app.hub.everybody();
     tracing::info!(connections = here.len(), "stopping: clients are sent back");
     for connection in &here {
-        connection.outlet().hold(limit);
+        connection.outlet().line().hold(limit);
     }
     drop(here);
     tokio::time::timeout(left(deadline), app.store.drain()).await.ok();
@@ -113,7 +113,7 @@ fn send_back(app: &App) -> Rest {
         }
         match is_stream {
             true => rest.streams += 1,
-            false => rest.unsent += outlet.unsent(),
+            false => rest.unsent += outlet.line().unsent(),
         }
     }
     rest

@@ -1,5 +1,6 @@
 //! Long-lived doors: each turns its protocol into service calls, and notifications into its protocol.
 
+pub mod frames;
 pub mod ingest;
 pub mod socketio;
 

@@ -140,7 +140,7 @@ impl Hub {
     }
 
     /// Lets `connection` hear in `dialect` what is for `recipient`, unless that person has `most` connections.
-    /// `welcome` is pushed before anything live can be. `true` if it did not hear that before.
+    /// `welcome`, if there is one, is pushed before anything live can be. `true` if it did not hear that before.
     ///
     /// # Errors
     /// The limit, when it is reached.
@@ -150,7 +150,7 @@ impl Hub {
         recipient: &Recipient,
         dialect: &'static Dialect,
         most: usize,
-        welcome: (&str, &RawValue),
+        welcome: Option<(&str, &RawValue)>,
     ) -> Result<bool, usize> {
         let mut registry = self.registry();
         let before = connection.identity(|who| who.recipient.clone());
@@ -167,7 +167,9 @@ impl Hub {
             self.remove(&mut registry, &before, connection.id);
         }
         // Whether it took this shows at the next push: to expel it would need the lock held here.
-        connection.outlet().push(welcome.0, welcome.1).ok();
+        if let Some((event, payload)) = welcome {
+            connection.outlet().push(event, payload).ok();
+        }
         let spoken = connection.identity(|who| who.dialect.replace(dialect));
         if !is_new || !is_here {
             let was_replayed_to = spoken.is_some_and(|spoken| spoken.replays);
@@ -213,7 +215,7 @@ impl Hub {
             let dialect = who.dialect;
             std::mem::replace(who, Identity { dialect, ..Identity::default() })
         });
-        connection.outlet().trust(false);
+        connection.outlet().line().distrust();
         registry.senders -= usize::from(before.sender.is_some());
         if let Some(recipient) = before.recipient {
             self.remove(&mut registry, &recipient, connection.id);
@@ -289,7 +291,7 @@ impl Hub {
                     }
                 }
                 connection.pushed_live(position);
-                match push(connection, |outlet| outlet.push_encoded(shown.by(dialect))) {
+                match push(connection, |outlet| outlet.push_encoded(shown.by(dialect, recipient))) {
                     Ok(()) => took.push(connection.clone()),
                     Err(PushError::Full) => slow.push(connection.clone()),
                     Err(PushError::Gone) => {}

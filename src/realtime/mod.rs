@@ -13,7 +13,7 @@ mod room;
 mod shown;
 
 pub use connection::{
-    Close, Connection, ConnectionId, Dialect, Encoded, Form, Identity, ListState, Outlet, PushError,
+    Close, Connection, ConnectionId, Dialect, Encode, Encoded, Form, Identity, ListState, Outlet, PushError,
     Transport,
 };
 pub use hub::{Census, Hub};

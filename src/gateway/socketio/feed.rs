@@ -16,7 +16,7 @@ use super::wire::{Failure, Fault, raw};
 use crate::access::Principal;
 use crate::domain::{NotificationId, Preferences, Recipient};
 use crate::gateway::BookingSettings;
-use crate::realtime::{Connection, Dialect, Form, Hub};
+use crate::realtime::{Connection, Dialect, Encode, Form, Hub};
 use crate::service::{Choices, Error, Inbox, Marked, ReplayFrom, Session, Topics};
 use crate::store::Mark;
 
@@ -26,7 +26,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 const PACE: Duration = Duration::from_micros(250);
 
 /// A notification of any kind.
-pub static NOTIFICATION: Form = Form { event: Told::Notification.name(), encode: wire::notification };
+pub static NOTIFICATION: Form = Form { event: Told::Notification.name(), encode: Encode::Shared(wire::notification) };
 
 /// How feed sockets are told things.
 pub static DIALECT: Dialect = Dialect {
@@ -34,6 +34,7 @@ pub static DIALECT: Dialect = Dialect {
     form: |_| &NOTIFICATION,
     standing: |standing| Some((Told::NotificationStatus.name(), wire::standing(standing))),
     replays: true,
+    expired: super::namespace::expired,
 };
 
 /// What the feed's clients may ask for.
@@ -76,7 +77,7 @@ impl Feed {
     pub fn connected(&self, connection: &Arc<Connection>, principal: Principal) {
         let Some(recipient) = principal.inbox() else { return };
         let (event, welcome) = Self::welcome(&recipient);
-        match self.services.session.enter(connection, principal, recipient, &DIALECT, (event, &welcome)) {
+        match self.services.session.enter(connection, principal, recipient, &DIALECT, Some((event, &welcome))) {
             Ok(recipient) => self.schedule_replay(connection, recipient, self.delay),
             Err(error) => auth_error(&self.hub, &self.tasks, connection, Ack::default(), error.into()),
         }

@@ -22,6 +22,8 @@ pub enum Kind {
     Text = 0x1,
     /// The end of the WebSocket.
     Close = 0x8,
+    /// Asks whether somebody is there.
+    Ping = 0x9,
     /// The answer to a ping.
     Pong = 0xa,
 }
@@ -71,8 +73,8 @@ pub enum Said<'a> {
     Binary(usize),
     /// A ping, which is to be answered with the same.
     Ping(&'a [u8]),
-    /// A pong.
-    Pong,
+    /// A pong, with what the ping said if it answers one.
+    Pong(&'a [u8]),
     /// The end of the WebSocket.
     Close,
 }
@@ -136,7 +138,7 @@ impl Reader {
         let said = match kind {
             0x8 => Said::Close,
             0x9 => Said::Ping(payload),
-            0xa => Said::Pong,
+            0xa => Said::Pong(payload),
             _ => self.piece(kind, is_last, payload)?,
         };
         Ok(Some((end, said)))
@@ -243,6 +245,18 @@ pub fn frame(kind: Kind, payload: &[u8]) -> Bytes {
     let mut body = Body::with_capacity(payload.len());
     body.add(payload);
     body.into_frame(kind)
+}
+
+/// The end of the WebSocket, with this code and reason (at most 123 bytes of it).
+pub fn close(code: u16, reason: &str) -> Bytes {
+    let mut end = reason.len().min(LONGEST_CONTROL - 2);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut body = Body::with_capacity(2 + end);
+    body.add(&code.to_be_bytes());
+    body.add(&reason.as_bytes()[..end]);
+    body.into_frame(Kind::Close)
 }
 
 #[cfg(test)]
