@@ -15,6 +15,7 @@ use crate::delivery::{CatchUp, Confirmations, Live, Replays, Rounds, Spreading, 
 use crate::domain::{Clock, SystemClock};
 use crate::gateway::ingest::Ingest;
 use crate::gateway::socketio::{self, Admission, Booking, Door, Feed, Namespace, Origins, Services};
+use crate::gateway::websocket::{self, WebSockets};
 use crate::http::{self, Demo, Doorman, Readiness};
 use crate::listen::{Listener, Proxies, Servant};
 use crate::realtime::Hub;
@@ -201,6 +202,12 @@ impl App {
             &config.booking,
             in_flight,
         );
+        let websockets = websocket::Services {
+            session: session.clone(),
+            inbox: inbox.clone(),
+            topics: topics.clone(),
+            confirmations: confirmations.clone(),
+        };
         let feed = Feed::new(
             hub.clone(),
             Services { session: session.clone(), inbox, topics, choices },
@@ -223,6 +230,17 @@ impl App {
             clock.clone(),
         );
 
+        let websockets = WebSockets::new(
+            hub.clone(),
+            websockets,
+            metrics.clone(),
+            clock.clone(),
+            tasks.clone(),
+            &config.websocket,
+            &config.realtime,
+            &config.limits,
+        );
+
         let readiness = Readiness::default();
         let stats = Arc::new(StatsService::new(hub.clone(), store.clone(), presences.clone(), clock.clone()));
         let development = config.server.environment == Environment::Development;
@@ -243,6 +261,7 @@ impl App {
         };
         let servant = Arc::new(Servant {
             door,
+            websockets,
             router: http::router(state),
             proxies: Proxies::new(config.server.proxies()?),
             bytes_per_second: config.limits.bytes_per_second,

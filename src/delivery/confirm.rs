@@ -115,12 +115,8 @@ impl Confirmations {
             }
             let polling = connection.outlet().transport() == Transport::Polling;
             let round = if polling { self.rounds.polling } else { self.rounds.stream };
-            let watched = Watched {
-                due: watch.lived + TICK + round,
-                connection: connection.id,
-                notification,
-                entry,
-            };
+            let watched =
+                Watched { due: watch.lived + TICK + round, connection: connection.id, notification, entry };
             if polling { &mut watch.polling } else { &mut watch.stream }.push_back(watched);
         }
         let watched = watch.many - before;
@@ -239,18 +235,20 @@ mod tests {
     }
 
     static FORM: Form = Form { event: "test", encode: Encode::Shared(|_| RawValue::NULL.to_owned()) };
-    static DIALECT: Dialect = Dialect {
-        name: "test",
-        form: |_| &FORM,
-        standing: |_| None,
-        replays: false,
-        expired: || None,
-    };
+    static DIALECT: Dialect =
+        Dialect { name: "test", form: |_| &FORM, standing: |_| None, replays: false, expired: || None };
 
     fn connection(id: u64, transport: Transport) -> Connection {
         let address = [127, 0, 0, 1].into();
         let since = Timestamp::from_micros(0);
-        Connection::new(ConnectionId(id), "s", address, since, &DIALECT, Box::new(Socket(transport, Line::default())))
+        Connection::new(
+            ConnectionId(id),
+            "s",
+            address,
+            since,
+            &DIALECT,
+            Box::new(Socket(transport, Line::default())),
+        )
     }
 
     fn confirmations() -> Confirmations {

@@ -157,7 +157,9 @@ impl Replays {
     /// Waits until the client has read nearly everything, or is gone.
     async fn read(&self, connection: &Connection) {
         let mut pause = LOOKS.0;
-        while connection.outlet().line().unsent() > self.packets * LEAST_BYTES && self.hub.is_here(connection.id) {
+        while connection.outlet().line().unsent() > self.packets * LEAST_BYTES
+            && self.hub.is_here(connection.id)
+        {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LOOKS.1);
         }

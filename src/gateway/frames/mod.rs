@@ -12,7 +12,7 @@ mod session;
 mod sid;
 
 pub use frame::{Body, Broken, Kind, frame};
-pub use outbox::{MOST_UNSENT, Outbox};
+pub use outbox::{Dismissal, MOST_UNSENT, Outbox};
 pub use pace::Pace;
 pub use session::{Ended, LAST_WORD, Session, Talk};
 pub use sid::Sid;

@@ -11,6 +11,17 @@ use crate::realtime::{Line, PushError};
 /// A client that leaves this many bytes unread is closed.
 pub const MOST_UNSENT: usize = 32 * 1024 * 1024;
 
+/// Why a session is to end.
+#[derive(Clone, Copy, Debug)]
+pub struct Dismissal {
+    /// The close code.
+    pub code: u16,
+    /// What it says beside it.
+    pub reason: &'static str,
+    /// Whether that comes instead of what waits, not behind it.
+    pub instead: bool,
+}
+
 /// What waits to be sent to one client.
 pub struct Outbox {
     line: Arc<Line>,
@@ -25,15 +36,16 @@ struct Queue {
     taken: usize,
     /// The session's task, if it sleeps.
     sleeper: Option<Waker>,
-    /// Why the session is to end, if it is: a close code and its reason.
-    dismissed: Option<(u16, &'static str)>,
+    /// Why the session is to end, if it is.
+    dismissed: Option<Dismissal>,
     is_closed: bool,
 }
 
 impl Outbox {
     /// Empty; `most` packets may wait in it.
     pub fn new(line: Arc<Line>, most: usize) -> Arc<Self> {
-        let queue = Queue { waiting: VecDeque::new(), taken: 0, sleeper: None, dismissed: None, is_closed: false };
+        let queue =
+            Queue { waiting: VecDeque::new(), taken: 0, sleeper: None, dismissed: None, is_closed: false };
         Arc::new(Self { line, most, queue: Mutex::new(queue) })
     }
 
@@ -47,6 +59,9 @@ impl Outbox {
     /// When too much waits already, or nothing will be sent any more.
     pub fn push(&self, frame: Bytes) -> Result<(), PushError> {
         let mut queue = self.lock();
+        if queue.dismissed.is_some() {
+            return Err(PushError::Gone);
+        }
         if !queue.is_closed && queue.waiting.len() + queue.taken >= self.most {
             return Err(PushError::Full);
         }
@@ -85,18 +100,19 @@ impl Outbox {
     }
 
     /// The session's task runs: who pushes need not wake it. Returns why it is to end, if it is.
-    pub fn awake(&self) -> Option<(u16, &'static str)> {
+    pub fn awake(&self) -> Option<Dismissal> {
         let mut queue = self.lock();
         queue.sleeper = None;
         queue.dismissed
     }
 
-    /// Ends the session with this close code, behind what waits, or instead of it: whoever does not read has enough.
-    pub fn dismiss(&self, code: u16, reason: &'static str, instead: bool) {
+    /// Ends the session. Nothing can be pushed any more.
+    pub fn dismiss(&self, dismissal: Dismissal) {
         let mut queue = self.lock();
-        queue.dismissed.get_or_insert((code, reason));
-        if instead {
-            queue.waiting.clear();
+        queue.dismissed.get_or_insert(dismissal);
+        if dismissal.instead {
+            let bytes = queue.waiting.drain(..).map(|frame| frame.len()).sum();
+            self.line.sent(bytes);
         }
         let sleeper = queue.sleeper.take();
         drop(queue);

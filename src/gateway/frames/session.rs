@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::frame::{self, Kind, Reader, Said};
-use super::outbox::Outbox;
+use super::outbox::{Dismissal, Outbox};
 use crate::realtime::Gate;
 
 /// Read at once.
@@ -31,6 +31,8 @@ pub const LAST_WORD: Duration = Duration::from_secs(1);
 pub trait Talk: Send + 'static {
     /// Its name in logs.
     fn name(&self) -> &str;
+    /// Something may have happened elsewhere.
+    fn awake(&mut self) {}
     /// A text message came.
     ///
     /// # Errors
@@ -142,11 +144,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin, T: Talk> Session<S, T> {
         // Before anything is looked at, so that no change is missed.
         self.gate.line().register_reader(context);
         let dismissed = self.outbox.awake();
+        self.talk.awake();
         if self.gate.line().is_cut() {
             return Poll::Ready(Err(Ended::Gone));
         }
         let step = match dismissed.filter(|_| self.leaving.is_none()) {
-            Some((code, reason)) => self.see_off(context, Ended::Because(code, reason)),
+            Some(Dismissal { code, reason, instead }) => {
+                if instead {
+                    // What is under way is sent to its end.
+                    self.sending.truncate(1);
+                }
+                self.see_off(context, Ended::Because(code, reason))
+            }
             None => match self.step(context, alarm.as_mut()) {
                 Poll::Ready(Err(ended)) => self.see_off(context, ended),
                 step => step,

@@ -26,7 +26,8 @@ const LIST_BYTES_PER_MICRO: u64 = 1;
 /// A list that could not be made is tried again after this long, and then less and less often.
 const LIST_AGAIN: Duration = Duration::from_millis(500);
 
-static NEW_BOOKING: Form = Form { event: Told::NewBookingNotification.name(), encode: Encode::Shared(wire::live) };
+static NEW_BOOKING: Form =
+    Form { event: Told::NewBookingNotification.name(), encode: Encode::Shared(wire::live) };
 
 /// Bookings as facilitators know them, everything else as in the feed.
 static DIALECT: Dialect = Dialect {

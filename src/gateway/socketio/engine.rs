@@ -29,9 +29,9 @@ use socketioxide::{ParserConfig, SendError, SocketError, SocketIo, TransportType
 use super::admission::Permit;
 use super::polling::Pollers;
 use super::{Ack, Event, Inside, Unwelcome, wire};
-use crate::gateway::frames::{MOST_UNSENT, Pace};
 use crate::access::Principal;
 use crate::gateway::Limits;
+use crate::gateway::frames::{MOST_UNSENT, Pace};
 use crate::realtime::{self, Connection, Line, Outlet, PushError, Transport};
 use crate::telemetry::Refusal;
 

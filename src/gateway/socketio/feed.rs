@@ -26,7 +26,8 @@ const AGAIN: Duration = Duration::from_millis(500);
 const PACE: Duration = Duration::from_micros(250);
 
 /// A notification of any kind.
-pub static NOTIFICATION: Form = Form { event: Told::Notification.name(), encode: Encode::Shared(wire::notification) };
+pub static NOTIFICATION: Form =
+    Form { event: Told::Notification.name(), encode: Encode::Shared(wire::notification) };
 
 /// How feed sockets are told things.
 pub static DIALECT: Dialect = Dialect {
@@ -77,7 +78,8 @@ impl Feed {
     pub fn connected(&self, connection: &Arc<Connection>, principal: Principal) {
         let Some(recipient) = principal.inbox() else { return };
         let (event, welcome) = Self::welcome(&recipient);
-        match self.services.session.enter(connection, principal, recipient, &DIALECT, Some((event, &welcome))) {
+        match self.services.session.enter(connection, principal, recipient, &DIALECT, Some((event, &welcome)))
+        {
             Ok(recipient) => self.schedule_replay(connection, recipient, self.delay),
             Err(error) => auth_error(&self.hub, &self.tasks, connection, Ack::default(), error.into()),
         }
