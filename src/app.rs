@@ -15,7 +15,8 @@ use crate::delivery::{CatchUp, Confirmations, Live, Replays, Rounds, Spreading, 
 use crate::domain::{Clock, SystemClock};
 use crate::gateway::ingest::Ingest;
 use crate::gateway::socketio::{self, Admission, Booking, Door, Feed, Namespace, Origins, Services};
-use crate::gateway::websocket::{self, WebSockets};
+use crate::gateway::sse;
+use crate::gateway::websocket::{self, Replayer, WebSockets};
 use crate::http::{self, Demo, Doorman, Readiness};
 use crate::listen::{Listener, Proxies, Servant};
 use crate::realtime::Hub;
@@ -147,6 +148,24 @@ impl App {
         let quota = Arc::new(quota(config, &store).await?);
         let failures = Failures::new(store.clone(), clock.clone());
         vital("failures", failures.clone().run());
+        let session = Session::new(
+            hub.clone(),
+            presences.clone(),
+            keyring.clone(),
+            clock.clone(),
+            metrics.clone(),
+            failures.clone(),
+            config.limits.sockets_per_user,
+        );
+        let replayer = Replayer::new(hub.clone(), inbox.clone());
+        let streams = sse::Streams::new(
+            hub.clone(),
+            session.clone(),
+            replayer,
+            clock.clone(),
+            tasks.clone(),
+            &config.realtime,
+        );
         let api = http::Api {
             quota,
             doorman: Arc::new(Doorman::new(keyring.clone(), metrics.clone(), failures.clone())),
@@ -164,17 +183,9 @@ impl App {
             )),
             recurrings,
             audit: Arc::new(Audit::new(store.clone(), clock.clone())),
+            streams: Arc::new(move |who, address, last| streams.open(who, address, last)),
             max_body: config.limits.max_request_bytes,
         };
-        let session = Session::new(
-            hub.clone(),
-            presences.clone(),
-            keyring,
-            clock.clone(),
-            metrics.clone(),
-            failures.clone(),
-            config.limits.sockets_per_user,
-        );
         if let Some(missed) = missed {
             let roster = Roster::new(
                 hub.clone(),

@@ -107,7 +107,7 @@ fn send_back(app: &App) -> Rest {
             rest.busy += 1;
             continue;
         }
-        let is_stream = outlet.transport() == Transport::Stream;
+        let is_stream = outlet.transport() != Transport::Polling;
         if rest.streams < most || !is_stream {
             outlet.close(Close::AfterFlush);
         }

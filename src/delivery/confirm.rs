@@ -107,13 +107,17 @@ impl Confirmations {
         let mut watch = self.lock();
         let before = watch.many;
         for connection in connections.into_iter().take(MOST.saturating_sub(before)) {
+            let transport = connection.outlet().transport();
+            if transport == Transport::OneWay {
+                continue;
+            }
             watch.many += 1;
             let entry = Sent { place, sent_at, confirmed_at: sent_at };
             if let Some(pings) = connection.outlet().pings() {
                 watch.asked.entry(connection.id).or_default().push_back((pings, notification, entry));
                 continue;
             }
-            let polling = connection.outlet().transport() == Transport::Polling;
+            let polling = transport == Transport::Polling;
             let round = if polling { self.rounds.polling } else { self.rounds.stream };
             let watched =
                 Watched { due: watch.lived + TICK + round, connection: connection.id, notification, entry };

@@ -139,8 +139,7 @@ impl Replays {
             let Some(dialect) = connection.dialect_for(recipient) else { return false };
             let mut shown = Shown::new(held.notification);
             let encoded = shown.by(dialect, recipient);
-            if !self.hub.is_here(connection.id) || !self.hub.push(connection, encoded.event, &encoded.payload)
-            {
+            if !self.hub.is_here(connection.id) || !self.hub.push_encoded(connection, encoded) {
                 return false;
             }
             packets += 1;

@@ -3,6 +3,7 @@
 pub mod frames;
 pub mod ingest;
 pub mod socketio;
+pub mod sse;
 pub mod websocket;
 
 use serde::{Deserialize, Serialize};

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::flow::Flow;
 use super::line::Line;
-use crate::domain::{Notification, Position, Recipient, Standing, Tenant, Timestamp};
+use crate::domain::{Notification, NotificationId, Position, Recipient, Standing, Tenant, Timestamp};
 
 /// Tells connections of this process apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +23,8 @@ pub enum Transport {
     Stream,
     /// The client asks again and again.
     Polling,
+    /// One long-lived stream on which the client never says a word: nothing is confirmed by it.
+    OneWay,
 }
 
 /// Why something could not be pushed.
@@ -97,6 +99,8 @@ pub enum Encode {
 
 /// A notification in one form: encoded once, however many hear it.
 pub struct Encoded {
+    /// Which.
+    pub id: NotificationId,
     /// The event it arrives as.
     pub event: &'static str,
     /// Its payload.

@@ -9,7 +9,9 @@ use serde_json::value::RawValue;
 use super::backplane::{Line, Message, Shared};
 use super::flow::Turn;
 use super::room::{Pass, Room, Source};
-use super::{Close, Connection, ConnectionId, Delivery, Dialect, Identity, Outlet, PushError, Shown};
+use super::{
+    Close, Connection, ConnectionId, Delivery, Dialect, Encoded, Identity, Outlet, PushError, Shown,
+};
 use crate::domain::{Position, Recipient, Standing, Timestamp};
 use crate::telemetry::{Metrics, Refusal};
 
@@ -396,7 +398,16 @@ impl Hub {
 
     /// Pushes one event; a connection that cannot take it is closed and leaves.
     pub fn push(&self, connection: &Connection, event: &str, payload: &RawValue) -> bool {
-        match push(connection, |outlet| outlet.push(event, payload)) {
+        self.pushed(connection, push(connection, |outlet| outlet.push(event, payload)))
+    }
+
+    /// The same, for a notification.
+    pub fn push_encoded(&self, connection: &Connection, encoded: &Encoded) -> bool {
+        self.pushed(connection, push(connection, |outlet| outlet.push_encoded(encoded)))
+    }
+
+    fn pushed(&self, connection: &Connection, pushed: Result<(), PushError>) -> bool {
+        match pushed {
             Ok(()) => true,
             Err(PushError::Gone) => false,
             Err(PushError::Full) => {

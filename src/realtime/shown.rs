@@ -49,7 +49,8 @@ impl Shown {
             Encode::Shared(encode) => (None, encode(&self.notification)),
             Encode::Personal(encode) => (Some(recipient.clone()), encode(&self.notification, recipient)),
         };
-        let encoded = Encoded { event: form.event, payload, frame: OnceLock::new() };
+        let id = self.notification.id;
+        let encoded = Encoded { id, event: form.event, payload, frame: OnceLock::new() };
         self.encoded.push((whose, encoded));
         let last = self.encoded.len() - 1;
         &self.encoded[last].1

@@ -31,6 +31,8 @@ use state::{State, Terms};
 use talk::{Beat, Raw, TurnedAway, Wire, close};
 use wire::Told;
 
+pub use wire::campus;
+
 /// Settings of `[websocket]`: of raw WebSockets only. Times are in milliseconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -135,6 +137,7 @@ pub struct House {
     longest: usize,
     in_flight: u32,
     events_per_second: f64,
+    replayer: Replayer,
     /// Tokens that were refused, by address, whatever was wrong with them.
     refusals: Throttle,
 }
@@ -170,6 +173,7 @@ impl WebSockets {
     ) -> Self {
         let Services { session, inbox, topics, confirmations } = services;
         Self(Arc::new(House {
+            replayer: Replayer::new(hub.clone(), inbox.clone()),
             hub,
             session,
             inbox,
@@ -309,11 +313,32 @@ impl House {
 
     /// Hands over what was missed, and lets what comes live follow it.
     fn begin(self: &Arc<Self>, connection: &Arc<Connection>, recipient: Recipient, from: ReplayFrom) {
-        let (house, connection) = (self.clone(), connection.clone());
-        self.tasks.spawn(async move { house.replay(&connection, &recipient, from).await });
+        let (replayer, connection) = (self.replayer.clone(), connection.clone());
+        self.tasks.spawn(async move { replayer.replay(&connection, &recipient, from).await });
     }
 
-    async fn replay(&self, connection: &Arc<Connection>, recipient: &Recipient, mut from: ReplayFrom) {
+    /// Tells one client something; one that cannot take it is closed.
+    fn tell(&self, connection: &Connection, told: &Told<'_>) {
+        self.hub.push(connection, told.event(), &told.raw());
+    }
+}
+
+/// Hands out what was missed, on connections that begin with it.
+#[derive(Clone)]
+pub struct Replayer {
+    hub: Arc<Hub>,
+    inbox: Arc<Inbox>,
+}
+
+impl Replayer {
+    /// Of what is in `inbox`.
+    pub fn new(hub: Arc<Hub>, inbox: Arc<Inbox>) -> Self {
+        Self { hub, inbox }
+    }
+
+    /// Hands `connection` what its person missed, sooner or later; what comes live waits behind it. Says so first if what
+    /// it asked for cannot be told from what was never held.
+    pub async fn replay(&self, connection: &Arc<Connection>, recipient: &Recipient, mut from: ReplayFrom) {
         let _turn = connection.lists().lock().await;
         let mut pause = talk::AGAIN;
         while self.hub.serves(connection, recipient) {
@@ -322,7 +347,8 @@ impl House {
                 Err(Error::NotFound) => {
                     let asked = std::mem::replace(&mut from, ReplayFrom::Unconfirmed);
                     if let ReplayFrom::Sequence(name) = asked {
-                        self.tell(connection, &Told::ReplayTruncated { replay_from: &name });
+                        let told = Told::ReplayTruncated { replay_from: &name };
+                        self.hub.push(connection, told.event(), &told.raw());
                     }
                 }
                 Err(fault) => {
@@ -332,10 +358,5 @@ impl House {
                 }
             }
         }
-    }
-
-    /// Tells one client something; one that cannot take it is closed.
-    fn tell(&self, connection: &Connection, told: &Told<'_>) {
-        self.hub.push(connection, "", &told.raw());
     }
 }

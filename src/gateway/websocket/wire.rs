@@ -200,6 +200,14 @@ pub enum Told<'a> {
 }
 
 impl Told<'_> {
+    /// Its name as an event, where events have names.
+    pub fn event(&self) -> &'static str {
+        match self {
+            Self::ReplayTruncated { .. } => "event: replay_truncated",
+            _ => "event: message",
+        }
+    }
+
     /// As it is written.
     pub fn raw(&self) -> Box<RawValue> {
         raw(self)
