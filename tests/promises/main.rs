@@ -59,6 +59,7 @@ mod only_the_permitted_send_by_rest;
 mod pages_neither_skip_nor_repeat;
 mod people_choose_what_reaches_them;
 mod production_needs_secrets;
+mod raw_websockets_speak_as_seeds_say;
 mod read_stays_read;
 mod reading_all_holds_up_nobody;
 mod requests_are_limited;

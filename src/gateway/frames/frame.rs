@@ -330,7 +330,7 @@ mod tests {
             format!("Text({:?})", "a".repeat(126)),
             "Piece".to_owned(),
             "Piece".to_owned(),
-            "Pong".to_owned(),
+            "Pong([])".to_owned(),
             "Text(\"h\u{20ac}\")".to_owned(),
             "Piece".to_owned(),
             "Binary(5)".to_owned(),
