@@ -11,6 +11,8 @@ const HEAD: usize = 10;
 const MASKED: u8 = 0x80;
 /// The last frame of its message.
 const LAST: u8 = 0x80;
+/// Pieces of one message; a client that cuts finer wants to keep others busy.
+const MOST_PIECES: usize = 4096;
 /// The longest payload of a ping, a pong or a close.
 const LONGEST_CONTROL: usize = 125;
 
@@ -85,12 +87,14 @@ pub struct Reader {
     longest: usize,
     /// The message of which pieces have come: whether it is text, and what it says so far.
     begun: Option<(bool, Vec<u8>)>,
+    /// How many pieces.
+    pieces: usize,
 }
 
 impl Reader {
     /// A message may have `longest` bytes.
     pub fn new(longest: usize) -> Self {
-        Self { longest, begun: None }
+        Self { longest, begun: None, pieces: 0 }
     }
 
     /// What the first frame in `bytes` says, and how many bytes it takes; nothing while it is not whole. Its
@@ -158,6 +162,10 @@ impl Reader {
             }
             _ => return Err(Broken::Pieces),
         };
+        self.pieces = if is_last { 0 } else { self.pieces + 1 };
+        if self.pieces > MOST_PIECES {
+            return Err(Broken::TooBig);
+        }
         if !is_last {
             self.begun = Some((is_text, message.into_owned()));
             return Ok(Said::Piece);
@@ -367,6 +375,14 @@ mod tests {
         ] {
             assert_eq!(heard(&frames.concat(), 4_096).err(), Some(broken));
         }
+    }
+
+    #[test]
+    fn a_storm_of_pieces_is_refused() {
+        let mut reader = Reader::new(LONGEST);
+        assert!(matches!(reader.next(&mut sent(0x01, b"")), Ok(Some((_, Said::Piece)))));
+        let refused = (0..MOST_PIECES).map(|_| reader.next(&mut sent(0x00, b"")).is_err()).position(|is| is);
+        assert_eq!(refused, Some(MOST_PIECES - 1));
     }
 
     #[test]
