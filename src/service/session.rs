@@ -80,6 +80,11 @@ impl Session {
         session
     }
 
+    /// Waits until it is known everywhere who is here, and with which roles.
+    pub async fn settled(&self) {
+        self.presences.settled().await;
+    }
+
     /// Told when a back end comes, or anybody leaves.
     pub fn changed(&self) -> &Arc<Notify> {
         &self.changed
@@ -137,7 +142,6 @@ impl Session {
         connection: &Arc<Connection>,
         token: &str,
         dialect: &'static Dialect,
-        welcome: impl FnOnce(&Recipient) -> (&'static str, Box<RawValue>),
     ) -> Result<Recipient, Refused> {
         let shown = self.keyring.verify(token).and_then(|principal| match principal.inbox() {
             Some(recipient) => Ok((principal, recipient)),
@@ -145,8 +149,7 @@ impl Session {
         });
         let (principal, recipient) =
             shown.map_err(|refusal| self.refused(connection, Entrance::Authenticate, refusal))?;
-        let (event, payload) = welcome(&recipient);
-        Ok(self.enter(connection, principal, recipient, dialect, Some((event, &payload)))?)
+        Ok(self.enter(connection, principal, recipient, dialect, None)?)
     }
 
     /// Makes `connection` one of `claimed`'s, as [`Session::enter`] does.

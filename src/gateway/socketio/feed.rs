@@ -77,28 +77,34 @@ impl Feed {
     /// A connection has come whose handshake proved somebody.
     pub fn connected(&self, connection: &Arc<Connection>, principal: Principal) {
         let Some(recipient) = principal.inbox() else { return };
-        let (event, welcome) = Self::welcome(&recipient);
-        match self.services.session.enter(connection, principal, recipient, &DIALECT, Some((event, &welcome)))
-        {
-            Ok(recipient) => self.schedule_replay(connection, recipient, self.delay),
+        match self.services.session.enter(connection, principal, recipient, &DIALECT, None) {
+            Ok(recipient) => self.begin(connection, recipient, Ack::default()),
             Err(error) => auth_error(&self.hub, &self.tasks, connection, Ack::default(), error.into()),
         }
     }
 
     /// A connection that was nobody's shows a token.
     pub fn authenticate(&self, connection: &Arc<Connection>, token: &str, ack: Ack) {
-        match self.services.session.connect_owner(connection, token, &DIALECT, Self::welcome) {
-            Ok(recipient) => {
-                ack.send(&Self::welcome(&recipient).1);
-                self.schedule_replay(connection, recipient, self.delay);
-            }
+        match self.services.session.connect_owner(connection, token, &DIALECT) {
+            Ok(recipient) => self.begin(connection, recipient, ack),
             Err(refused) => auth_error(&self.hub, &self.tasks, connection, ack, refused),
         }
     }
 
-    fn welcome(recipient: &Recipient) -> (&'static str, Box<RawValue>) {
-        let welcome = wire::Welcome { status: "authenticated", user_id: Some(recipient.user.as_str()) };
-        (Told::Authenticated.name(), raw(&welcome))
+    /// Welcomes somebody, once whoever sends to many finds them; what they missed follows.
+    fn begin(&self, connection: &Arc<Connection>, recipient: Recipient, ack: Ack) {
+        let (feed, connection) = (self.clone(), connection.clone());
+        self.tasks.spawn(async move {
+            {
+                // Nothing that was missed comes before the welcome.
+                let _turn = connection.lists().lock().await;
+                feed.services.session.settled().await;
+                let welcome =
+                    wire::Welcome { status: "authenticated", user_id: Some(recipient.user.as_str()) };
+                answer(&feed.hub, &connection, ack, Told::Authenticated, &welcome);
+            }
+            feed.schedule_replay(&connection, recipient, feed.delay);
+        });
     }
 
     /// What the person missed, unless the client asks for it first. It comes sooner or later: until then

@@ -52,8 +52,13 @@ impl Namespace {
         }
         match self.session.renew(connection, &token) {
             Ok(()) => {
-                let renewed = wire::feed::Welcome { status: "authenticated", user_id: None };
-                answer(&self.hub, connection, ack, Told::Authenticated, &renewed);
+                let (session, hub) = (self.session.clone(), self.hub.clone());
+                let connection = connection.clone();
+                self.tasks.spawn(async move {
+                    session.settled().await;
+                    let renewed = wire::feed::Welcome { status: "authenticated", user_id: None };
+                    answer(&hub, &connection, ack, Told::Authenticated, &renewed);
+                });
             }
             Err(refused) => auth_error(&self.hub, &self.tasks, connection, ack, refused),
         }

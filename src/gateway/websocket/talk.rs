@@ -215,7 +215,13 @@ impl Raw {
 
     fn authenticate(&self, token: &str) {
         match self.house.session.renew(&self.connection, token) {
-            Ok(()) => self.house.tell(&self.connection, &Told::Authenticated),
+            Ok(()) => {
+                let (house, connection) = (self.house.clone(), self.connection.clone());
+                self.house.tasks.spawn(async move {
+                    house.session.settled().await;
+                    house.tell(&connection, &Told::Authenticated);
+                });
+            }
             Err(refused) => {
                 let (house, connection) = (self.house.clone(), self.connection.clone());
                 self.house.tasks.spawn(async move {
