@@ -1,41 +1,31 @@
 //! The composition root: the only file that names every concrete type.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access::{Keyring, Mint};
+use crate::access::Keyring;
 use crate::config::{Config, Environment};
 use crate::delivery::{CatchUp, Confirmations, Live, Replays, Rounds, Spreading, catch_up};
 use crate::domain::{Clock, SystemClock};
 use crate::gateway::ingest::Ingest;
 use crate::gateway::socketio::{self, Admission, Booking, Door, Feed, Namespace, Origins, Services};
-use crate::http::{self, Demo, Doorman, Readiness};
-use crate::listen::{Listener, Proxies, Servant};
+use crate::gateway::sse;
+use crate::gateway::websocket::{self, Replayer, WebSockets};
+use crate::http::{self, Doorman, Readiness};
+use crate::listen::{Proxies, Servant};
+use crate::parts::{RESERVE, UNUSABLE_REDIS, backplane, bind, demo, mandatory, node, quota, sockets};
 use crate::realtime::Hub;
-use crate::realtime::backplane::{self, Alone, Redis};
-use crate::secrets;
 use crate::service::{
-    Audit, Choices, Explain, Failures, Inbox, Notify, Presences, Quota, RecurringLimits, Recurrings, Roster,
-    Session, StatsService, Topics, Worker, quota,
+    Audit, Choices, Explain, Failures, Inbox, Notify, Presences, RecurringLimits, Recurrings, Roster,
+    Session, StatsService, Topics, Worker,
 };
 use crate::store::{DatabaseUrl, Store};
 use crate::telemetry::{Metrics, vital};
-
-/// Descriptors kept for the database, the listener and requests without a socket.
-const RESERVE: u64 = 128;
-/// The demo's facilitators.
-const DEMO_FACILITATORS: [(u32, &str); 3] = [(2, "Amara"), (5, "Björn"), (7, "Chen")];
-/// What to say when Redis cannot be used as it is set.
-const UNUSABLE_REDIS: &str = "redis.url (REDIS_URL), redis.ca_file, or a name in [ingest] cannot be used; an address \
-    looks like redis://host:6379, with TLS rediss://host:6380";
-/// How long the demo's tokens last, in seconds.
-const DEMO_TOKEN: i64 = 12 * 60 * 60;
 
 /// A server that has been put together.
 pub struct App {
@@ -146,6 +136,24 @@ impl App {
         let quota = Arc::new(quota(config, &store).await?);
         let failures = Failures::new(store.clone(), clock.clone());
         vital("failures", failures.clone().run());
+        let session = Session::new(
+            hub.clone(),
+            presences.clone(),
+            keyring.clone(),
+            clock.clone(),
+            metrics.clone(),
+            failures.clone(),
+            config.limits.sockets_per_user,
+        );
+        let replayer = Replayer::new(hub.clone(), inbox.clone());
+        let streams = sse::Streams::new(
+            hub.clone(),
+            session.clone(),
+            replayer,
+            clock.clone(),
+            tasks.clone(),
+            &config.realtime,
+        );
         let api = http::Api {
             quota,
             doorman: Arc::new(Doorman::new(keyring.clone(), metrics.clone(), failures.clone())),
@@ -163,17 +171,9 @@ impl App {
             )),
             recurrings,
             audit: Arc::new(Audit::new(store.clone(), clock.clone())),
+            streams: Arc::new(move |who, address, last| streams.open(who, address, last)),
             max_body: config.limits.max_request_bytes,
         };
-        let session = Session::new(
-            hub.clone(),
-            presences.clone(),
-            keyring,
-            clock.clone(),
-            metrics.clone(),
-            failures.clone(),
-            config.limits.sockets_per_user,
-        );
         if let Some(missed) = missed {
             let roster = Roster::new(
                 hub.clone(),
@@ -201,6 +201,12 @@ impl App {
             &config.booking,
             in_flight,
         );
+        let websockets = websocket::Services {
+            session: session.clone(),
+            inbox: inbox.clone(),
+            topics: topics.clone(),
+            confirmations: confirmations.clone(),
+        };
         let feed = Feed::new(
             hub.clone(),
             Services { session: session.clone(), inbox, topics, choices },
@@ -223,6 +229,17 @@ impl App {
             clock.clone(),
         );
 
+        let websockets = WebSockets::new(
+            hub.clone(),
+            websockets,
+            metrics.clone(),
+            clock.clone(),
+            tasks.clone(),
+            &config.websocket,
+            &config.realtime,
+            &config.limits,
+        );
+
         let readiness = Readiness::default();
         let stats = Arc::new(StatsService::new(hub.clone(), store.clone(), presences.clone(), clock.clone()));
         let development = config.server.environment == Environment::Development;
@@ -243,6 +260,7 @@ impl App {
         };
         let servant = Arc::new(Servant {
             door,
+            websockets,
             router: http::router(state),
             proxies: Proxies::new(config.server.proxies()?),
             bytes_per_second: config.limits.bytes_per_second,
@@ -254,8 +272,7 @@ impl App {
             stop: stop.clone(),
         });
 
-        let expired = hub.clone();
-        until(&stop, session.expire(move |connection| Namespace::expired(&expired, connection)));
+        until(&stop, session.expire());
         // Confirmations go on until the very end: what survived its round is confirmed.
         vital("confirmations", confirmations.run(hub.clone(), store.clone(), clock));
         vital("listener", listener.run(servant));
@@ -307,127 +324,10 @@ impl App {
     }
 }
 
-/// The line to other nodes, if there can be any.
-async fn backplane(
-    config: &Config,
-    store: &Store,
-    node: &str,
-    catch_up: &CatchUp,
-    listening: &Arc<OnceLock<Weak<Live>>>,
-    metrics: &Arc<Metrics>,
-) -> anyhow::Result<backplane::Shared> {
-    if config.redis.url.is_empty() {
-        return Ok(Arc::new(Alone));
-    }
-    if !store.is_shared() {
-        match config.ingest.stream.is_empty() {
-            true => tracing::warn!(
-                "REDIS_URL is not used: an SQLite database has one node; set DATABASE_URL for more"
-            ),
-            false => tracing::info!(
-                "REDIS_URL is used only to take what other programs leave there: an SQLite database has one node; set \
-                 DATABASE_URL for more"
-            ),
-        }
-        return Ok(Arc::new(Alone));
-    }
-    let listening = listening.clone();
-    let heard = move |recipient, text: &[u8]| {
-        if let Some(live) = listening.get().and_then(Weak::upgrade) {
-            live.heard(&recipient, text);
-        }
-    };
-    let missed = catch_up.clone();
-    let changed = move || missed.everybody();
-    let deployment = store.deployment().await?;
-    let redis = Redis::start(&config.redis, &deployment, node, Box::new(heard), changed, metrics.clone())
-        .context(UNUSABLE_REDIS)?;
-    Ok(Arc::new(redis))
-}
-
-/// Who counts requests: each node, or all of them together.
-async fn quota(config: &Config, store: &Store) -> anyhow::Result<Quota> {
-    let limits = quota::Limits {
-        user: config.limits.user_per_minute,
-        service: config.limits.service_per_minute,
-        tenant: config.limits.tenant_per_minute,
-    };
-    let is_limited = [limits.user, limits.service, limits.tenant].into_iter().any(|limit| limit > 0);
-    if config.redis.url.is_empty() || !store.is_shared() || !is_limited {
-        return Ok(Quota::new(limits, None));
-    }
-    let shared = quota::Shared::start(&config.redis, &store.deployment().await?).context(UNUSABLE_REDIS)?;
-    Ok(Quota::new(limits, Some(shared)))
-}
-
 /// Runs `work` until told to stop.
 fn until(stop: &CancellationToken, work: impl Future<Output = ()> + Send + 'static) {
     let stop = stop.clone();
     vital("until the stop", async move {
         stop.run_until_cancelled(work).await;
     });
-}
-
-fn bind(config: &Config) -> anyhow::Result<Listener> {
-    let (host, port) = (config.server.host.as_str(), config.server.port);
-    let addresses = (host, port)
-        .to_socket_addrs()
-        .with_context(|| format!("server.host is `{host}`, which is no address of this machine"))?;
-    let mut fault = None;
-    for address in addresses {
-        match Listener::bind(address) {
-            Ok(listener) => return Ok(listener),
-            Err(why) => fault = Some((address, why)),
-        }
-    }
-    match fault {
-        Some((address, why)) => Err(why).with_context(|| {
-            format!("cannot listen on {address}; if another program does, choose a port by --port or PORT")
-        }),
-        None => anyhow::bail!("server.host is `{host}`, which has no address"),
-    }
-}
-
-/// The name of this process: another one after each start, since what an earlier one held died with it.
-fn node(config: &Config) -> anyhow::Result<String> {
-    let mut made = secrets::random()?;
-    made.truncate(12);
-    Ok(match config.server.node.as_str() {
-        "" => made,
-        name => format!("{name}-{made}"),
-    })
-}
-
-/// How many sockets there may be: as many as set, or as many descriptors as the process may open.
-fn sockets(config: &Config) -> usize {
-    if config.limits.sockets > 0 {
-        return config.limits.sockets;
-    }
-    let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
-    usize::try_from(descriptors.saturating_sub(RESERVE).max(16)).unwrap_or(usize::MAX)
-}
-
-fn demo(config: &Config, clock: Arc<dyn Clock>) -> Demo {
-    let auth = config.auth.clone();
-    Demo::new(move || {
-        let now = clock.now().as_seconds();
-        let facilitators: Vec<_> = DEMO_FACILITATORS
-            .iter()
-            .map(|(id, name)| {
-                let mint = Mint { sub: id.to_string(), iat: now, exp: now + DEMO_TOKEN, ..Mint::default() };
-                json!({ "id": id, "name": name, "token": mint.sign(&auth).unwrap_or_default() })
-            })
-            .collect();
-        let backend = auth.backend_token.expose().split(',').next().unwrap_or_default().trim().to_owned();
-        json!({
-            "facilitators": facilitators,
-            "backend_token": backend,
-            "version": env!("CARGO_PKG_VERSION"),
-        })
-    })
-}
-
-/// The types that nobody can mute.
-fn mandatory(config: &Config) -> Arc<[String]> {
-    config.notifications.mandatory_types.clone().into()
 }

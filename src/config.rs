@@ -54,6 +54,8 @@ pub struct Config {
     pub auth: access::Settings,
     /// Sockets.
     pub realtime: realtime::Settings,
+    /// Raw WebSockets.
+    pub websocket: gateway::websocket::Settings,
     /// The booking protocol.
     pub booking: gateway::BookingSettings,
     /// Topics.

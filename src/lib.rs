@@ -5,7 +5,7 @@
 //!
 //! | floor | folders | promise |
 //! |---|---|---|
-//! | roof | [`app`], [`cli`], [`config`], [`sections`], [`secrets`], [`lifecycle`], [`listen`] | everything is put together here |
+//! | roof | [`app`], [`parts`], [`cli`], [`config`], [`sections`], [`secrets`], [`lifecycle`], [`listen`] | everything is put together here |
 //! | 5 | [`gateway`], [`http`] | protocols; no rule of the product lives here |
 //! | 4 | [`service`] | what a caller may ask; knows no protocol |
 //! | 3 | [`delivery`] | from stored to confirmed |
@@ -29,6 +29,7 @@ pub mod gateway;
 pub mod http;
 pub mod lifecycle;
 pub mod listen;
+mod parts;
 pub mod realtime;
 pub mod secrets;
 pub mod sections;

@@ -60,7 +60,7 @@ pub async fn stop(app: Arc<App>, limit: Duration, delay: Duration) {
     let here = app.hub.everybody();
     tracing::info!(connections = here.len(), "stopping: clients are sent back");
     for connection in &here {
-        connection.outlet().hold(limit);
+        connection.outlet().line().hold(limit);
     }
     drop(here);
     tokio::time::timeout(left(deadline), app.store.drain()).await.ok();
@@ -123,13 +123,13 @@ fn send_back(app: &App) -> Rest {
             rest.busy += 1;
             continue;
         }
-        let is_stream = outlet.transport() == Transport::Stream;
+        let is_stream = outlet.transport() != Transport::Polling;
         if rest.streams < most || !is_stream {
             outlet.close(Close::AfterFlush);
         }
         match is_stream {
             true => rest.streams += 1,
-            false => rest.unsent += outlet.unsent(),
+            false => rest.unsent += outlet.line().unsent(),
         }
     }
     rest

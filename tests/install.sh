@@ -115,7 +115,7 @@ done
 
 npm_is_current() {
   [ -f node_modules/.package-lock.json ] && ! [ package-lock.json -nt node_modules/.package-lock.json ] &&
-    node --input-type=module -e 'await import("socket.io-client"); await import("playwright-core")' 2>/dev/null
+    node --input-type=module -e 'await import("socket.io-client"); await import("playwright-core"); await import("ws")' 2>/dev/null
 }
 if ! npm_is_current; then
   say "installing the npm clients"

@@ -15,9 +15,9 @@ use carillon::domain::{
     Audience, Clock, Idempotency, NewNotification, Notification, NotificationId, Place, Placed, Priority,
     Recipient, Tenant, Timestamp, UserId,
 };
-use carillon::realtime::backplane::{Backplane, Joined, Line, Told};
+use carillon::realtime::backplane::{Backplane, Joined, Line as State, Told};
 use carillon::realtime::{
-    self, Close, Connection, Dialect, Form, Hub, Outlet, PushError, Shown, Source, Transport,
+    self, Close, Connection, Dialect, Encode, Form, Hub, Line, Outlet, PushError, Shown, Source, Transport,
 };
 use carillon::telemetry::Metrics;
 use serde_json::value::{RawValue, to_raw_value};
@@ -34,9 +34,10 @@ const PEOPLE: usize = 3;
 
 static FORM: Form = Form {
     event: "notification",
-    encode: |notification| to_raw_value(&notification.id.0).expect("a number"),
+    encode: Encode::Shared(|notification| to_raw_value(&notification.id.0).expect("a number")),
 };
-static DIALECT: Dialect = Dialect { name: "model", form: |_| &FORM, standing: |_| None, replays: false };
+static DIALECT: Dialect =
+    Dialect { name: "model", form: |_| &FORM, standing: |_| None, replays: false, expired: || None };
 
 struct Time(AtomicI64);
 
@@ -52,6 +53,7 @@ struct Socket {
     heard: Mutex<Vec<i64>>,
     room: AtomicUsize,
     is_closed: AtomicBool,
+    line: Line,
 }
 
 struct End(Arc<Socket>);
@@ -72,11 +74,8 @@ impl Outlet for End {
     fn close(&self, _: Close) {
         self.0.is_closed.store(true, Ordering::Relaxed);
     }
-    fn pause(&self, _: bool) {}
-    fn hold(&self, _: Duration) {}
-    fn trust(&self, _: bool) {}
-    fn unsent(&self) -> usize {
-        0
+    fn line(&self) -> &Line {
+        &self.0.line
     }
     fn transport(&self) -> Transport {
         Transport::Stream
@@ -122,8 +121,8 @@ impl Backplane for Plug {
         };
         told(heard);
     }
-    fn line(&self) -> Line {
-        Line::Connected
+    fn line(&self) -> State {
+        State::Connected
     }
 }
 
@@ -286,7 +285,7 @@ impl World {
             Box::new(End(socket.clone())),
         ));
         hub.enter(connection.clone());
-        hub.join(&connection, &recipient(person), &DIALECT, 100, ("welcome", RawValue::NULL))
+        hub.join(&connection, &recipient(person), &DIALECT, 100, Some(("welcome", RawValue::NULL)))
             .expect("a place");
         self.clients.push(Client { person, node, connection, socket, listed: None });
     }

@@ -1,5 +1,6 @@
 //! Confirmation without client code: a socket that lives through a full heartbeat round after a push
-//! has received it, because it answers pings in order.
+//! has received it, because it answers pings in order. Where pongs are heard of one by one, the first that
+//! answers a ping asked after the push says so at once.
 //!
 //! What waits here is only *sent*; it lives in memory. If the socket dies first, nothing has to be
 //! undone: the database still says unconfirmed, and the next connection gets it.
@@ -61,7 +62,21 @@ struct Watch {
     looked: Option<Instant>,
     stream: VecDeque<Watched>,
     polling: VecDeque<Watched>,
+    /// Of connections whose pongs are heard of: with the number of pings that had been asked before.
+    asked: HashMap<ConnectionId, VecDeque<(u64, NotificationId, Sent)>>,
+    /// Confirmed by a pong, and not taken out yet.
+    answered: Vec<Sent>,
     sent: HashMap<NotificationId, Timestamp>,
+    /// How many entries are watched.
+    many: usize,
+}
+
+impl Watch {
+    /// This one is watched no longer.
+    fn ended(&mut self, notification: NotificationId) {
+        self.many -= 1;
+        self.sent.remove(&notification);
+    }
 }
 
 /// What was sent and waits for its confirmation.
@@ -90,19 +105,25 @@ impl Confirmations {
         sent_at: Timestamp,
     ) {
         let mut watch = self.lock();
-        let before = watch.stream.len() + watch.polling.len();
+        let before = watch.many;
         for connection in connections.into_iter().take(MOST.saturating_sub(before)) {
-            let polling = connection.outlet().transport() == Transport::Polling;
+            let transport = connection.outlet().transport();
+            if transport == Transport::OneWay {
+                continue;
+            }
+            watch.many += 1;
+            let entry = Sent { place, sent_at, confirmed_at: sent_at };
+            if let Some(pings) = connection.outlet().pings() {
+                watch.asked.entry(connection.id).or_default().push_back((pings, notification, entry));
+                continue;
+            }
+            let polling = transport == Transport::Polling;
             let round = if polling { self.rounds.polling } else { self.rounds.stream };
-            let watched = Watched {
-                due: watch.lived + TICK + round,
-                connection: connection.id,
-                notification,
-                entry: Sent { place, sent_at, confirmed_at: sent_at },
-            };
+            let watched =
+                Watched { due: watch.lived + TICK + round, connection: connection.id, notification, entry };
             if polling { &mut watch.polling } else { &mut watch.stream }.push_back(watched);
         }
-        let watched = watch.stream.len() + watch.polling.len() - before;
+        let watched = watch.many - before;
         if watched > 0 {
             watch.sent.entry(notification).or_insert(sent_at);
             self.metrics.unconfirmed.inc_by(i64::try_from(watched).unwrap_or(0));
@@ -112,6 +133,30 @@ impl Confirmations {
     /// When `notification` was sent, if it is watched.
     pub fn sent_at(&self, notification: NotificationId) -> Option<Timestamp> {
         self.lock().sent.get(&notification).copied()
+    }
+
+    /// The client of `connection` has answered its first `pings` pings: what it was sent before the last of
+    /// them has arrived.
+    pub fn answered(&self, connection: ConnectionId, pings: u64) {
+        let mut watch = self.lock();
+        let Some(mut waiting) = watch.asked.remove(&connection) else { return };
+        let before = watch.many;
+        while let Some((_, notification, entry)) = waiting.pop_front_if(|(asked, ..)| *asked < pings) {
+            watch.ended(notification);
+            watch.answered.push(entry);
+        }
+        self.metrics.unconfirmed.dec_by(i64::try_from(before - watch.many).unwrap_or(0));
+        if !waiting.is_empty() {
+            watch.asked.insert(connection, waiting);
+        }
+    }
+
+    /// No pong of this connection's will come any more.
+    pub fn left(&self, connection: ConnectionId) {
+        let mut watch = self.lock();
+        let waiting = watch.asked.remove(&connection).unwrap_or_default();
+        self.metrics.unconfirmed.dec_by(i64::try_from(waiting.len()).unwrap_or(0));
+        waiting.into_iter().for_each(|(_, notification, _)| watch.ended(notification));
     }
 
     /// Takes out what is due at `now`: the entries whose connection `is_here` still. Called every tick.
@@ -124,13 +169,15 @@ impl Confirmations {
         let mut watch = self.lock();
         let since = watch.looked.replace(now).map_or(Duration::ZERO, |looked| now.duration_since(looked));
         watch.lived += since.min(LONGEST_STEP);
-        let mut due = Vec::new();
+        let mut due = std::mem::take(&mut watch.answered);
+        due.iter_mut().for_each(|entry| entry.confirmed_at = confirmed_at);
         let mut ended = 0;
-        let Watch { lived, stream, polling, sent, .. } = &mut *watch;
+        let Watch { lived, stream, polling, sent, many, .. } = &mut *watch;
         for queue in [stream, polling] {
             while queue.front().is_some_and(|first| first.due <= *lived) {
                 let Some(watched) = queue.pop_front() else { break };
                 ended += 1;
+                *many -= 1;
                 sent.remove(&watched.notification);
                 // One of a person's connections is enough; they stand side by side.
                 let is_known = due.last().is_some_and(|last: &Sent| last.place == watched.entry.place);
@@ -170,34 +217,42 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::realtime::{Close, Dialect, Form, Outlet, PushError};
+    use crate::realtime::{Dialect, Encode, Form, Line, Outlet, PushError};
     use serde_json::value::RawValue;
 
-    struct Socket(Transport);
+    struct Socket(Transport, Line);
 
     impl Outlet for Socket {
         fn push(&self, _: &str, _: &RawValue) -> Result<(), PushError> {
             Ok(())
         }
-        fn close(&self, _: Close) {}
-        fn pause(&self, _: bool) {}
-        fn hold(&self, _: Duration) {}
-        fn trust(&self, _: bool) {}
-        fn unsent(&self) -> usize {
-            0
+        fn line(&self) -> &Line {
+            &self.1
         }
         fn transport(&self) -> Transport {
             self.0
         }
+        fn pings(&self) -> Option<u64> {
+            // As many as bytes were pushed, if any.
+            Some(self.1.unsent() as u64).filter(|pings| *pings > 0)
+        }
     }
 
-    static FORM: Form = Form { event: "test", encode: |_| RawValue::NULL.to_owned() };
-    static DIALECT: Dialect = Dialect { name: "test", form: |_| &FORM, standing: |_| None, replays: false };
+    static FORM: Form = Form { event: "test", encode: Encode::Shared(|_| RawValue::NULL.to_owned()) };
+    static DIALECT: Dialect =
+        Dialect { name: "test", form: |_| &FORM, standing: |_| None, replays: false, expired: || None };
 
     fn connection(id: u64, transport: Transport) -> Connection {
         let address = [127, 0, 0, 1].into();
         let since = Timestamp::from_micros(0);
-        Connection::new(ConnectionId(id), "s", address, since, &DIALECT, Box::new(Socket(transport)))
+        Connection::new(
+            ConnectionId(id),
+            "s",
+            address,
+            since,
+            &DIALECT,
+            Box::new(Socket(transport, Line::default())),
+        )
     }
 
     fn confirmations() -> Confirmations {
@@ -254,6 +309,30 @@ mod tests {
         assert_eq!(confirmed, [entry], "the second socket died, the third is polling");
         assert_eq!(confirmations.sent_at(NotificationId(2)), None);
         assert_eq!(look(&confirmations, start + Duration::from_millis(4_500), 12_000, 2).len(), 1);
+    }
+
+    #[test]
+    fn a_pong_confirms_what_came_before_its_ping() {
+        let confirmations = confirmations();
+        let sent = Timestamp::from_micros(5);
+        let one = connection(1, Transport::Stream);
+        let watch = |pings, number| {
+            one.outlet().line().queued(pings);
+            let place = Place { recipient: 7, position: number };
+            confirmations.watch([&one], NotificationId(number), place, sent);
+        };
+        watch(1, 1);
+        watch(0, 2);
+        watch(1, 3);
+        confirmations.answered(one.id, 1);
+        assert!(look(&confirmations, Instant::now(), 0, 0).is_empty(), "they came behind the first ping");
+        confirmations.answered(one.id, 2);
+        let confirmed = look(&confirmations, Instant::now(), 0, 0);
+        assert_eq!(confirmed.iter().map(|entry| entry.place.position).collect::<Vec<_>>(), [1, 2]);
+        confirmations.left(one.id);
+        confirmations.answered(one.id, 9);
+        assert!(look(&confirmations, Instant::now(), 60_000, 0).is_empty());
+        assert_eq!(confirmations.lock().many, 0);
     }
 
     #[test]

@@ -138,9 +138,8 @@ impl Replays {
             }
             let Some(dialect) = connection.dialect_for(recipient) else { return false };
             let mut shown = Shown::new(held.notification);
-            let encoded = shown.by(dialect);
-            if !self.hub.is_here(connection.id) || !self.hub.push(connection, encoded.event, &encoded.payload)
-            {
+            let encoded = shown.by(dialect, recipient);
+            if !self.hub.is_here(connection.id) || !self.hub.push_encoded(connection, encoded) {
                 return false;
             }
             packets += 1;
@@ -157,7 +156,9 @@ impl Replays {
     /// Waits until the client has read nearly everything, or is gone.
     async fn read(&self, connection: &Connection) {
         let mut pause = LOOKS.0;
-        while connection.outlet().unsent() > self.packets * LEAST_BYTES && self.hub.is_here(connection.id) {
+        while connection.outlet().line().unsent() > self.packets * LEAST_BYTES
+            && self.hub.is_here(connection.id)
+        {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LOOKS.1);
         }

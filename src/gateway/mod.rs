@@ -1,7 +1,10 @@
 //! Long-lived doors: each turns its protocol into service calls, and notifications into its protocol.
 
+pub mod frames;
 pub mod ingest;
 pub mod socketio;
+pub mod sse;
+pub mod websocket;
 
 use serde::{Deserialize, Serialize};
 

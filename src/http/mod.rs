@@ -16,15 +16,17 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use crate::access::Principal;
 use crate::domain::Secret;
 use crate::service::{
-    Audit, Choices, Explain, Inbox, Notify, Quota, Recurrings, Standing, StatsService, Topics,
+    Audit, Choices, Error, Explain, Inbox, Notify, Quota, Recurrings, Standing, StatsService, Topics,
 };
 use crate::telemetry::Metrics;
 
@@ -36,6 +38,10 @@ pub use openapi::description;
 /// Where a request comes from, behind trusted proxies. Set by the listener.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientAddress(pub IpAddr);
+
+/// Opens a stream of events.
+pub type Streams =
+    Arc<dyn Fn(Principal, Option<IpAddr>, Option<String>) -> Result<Body, Error> + Send + Sync>;
 
 /// What the handlers of the API need.
 #[derive(Clone)]
@@ -58,6 +64,8 @@ pub struct Api {
     pub recurrings: Arc<Recurrings>,
     /// What was done.
     pub audit: Arc<Audit>,
+    /// Opens a stream of events: for whom, from where, and behind which notification.
+    pub streams: Streams,
     /// Bytes of one request.
     pub max_body: usize,
 }

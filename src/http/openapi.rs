@@ -63,6 +63,7 @@ const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-
         api_v1::subscriptions::subscribe,
         api_v1::subscriptions::unsubscribe,
         api_v1::audit::list,
+        api_v1::stream::stream,
         api_v1::broadcast::internal,
         api::notifications::list,
         api::notifications::send,

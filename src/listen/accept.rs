@@ -18,10 +18,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use super::head::{self, Handshake};
+use super::head::{self, Handshake, Target};
+use super::raw;
 use super::stream::ClientStream;
 use crate::access::address_key;
 use crate::gateway::socketio::{Arrival, Door};
+use crate::gateway::websocket::{Endpoint, WebSockets};
 use crate::realtime::Line;
 
 /// Connections the kernel may hold for us between two accepts.
@@ -76,6 +78,8 @@ fn address(hop: &str) -> Option<IpAddr> {
 pub struct Servant {
     /// Socket.IO.
     pub door: Door,
+    /// Raw WebSockets.
+    pub websockets: WebSockets,
     /// Everything else.
     pub router: Router,
     /// Whose word on client addresses counts.
@@ -224,9 +228,18 @@ impl Servant {
         let address = self.proxies.client(peer, handshake.forwarded.as_deref());
         let admission = self.door.admission();
         let (origin, host) = (handshake.origin.as_deref(), handshake.host.as_deref());
-        let entered = admission.check_origin(origin, host).and_then(|()| admission.enter(address));
-        let permit = match entered {
-            Ok(permit) => permit,
+        let entered = admission.check_origin(origin, host).and_then(|()| {
+            let permit = admission.enter(address)?;
+            let opening = match &handshake.target {
+                Target::Session => None,
+                Target::Raw(endpoint, query, authorization) => {
+                    Some(self.websockets.open(*endpoint, query, authorization.as_deref(), address)?)
+                }
+            };
+            Ok((permit, opening))
+        });
+        let (permit, opening) = match entered {
+            Ok(entered) => entered,
             Err(refused) => {
                 head::refuse(&mut stream, &refused).await.ok();
                 return;
@@ -234,7 +247,11 @@ impl Servant {
         };
         line.meter();
         stream.keep(permit);
-        if let Err(fault) = self.door.websocket(stream, head::agreement(&handshake), address, line) {
+        let agreed = head::agreement(&handshake);
+        if let Some(opening) = opening {
+            return self.websockets.serve(stream, agreed, opening, line);
+        }
+        if let Err(fault) = self.door.websocket(stream, agreed, address, line) {
             tracing::error!(fault, "a session could not begin");
         }
     }
@@ -276,6 +293,9 @@ impl Servant {
         let address = self.proxies.client(peer, Some(&lines.join(",")));
         if Door::owns(request.uri().path()) {
             return self.door.request(request, Arrival { address, line }).await;
+        }
+        if let Some(endpoint) = Endpoint::at(request.uri().path()) {
+            return raw::upgrade(self.door.admission(), &self.websockets, endpoint, request, (address, line));
         }
         request.extensions_mut().insert(crate::http::ClientAddress(address));
         match self.router.clone().oneshot(request.map(Body::new)).await {

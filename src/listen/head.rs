@@ -11,14 +11,26 @@ use tungstenite::handshake::derive_accept_key;
 
 use super::stream::ClientStream;
 use crate::gateway::socketio::{Door, Refused};
+use crate::gateway::websocket::Endpoint;
 
 /// A longer head is left to the HTTP library, which refuses it.
 const LONGEST_HEAD: usize = 16 * 1024;
 /// A client has this long to send it.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A WebSocket handshake that opens an Engine.IO session.
+/// What a WebSocket is for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Target {
+    /// An Engine.IO session.
+    Session,
+    /// A raw WebSocket, with the query and the `Authorization` that it comes with.
+    Raw(Endpoint, String, Option<String>),
+}
+
+/// A WebSocket handshake that is ours to answer.
 pub struct Handshake {
+    /// What it is for.
+    pub target: Target,
     /// `Sec-WebSocket-Key`.
     key: String,
     /// The page it comes from.
@@ -72,12 +84,19 @@ fn parse(head: &[u8]) -> Parsed {
     let contains = |name: &str, word: &str| {
         header(name).is_some_and(|value| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(word)))
     };
-    let (path, query) = request.path.unwrap_or_default().split_once('?').unwrap_or_default();
+    let whole = request.path.unwrap_or_default();
+    let (path, query) = whole.split_once('?').unwrap_or((whole, ""));
+    let says = |word: &str| query.split('&').any(|pair| pair == word);
+    let opens = Door::owns(path)
+        && says("EIO=4")
+        && says("transport=websocket")
+        && !query.split('&').any(|pair| pair.starts_with("sid="));
+    let target = match Endpoint::at(path) {
+        _ if opens => Target::Session,
+        Some(endpoint) => Target::Raw(endpoint, query.to_owned(), header("authorization").map(str::to_owned)),
+        None => return Parsed::Other,
+    };
     let ours = request.method == Some("GET")
-        && Door::owns(path)
-        && query.split('&').any(|pair| pair == "EIO=4")
-        && query.split('&').any(|pair| pair == "transport=websocket")
-        && !query.split('&').any(|pair| pair.starts_with("sid="))
         && contains("upgrade", "websocket")
         && contains("connection", "upgrade")
         && header("sec-websocket-version") == Some("13")
@@ -86,6 +105,7 @@ fn parse(head: &[u8]) -> Parsed {
     match header("sec-websocket-key") {
         Some(key) if ours && key.len() == 24 => Parsed::Handshake(
             Handshake {
+                target,
                 key: key.to_owned(),
                 origin: header("origin").map(str::to_owned),
                 host: header("host").map(str::to_owned),
@@ -104,9 +124,14 @@ fn forwarded(headers: &[httparse::Header<'_>]) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join(","))
 }
 
+/// What proves that the server knows what a WebSocket is.
+pub fn accept_key(key: &str) -> String {
+    derive_accept_key(key.as_bytes())
+}
+
 /// The words that agree to the WebSocket.
 pub fn agreement(handshake: &Handshake) -> Bytes {
-    let accept = derive_accept_key(handshake.key.as_bytes());
+    let accept = accept_key(&handshake.key);
     let response = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {accept}\r\n\r\n"
@@ -144,6 +169,17 @@ mod tests {
         };
         assert_eq!(length, GOOD.len());
         assert_eq!(handshake.origin.as_deref(), Some("https://a.example"));
+    }
+
+    #[test]
+    fn raw_websockets_bring_their_token_along() {
+        let text = GOOD.replace("/socket.io/?EIO=4&transport=websocket", "/ws/notify?token=a&replay_from=7");
+        let text = text.replace("Origin:", "Authorization: Bearer b\r\nOrigin:");
+        let Parsed::Handshake(handshake, _) = parse(text.as_bytes()) else { panic!("not recognised") };
+        let query = "token=a&replay_from=7".to_owned();
+        assert_eq!(handshake.target, Target::Raw(Endpoint::Notify, query, Some("Bearer b".to_owned())));
+        let bare = GOOD.replace("/socket.io/?EIO=4&transport=websocket", "/api/v1/notifications/ws");
+        assert!(matches!(parse(bare.as_bytes()), Parsed::Handshake(..)));
     }
 
     #[test]

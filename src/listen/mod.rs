@@ -5,6 +5,7 @@
 
 mod accept;
 mod head;
+mod raw;
 mod stream;
 
 pub use accept::{Listener, Proxies, Servant};

@@ -4,13 +4,13 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::flow::Flow;
-use crate::domain::{Notification, Position, Recipient, Standing, Tenant, Timestamp};
+use super::line::Line;
+use crate::domain::{Notification, NotificationId, Position, Recipient, Standing, Tenant, Timestamp};
 
 /// Tells connections of this process apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +23,8 @@ pub enum Transport {
     Stream,
     /// The client asks again and again.
     Polling,
+    /// One long-lived stream on which the client never says a word: nothing is confirmed by it.
+    OneWay,
 }
 
 /// Why something could not be pushed.
@@ -41,6 +43,8 @@ pub enum Close {
     AfterFlush,
     /// At once: the client does not read.
     Now,
+    /// What it had proved has expired: for protocols that have nothing to say to nobody.
+    Expired,
 }
 
 /// The writing end of a connection, as its door provides it.
@@ -57,30 +61,46 @@ pub trait Outlet: Send + Sync + 'static {
     fn push_encoded(&self, encoded: &Encoded) -> Result<(), PushError> {
         self.push(encoded.event, &encoded.payload)
     }
+    /// Its valve.
+    fn line(&self) -> &Line;
     /// Closes the transport, so that a stock client comes back by itself.
-    fn close(&self, how: Close);
-    /// Stops (or starts again) to read from the client.
-    fn pause(&self, paused: bool);
-    /// Reads nothing more from the client for this long.
-    fn hold(&self, pause: Duration);
-    /// The client is an authenticated back end: meter it no longer. (Or it is one no longer.)
-    fn trust(&self, trusted: bool);
-    /// Bytes that were pushed and not sent yet, roughly.
-    fn unsent(&self) -> usize;
+    fn close(&self, how: Close) {
+        match how {
+            Close::AfterFlush => self.line().close(),
+            Close::Now => self.line().cut(),
+            // Its protocol has told the client, who may prove something again.
+            Close::Expired => {}
+        }
+    }
     /// How bytes travel now; polling clients may upgrade.
     fn transport(&self) -> Transport;
+    /// How many pings it has asked so far, each of which is answered by a pong of the client's in its order; `None`
+    /// where no such answers are heard of.
+    fn pings(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// One way to write a notification.
 pub struct Form {
-    /// The event it arrives as.
+    /// The event it arrives as; tells forms apart.
     pub event: &'static str,
     /// Its payload.
-    pub encode: fn(&Notification) -> Box<RawValue>,
+    pub encode: Encode,
+}
+
+/// How the payload of a form is written.
+pub enum Encode {
+    /// The same for everybody who has the notification.
+    Shared(fn(&Notification) -> Box<RawValue>),
+    /// With whose it is.
+    Personal(fn(&Notification, &Recipient) -> Box<RawValue>),
 }
 
 /// A notification in one form: encoded once, however many hear it.
 pub struct Encoded {
+    /// Which.
+    pub id: NotificationId,
     /// The event it arrives as.
     pub event: &'static str,
     /// Its payload.
@@ -99,6 +119,8 @@ pub struct Dialect {
     pub standing: fn(&Standing) -> Option<(&'static str, Box<RawValue>)>,
     /// Whether what somebody missed comes as notifications, too: live ones then wait until it has come.
     pub replays: bool,
+    /// How it tells that a token has expired (event and payload), if it does.
+    pub expired: fn() -> Option<(&'static str, Box<RawValue>)>,
 }
 
 impl fmt::Debug for Dialect {
@@ -286,10 +308,10 @@ impl Connection {
     /// Counts one more request under way; at `limit` the client is read no further.
     pub fn begin_request(&self, limit: u32) {
         if self.in_flight.fetch_add(1, Ordering::AcqRel) + 1 == limit {
-            self.outlet.pause(true);
+            self.outlet.line().pause();
             // Every answer may have been given between those two lines.
             if self.in_flight.load(Ordering::Acquire) <= limit / 2 {
-                self.outlet.pause(false);
+                self.outlet.line().resume();
             }
         }
     }
@@ -302,7 +324,7 @@ impl Connection {
     /// Counts one request answered; at half of `limit` the client is read on.
     pub fn end_request(&self, limit: u32) {
         if self.in_flight.fetch_sub(1, Ordering::AcqRel) - 1 == limit / 2 {
-            self.outlet.pause(false);
+            self.outlet.line().resume();
         }
     }
 }

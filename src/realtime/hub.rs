@@ -8,10 +8,11 @@ use serde_json::value::RawValue;
 
 use super::backplane::{Line, Message, Shared};
 use super::flow::Turn;
+use super::push::push;
 use super::room::{Pass, Room, Source};
-use super::{Close, Connection, ConnectionId, Delivery, Dialect, Identity, Outlet, PushError, Shown};
+use super::{Connection, ConnectionId, Delivery, Dialect, Identity, PushError, Shown};
 use crate::domain::{Position, Recipient, Standing, Timestamp};
-use crate::telemetry::{Metrics, Refusal};
+use crate::telemetry::Metrics;
 
 #[derive(Default)]
 struct Registry {
@@ -47,7 +48,7 @@ pub struct Hub {
     backplane: Shared,
     /// Whether positions are counted without gaps, by several nodes.
     gapless: bool,
-    metrics: Arc<Metrics>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Hub {
@@ -140,7 +141,7 @@ impl Hub {
     }
 
     /// Lets `connection` hear in `dialect` what is for `recipient`, unless that person has `most` connections.
-    /// `welcome` is pushed before anything live can be. `true` if it did not hear that before.
+    /// `welcome`, if there is one, is pushed before anything live can be. `true` if it did not hear that before.
     ///
     /// # Errors
     /// The limit, when it is reached.
@@ -150,7 +151,7 @@ impl Hub {
         recipient: &Recipient,
         dialect: &'static Dialect,
         most: usize,
-        welcome: (&str, &RawValue),
+        welcome: Option<(&str, &RawValue)>,
     ) -> Result<bool, usize> {
         let mut registry = self.registry();
         let before = connection.identity(|who| who.recipient.clone());
@@ -167,7 +168,9 @@ impl Hub {
             self.remove(&mut registry, &before, connection.id);
         }
         // Whether it took this shows at the next push: to expel it would need the lock held here.
-        connection.outlet().push(welcome.0, welcome.1).ok();
+        if let Some((event, payload)) = welcome {
+            connection.outlet().push(event, payload).ok();
+        }
         let spoken = connection.identity(|who| who.dialect.replace(dialect));
         if !is_new || !is_here {
             let was_replayed_to = spoken.is_some_and(|spoken| spoken.replays);
@@ -213,7 +216,7 @@ impl Hub {
             let dialect = who.dialect;
             std::mem::replace(who, Identity { dialect, ..Identity::default() })
         });
-        connection.outlet().trust(false);
+        connection.outlet().line().distrust();
         registry.senders -= usize::from(before.sender.is_some());
         if let Some(recipient) = before.recipient {
             self.remove(&mut registry, &recipient, connection.id);
@@ -289,7 +292,7 @@ impl Hub {
                     }
                 }
                 connection.pushed_live(position);
-                match push(connection, |outlet| outlet.push_encoded(shown.by(dialect))) {
+                match push(connection, |outlet| outlet.push_encoded(shown.by(dialect, recipient))) {
                     Ok(()) => took.push(connection.clone()),
                     Err(PushError::Full) => slow.push(connection.clone()),
                     Err(PushError::Gone) => {}
@@ -392,32 +395,6 @@ impl Hub {
         }
     }
 
-    /// Pushes one event; a connection that cannot take it is closed and leaves.
-    pub fn push(&self, connection: &Connection, event: &str, payload: &RawValue) -> bool {
-        match push(connection, |outlet| outlet.push(event, payload)) {
-            Ok(()) => true,
-            Err(PushError::Gone) => false,
-            Err(PushError::Full) => {
-                self.expel(connection);
-                false
-            }
-        }
-    }
-
-    /// Closes a connection that does not read.
-    fn expel(&self, connection: &Connection) {
-        if !connection.expel() {
-            return;
-        }
-        tracing::info!(
-            socket.id = %connection.socket_id,
-            "the client reads too slowly: closed, to be served when it comes back"
-        );
-        self.metrics.refused(Refusal::SlowReader);
-        connection.outlet().close(Close::Now);
-        self.leave(connection.id);
-    }
-
     /// Who is here, counted at `now`.
     pub fn census(&self, now: Timestamp) -> Census {
         let registry = self.registry();
@@ -430,13 +407,6 @@ impl Hub {
             average_seconds: if connections == 0 { 0.0 } else { ages as f64 / connections as f64 / 1e6 },
         }
     }
-}
-
-fn push(
-    connection: &Connection,
-    how: impl FnOnce(&dyn Outlet) -> Result<(), PushError>,
-) -> Result<(), PushError> {
-    if connection.is_expelled() { Err(PushError::Gone) } else { how(connection.outlet()) }
 }
 
 fn lock(room: &Mutex<Room>) -> MutexGuard<'_, Room> {

@@ -9,11 +9,12 @@ mod connection;
 mod flow;
 mod hub;
 mod line;
+mod push;
 mod room;
 mod shown;
 
 pub use connection::{
-    Close, Connection, ConnectionId, Dialect, Encoded, Form, Identity, ListState, Outlet, PushError,
+    Close, Connection, ConnectionId, Dialect, Encode, Encoded, Form, Identity, ListState, Outlet, PushError,
     Transport,
 };
 pub use hub::{Census, Hub};

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::{Connection, Dialect, Encoded};
-use crate::domain::Notification;
+use super::{Connection, Dialect, Encode, Encoded};
+use crate::domain::{Notification, Recipient};
 
 /// What came of handing out a notification.
 pub enum Delivery {
@@ -23,7 +23,8 @@ pub enum Delivery {
 pub struct Shown {
     /// What is shown.
     pub notification: Notification,
-    encoded: Vec<Encoded>,
+    /// By whose it is, if that is written in it.
+    encoded: Vec<(Option<Recipient>, Encoded)>,
 }
 
 impl Shown {
@@ -32,15 +33,26 @@ impl Shown {
         Self { notification, encoded: Vec::with_capacity(1) }
     }
 
-    /// The form in which a connection of this `dialect` hears of it.
-    pub fn by(&mut self, dialect: &Dialect) -> &Encoded {
+    /// The form in which a connection of `recipient`'s, of this `dialect`, hears of it.
+    pub fn by(&mut self, dialect: &Dialect, recipient: &Recipient) -> &Encoded {
         let form = (dialect.form)(&self.notification);
-        let known = self.encoded.iter().position(|encoded| encoded.event == form.event);
-        let index = known.unwrap_or_else(|| {
-            let payload = (form.encode)(&self.notification);
-            self.encoded.push(Encoded { event: form.event, payload, frame: OnceLock::new() });
-            self.encoded.len() - 1
-        });
-        &self.encoded[index]
+        let known = self.encoded.iter().position(|(_, encoded)| encoded.event == form.event);
+        let is_others =
+            |index: &usize| self.encoded[*index].0.as_ref().is_some_and(|whose| whose != recipient);
+        if let Some(index) = known.filter(is_others) {
+            // Recipients come one after another, and nobody asks for the one before.
+            self.encoded.swap_remove(index);
+        } else if let Some(index) = known {
+            return &self.encoded[index].1;
+        }
+        let (whose, payload) = match form.encode {
+            Encode::Shared(encode) => (None, encode(&self.notification)),
+            Encode::Personal(encode) => (Some(recipient.clone()), encode(&self.notification, recipient)),
+        };
+        let id = self.notification.id;
+        let encoded = Encoded { id, event: form.event, payload, frame: OnceLock::new() };
+        self.encoded.push((whose, encoded));
+        let last = self.encoded.len() - 1;
+        &self.encoded[last].1
     }
 }

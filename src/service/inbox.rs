@@ -42,6 +42,9 @@ pub enum ReplayFrom {
     Time(Timestamp),
     /// What stands behind the notification of this name.
     Last(String),
+    /// The same, or what came after the notification of this name if that was for others. With a number below the
+    /// first, all there is.
+    Sequence(String),
 }
 
 /// Entries in one page.
@@ -191,6 +194,11 @@ impl Inbox {
             ReplayFrom::Last(name) => {
                 let last = self.number_of(name).await?;
                 (Missed::Everything, self.place_of(recipient, last).await?)
+            }
+            ReplayFrom::Sequence(name) => {
+                let last = self.number_of(name).await?;
+                let place = self.store.place_behind(recipient, last).await?.ok_or(Error::NotFound)?;
+                (Missed::Everything, place)
             }
         };
         Ok(self.replays.run(recipient, connection, missed, after).await?)

@@ -5,12 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::{Notify, oneshot};
 
 use crate::realtime::Connection;
 use crate::store::{Presence, Store, StoreError, Write};
 
 /// How long comings and goings gather before they are written.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// Nobody waits longer than this until it is known that they are here.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Sockets in one write: others share its commit.
 const TOGETHER: usize = 512;
@@ -23,12 +27,22 @@ pub struct Presences {
     news: Mutex<HashMap<String, Option<Presence>>>,
     /// Held while writing: what is older must not come later.
     writing: tokio::sync::Mutex<()>,
+    /// Who waits until their news is written.
+    waiting: Mutex<Vec<oneshot::Sender<()>>>,
+    awaited: Notify,
 }
 
 impl Presences {
     /// Of this `node`.
     pub fn new(store: Arc<Store>, node: String) -> Arc<Self> {
-        Arc::new(Self { store, node, news: Mutex::default(), writing: tokio::sync::Mutex::default() })
+        Arc::new(Self {
+            store,
+            node,
+            news: Mutex::default(),
+            writing: tokio::sync::Mutex::default(),
+            waiting: Mutex::default(),
+            awaited: Notify::new(),
+        })
     }
 
     /// Notes whose connection this is now, or that it is nobody's any more.
@@ -47,6 +61,15 @@ impl Presences {
         news.insert(socket_id, presence);
     }
 
+    /// Waits until all that was noted is written down, so that what is sent to many from now on finds who is here. Not
+    /// for long: a database that is away keeps nobody waiting.
+    pub async fn settled(&self) {
+        let (tell, told) = oneshot::channel();
+        self.waiting.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(tell);
+        self.awaited.notify_one();
+        tokio::time::timeout(PATIENCE, told).await.ok();
+    }
+
     /// Writes down what is new, and waits for that.
     ///
     /// # Errors
@@ -58,6 +81,9 @@ impl Presences {
 
     async fn written(self: Arc<Self>) -> Result<(), StoreError> {
         let _alone = self.writing.lock().await;
+        // Dropped in the end, which tells them, whatever came of it.
+        let _waiting =
+            std::mem::take(&mut *self.waiting.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
         let mut news: Vec<_> = std::mem::take(&mut *self.news()).into_iter().collect();
         while !news.is_empty() {
             let some = news.split_off(news.len().saturating_sub(TOGETHER));
@@ -79,7 +105,8 @@ impl Presences {
     /// Writes down what is new every now and then, without end.
     pub async fn run(self: Arc<Self>) {
         loop {
-            tokio::time::sleep(PAUSE).await;
+            // Those who come together share a write: the one that is under way lets them gather.
+            tokio::time::timeout(PAUSE, self.awaited.notified()).await.ok();
             // That commits fail is told by the writer.
             self.write().await.ok();
         }

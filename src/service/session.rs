@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::{Entrance, Error, Failures, Presences};
 use crate::access::{self, Keyring, Principal, Throttle, TokenError};
 use crate::domain::{Clock, Recipient, Timestamp, UserId};
-use crate::realtime::{Connection, ConnectionId, Dialect, Hub};
+use crate::realtime::{Close, Connection, ConnectionId, Dialect, Hub};
 use crate::telemetry::{Metrics, Refusal};
 
 /// How often expiry is looked at.
@@ -80,6 +80,11 @@ impl Session {
         session
     }
 
+    /// Waits until it is known everywhere who is here, and with which roles.
+    pub async fn settled(&self) {
+        self.presences.settled().await;
+    }
+
     /// Told when a back end comes, or anybody leaves.
     pub fn changed(&self) -> &Arc<Notify> {
         &self.changed
@@ -94,7 +99,7 @@ impl Session {
             .keyring
             .verify_sender(token)
             .map_err(|refusal| self.refused(connection, Entrance::Backend, refusal))?;
-        connection.outlet().trust(true);
+        connection.outlet().line().trust();
         self.hub.enlist_sender(connection, principal.tenant);
         self.changed.notify_one();
         self.expires_with(connection, principal.expires_at);
@@ -137,7 +142,6 @@ impl Session {
         connection: &Arc<Connection>,
         token: &str,
         dialect: &'static Dialect,
-        welcome: impl FnOnce(&Recipient) -> (&'static str, Box<RawValue>),
     ) -> Result<Recipient, Refused> {
         let shown = self.keyring.verify(token).and_then(|principal| match principal.inbox() {
             Some(recipient) => Ok((principal, recipient)),
@@ -145,8 +149,7 @@ impl Session {
         });
         let (principal, recipient) =
             shown.map_err(|refusal| self.refused(connection, Entrance::Authenticate, refusal))?;
-        let (event, payload) = welcome(&recipient);
-        Ok(self.enter(connection, principal, recipient, dialect, (event, &payload))?)
+        Ok(self.enter(connection, principal, recipient, dialect, None)?)
     }
 
     /// Makes `connection` one of `claimed`'s, as [`Session::enter`] does.
@@ -167,7 +170,7 @@ impl Session {
         });
         let (principal, recipient) =
             shown.map_err(|refusal| self.refused(connection, Entrance::Facilitator, refusal))?;
-        Ok(self.enter(connection, principal, recipient, dialect, welcome)?)
+        Ok(self.enter(connection, principal, recipient, dialect, Some(welcome))?)
     }
 
     /// Makes `connection` one of `recipient`'s, whom `principal` speaks for. From now on it is told things in
@@ -181,7 +184,7 @@ impl Session {
         principal: Principal,
         recipient: Recipient,
         dialect: &'static Dialect,
-        welcome: (&str, &RawValue),
+        welcome: Option<(&str, &RawValue)>,
     ) -> Result<Recipient, Error> {
         let Principal { roles, expires_at, .. } = principal;
         connection.identity(|who| who.roles = roles);
@@ -248,7 +251,7 @@ impl Session {
         let guesser = (!is_sender).then_some(connection.address);
         let hold = self.noted(refusal, guesser, failures);
         if !hold.is_zero() {
-            connection.outlet().hold(hold);
+            connection.outlet().line().hold(hold);
         }
         self.log_refusal(&connection.socket_id, refusal, hold);
         Refused { error: refusal.into(), after: hold }
@@ -321,8 +324,8 @@ impl Session {
         }
     }
 
-    /// Ends what has expired, for as long as it is polled; `tell` informs the client.
-    pub async fn expire(self: Arc<Self>, tell: impl Fn(&Connection)) {
+    /// Ends what has expired, for as long as it is polled, and tells the clients.
+    pub async fn expire(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -335,12 +338,15 @@ impl Session {
                 {
                     continue;
                 }
-                tell(&connection);
+                if let Some((event, payload)) = (connection.dialect().expired)() {
+                    self.hub.push(&connection, event, &payload);
+                }
                 let was_here = connection.identity(|who| who.recipient.is_some());
                 self.hub.demote(&connection);
                 if was_here {
                     self.presences.note(&connection);
                 }
+                connection.outlet().close(Close::Expired);
                 tracing::info!(socket.id = %connection.socket_id, "The token of a live socket expired");
             }
         }

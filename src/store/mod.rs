@@ -328,6 +328,19 @@ impl Store {
         on!(&self.readers, place_of(recipient, id))
     }
 
+    /// The same; of one that was for others, behind which place `recipient` has what came after it. `None` if none of
+    /// that number was stored yet.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn place_behind(
+        &self,
+        recipient: &Recipient,
+        id: NotificationId,
+    ) -> Result<Option<Position>, StoreError> {
+        on!(&self.readers, place_behind(recipient, id))
+    }
+
     /// How many of `tenant` are in `group` now.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ import { createInterface } from "node:readline";
 import { performance } from "node:perf_hooks";
 import { io as io48 } from "socket.io-client";
 import { io as io41 } from "socket.io-client-4-1";
+import { WebSocket } from "ws";
 
 const libraries = { 4.8: io48, 4.1: io41 };
 const sockets = new Map();
@@ -28,7 +29,30 @@ function withBytes(value) {
   return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, withBytes(v)]));
 }
 
-function connect({ socket: name, url, client = "4.8", transports, options = {}, hello = [] }) {
+// A raw WebSocket. A message is an event of the name that stands in its `type`; what is emitted goes the same way.
+function open({ socket: name, url, options: { path = "/ws/notify", ...options } }) {
+  const line = new WebSocket(url.replace(/^http/, "ws") + path, options);
+  const events = new Map([["$text", ([text]) => line.send(text)], ["$bytes", ([bytes]) => line.send(bytes)]]);
+  line.on("open", () => tell(name, "connected"));
+  line.on("message", (text) => {
+    const message = JSON.parse(text);
+    tell(name, "event", { event: message.type ?? "?", args: [message] });
+  });
+  line.on("close", (code, reason) => tell(name, "disconnected", { code, reason: reason.toString() }));
+  line.on("unexpected-response", (_, response) => tell(name, "connect_error", { status: response.statusCode, headers: response.headers }));
+  line.on("error", () => {});
+  sockets.set(name, {
+    emit: (event, ...args) => (events.get(event) ?? (([more]) => line.send(JSON.stringify({ type: event, ...more }))))(args),
+    disconnect: () => line.close(),
+    io: { engine: { close: () => line.terminate() } },
+  });
+}
+
+function connect(command) {
+  command.client === "ws" ? open(command) : connectSocketIo(command);
+}
+
+function connectSocketIo({ socket: name, url, client = "4.8", transports, options = {}, hello = [] }) {
   const socket = libraries[client](url, { forceNew: true, ...(transports && { transports }), ...options });
   sockets.set(name, socket);
   socket.on("connect", () => {

@@ -12,6 +12,8 @@ import threading
 import time
 
 import socketio
+import websockets.exceptions
+import websockets.sync.client
 
 sockets = {}
 sequence = itertools.count(1)
@@ -47,6 +49,9 @@ def payload(args):
 
 def connect(socket, url, client=None, transports=None, options=None, hello=()):
     options = dict(options or {})
+    if client == "websockets":
+        sockets[socket] = Line(socket, url, **options)
+        return
     auth = options.pop("auth", None)
     sio = socketio.Client(**options)
     sockets[socket] = sio
@@ -80,7 +85,35 @@ def connect(socket, url, client=None, transports=None, options=None, hello=()):
     threading.Thread(target=dial, daemon=True).start()
 
 
+class Line:
+    """A raw WebSocket, by the library `websockets`; see agent.mjs."""
+
+    def __init__(self, socket, url, path="/ws/notify", **options):
+        self.line, self.socket = None, socket
+        threading.Thread(target=self.run, args=(url.replace("http", "ws", 1) + path, options), daemon=True).start()
+
+    def run(self, url, options):
+        try:
+            self.line = websockets.sync.client.connect(url, compression=None, **options)
+        except websockets.exceptions.InvalidStatus as refused:
+            return tell(self.socket, "connect_error", status=refused.response.status_code)
+        tell(self.socket, "connected")
+        try:
+            for text in self.line:
+                message = json.loads(text)
+                tell(self.socket, "event", event=message.get("type", "?"), args=[message])
+        except websockets.exceptions.ConnectionClosedError:
+            pass
+        tell(self.socket, "disconnected", code=self.line.close_code, reason=self.line.close_reason)
+
+    def emit(self, event, args):
+        more = args[0] if args else {}
+        self.line.send(more if event in ("$text", "$bytes") else json.dumps({"type": event, **more}))
+
+
 def emit(socket, event, args):
+    if isinstance(sockets[socket], Line):
+        return sockets[socket].emit(event, with_bytes(args))
     sockets[socket].emit(event, payload(args))
 
 
@@ -119,6 +152,8 @@ def burst(socket, call, booking, count, first=1, acks=False, window=None, event=
 
 def disconnect(socket):
     sio = sockets[socket]
+    if isinstance(sio, Line):
+        return threading.Thread(target=sio.line.close, daemon=True).start()
 
     def leave():
         # Before `connect` has returned, python-socketio would leave without a word to its handlers.

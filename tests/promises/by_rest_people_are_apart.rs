@@ -21,6 +21,8 @@ enum Case {
     Shows(Owner),
     /// This number is more than none for its owner, and none for others.
     Counts(Owner, &'static str),
+    /// It has no end; `one_log_has_many_doors` shows whose it is.
+    Streams,
     /// Whatever others ask for, with this query: what the owners see stays as it was.
     Changes(&'static str),
 }
@@ -84,6 +86,7 @@ fn table() -> Vec<(&'static str, &'static str, Option<Value>, Case)> {
         ("POST", "/api/v1/subscriptions", Some(json!({"topics": ["orders"]})), Changes("")),
         ("DELETE", "/api/v1/subscriptions", None, Changes("?topic=zanzibar")),
         ("GET", "/api/v1/audit", None, Shows(Admin)),
+        ("GET", "/api/v1/stream", None, Case::Streams),
         ("POST", "/internal/broadcast", Some(send.clone()), Changes("")),
         ("GET", "/api/notifications", None, Shows(Person)),
         ("POST", "/api/notifications", Some(send), Changes("")),

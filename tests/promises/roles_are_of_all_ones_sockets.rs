@@ -86,3 +86,21 @@ fn they_outlive_a_crash() {
     server.restart();
     assert_eq!(reached(&server, 0, "teacher"), 1);
 }
+
+#[test]
+fn who_has_been_welcomed_is_among_those_of_their_role() {
+    let server = Server::start();
+    let (clients, backend) = (Clients::of(&server), Rest::backend(&server));
+    for number in 0..10 {
+        let role = format!("role {number}");
+        let token = sign(&json!({"sub": format!("u{number}"), "roles": [role], "exp": in_seconds(600)}));
+        let page = clients.feed_by(Kind::WEBSOCKET, &token);
+        backend.send(&json!({"role": role, "type": "t", "title": "to the role"}));
+        assert_eq!(page.hear("notification")["title"], "to the role");
+        let next = sign(&json!({"sub": format!("u{number}"), "roles": ["other"], "exp": in_seconds(600)}));
+        page.call("authenticate", json!({"token": next}));
+        backend.send(&json!({"role": "other", "type": "t", "title": "to the other role"}));
+        assert_eq!(page.hear("notification")["title"], "to the other role");
+        page.disconnect();
+    }
+}

@@ -16,7 +16,7 @@ use crate::domain::{
     Audience, BOOKING_KIND, Digest, Idempotency, NewNotification, Priority, Recipient, Status, Tenant,
 };
 use crate::gateway::BookingSettings;
-use crate::realtime::{Connection, Dialect, Form, Hub};
+use crate::realtime::{Connection, Dialect, Encode, Form, Hub};
 use crate::service::{Error, Inbox, Listing, Marked, Notify, Reached, Receipt, Session};
 use crate::store::Mark;
 
@@ -26,7 +26,8 @@ const LIST_BYTES_PER_MICRO: u64 = 1;
 /// A list that could not be made is tried again after this long, and then less and less often.
 const LIST_AGAIN: Duration = Duration::from_millis(500);
 
-static NEW_BOOKING: Form = Form { event: Told::NewBookingNotification.name(), encode: wire::live };
+static NEW_BOOKING: Form =
+    Form { event: Told::NewBookingNotification.name(), encode: Encode::Shared(wire::live) };
 
 /// Bookings as facilitators know them, everything else as in the feed.
 static DIALECT: Dialect = Dialect {
@@ -39,6 +40,7 @@ static DIALECT: Dialect = Dialect {
         is_read.then(|| (Told::NotificationMarkedRead.name(), raw(&marked)))
     },
     replays: false,
+    expired: super::namespace::expired,
 };
 
 /// The protocol's rules.

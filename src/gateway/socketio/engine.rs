@@ -28,10 +28,11 @@ use socketioxide::{ParserConfig, SendError, SocketError, SocketIo, TransportType
 
 use super::admission::Permit;
 use super::polling::Pollers;
-use super::{Ack, Event, Inside, MOST_UNSENT, Unwelcome, pace::Pace, wire};
+use super::{Ack, Event, Inside, Unwelcome, wire};
 use crate::access::Principal;
 use crate::gateway::Limits;
-use crate::realtime::{self, Close, Connection, Line, Outlet, PushError, Transport};
+use crate::gateway::frames::{MOST_UNSENT, Pace};
+use crate::realtime::{self, Connection, Line, Outlet, PushError, Transport};
 use crate::telemetry::Refusal;
 
 /// The service that speaks Engine.IO and Socket.IO over HTTP requests and upgraded streams.
@@ -241,7 +242,7 @@ impl Inbound {
             gate.pace.refill();
         } else if let Some(pause) = gate.pace.count(self.inside.events_per_second, Instant::now()) {
             self.inside.metrics.refused(Refusal::Events);
-            connection.outlet().hold(pause);
+            connection.outlet().line().hold(pause);
         }
     }
 
@@ -352,27 +353,8 @@ impl Outlet for Wire {
         }
     }
 
-    fn close(&self, how: Close) {
-        match how {
-            Close::AfterFlush => self.line.close(),
-            Close::Now => self.line.cut(),
-        }
-    }
-
-    fn pause(&self, paused: bool) {
-        if paused { self.line.pause() } else { self.line.resume() }
-    }
-
-    fn hold(&self, pause: Duration) {
-        self.line.hold(pause);
-    }
-
-    fn trust(&self, trusted: bool) {
-        if trusted { self.line.trust() } else { self.line.distrust() }
-    }
-
-    fn unsent(&self) -> usize {
-        self.line.unsent()
+    fn line(&self) -> &Line {
+        &self.line
     }
 
     fn transport(&self) -> Transport {

@@ -16,7 +16,7 @@ use super::wire::{Failure, Fault, raw};
 use crate::access::Principal;
 use crate::domain::{NotificationId, Preferences, Recipient};
 use crate::gateway::BookingSettings;
-use crate::realtime::{Connection, Dialect, Form, Hub};
+use crate::realtime::{Connection, Dialect, Encode, Form, Hub};
 use crate::service::{Choices, Error, Inbox, Marked, ReplayFrom, Session, Topics};
 use crate::store::Mark;
 
@@ -26,7 +26,8 @@ const AGAIN: Duration = Duration::from_millis(500);
 const PACE: Duration = Duration::from_micros(250);
 
 /// A notification of any kind.
-pub static NOTIFICATION: Form = Form { event: Told::Notification.name(), encode: wire::notification };
+pub static NOTIFICATION: Form =
+    Form { event: Told::Notification.name(), encode: Encode::Shared(wire::notification) };
 
 /// How feed sockets are told things.
 pub static DIALECT: Dialect = Dialect {
@@ -34,6 +35,7 @@ pub static DIALECT: Dialect = Dialect {
     form: |_| &NOTIFICATION,
     standing: |standing| Some((Told::NotificationStatus.name(), wire::standing(standing))),
     replays: true,
+    expired: super::namespace::expired,
 };
 
 /// What the feed's clients may ask for.
@@ -75,27 +77,34 @@ impl Feed {
     /// A connection has come whose handshake proved somebody.
     pub fn connected(&self, connection: &Arc<Connection>, principal: Principal) {
         let Some(recipient) = principal.inbox() else { return };
-        let (event, welcome) = Self::welcome(&recipient);
-        match self.services.session.enter(connection, principal, recipient, &DIALECT, (event, &welcome)) {
-            Ok(recipient) => self.schedule_replay(connection, recipient, self.delay),
+        match self.services.session.enter(connection, principal, recipient, &DIALECT, None) {
+            Ok(recipient) => self.begin(connection, recipient, Ack::default()),
             Err(error) => auth_error(&self.hub, &self.tasks, connection, Ack::default(), error.into()),
         }
     }
 
     /// A connection that was nobody's shows a token.
     pub fn authenticate(&self, connection: &Arc<Connection>, token: &str, ack: Ack) {
-        match self.services.session.connect_owner(connection, token, &DIALECT, Self::welcome) {
-            Ok(recipient) => {
-                ack.send(&Self::welcome(&recipient).1);
-                self.schedule_replay(connection, recipient, self.delay);
-            }
+        match self.services.session.connect_owner(connection, token, &DIALECT) {
+            Ok(recipient) => self.begin(connection, recipient, ack),
             Err(refused) => auth_error(&self.hub, &self.tasks, connection, ack, refused),
         }
     }
 
-    fn welcome(recipient: &Recipient) -> (&'static str, Box<RawValue>) {
-        let welcome = wire::Welcome { status: "authenticated", user_id: Some(recipient.user.as_str()) };
-        (Told::Authenticated.name(), raw(&welcome))
+    /// Welcomes somebody, once whoever sends to many finds them; what they missed follows.
+    fn begin(&self, connection: &Arc<Connection>, recipient: Recipient, ack: Ack) {
+        let (feed, connection) = (self.clone(), connection.clone());
+        self.tasks.spawn(async move {
+            {
+                // Nothing that was missed comes before the welcome.
+                let _turn = connection.lists().lock().await;
+                feed.services.session.settled().await;
+                let welcome =
+                    wire::Welcome { status: "authenticated", user_id: Some(recipient.user.as_str()) };
+                answer(&feed.hub, &connection, ack, Told::Authenticated, &welcome);
+            }
+            feed.schedule_replay(&connection, recipient, feed.delay);
+        });
     }
 
     /// What the person missed, unless the client asks for it first. It comes sooner or later: until then

@@ -13,7 +13,6 @@ mod engine;
 mod events;
 mod feed;
 mod namespace;
-mod pace;
 mod polling;
 mod websocket;
 mod wire;
@@ -36,9 +35,6 @@ pub use door::{Arrival, Door};
 pub use events::{Said, Told};
 pub use feed::{Feed, Services};
 pub use namespace::Namespace;
-
-/// A client that leaves this many bytes unread is closed.
-const MOST_UNSENT: usize = 32 * 1024 * 1024;
 
 /// What engines serve.
 struct Inside {

@@ -37,15 +37,6 @@ impl Namespace {
         Self { hub, session, tasks, booking, feed }
     }
 
-    /// Tells a client that its token has expired.
-    pub fn expired(hub: &Hub, connection: &Connection) {
-        let failure = Failure::new(
-            "Token expired",
-            "Get a new token, then send `authenticate` before the old one ends, or connect again.",
-        );
-        hub.push(connection, Told::AuthError.name(), &wire::raw(&failure));
-    }
-
     /// Renews what the connection has proved. Nobody becomes somebody by it, unless they spoke the booking
     /// protocol before: that says `facilitator_connect`.
     fn authenticate(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
@@ -61,12 +52,26 @@ impl Namespace {
         }
         match self.session.renew(connection, &token) {
             Ok(()) => {
-                let renewed = wire::feed::Welcome { status: "authenticated", user_id: None };
-                answer(&self.hub, connection, ack, Told::Authenticated, &renewed);
+                let (session, hub) = (self.session.clone(), self.hub.clone());
+                let connection = connection.clone();
+                self.tasks.spawn(async move {
+                    session.settled().await;
+                    let renewed = wire::feed::Welcome { status: "authenticated", user_id: None };
+                    answer(&hub, &connection, ack, Told::Authenticated, &renewed);
+                });
             }
             Err(refused) => auth_error(&self.hub, &self.tasks, connection, ack, refused),
         }
     }
+}
+
+/// Tells a client that its token has expired.
+pub fn expired() -> Option<(&'static str, Box<RawValue>)> {
+    let failure = Failure::new(
+        "Token expired",
+        "Get a new token, then send `authenticate` before the old one ends, or connect again.",
+    );
+    Some((Told::AuthError.name(), wire::raw(&failure)))
 }
 
 impl Protocol for Namespace {

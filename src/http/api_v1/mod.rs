@@ -7,6 +7,7 @@ pub mod notifications;
 pub mod preferences;
 pub mod recurring;
 pub mod schedule;
+pub mod stream;
 pub mod subscriptions;
 mod wire;
 
@@ -38,5 +39,6 @@ super::answer! {
     POST "/api/v1/subscriptions" => subscriptions::subscribe;
     DELETE "/api/v1/subscriptions" => subscriptions::unsubscribe;
     GET "/api/v1/audit" => audit::list;
+    GET "/api/v1/stream" => stream::stream;
     POST "/internal/broadcast" => broadcast::internal;
 }

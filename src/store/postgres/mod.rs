@@ -49,7 +49,8 @@ pub mod queries {
     pub use super::audit_queries::audited;
     pub use super::queries_body::{
         audience, counts, deployment_name, find, held, held_counts, last_notification, last_positions,
-        missed, next_due, number_of, pending, ping, place_of, preferences, spread_of, topics, transfer_state,
+        missed, next_due, number_of, pending, ping, place_behind, place_of, preferences, spread_of, topics,
+        transfer_state,
     };
     pub use super::recent_body::recent;
     pub use super::recurring_queries::{next_round, recurring_of, recurring_one};
@@ -87,6 +88,25 @@ async fn position_of(
         .filter(inbox::notification_id.eq(id.0))
         .select(inbox::position);
     Ok(diesel_async::RunQueryDsl::get_result(here, connection).await.optional()?)
+}
+
+/// The place behind which the recipient of row `recipient` has what came after a notification of somebody else's.
+async fn position_after(
+    connection: &mut Connection,
+    recipient: i64,
+    id: NotificationId,
+) -> Result<Position, StoreError> {
+    use diesel::dsl::{max, min};
+    use diesel::{ExpressionMethods as _, QueryDsl as _};
+    let here = inbox::table.filter(inbox::recipient_id.eq(recipient));
+    let later = here.filter(inbox::notification_id.gt(id.0)).select(min(inbox::position));
+    let later: Option<i64> = diesel_async::RunQueryDsl::get_result(later, connection).await?;
+    if let Some(later) = later {
+        return Ok(later - 1);
+    }
+    let last: Option<i64> =
+        diesel_async::RunQueryDsl::get_result(here.select(max(inbox::position)), connection).await?;
+    Ok(last.unwrap_or(0))
 }
 
 /// What each of `people` has behind the place given with them.

@@ -41,7 +41,8 @@ pub mod queries {
     pub use super::audit_queries::audited;
     pub use super::queries_body::{
         audience, counts, deployment_name, find, held, held_counts, last_notification, last_positions,
-        missed, next_due, number_of, pending, ping, place_of, preferences, spread_of, topics, transfer_state,
+        missed, next_due, number_of, pending, ping, place_behind, place_of, preferences, spread_of, topics,
+        transfer_state,
     };
     pub use super::recent_body::recent;
     pub use super::recurring_queries::{next_round, recurring_of, recurring_one};
@@ -87,6 +88,13 @@ async fn total(connection: &mut Connection) -> Result<i64, StoreError> {
         diesel_async::RunQueryDsl::get_result(deployment::table.select(deployment::burned), connection)
             .await?;
     Ok(last - spread - burned)
+}
+
+/// The place behind which the recipient of row `recipient` has what came after a notification of somebody else's.
+#[expect(clippy::unused_async, reason = "as on PostgreSQL")]
+async fn position_after(_: &mut Connection, _: i64, id: NotificationId) -> Result<Position, StoreError> {
+    // Numbers are given in the order of commits here, to places too.
+    Ok(id.0)
 }
 
 /// Where the recipient of row `recipient` has a notification.

@@ -60,6 +60,8 @@ fn hasty(kind: Kind) -> Value {
     match kind.library {
         Library::Python => json!({"reconnection_delay": 0.1, "reconnection_delay_max": 1}),
         Library::Npm41 | Library::Npm48 => json!({"reconnectionDelay": 100, "reconnectionDelayMax": 1000}),
+        // They do not come back by themselves.
+        Library::Ws | Library::Websockets => json!({}),
     }
 }
 

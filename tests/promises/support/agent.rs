@@ -163,6 +163,8 @@ impl Socket {
             Library::Npm41 => "4.1",
             Library::Npm48 => "4.8",
             Library::Python => "python",
+            Library::Ws => "ws",
+            Library::Websockets => "websockets",
         };
         agent.order(&json!({
             "do": "connect", "socket": connect.name, "url": connect.url, "client": client,

@@ -15,6 +15,15 @@ pub enum Library {
     Npm41,
     /// PyPI python-socketio
     Python,
+    /// npm ws: a raw WebSocket
+    Ws,
+    /// PyPI websockets: a raw WebSocket
+    Websockets,
+}
+
+impl Library {
+    /// Those that open raw WebSockets.
+    pub const RAW: [Self; 2] = [Self::Ws, Self::Websockets];
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,8 +96,8 @@ impl Clients {
     pub fn open_with(&self, kind: Kind, hello: &[Value], options: Value) -> Socket {
         let number = self.opened.fetch_add(1, Ordering::Relaxed);
         let agent = match kind.library {
-            Library::Python => self.python.get_or_init(Agent::python),
-            Library::Npm41 | Library::Npm48 => self.node(),
+            Library::Python | Library::Websockets => self.python.get_or_init(Agent::python),
+            Library::Npm41 | Library::Npm48 | Library::Ws => self.node(),
         };
         let name = format!("{number} {:?} {:?}", kind.library, kind.route);
         Socket::open(agent, &Connect { name, url: self.url.clone(), kind, hello: hello.to_vec(), options })
@@ -131,6 +140,12 @@ impl Clients {
     /// A feed socket, which shows its token in the handshake.
     pub fn feed(&self, id: u64) -> Socket {
         self.feed_by(Kind::USUAL, &user_token(id))
+    }
+
+    /// A raw WebSocket to `path`, which is to have the token in it; not awaited.
+    pub fn raw(&self, library: Library, path: &str) -> Socket {
+        let kind = Kind { library, route: Route::WebSocket };
+        self.open_with(kind, &[], json!({ "path": path }))
     }
 
     pub fn feed_by(&self, kind: Kind, token: &str) -> Socket {

@@ -23,12 +23,21 @@ impl Raw {
     /// The same with more request headers; `Err` is the status of the refusal.
     pub fn dial_with(address: SocketAddr, headers: &[(&str, &str)]) -> Result<Self, u16> {
         let mut stream = TcpStream::connect(address).expect("the server to listen");
+        let mut raw = Self::upgrade(&mut stream, "/socket.io/?EIO=4&transport=websocket", headers)?;
+        let greeting = raw.hear().expect("an Engine.IO greeting");
+        assert!(greeting.starts_with('0'), "{greeting}");
+        Ok(raw)
+    }
+
+    /// A WebSocket that greets nobody, over a connection on which other things may have been asked before.
+    pub fn upgrade(stream: &mut TcpStream, path: &str, headers: &[(&str, &str)]) -> Result<Self, u16> {
+        let address = stream.peer_addr().expect("a connection");
         stream.set_nodelay(true).expect("a socket");
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
         let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         write!(
             stream,
-            "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n\
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n\
              Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
         )
         .expect("the server to listen");
@@ -43,10 +52,7 @@ impl Raw {
         if status != 101 {
             return Err(status);
         }
-        let mut raw = Self { stream, unread: Vec::new() };
-        let greeting = raw.hear().expect("an Engine.IO greeting");
-        assert!(greeting.starts_with('0'), "{greeting}");
-        Ok(raw)
+        Ok(Self { stream: stream.try_clone().expect("a socket"), unread: Vec::new() })
     }
 
     /// Opens, joins the default namespace, and waits until the server has said so.
@@ -103,7 +109,7 @@ impl Raw {
     /// The code with which the server closes the WebSocket.
     pub fn close_code(&mut self) -> Option<u16> {
         let body = self.hear_frame(8)?;
-        body.as_slice().try_into().ok().map(u16::from_be_bytes)
+        body.first_chunk::<2>().copied().map(u16::from_be_bytes)
     }
 
     /// One binary message; whether the server still listened.

@@ -1,14 +1,12 @@
-//! Our own engine, for sessions that open by WebSocket: Engine.IO 4 and Socket.IO 5 over RFC 6455. Promises: one
-//! task for each session, no buffer while nothing is under way; what many are told is encoded once and shared; the
-//! events of a session are handled in order, on the task that read them.
+//! Our own engine, for sessions that open by WebSocket: Engine.IO 4 and Socket.IO 5 over `frames`.
 //!
-//! `frame` and `packet` are rules about bytes, without I/O; `session` reads and sends; `outbox` is where others leave
-//! what is to be sent.
+//! `packet` is rules about text, without I/O; `talk` is what a session does about what the client says; `outlet` is
+//! how others tell it something.
 
-mod frame;
-mod outbox;
+mod outlet;
 mod packet;
-mod session;
+mod state;
+mod talk;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,10 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Inside;
 use crate::gateway::Limits;
+use crate::gateway::frames::{Outbox, Session, Sid};
 use crate::realtime::{self, Line};
-
-/// The letters of a session's name: each stands for six random bits.
-const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// What all sessions share.
 struct House {
@@ -61,25 +57,11 @@ impl WebSockets {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let sid = Sid::new().map_err(|fault| fault.to_string())?;
-        let session = session::Session::new(stream, agreed, sid, address, line, self.0.clone());
-        tokio::spawn(session.run());
+        let (sid, house) = (Sid::new()?, &self.0);
+        let outbox = Outbox::new(line, house.send_buffer);
+        outbox.add_own(agreed);
+        let packets = talk::Packets::new(sid, address, outbox.clone(), house.clone());
+        tokio::spawn(Session::new(stream, outbox, house.inside.max_message_bytes, packets).run());
         Ok(())
-    }
-}
-
-/// A session's name, which nobody can guess.
-#[derive(Clone, Copy)]
-struct Sid([u8; 16]);
-
-impl Sid {
-    fn new() -> Result<Self, getrandom::Error> {
-        let mut sid = [0; 16];
-        getrandom::fill(&mut sid)?;
-        Ok(Self(sid.map(|byte| LETTERS[usize::from(byte & 63)])))
-    }
-
-    fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::frame::{Body, Kind, frame};
+use crate::gateway::frames::{Body, Kind};
 
 /// The one namespace there is.
 const DEFAULT: &str = "/";
@@ -185,11 +185,6 @@ pub fn ack(number: u64, payload: &RawValue) -> Bytes {
     body.into_frame(Kind::Text)
 }
 
-/// The end of the WebSocket, with this code.
-pub fn close(code: u16) -> Bytes {
-    frame(Kind::Close, &code.to_be_bytes())
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -301,6 +296,6 @@ mod tests {
         assert_eq!(text(super::event("it's", &payload)), r#"42["it's",{"a":1}]"#);
         assert_eq!(text(super::event("a\"b", &payload)), r#"42["a\"b",{"a":1}]"#);
         assert_eq!(text(ack(17, &payload)), r#"4317[{"a":1}]"#);
-        assert_eq!(PING, super::frame(Kind::Text, b"2"));
+        assert_eq!(PING, crate::gateway::frames::frame(Kind::Text, b"2"));
     }
 }

@@ -11,6 +11,8 @@ const HEAD: usize = 10;
 const MASKED: u8 = 0x80;
 /// The last frame of its message.
 const LAST: u8 = 0x80;
+/// Pieces of one message; a client that cuts finer wants to keep others busy.
+const MOST_PIECES: usize = 4096;
 /// The longest payload of a ping, a pong or a close.
 const LONGEST_CONTROL: usize = 125;
 
@@ -22,6 +24,8 @@ pub enum Kind {
     Text = 0x1,
     /// The end of the WebSocket.
     Close = 0x8,
+    /// Asks whether somebody is there.
+    Ping = 0x9,
     /// The answer to a ping.
     Pong = 0xa,
 }
@@ -71,8 +75,8 @@ pub enum Said<'a> {
     Binary(usize),
     /// A ping, which is to be answered with the same.
     Ping(&'a [u8]),
-    /// A pong.
-    Pong,
+    /// A pong, with what the ping said if it answers one.
+    Pong(&'a [u8]),
     /// The end of the WebSocket.
     Close,
 }
@@ -83,12 +87,14 @@ pub struct Reader {
     longest: usize,
     /// The message of which pieces have come: whether it is text, and what it says so far.
     begun: Option<(bool, Vec<u8>)>,
+    /// How many pieces.
+    pieces: usize,
 }
 
 impl Reader {
     /// A message may have `longest` bytes.
     pub fn new(longest: usize) -> Self {
-        Self { longest, begun: None }
+        Self { longest, begun: None, pieces: 0 }
     }
 
     /// What the first frame in `bytes` says, and how many bytes it takes; nothing while it is not whole. Its
@@ -136,7 +142,7 @@ impl Reader {
         let said = match kind {
             0x8 => Said::Close,
             0x9 => Said::Ping(payload),
-            0xa => Said::Pong,
+            0xa => Said::Pong(payload),
             _ => self.piece(kind, is_last, payload)?,
         };
         Ok(Some((end, said)))
@@ -156,6 +162,10 @@ impl Reader {
             }
             _ => return Err(Broken::Pieces),
         };
+        self.pieces = if is_last { 0 } else { self.pieces + 1 };
+        if self.pieces > MOST_PIECES {
+            return Err(Broken::TooBig);
+        }
         if !is_last {
             self.begun = Some((is_text, message.into_owned()));
             return Ok(Said::Piece);
@@ -245,6 +255,18 @@ pub fn frame(kind: Kind, payload: &[u8]) -> Bytes {
     body.into_frame(kind)
 }
 
+/// The end of the WebSocket, with this code and reason (at most 123 bytes of it).
+pub fn close(code: u16, reason: &str) -> Bytes {
+    let mut end = reason.len().min(LONGEST_CONTROL - 2);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut body = Body::with_capacity(2 + end);
+    body.add(&code.to_be_bytes());
+    body.add(&reason.as_bytes()[..end]);
+    body.into_frame(Kind::Close)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -316,7 +338,7 @@ mod tests {
             format!("Text({:?})", "a".repeat(126)),
             "Piece".to_owned(),
             "Piece".to_owned(),
-            "Pong".to_owned(),
+            "Pong([])".to_owned(),
             "Text(\"h\u{20ac}\")".to_owned(),
             "Piece".to_owned(),
             "Binary(5)".to_owned(),
@@ -353,6 +375,14 @@ mod tests {
         ] {
             assert_eq!(heard(&frames.concat(), 4_096).err(), Some(broken));
         }
+    }
+
+    #[test]
+    fn a_storm_of_pieces_is_refused() {
+        let mut reader = Reader::new(LONGEST);
+        assert!(matches!(reader.next(&mut sent(0x01, b"")), Ok(Some((_, Said::Piece)))));
+        let refused = (0..MOST_PIECES).map(|_| reader.next(&mut sent(0x00, b"")).is_err()).position(|is| is);
+        assert_eq!(refused, Some(MOST_PIECES - 1));
     }
 
     #[test]

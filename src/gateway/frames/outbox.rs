@@ -3,14 +3,24 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Waker};
-use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
 
-use super::packet;
-use crate::gateway::socketio::{Ack, MOST_UNSENT};
-use crate::realtime::{Close, Encoded, Line, Outlet, PushError, Transport};
+use crate::realtime::{Line, PushError};
+
+/// A client that leaves this many bytes unread is closed.
+pub const MOST_UNSENT: usize = 32 * 1024 * 1024;
+
+/// Why a session is to end.
+#[derive(Clone, Copy, Debug)]
+pub struct Dismissal {
+    /// The close code.
+    pub code: u16,
+    /// What it says beside it.
+    pub reason: &'static str,
+    /// Whether that comes instead of what waits, not behind it.
+    pub instead: bool,
+}
 
 /// What waits to be sent to one client.
 pub struct Outbox {
@@ -26,13 +36,16 @@ struct Queue {
     taken: usize,
     /// The session's task, if it sleeps.
     sleeper: Option<Waker>,
+    /// Why the session is to end, if it is.
+    dismissed: Option<Dismissal>,
     is_closed: bool,
 }
 
 impl Outbox {
     /// Empty; `most` packets may wait in it.
     pub fn new(line: Arc<Line>, most: usize) -> Arc<Self> {
-        let queue = Queue { waiting: VecDeque::new(), taken: 0, sleeper: None, is_closed: false };
+        let queue =
+            Queue { waiting: VecDeque::new(), taken: 0, sleeper: None, dismissed: None, is_closed: false };
         Arc::new(Self { line, most, queue: Mutex::new(queue) })
     }
 
@@ -46,6 +59,9 @@ impl Outbox {
     /// When too much waits already, or nothing will be sent any more.
     pub fn push(&self, frame: Bytes) -> Result<(), PushError> {
         let mut queue = self.lock();
+        if queue.dismissed.is_some() {
+            return Err(PushError::Gone);
+        }
         if !queue.is_closed && queue.waiting.len() + queue.taken >= self.most {
             return Err(PushError::Full);
         }
@@ -83,9 +99,31 @@ impl Outbox {
         Ok(())
     }
 
-    /// The session's task runs: who pushes need not wake it.
-    pub fn awake(&self) {
-        self.lock().sleeper = None;
+    /// The session's task runs: who pushes need not wake it. Returns why it is to end, if it is.
+    pub fn awake(&self) -> Option<Dismissal> {
+        let mut queue = self.lock();
+        queue.sleeper = None;
+        queue.dismissed
+    }
+
+    /// Ends the session. Nothing can be pushed any more.
+    pub fn dismiss(&self, dismissal: Dismissal) {
+        let mut queue = self.lock();
+        queue.dismissed.get_or_insert(dismissal);
+        if dismissal.instead {
+            let bytes = queue.waiting.drain(..).map(|frame| frame.len()).sum();
+            self.line.sent(bytes);
+        }
+        let sleeper = queue.sleeper.take();
+        drop(queue);
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+    }
+
+    /// The valve of its client.
+    pub fn line(&self) -> &Arc<Line> {
+        &self.line
     }
 
     /// Of the frames that were taken, so many are not sent yet.
@@ -112,57 +150,5 @@ impl Outbox {
         queue.waiting = VecDeque::new();
         drop(queue);
         self.line.cut();
-    }
-
-    /// The ack that an event with this number wants.
-    pub fn ack(self: &Arc<Self>, number: u64) -> Ack {
-        let outbox = self.clone();
-        Ack::wanted(move |payload| {
-            // An ack that finds no room must not vanish while its socket lives on.
-            if outbox.push(packet::ack(number, payload)) == Err(PushError::Full) {
-                outbox.line.cut();
-            }
-        })
-    }
-}
-
-/// A connection's share of its outbox.
-pub struct Wire(pub Arc<Outbox>);
-
-impl Outlet for Wire {
-    fn push(&self, event: &str, payload: &RawValue) -> Result<(), PushError> {
-        self.0.push(packet::event(event, payload))
-    }
-
-    fn push_encoded(&self, encoded: &Encoded) -> Result<(), PushError> {
-        let frame = encoded.frame.get_or_init(|| packet::event(encoded.event, &encoded.payload));
-        self.0.push(frame.clone())
-    }
-
-    fn close(&self, how: Close) {
-        match how {
-            Close::AfterFlush => self.0.line.close(),
-            Close::Now => self.0.line.cut(),
-        }
-    }
-
-    fn pause(&self, paused: bool) {
-        if paused { self.0.line.pause() } else { self.0.line.resume() }
-    }
-
-    fn hold(&self, pause: Duration) {
-        self.0.line.hold(pause);
-    }
-
-    fn trust(&self, trusted: bool) {
-        if trusted { self.0.line.trust() } else { self.0.line.distrust() }
-    }
-
-    fn unsent(&self) -> usize {
-        self.0.line.unsent()
-    }
-
-    fn transport(&self) -> Transport {
-        Transport::Stream
     }
 }

@@ -1,0 +1,79 @@
+//! Raw WebSockets that come down an HTTP connection already in use, as some proxies send them.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+
+use super::head;
+use crate::gateway::socketio::{Admission, Refused};
+use crate::gateway::websocket::{Endpoint, WebSockets};
+use crate::realtime::Line;
+
+/// Answers a request for a raw WebSocket, and serves it once the connection is free for that.
+pub fn upgrade(
+    admission: &Arc<Admission>,
+    websockets: &WebSockets,
+    endpoint: Endpoint,
+    mut request: Request<Incoming>,
+    (address, line): (IpAddr, Arc<Line>),
+) -> Response<Body> {
+    let headers = request.headers();
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(key) = key(headers) else {
+        let message = "This is a WebSocket: connect with new WebSocket(\"ws://…\"), or any WebSocket client.";
+        let mut response = refusal(&Refused { status: StatusCode::UPGRADE_REQUIRED, message });
+        response.headers_mut().insert(header::UPGRADE, http::HeaderValue::from_static("websocket"));
+        return response;
+    };
+    let accept = head::accept_key(key);
+    let entered = admission.check_origin(text(header::ORIGIN), text(header::HOST)).and_then(|()| {
+        let permit = admission.enter(address)?;
+        let query = request.uri().query().unwrap_or_default();
+        Ok((permit, websockets.open(endpoint, query, text(header::AUTHORIZATION), address)?))
+    });
+    let (permit, opening) = match entered {
+        Ok(entered) => entered,
+        Err(refused) => return refusal(&refused),
+    };
+    line.meter();
+    let (upgraded, websockets) = (hyper::upgrade::on(&mut request), websockets.clone());
+    tokio::spawn(async move {
+        match upgraded.await {
+            Ok(stream) => websockets.serve(TokioIo::new(stream), Bytes::new(), opening.keeping(permit), line),
+            Err(fault) => tracing::debug!(%fault, "a WebSocket could not begin"),
+        }
+    });
+    let response = Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(header::UPGRADE, "websocket")
+        .header(header::CONNECTION, "Upgrade")
+        .header(header::SEC_WEBSOCKET_ACCEPT, accept);
+    response.body(Body::empty()).unwrap_or_default()
+}
+
+/// The key of a handshake, if this is one.
+fn key(headers: &HeaderMap) -> Option<&str> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let says = |name, word: &str| {
+        text(name).is_some_and(|value| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(word)))
+    };
+    let is_one = says(header::UPGRADE, "websocket")
+        && says(header::CONNECTION, "upgrade")
+        && text(header::SEC_WEBSOCKET_VERSION) == Some("13");
+    text(header::SEC_WEBSOCKET_KEY).filter(|key| is_one && key.len() == 24)
+}
+
+fn refusal(refused: &Refused) -> Response<Body> {
+    let body = serde_json::json!({ "code": refused.status.as_u16(), "message": refused.message });
+    let mut response =
+        Response::builder().status(refused.status).header(header::CONTENT_TYPE, "application/json");
+    if refused.is_temporary() {
+        response = response.header(header::RETRY_AFTER, "5");
+    }
+    response.body(Body::from(body.to_string())).unwrap_or_default()
+}

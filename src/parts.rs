@@ -1,0 +1,148 @@
+//! What the app is put together of, as far as settings decide.
+
+use std::net::ToSocketAddrs as _;
+use std::sync::{Arc, OnceLock, Weak};
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use crate::access::Mint;
+use crate::config::Config;
+use crate::delivery::{CatchUp, Live};
+use crate::domain::Clock;
+use crate::http::Demo;
+use crate::listen::Listener;
+use crate::realtime::backplane::{self, Alone, Redis};
+use crate::secrets;
+use crate::service::{Quota, quota};
+use crate::store::Store;
+use crate::telemetry::Metrics;
+
+/// Descriptors kept for the database, the listener and requests without a socket.
+pub const RESERVE: u64 = 128;
+/// The demo's facilitators.
+const DEMO_FACILITATORS: [(u32, &str); 3] = [(2, "Amara"), (5, "Björn"), (7, "Chen")];
+/// What to say when Redis cannot be used as it is set.
+pub const UNUSABLE_REDIS: &str = "redis.url (REDIS_URL), redis.ca_file, or a name in [ingest] cannot be used; an address \
+    looks like redis://host:6379, with TLS rediss://host:6380";
+/// How long the demo's tokens last, in seconds.
+const DEMO_TOKEN: i64 = 12 * 60 * 60;
+
+/// The line to other nodes, if there can be any.
+pub async fn backplane(
+    config: &Config,
+    store: &Store,
+    node: &str,
+    catch_up: &CatchUp,
+    listening: &Arc<OnceLock<Weak<Live>>>,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<backplane::Shared> {
+    if config.redis.url.is_empty() {
+        return Ok(Arc::new(Alone));
+    }
+    if !store.is_shared() {
+        match config.ingest.stream.is_empty() {
+            true => tracing::warn!(
+                "REDIS_URL is not used: an SQLite database has one node; set DATABASE_URL for more"
+            ),
+            false => tracing::info!(
+                "REDIS_URL is used only to take what other programs leave there: an SQLite database has one node; set \
+                 DATABASE_URL for more"
+            ),
+        }
+        return Ok(Arc::new(Alone));
+    }
+    let listening = listening.clone();
+    let heard = move |recipient, text: &[u8]| {
+        if let Some(live) = listening.get().and_then(Weak::upgrade) {
+            live.heard(&recipient, text);
+        }
+    };
+    let missed = catch_up.clone();
+    let changed = move || missed.everybody();
+    let deployment = store.deployment().await?;
+    let redis = Redis::start(&config.redis, &deployment, node, Box::new(heard), changed, metrics.clone())
+        .context(UNUSABLE_REDIS)?;
+    Ok(Arc::new(redis))
+}
+
+/// Who counts requests: each node, or all of them together.
+pub async fn quota(config: &Config, store: &Store) -> anyhow::Result<Quota> {
+    let limits = quota::Limits {
+        user: config.limits.user_per_minute,
+        service: config.limits.service_per_minute,
+        tenant: config.limits.tenant_per_minute,
+    };
+    let is_limited = [limits.user, limits.service, limits.tenant].into_iter().any(|limit| limit > 0);
+    if config.redis.url.is_empty() || !store.is_shared() || !is_limited {
+        return Ok(Quota::new(limits, None));
+    }
+    let shared = quota::Shared::start(&config.redis, &store.deployment().await?).context(UNUSABLE_REDIS)?;
+    Ok(Quota::new(limits, Some(shared)))
+}
+
+/// A listener where settings say.
+pub fn bind(config: &Config) -> anyhow::Result<Listener> {
+    let (host, port) = (config.server.host.as_str(), config.server.port);
+    let addresses = (host, port)
+        .to_socket_addrs()
+        .with_context(|| format!("server.host is `{host}`, which is no address of this machine"))?;
+    let mut fault = None;
+    for address in addresses {
+        match Listener::bind(address) {
+            Ok(listener) => return Ok(listener),
+            Err(why) => fault = Some((address, why)),
+        }
+    }
+    match fault {
+        Some((address, why)) => Err(why).with_context(|| {
+            format!("cannot listen on {address}; if another program does, choose a port by --port or PORT")
+        }),
+        None => anyhow::bail!("server.host is `{host}`, which has no address"),
+    }
+}
+
+/// The name of this process: another one after each start, since what an earlier one held died with it.
+pub fn node(config: &Config) -> anyhow::Result<String> {
+    let mut made = secrets::random()?;
+    made.truncate(12);
+    Ok(match config.server.node.as_str() {
+        "" => made,
+        name => format!("{name}-{made}"),
+    })
+}
+
+/// How many sockets there may be: as many as set, or as many descriptors as the process may open.
+pub fn sockets(config: &Config) -> usize {
+    if config.limits.sockets > 0 {
+        return config.limits.sockets;
+    }
+    let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
+    usize::try_from(descriptors.saturating_sub(RESERVE).max(16)).unwrap_or(usize::MAX)
+}
+
+/// The demo page's facts.
+pub fn demo(config: &Config, clock: Arc<dyn Clock>) -> Demo {
+    let auth = config.auth.clone();
+    Demo::new(move || {
+        let now = clock.now().as_seconds();
+        let facilitators: Vec<_> = DEMO_FACILITATORS
+            .iter()
+            .map(|(id, name)| {
+                let mint = Mint { sub: id.to_string(), iat: now, exp: now + DEMO_TOKEN, ..Mint::default() };
+                json!({ "id": id, "name": name, "token": mint.sign(&auth).unwrap_or_default() })
+            })
+            .collect();
+        let backend = auth.backend_token.expose().split(',').next().unwrap_or_default().trim().to_owned();
+        json!({
+            "facilitators": facilitators,
+            "backend_token": backend,
+            "version": env!("CARGO_PKG_VERSION"),
+        })
+    })
+}
+
+/// The types that nobody can mute.
+pub fn mandatory(config: &Config) -> Arc<[String]> {
+    config.notifications.mandatory_types.clone().into()
+}
