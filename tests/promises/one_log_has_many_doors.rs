@@ -137,8 +137,8 @@ fn numbers(server: &Server) -> Vec<String> {
 }
 
 fn three_after(server: &Server, number: &Value) -> Vec<String> {
-    let all = numbers(server);
-    let place = all.iter().position(|one| *one == number.to_string()).expect("it is there");
+    let (all, number) = (numbers(server), number.to_string());
+    let place = all.iter().position(|one| *one == number).expect("it is there");
     all[place + 1..place + 4].to_vec()
 }
 
