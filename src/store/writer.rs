@@ -296,8 +296,8 @@ pub(super) struct Writer {
 /// The writer's end of the queue.
 pub(super) struct Inlet {
     jobs: mpsc::UnboundedReceiver<Job>,
-    /// A chunk of an audience (or of who is connected), which has a commit of its own: nobody else's write waits for it
-    /// in theirs.
+    /// What hands out places by itself, or notes who is connected, has a commit of its own: nobody else's write waits for
+    /// it in theirs, and places are given in the order in which completions run.
     chunk: Option<Job>,
     finished: mpsc::UnboundedSender<Finished>,
     batch: usize,
@@ -387,7 +387,15 @@ impl Inlet {
 }
 
 fn is_chunk(job: &Job) -> bool {
-    matches!(job.write, Write::Spread(_) | Write::Presence { .. } | Write::Reap(_) | Write::Leave(_))
+    matches!(
+        job.write,
+        Write::Spread(_)
+            | Write::Release(_)
+            | Write::Reach(..)
+            | Write::Presence { .. }
+            | Write::Reap(_)
+            | Write::Leave(_)
+    )
 }
 
 /// Runs completions in commit order. One that panics is logged and takes nobody with it.

@@ -79,6 +79,7 @@ mod what_comes_by_redis_comes_once;
 mod what_comes_by_redis_is_kept;
 mod what_is_done_is_written_down;
 mod what_is_for_later_waits;
+mod what_is_heard_is_in_order;
 mod what_recurs_goes_out_each_time;
 mod what_rest_accepts_is_kept;
 mod what_was_done_is_answered_so;
