@@ -257,6 +257,11 @@ impl Explain {
         if spread.is_taken_back {
             return Ok(Step::not("stored", "it was taken back before it went out"));
         }
+        if let (Some(at), Some(over)) = (trace.expires_at, spread.finished_at)
+            && at <= over
+        {
+            return Ok(Step::not("stored", "it expired before it had come to everybody it is for"));
+        }
         let is_member = self.store.is_member(recipient, &spread.group).await?;
         let reason = match (spread.finished_at, is_member) {
             (None, true) if spread.due_at > self.clock.now() => {

@@ -231,13 +231,14 @@ body! {
 }
 
 body! {
-    /// Puts it into the inboxes of those of `people` who have not got it, and notes how far it is.
+    /// Puts it into the inboxes of those of `people` who have not got it, and notes how far it is. Once it has expired it
+    /// comes to nobody any more.
     fn give(
         connection: &mut Connection,
         memory: &mut Memory,
         due: &Due,
-        people: People,
-        progress: Progress,
+        mut people: People,
+        mut progress: Progress,
         at: Timestamp,
     ) -> QueryResult<Spread> {
         let id = NotificationId(due.0);
@@ -249,6 +250,10 @@ body! {
         let text: Content =
             wait!(notifications::table.find(id.0).select(content()).get_result(connection))?;
         let notification = shown(text);
+        if notification.expires_at.is_some_and(|end| end <= at) {
+            people.clear();
+            progress.is_finished = true;
+        }
         let rows: Vec<i64> = people.iter().map(|(row, _)| *row).collect();
         let served: HashSet<i64> = match rows.is_empty() {
             true => HashSet::new(),

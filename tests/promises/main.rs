@@ -77,6 +77,7 @@ mod torn_lines_heal;
 mod what_came_by_redis_badly_is_set_aside;
 mod what_comes_by_redis_comes_once;
 mod what_comes_by_redis_is_kept;
+mod what_has_expired_is_not_told;
 mod what_is_done_is_written_down;
 mod what_is_for_later_waits;
 mod what_is_heard_is_in_order;
