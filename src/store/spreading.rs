@@ -37,13 +37,14 @@ fn unreadable(fault: impl std::error::Error + Send + Sync + 'static) -> Fault {
 }
 
 body! {
-    /// The next chunk of the oldest expansion.
+    /// The next chunk of this notification's audience.
     pub fn one_chunk(
         connection: &mut Connection,
         memory: &mut Memory,
+        id: NotificationId,
         present: Timestamp,
     ) -> QueryResult<Option<Spread>> {
-        let Some(due) = wait!(next_spread(connection))? else { return Ok(None) };
+        let Some(due) = wait!(next_spread(connection, id))? else { return Ok(None) };
         let tenant = Tenant::new(&due.1).map_err(unreadable)?;
         let group: Group = serde_json::from_str(&due.2).map_err(unreadable)?;
         let (people, progress) = match &due.5 {
@@ -85,7 +86,8 @@ body! {
         let Some(row) = row else { return Ok(Written::Reached { spreads: Vec::new().into(), is_busy: false }) };
         let mut theirs = Vec::new();
         for (id, group) in wait!(due_of(connection, tenant))? {
-            let group: Group = serde_json::from_str(&group).map_err(unreadable)?;
+            // The others are to be had all the same.
+            let Ok(group) = serde_json::from_str::<Group>(&group) else { continue };
             let one = vec![(row, user.to_owned())];
             let is_theirs = !wait!(of_group(connection, &recipient.tenant, &group, one))?.is_empty();
             if is_theirs && wait!(have(connection, NotificationId(id), &[row]))?.is_empty() {

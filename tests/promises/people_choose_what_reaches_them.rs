@@ -153,6 +153,40 @@ fn a_single_one_comes_as_it_is_and_last() {
 }
 
 #[test]
+fn what_was_switched_off_while_it_waited_does_not_come() {
+    let server = Server::start();
+    let (clients, backend, three) = (Clients::of(&server), Rest::backend(&server), Rest::user(&server, 3));
+    let page = clients.feed(3);
+    // It waited alone, or with another that is wanted, or with others that are not.
+    for (round, others) in [vec![], vec!["grade"], vec!["news", "offer"]].into_iter().enumerate() {
+        three
+            .put(
+                MINE,
+                &json!({"quiet_hours": quiet_now(), "time_zone": "UTC", "types": {"news": {}, "offer": {}}}),
+            )
+            .expect(200);
+        let unwanted = backend.send(&of_kind(3, "news", "unwanted"));
+        for kind in others {
+            backend.send(&json!({"user_id": 3, "type": kind, "topic": "ads", "title": kind}));
+        }
+        let rules =
+            json!({"types": {"news": {"in_app": false}, "offer": {"in_app": false}}, "quiet_hours": null});
+        three.put(MINE, &rules).expect(200);
+        let last = format!("last {round}");
+        let path = format!("/api/v1/notifications/{}/timeline", unwanted["id"]);
+        crate::support::eventually("it is looked after", || {
+            let steps = three.get(&path).expect(200)["steps"].to_string();
+            steps.contains("switched off").then_some(())
+        });
+        backend.send(&of_kind(3, "note", &last));
+    }
+    assert_eq!(titles(&page, 4), ["last 0", "grade", "last 1", "last 2"]);
+    assert_eq!(three.titles(), ["last 2", "last 1", "grade", "last 0"]);
+    let counts = three.get("/api/v1/notifications/unread-count").expect(200);
+    assert_eq!(counts["unread_count"], 4, "{counts}");
+}
+
+#[test]
 fn the_end_of_the_quiet_comes_by_itself_and_survives_a_restart() {
     let mut server = Server::start();
     let three = Rest::user(&server, 3);
