@@ -297,6 +297,8 @@ body! {
         due_at: Timestamp,
         notification: NotificationId,
     ) -> QueryResult<()> {
+        // Whose names are known need not be sought among those who are connected.
+        let present = (!matches!(group, Group::People(_))).then_some("");
         let group = serde_json::to_string(group)
             .map_err(|fault| diesel::result::Error::SerializationError(Box::new(fault)))?;
         wait!(diesel::insert_into(expansions::table)
@@ -305,6 +307,7 @@ body! {
                 expansions::tenant.eq(tenant.as_str()),
                 expansions::audience.eq(group),
                 expansions::due_at.eq(At(due_at)),
+                expansions::present.eq(present),
             ))
             .execute(connection))?;
         Ok(())

@@ -29,7 +29,9 @@ const WAITS: &str = "inbox.hush = 2";
 /// The kind of what tells that several came during quiet hours.
 const SUMMARY: &str = "quiet_hours_summary";
 /// Notifications that a summary names.
-const NAMED: i64 = 100;
+const NAMED: usize = 100;
+/// Entries that are looked at in one query.
+const TOGETHER: usize = 500;
 /// Titles in its text.
 const TITLES: usize = 5;
 
@@ -143,16 +145,15 @@ body! {
             return Ok(None);
         }
         wait!(diesel::delete(deferrals::table.find(row)).execute(connection))?;
-        wait!(diesel::update(over(row, At(present))).set(inbox::hush.eq(None::<i32>)).execute(connection))?;
-        let many = wait!(wanted_still(connection, memory, row, &preferences, present))?;
-        let first: Vec<(i64, Content)> = wait!(waiting(row)
+        let places = wait!(wanted_still(connection, memory, row, &preferences, present))?;
+        let named = places.iter().take(NAMED).copied().collect();
+        let first: Vec<(i64, Content)> = wait!(entries(row, named)
             .inner_join(notifications::table)
             .order(inbox::position)
-            .limit(NAMED)
             .select((inbox::position, content()))
             .load(connection))?;
         let mut first: Vec<_> = first.into_iter().map(|(position, all)| (position, shown(all))).collect();
-        let (notification, placed) = match (many, first.pop()) {
+        let (notification, placed) = match (places.len(), first.pop()) {
             (_, None) => return Ok(None),
             (1, Some((position, notification))) => {
                 let place = wait!(next_place(connection, memory, row))?;
@@ -171,9 +172,11 @@ body! {
                 let id = wait!(insert_all(connection, memory, &[&new]))?.pop().flatten();
                 let id = NotificationId(id.ok_or(diesel::result::Error::NotFound)?);
                 let told = format!("a summary after quiet hours tells of it: notification {id}");
-                wait!(diesel::update(waiting(row))
-                    .set((inbox::hush.eq(SUMMED_UP), inbox::hush_reason.eq(told)))
-                    .execute(connection))?;
+                for some in places.chunks(TOGETHER) {
+                    wait!(diesel::update(entries(row, some.to_vec()))
+                        .set((inbox::hush.eq(SUMMED_UP), inbox::hush_reason.eq(&told)))
+                        .execute(connection))?;
+                }
                 let matter = Matter { kind: &new.kind, topic: &new.topic, priority: new.priority };
                 let wanted =
                     Wanted { recipient: &recipient, notification: id, matter, at: present, expires_at: None };
@@ -185,51 +188,75 @@ body! {
     }
 }
 
-/// What waits for the end of quiet hours in the inbox of row `recipient`. That it waits stands there as a literal: else
-/// SQLite walks the whole inbox, instead of its few entries in the index `inbox_quiet`.
+/// Where something waits for the end of quiet hours in the inbox of row `recipient`. That it waits stands there as a
+/// literal, and no other column is asked for: else SQLite walks the whole inbox instead of the index `inbox_quiet`.
 #[diesel::dsl::auto_type]
-fn waiting(recipient: i64) -> _ {
+pub fn waiting(recipient: i64) -> _ {
     let waits: SqlLiteral<Bool> = sql(WAITS);
-    inbox::table.filter(inbox::recipient_id.eq(recipient)).filter(waits)
+    let here = inbox::table.filter(inbox::recipient_id.eq(recipient)).filter(waits);
+    here.order(inbox::position).select(inbox::position)
 }
 
-/// What of it was seen, removed, or has expired: it waits no longer.
+/// The entries of row `recipient` at these places.
 #[diesel::dsl::auto_type]
-fn over(recipient: i64, present: At) -> _ {
-    let seen = inbox::confirmed_at.is_not_null().or(inbox::read_at.is_not_null());
-    let gone = inbox::deleted_at.is_not_null().or(inbox::expires_at.le(present));
-    let waiting: waiting = waiting(recipient);
-    waiting.filter(seen.or(gone))
+fn entries(recipient: i64, places: Vec<i64>) -> _ {
+    inbox::table.filter(inbox::recipient_id.eq(recipient)).filter(inbox::position.eq_any(places))
 }
 
 body! {
-    /// How much of what waits is wanted still. What was switched off meanwhile is muted, as if it came now.
+    /// Where something waits that is wanted still. What was seen or removed, or has expired, waits no longer; what was
+    /// switched off meanwhile is muted, as if it came now.
     fn wanted_still(
         connection: &mut Connection,
         memory: &mut Memory,
         row: i64,
         preferences: &Preferences,
         present: Timestamp,
-    ) -> QueryResult<i64> {
-        type Columns = (i64, String, String, i32);
-        let all: Vec<Columns> = wait!(waiting(row)
-            .inner_join(notifications::table)
-            .select((inbox::position, notifications::kind, notifications::topic, notifications::priority))
-            .load(connection))?;
-        let mut unwanted = Vec::new();
-        for (position, kind, topic, level) in &all {
-            let matter = Matter { kind, topic, priority: Priority::from_level(*level) };
-            if let Some(hush) = preferences.hush(matter, Channel::Realtime, &memory.mandatory, present) {
+    ) -> QueryResult<Vec<i64>> {
+        type Columns = (i64, Option<At>, Option<At>, Option<At>, Option<At>, String, String, i32);
+        let places: Vec<i64> = wait!(waiting(row).load(connection))?;
+        let mut wanted = Vec::with_capacity(places.len());
+        for some in places.chunks(TOGETHER) {
+            let (mut over, mut unwanted) = (Vec::new(), Vec::new());
+            let all: Vec<Columns> = wait!(entries(row, some.to_vec())
+                .inner_join(notifications::table)
+                .order(inbox::position)
+                .select((
+                    inbox::position,
+                    inbox::confirmed_at,
+                    inbox::read_at,
+                    inbox::deleted_at,
+                    inbox::expires_at,
+                    notifications::kind,
+                    notifications::topic,
+                    notifications::priority,
+                ))
+                .load(connection))?;
+            for (position, confirmed_at, read_at, deleted_at, end, kind, topic, level) in &all {
+                let is_expired = end.is_some_and(|end| end.0 <= present);
+                let matter = Matter { kind, topic, priority: Priority::from_level(*level) };
                 let place = Place { recipient: row, position: *position };
-                // It counts no longer; it was not read.
-                wait!(shift(connection, place, -1, -1))?;
-                unwanted.push((place, hush));
+                if is_expired || confirmed_at.or(*read_at).or(*deleted_at).is_some() {
+                    over.push(*position);
+                } else if let Some(hush) =
+                    preferences.hush(matter, Channel::Realtime, &memory.mandatory, present)
+                {
+                    // It counts no longer; it was not read.
+                    wait!(shift(connection, place, -1, -1))?;
+                    unwanted.push((place, hush));
+                } else {
+                    wanted.push(*position);
+                }
+            }
+            if !over.is_empty() {
+                let over = diesel::update(entries(row, over)).set(inbox::hush.eq(None::<i32>));
+                wait!(over.execute(connection))?;
+            }
+            if !unwanted.is_empty() {
+                wait!(hush_all(connection, &unwanted))?;
             }
         }
-        if !unwanted.is_empty() {
-            wait!(hush_all(connection, &unwanted))?;
-        }
-        Ok(i64::try_from(all.len() - unwanted.len()).unwrap_or(i64::MAX))
+        Ok(wanted)
     }
 }
 
@@ -242,14 +269,14 @@ fn named(tenant: &str, user: &str) -> QueryResult<Recipient> {
 /// What tells that `many` came, and which were the `first`.
 fn summary(
     recipient: &Recipient,
-    many: i64,
+    many: usize,
     first: &[crate::domain::Notification],
     present: Timestamp,
 ) -> NewNotification {
     let titles = first.iter().map(|one| if one.title.is_empty() { &one.message } else { &one.title });
     let mut message: Vec<&str> =
         titles.take(TITLES).map(|title| title.lines().next().unwrap_or("")).collect();
-    if many > TITLES as i64 {
+    if many > TITLES {
         message.push("…");
     }
     let which = first.iter().map(|one| {

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use diesel::prelude::*;
 use diesel::result::Error as Fault;
 
-use super::{Connection, Memory, RunQueryDsl, free, have, hushed, next_spread, now, row_of, spread};
+use super::{Connection, Memory, RunQueryDsl, free, have, hushed, next_spread, now, rows_of, spread};
 use crate::domain::{Group, NotificationId, Recipient, Tenant, Timestamp, UserId};
 use crate::store::content::{Content, content, notification as shown};
 use crate::store::schema::{connections, expansions, notifications, recipients, roles, subscriptions};
@@ -131,15 +131,7 @@ body! {
         group: &Group,
         socket: &str,
     ) -> QueryResult<(People, Option<String>)> {
-        let person = recipients::tenant.eq(connections::tenant).and(recipients::user_id.eq(connections::user_id));
-        let here: Vec<(String, i64, String)> = wait!(connections::table
-            .inner_join(recipients::table.on(person))
-            .filter(connections::tenant.eq(tenant.as_str()))
-            .filter(connections::socket_id.gt(socket))
-            .order(connections::socket_id)
-            .limit(CHUNK)
-            .select((connections::socket_id, recipients::id, recipients::user_id))
-            .load(connection))?;
+        let here: Vec<(String, i64, String)> = wait!(sockets(tenant.as_str(), socket).limit(CHUNK).load(connection))?;
         let more = i64::try_from(here.len()).is_ok_and(|many| many == CHUNK);
         let last = here.last().map(|(socket, ..)| socket.clone()).filter(|_| more);
         let mut seen = HashSet::new();
@@ -147,6 +139,18 @@ body! {
         let people = people.map(|(_, row, user)| (row, user)).collect();
         Ok((wait!(of_group(connection, tenant, group, people))?, last))
     }
+}
+
+/// The next sockets of a tenant, and whose they are.
+#[diesel::dsl::auto_type]
+pub fn sockets<'a>(tenant: &'a str, socket: &'a str) -> _ {
+    let person = recipients::tenant.eq(connections::tenant).and(recipients::user_id.eq(connections::user_id));
+    connections::table
+        .inner_join(recipients::table.on(person))
+        .filter(connections::tenant.eq(tenant))
+        .filter(connections::socket_id.gt(socket))
+        .order(connections::socket_id)
+        .select((connections::socket_id, recipients::id, recipients::user_id))
 }
 
 body! {
@@ -219,14 +223,15 @@ body! {
                 .select((recipients::id, recipients::user_id))
                 .load(connection)),
             Group::People(users) => {
-                let next = users.iter().skip(usize::try_from(reached).unwrap_or(0));
-                let mut people = Vec::new();
-                for user in next.take(CHUNK as usize) {
-                    let name = UserId::new(user).map_err(unreadable)?;
-                    let recipient = Recipient { tenant: tenant.clone(), user: name };
-                    people.push((wait!(row_of(connection, memory, &recipient))?, user.clone()));
-                }
-                Ok(people)
+                let next = users.iter().skip(usize::try_from(reached).unwrap_or(0)).take(CHUNK as usize);
+                let person = |user: &String| {
+                    let user = UserId::new(user).map_err(unreadable)?;
+                    Ok(Recipient { tenant: tenant.clone(), user })
+                };
+                let people = next.map(person).collect::<QueryResult<Vec<_>>>()?;
+                let rows = wait!(rows_of(connection, memory, &people))?;
+                let user = |recipient: &Recipient| recipient.user.as_str().to_owned();
+                Ok(rows.into_iter().zip(people.iter().map(user)).collect())
             }
         }
     }

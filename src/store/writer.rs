@@ -383,19 +383,10 @@ impl Inlet {
 }
 
 fn is_chunk(job: &Job) -> bool {
-<<<<<<< HEAD
     matches!(
         job.write,
-        Write::Spread(_)
-            | Write::Release(_)
-            | Write::Reach(..)
-            | Write::Presence { .. }
-            | Write::Reap(_)
-            | Write::Leave(_)
+        Write::Work { .. } | Write::Reach(..) | Write::Presence { .. } | Write::Reap(_) | Write::Leave(_)
     )
-=======
-    matches!(job.write, Write::Work { .. } | Write::Reach(..))
->>>>>>> c33bf1a (All that is due has its turn, and what cannot be done or read stops nothing else; people whose quiet hours end together are released together, and hear nothing that they switched off meanwhile)
 }
 
 /// Runs completions in commit order. One that panics is logged and takes nobody with it.

@@ -83,9 +83,6 @@ mod what_is_for_later_waits;
 mod what_is_heard_is_in_order;
 mod what_recurs_goes_out_each_time;
 mod what_rest_accepts_is_kept;
-<<<<<<< HEAD
-mod what_was_done_is_answered_so;
-=======
 mod what_spreads_holds_up_nobody;
->>>>>>> c33bf1a (All that is due has its turn, and what cannot be done or read stops nothing else; people whose quiet hours end together are released together, and hear nothing that they switched off meanwhile)
+mod what_was_done_is_answered_so;
 mod what_was_missed_comes_first;

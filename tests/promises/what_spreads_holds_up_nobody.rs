@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{Clients, Rest, Server, eventually, in_seconds, instant, note};
 
 const MINE: &str = "/api/v1/notifications/preferences";
-const PEOPLE: usize = 60_000;
+const PEOPLE: usize = 25_000;
 
 /// Quiet hours around the present.
 fn quiet_now() -> Value {

@@ -222,17 +222,31 @@ fn nth<T>(all: &mut [T], which: i64) -> Option<&mut T> {
     usize::try_from(which - 1).ok().and_then(|index| all.get_mut(index))
 }
 
-/// The row of `recipient`, made when it is new.
-async fn row_of(connection: &mut Connection, _: &mut Memory, recipient: &Recipient) -> QueryResult<i64> {
-    let (tenant, user) = (recipient.tenant.as_str(), recipient.user.as_str());
-    let know = KnowRecipients { tenants: vec![tenant], users: vec![user], borrowed: PhantomData };
-    know.execute(connection).await?;
-    recipients::table
+/// The rows of `people`, who are of one tenant; made when they are new.
+async fn rows_of(connection: &mut Connection, _: &mut Memory, people: &[Recipient]) -> QueryResult<Vec<i64>> {
+    let Some(tenant) = people.first().map(|recipient| recipient.tenant.as_str()) else {
+        return Ok(Vec::new());
+    };
+    let mut users: Vec<&str> = people.iter().map(|recipient| recipient.user.as_str()).collect();
+    // In one order, so that two nodes do not wait for each other.
+    users.sort_unstable();
+    let tenants = vec![tenant; users.len()];
+    KnowRecipients { tenants, users: users.clone(), borrowed: PhantomData }.execute(connection).await?;
+    let rows: Vec<(String, i64)> = recipients::table
         .filter(recipients::tenant.eq(tenant))
-        .filter(recipients::user_id.eq(user))
-        .select(recipients::id)
-        .get_result(connection)
-        .await
+        .filter(recipients::user_id.eq_any(users))
+        .select((recipients::user_id, recipients::id))
+        .load(connection)
+        .await?;
+    let rows: HashMap<String, i64> = rows.into_iter().collect();
+    let row = |recipient: &Recipient| rows.get(recipient.user.as_str()).copied();
+    people.iter().map(|recipient| row(recipient).ok_or(diesel::result::Error::NotFound)).collect()
+}
+
+/// The row of `recipient`, made when it is new.
+async fn row_of(connection: &mut Connection, memory: &mut Memory, recipient: &Recipient) -> QueryResult<i64> {
+    let rows = rows_of(connection, memory, std::slice::from_ref(recipient)).await?;
+    rows.into_iter().next().ok_or(diesel::result::Error::NotFound)
 }
 
 /// Expansions that are due and not finished.

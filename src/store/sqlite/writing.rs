@@ -35,6 +35,9 @@ mod commit;
 mod counting;
 #[path = "marking.rs"]
 mod marking;
+#[cfg(test)]
+#[path = "plans.rs"]
+mod plans;
 #[path = "../presence.rs"]
 mod presence;
 #[path = "quiet.rs"]
@@ -296,6 +299,11 @@ fn spread(
 /// The row of `recipient`, made when it is new.
 fn row_of(connection: &mut Connection, memory: &mut Memory, recipient: &Recipient) -> QueryResult<i64> {
     Ok(known(connection, memory, recipient)?.row)
+}
+
+/// The rows of `people`, made when they are new.
+fn rows_of(connection: &mut Connection, memory: &mut Memory, people: &[Recipient]) -> QueryResult<Vec<i64>> {
+    people.iter().map(|recipient| row_of(connection, memory, recipient)).collect()
 }
 
 /// What is known of `recipient`, whose row is made when it is new.
