@@ -35,7 +35,6 @@ mod commit;
 mod counting;
 #[path = "marking.rs"]
 mod marking;
-#[cfg(test)]
 #[path = "plans.rs"]
 mod plans;
 #[path = "../presence.rs"]
