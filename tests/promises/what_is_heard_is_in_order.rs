@@ -3,22 +3,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::scope;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::support::{Clients, Rest, Server, eventually, note};
+use crate::support::{Clients, Rest, Server, eventually, note, quiet_now};
 
 const MINE: &str = "/api/v1/notifications/preferences";
 const ROUNDS: usize = 12;
 const SENDERS: usize = 6;
-
-/// Quiet hours around the present.
-fn quiet_now() -> Value {
-    let minutes = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs() / 60;
-    let time = |minutes: u64| format!("{:02}:{:02}", minutes / 60 % 24, minutes % 60);
-    json!({"start": time(minutes + 1_440 - 120), "end": time(minutes + 120)})
-}
 
 /// The numbers of the whole inbox, oldest first.
 fn inbox(person: &Rest) -> Vec<Value> {

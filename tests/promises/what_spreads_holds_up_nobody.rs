@@ -2,21 +2,14 @@
 //! due.
 
 use std::thread::sleep;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{Clients, Rest, Server, eventually, in_seconds, instant, note};
+use crate::support::{Clients, Rest, Server, eventually, in_seconds, instant, note, quiet_now};
 
 const MINE: &str = "/api/v1/notifications/preferences";
 const PEOPLE: usize = 25_000;
-
-/// Quiet hours around the present.
-fn quiet_now() -> Value {
-    let minutes = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs() / 60;
-    let time = |minutes: u64| format!("{:02}:{:02}", minutes / 60 % 24, minutes % 60);
-    json!({"start": time(minutes + 1_440 - 120), "end": time(minutes + 120)})
-}
 
 fn pending(server: &Server) -> u64 {
     server.stats()["pending_notifications"].as_u64().expect("a number")
