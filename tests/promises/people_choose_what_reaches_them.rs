@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Clients, Cluster, METRICS_TOKEN, Rest, Server, Socket, eventually, get_with, in_seconds, note, quiet_now, quiet_until,
+    Clients, Cluster, METRICS_TOKEN, Rest, Server, Socket, eventually, get_with, in_seconds, note, quiet_now,
+    quiet_until,
 };
 
 const MINE: &str = "/api/v1/notifications/preferences";

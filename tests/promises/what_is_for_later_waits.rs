@@ -107,9 +107,8 @@ fn whoever_scheduled_it_sees_and_manages_it() {
     let waiting = |who: &Rest| -> Vec<(String, Value)> {
         let page = who.get(SCHEDULED).expect(200);
         let all = page["scheduled"].as_array().expect("a list").clone();
-        let shown = |one: &Value| {
-            (one["title"].as_str().expect("a title").to_owned(), one["scheduled_at"].clone())
-        };
+        let shown =
+            |one: &Value| (one["title"].as_str().expect("a title").to_owned(), one["scheduled_at"].clone());
         all.iter().map(shown).collect()
     };
     // A person for themselves: where the answer leads there is something, and it can be moved and taken back.
