@@ -11,7 +11,7 @@ use carillon::domain::{
     Accepted, Audience, Clock as _, Group, Idempotency, NewNotification, NotificationId, Priority, Recipient,
     SystemClock, Tenant, Timestamp, UserId,
 };
-use carillon::store::{Filter, Held, Mark, Settings, Store, Write, Written};
+use carillon::store::{Filter, Held, Mark, Settings, Store, Task, Write, Written};
 use carillon::telemetry::Metrics;
 
 #[expect(dead_code, reason = "promises throw other dice")]
@@ -128,10 +128,18 @@ impl History<'_> {
         Write::Mark { recipient: self.reader.clone(), notification, mark, at: now() }
     }
 
+    /// What is due comes to one more chunk of people.
+    async fn spread(&mut self) {
+        let now = now();
+        let due = self.store.due(Task::Spread, now).await.expect("an answer");
+        let ids = due.into_iter().map(|(id, _)| id).collect();
+        self.write("spread", Write::Work { task: Task::Spread, ids, now }).await;
+    }
+
     async fn something(&mut self) {
         match self.dice.below(6) {
             0 | 1 => self.send().await,
-            2 => drop(self.write("spread", Write::Spread(now())).await),
+            2 => self.spread().await,
             _ => self.mark().await,
         }
     }

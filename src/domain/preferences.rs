@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::quiet::{QuietChange, QuietHours};
 use super::zone::Zone;
@@ -103,6 +105,35 @@ pub struct Change {
     pub quiet_hours: Option<Option<QuietChange>>,
     /// A new one.
     pub time_zone: Option<Zone>,
+}
+
+/// What quiet hours are made of.
+const OF_QUIET_HOURS: [&str; 4] = ["enabled", "start", "end", "days"];
+
+impl Preferences {
+    /// What was stored, as far as it can be read, and whether that is all of it.
+    pub fn read(stored: &str) -> (Self, bool) {
+        if let Ok(all) = serde_json::from_str(stored) {
+            return (all, true);
+        }
+        let mut parts: Map<String, Value> = serde_json::from_str(stored).unwrap_or_default();
+        if let Some(Value::Object(hours)) = parts.get_mut("quiet_hours") {
+            hours.retain(|name, _| OF_QUIET_HOURS.contains(&name.as_str()));
+        }
+        let some = Self {
+            channels: part(&mut parts, "channels"),
+            types: part(&mut parts, "types"),
+            topics: part(&mut parts, "topics"),
+            quiet_hours: part(&mut parts, "quiet_hours"),
+            time_zone: part(&mut parts, "time_zone"),
+        };
+        (some, false)
+    }
+}
+
+/// The part of this name; what it is when nothing was said, if it cannot be read.
+fn part<T: DeserializeOwned + Default>(parts: &mut Map<String, Value>, name: &str) -> T {
+    parts.remove(name).and_then(|part| serde_json::from_value(part).ok()).unwrap_or_default()
 }
 
 impl Change {

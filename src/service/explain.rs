@@ -174,7 +174,9 @@ impl Explain {
             Some((TracedHush::SummedUp, _)) => "it is in the inbox; over sockets a summary told of it",
             _ => "it is in the inbox; over sockets it comes in its order, and again until it is confirmed",
         };
-        let mut steps = vec![Step::done("stored", Some(trace.created_at), stored)];
+        // When a chunk of an audience was stored is not kept.
+        let at = trace.spread.is_none().then_some(trace.created_at);
+        let mut steps = vec![Step::done("stored", at, stored)];
         if let Some((state, reason)) = &entry.hush {
             let told = match (state, over.or(trace.expires_at)) {
                 (TracedHush::Muted, _) => format!("{reason}, by the recipient's preferences"),
@@ -256,6 +258,11 @@ impl Explain {
         };
         if spread.is_taken_back {
             return Ok(Step::not("stored", "it was taken back before it went out"));
+        }
+        if let (Some(at), Some(over)) = (trace.expires_at, spread.finished_at)
+            && at <= over
+        {
+            return Ok(Step::not("stored", "it expired before it had come to everybody it is for"));
         }
         let is_member = self.store.is_member(recipient, &spread.group).await?;
         let reason = match (spread.finished_at, is_member) {

@@ -19,7 +19,7 @@ use crate::store::audit::of_batch;
 use crate::store::schema::{audit_log, deployment, expansions, nodes, notifications, subscriptions};
 use crate::store::types::At;
 use crate::store::writer::{Beat, Mark};
-use crate::store::{TAKEN_BACK, Write, Written};
+use crate::store::{TAKEN_BACK, Task, Write, Written};
 
 body! {
     /// Does all of `batch`; the caller holds the transaction. New notifications come first: nothing else in
@@ -62,7 +62,6 @@ body! {
                 Write::Prefer { recipient, change } => {
                     Written::Preferred(wait!(release::prefer(connection, memory, recipient, change))?)
                 }
-                Write::Release(now) => Written::Released(wait!(release::release(connection, memory, *now))?),
                 Write::Keep { id, new } => Written::Kept(wait!(recur::keep(connection, *id, new))?),
                 Write::Cease { whose, id, deed } => {
                     if wait!(was_done(connection, deed))? {
@@ -81,10 +80,7 @@ body! {
                     Written::Changed(wait!(count_on(connection, recipient, which, *now))?)
                 }
                 Write::Reach(recipient, now) => wait!(reach(connection, memory, recipient, *now))?,
-                Write::Spread(now) => {
-                    wait!(recur::come_round(connection, memory))?;
-                    Written::Spread(wait!(one_chunk(connection, memory, *now))?.map(Arc::new))
-                }
+                Write::Work { task, ids, now } => wait!(work(connection, memory, *task, ids, *now))?,
                 Write::Presence { came, gone } => {
                     wait!(presence::note_presence(connection, memory, came, gone))?;
                     Written::Done
@@ -101,6 +97,30 @@ body! {
             };
         }
         Ok(written)
+    }
+}
+
+body! {
+    /// Does what is due.
+    fn work(
+        connection: &mut Connection,
+        memory: &mut Memory,
+        task: Task,
+        ids: &[i64],
+        now: Timestamp,
+    ) -> QueryResult<Written> {
+        let (done, spreads) = match task {
+            Task::Recur => (wait!(recur::come_round(connection, memory, ids))?, Vec::new()),
+            Task::Spread => {
+                let mut spreads = Vec::with_capacity(ids.len());
+                for id in ids {
+                    spreads.extend(wait!(one_chunk(connection, memory, NotificationId(*id), now))?);
+                }
+                (spreads.len(), spreads)
+            }
+            Task::Release => wait!(release::release(connection, memory, ids, now))?,
+        };
+        Ok(Written::Worked { done, spreads: spreads.into() })
     }
 }
 
@@ -277,6 +297,8 @@ body! {
         due_at: Timestamp,
         notification: NotificationId,
     ) -> QueryResult<()> {
+        // Whose names are known need not be sought among those who are connected.
+        let present = (!matches!(group, Group::People(_))).then_some("");
         let group = serde_json::to_string(group)
             .map_err(|fault| diesel::result::Error::SerializationError(Box::new(fault)))?;
         wait!(diesel::insert_into(expansions::table)
@@ -285,6 +307,7 @@ body! {
                 expansions::tenant.eq(tenant.as_str()),
                 expansions::audience.eq(group),
                 expansions::due_at.eq(At(due_at)),
+                expansions::present.eq(present),
             ))
             .execute(connection))?;
         Ok(())

@@ -45,7 +45,7 @@ pub(super) fn is_of_one_write(fault: &diesel::result::Error) -> bool {
             kind,
             Kind::UniqueViolation | Kind::NotNullViolation | Kind::CheckViolation | Kind::ForeignKeyViolation
         ),
-        Fault::SerializationError(_) | Fault::NotFound => true,
+        Fault::SerializationError(_) | Fault::DeserializationError(_) | Fault::NotFound => true,
         _ => false,
     }
 }

@@ -19,7 +19,8 @@ pub struct Pending {
 pub struct Entry {
     /// Where it stands.
     pub place: Place,
-    /// What it is about; nothing, when it was read or deleted meanwhile.
+    /// What it is about; nothing, when it is not to be told any more: it was read or deleted meanwhile, has expired, or is
+    /// hushed.
     pub notification: Option<Notification>,
 }
 

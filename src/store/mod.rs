@@ -10,10 +10,12 @@ mod audit;
 mod content;
 mod counts;
 mod disk;
+mod due;
 mod error;
 mod held;
 mod migrate;
 mod postgres;
+mod preferred;
 mod recurring;
 mod schema;
 mod sqlite;
@@ -36,6 +38,7 @@ use crate::telemetry::Metrics;
 
 pub use audit::{Recorded, Sought};
 pub use counts::{Counts, Recent, Roll};
+pub use due::Task;
 pub use error::StoreError;
 use error::is_of_one_write;
 pub use held::{Counted, Entry, Filter, Gap, Held, HeldCounts, Missed, Pending, Which};
@@ -45,7 +48,7 @@ pub use recurring::{Kept, NewRecurring, Recurring, Whose};
 pub use trace::{Member, Trace, TracedEntry, TracedHush, TracedSpread, Waiting};
 pub use transfer::{Moved, transfer};
 pub use url::{DatabaseUrl, UrlError};
-pub use writer::{Beat, Before, Done, Mark, Presence, Release, Sent, Spread, Write, Written};
+pub use writer::{Beat, Before, Done, Mark, Presence, Sent, Spread, Write, Written};
 
 /// A node that gave no sign of life for this many seconds is dead: nobody is connected to it.
 pub const LEASE_SECONDS: i64 = 20;
@@ -378,19 +381,8 @@ impl Store {
     /// # Errors
     /// When the database cannot answer.
     pub async fn preferences(&self, recipient: &Recipient) -> Result<Option<Preferences>, StoreError> {
-        let Some(stored) = on!(&self.readers, preferences(recipient))? else { return Ok(None) };
-        let unreadable = |fault| diesel::result::Error::DeserializationError(Box::new(fault));
-        Ok(Some(serde_json::from_str(&stored).map_err(unreadable)?))
-    }
-
-    /// When the next notification that has not reached all of its audience, or recurs, is to go out, or somebody's
-    /// quiet hours are over for whom something waits.
-    ///
-    /// # Errors
-    /// When the database cannot answer.
-    pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        let (once, again) = (on!(&self.readers, next_due())?, on!(&self.readers, next_round())?);
-        Ok(once.into_iter().chain(again).min())
+        let stored = on!(&self.readers, preferences(recipient))?;
+        Ok(stored.as_deref().map(preferred::read))
     }
 
     /// The highest notification number.

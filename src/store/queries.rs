@@ -409,24 +409,37 @@ pub async fn topics(connection: &mut Connection, recipient: &Recipient) -> Resul
     Ok(topics)
 }
 
-/// See [`crate::store::Store::next_due`].
-pub async fn next_due(connection: &mut Connection) -> Result<Option<Timestamp>, StoreError> {
-    let spreads: Option<At> = expansions::table
+/// See [`crate::store::Store::due`].
+pub async fn due_spreads(
+    connection: &mut Connection,
+    until: Timestamp,
+    limit: i64,
+) -> Result<Vec<(i64, Timestamp)>, StoreError> {
+    let due: Vec<(i64, At)> = expansions::table
         .filter(expansions::finished_at.is_null())
-        .order(expansions::due_at)
-        .select(expansions::due_at)
-        .limit(1)
-        .get_result(connection)
-        .await
-        .optional()?;
-    let quiet: Option<At> = deferrals::table
+        .filter(expansions::due_at.le(At(until)))
+        .order((expansions::due_at, expansions::notification_id))
+        .limit(limit)
+        .select((expansions::notification_id, expansions::due_at))
+        .load(connection)
+        .await?;
+    Ok(due.into_iter().map(|(id, at)| (id, at.0)).collect())
+}
+
+/// See [`crate::store::Store::due`].
+pub async fn due_releases(
+    connection: &mut Connection,
+    until: Timestamp,
+    limit: i64,
+) -> Result<Vec<(i64, Timestamp)>, StoreError> {
+    let due: Vec<(i64, At)> = deferrals::table
+        .filter(deferrals::due_at.le(At(until)))
         .order(deferrals::due_at)
-        .select(deferrals::due_at)
-        .limit(1)
-        .get_result(connection)
-        .await
-        .optional()?;
-    Ok([spreads, quiet].into_iter().flatten().map(|at| at.0).min())
+        .limit(limit)
+        .select((deferrals::recipient_id, deferrals::due_at))
+        .load(connection)
+        .await?;
+    Ok(due.into_iter().map(|(row, at)| (row, at.0)).collect())
 }
 
 /// See [`crate::store::Store::last_notification`].

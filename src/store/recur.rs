@@ -80,21 +80,21 @@ body! {
 }
 
 body! {
-    /// Makes notifications of what is due; they spread like others.
-    pub fn come_round(connection: &mut Connection, memory: &mut Memory) -> QueryResult<()> {
-        let due = wait!(due_rounds(connection))?;
+    /// Makes notifications of those of `ids` that are due; they spread like others. Tells how many were.
+    pub fn come_round(connection: &mut Connection, memory: &mut Memory, ids: &[i64]) -> QueryResult<usize> {
+        let due = wait!(due_rounds(connection, ids))?;
         if due.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let now = wait!(clock(connection))?;
         let rows: Vec<Row> = wait!(recurring::table
             .filter(recurring::id.eq_any(due))
             .order((recurring::next_at, recurring::id))
             .load(connection))?;
-        for row in rows {
-            wait!(one_round(connection, memory, &row, now))?;
+        for row in &rows {
+            wait!(one_round(connection, memory, row, now))?;
         }
-        Ok(())
+        Ok(rows.len())
     }
 }
 

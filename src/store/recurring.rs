@@ -15,9 +15,6 @@ use crate::domain::{
     Recurrence, Tenant, Timestamp, UserId,
 };
 
-/// Notifications made in one transaction of what recurs: others wait for them.
-pub(super) const ROUNDS: i64 = 16;
-
 /// Whose recurring notifications: a person's, or those of a tenant's services.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Whose {

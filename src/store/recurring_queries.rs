@@ -39,15 +39,18 @@ pub async fn recurring_one(
     Ok(one.get_result(connection).await.optional()?)
 }
 
-/// When the next one is due.
-pub async fn next_round(connection: &mut Connection) -> Result<Option<Timestamp>, StoreError> {
-    let due: Option<Option<At>> = recurring::table
-        .filter(recurring::next_at.is_not_null())
-        .order(recurring::next_at)
-        .select(recurring::next_at)
-        .limit(1)
-        .get_result(connection)
-        .await
-        .optional()?;
-    Ok(due.flatten().map(|at| at.0))
+/// See [`crate::store::Store::due`].
+pub async fn due_rounds(
+    connection: &mut Connection,
+    until: Timestamp,
+    limit: i64,
+) -> Result<Vec<(i64, Timestamp)>, StoreError> {
+    let due: Vec<(i64, Option<At>)> = recurring::table
+        .filter(recurring::next_at.le(At(until)))
+        .order((recurring::next_at, recurring::id))
+        .limit(limit)
+        .select((recurring::id, recurring::next_at))
+        .load(connection)
+        .await?;
+    Ok(due.into_iter().filter_map(|(id, at)| Some((id, at?.0))).collect())
 }

@@ -3,36 +3,37 @@
 
 use std::sync::Arc;
 
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use uuid::Uuid;
 
 use super::recur::clock;
 use super::{
-    Connection, Memory, RunQueryDsl, hush_all, insert_all, keep_preferences, next_deferral, next_place, now,
+    Connection, Memory, RunQueryDsl, deferred, hush_all, insert_all, keep_preferences, next_place, now,
     place_all, preferences_of, record, shift,
 };
 use crate::domain::{
-    Action, Audience, Broken, Change, Deed, Hush, Idempotency, Matter, NewNotification, NotificationId,
-    Place, Placed, Preferences, Priority, Recipient, Tenant, Timestamp, UserId,
+    Action, Audience, Broken, Change, Channel, Deed, Hush, Idempotency, Matter, NewNotification,
+    NotificationId, Place, Placed, Preferences, Priority, Recipient, Tenant, Timestamp, UserId,
 };
 use crate::store::content::{Content, content, notification as shown};
 use crate::store::schema::{deferrals, inbox, notifications};
 use crate::store::types::At;
-use crate::store::{MUTED, QUIET, Release, SUMMED_UP, Spread};
+use crate::store::{MUTED, QUIET, SUMMED_UP, Spread};
+
+/// [`QUIET`], as it is asked for.
+const WAITS: &str = "inbox.hush = 2";
 
 /// The kind of what tells that several came during quiet hours.
 const SUMMARY: &str = "quiet_hours_summary";
 /// Notifications that a summary names.
-const NAMED: i64 = 100;
+const NAMED: usize = 100;
+/// Entries that are looked at in one query.
+const TOGETHER: usize = 500;
 /// Titles in its text.
 const TITLES: usize = 5;
-
-/// What was stored of somebody's preferences.
-pub fn read(stored: Option<&str>) -> QueryResult<Option<Arc<Preferences>>> {
-    let Some(stored) = stored else { return Ok(None) };
-    let unreadable = |fault| diesel::result::Error::DeserializationError(Box::new(fault));
-    serde_json::from_str(stored).map(|preferences| Some(Arc::new(preferences))).map_err(unreadable)
-}
 
 /// What is to get a place in an inbox.
 pub struct Wanted<'a> {
@@ -110,31 +111,50 @@ body! {
 }
 
 body! {
-    /// Looks after the next person whose quiet hours are over: one notification is told as it is, of several a
-    /// summary tells. What was read meanwhile, or does not matter any more, is passed over.
-    pub fn release(connection: &mut Connection, memory: &mut Memory, present: Timestamp) -> QueryResult<Release> {
-        let Some((row, tenant, user)) = wait!(next_deferral(connection))? else { return Ok(Release::Nobody) };
-        let recipient = named(&tenant, &user)?;
-        let preferences = wait!(preferences_of(connection, memory, &recipient))?;
-        let until = preferences.and_then(|all| all.quiet_until(Priority::Normal, present));
-        if let Some(until) = until {
+    /// Looks after those of `rows` whose quiet hours are over: one notification is told as it is, of several a summary
+    /// tells. What was read or switched off meanwhile, or does not matter any more, is passed over. Tells how many people
+    /// that were, and what they are told.
+    pub fn release(
+        connection: &mut Connection,
+        memory: &mut Memory,
+        rows: &[i64],
+        present: Timestamp,
+    ) -> QueryResult<(usize, Vec<Spread>)> {
+        let people = wait!(deferred(connection, rows))?;
+        let mut told = Vec::new();
+        for (row, tenant, user) in &people {
+            let recipient = named(tenant, user)?;
+            told.extend(wait!(release_one(connection, memory, *row, recipient, present))?);
+        }
+        Ok((people.len(), told))
+    }
+}
+
+body! {
+    fn release_one(
+        connection: &mut Connection,
+        memory: &mut Memory,
+        row: i64,
+        recipient: Recipient,
+        present: Timestamp,
+    ) -> QueryResult<Option<Spread>> {
+        let preferences = wait!(preferences_of(connection, memory, &recipient))?.unwrap_or_default();
+        if let Some(until) = preferences.quiet_until(Priority::Normal, present) {
             let at = deferrals::due_at.eq(At(until));
             wait!(diesel::update(deferrals::table.find(row)).set(at).execute(connection))?;
-            return Ok(Release::Nothing);
+            return Ok(None);
         }
         wait!(diesel::delete(deferrals::table.find(row)).execute(connection))?;
-        wait!(pass_over(connection, row, present))?;
-        let waiting = inbox::table.filter(inbox::recipient_id.eq(row)).filter(inbox::hush.eq(QUIET));
-        let many: i64 = wait!(waiting.count().get_result(connection))?;
-        let first: Vec<(i64, Content)> = wait!(waiting
+        let places = wait!(wanted_still(connection, memory, row, &preferences, present))?;
+        let named = places.iter().take(NAMED).copied().collect();
+        let first: Vec<(i64, Content)> = wait!(entries(row, named)
             .inner_join(notifications::table)
             .order(inbox::position)
-            .limit(NAMED)
             .select((inbox::position, content()))
             .load(connection))?;
         let mut first: Vec<_> = first.into_iter().map(|(position, all)| (position, shown(all))).collect();
-        let (notification, placed) = match (many, first.pop()) {
-            (_, None) => return Ok(Release::Nothing),
+        let (notification, placed) = match (places.len(), first.pop()) {
+            (_, None) => return Ok(None),
             (1, Some((position, notification))) => {
                 let place = wait!(next_place(connection, memory, row))?;
                 // Where it was it counts no longer; it was not read.
@@ -152,9 +172,11 @@ body! {
                 let id = wait!(insert_all(connection, memory, &[&new]))?.pop().flatten();
                 let id = NotificationId(id.ok_or(diesel::result::Error::NotFound)?);
                 let told = format!("a summary after quiet hours tells of it: notification {id}");
-                wait!(diesel::update(waiting)
-                    .set((inbox::hush.eq(SUMMED_UP), inbox::hush_reason.eq(told)))
-                    .execute(connection))?;
+                for some in places.chunks(TOGETHER) {
+                    wait!(diesel::update(entries(row, some.to_vec()))
+                        .set((inbox::hush.eq(SUMMED_UP), inbox::hush_reason.eq(&told)))
+                        .execute(connection))?;
+                }
                 let matter = Matter { kind: &new.kind, topic: &new.topic, priority: new.priority };
                 let wanted =
                     Wanted { recipient: &recipient, notification: id, matter, at: present, expires_at: None };
@@ -162,29 +184,79 @@ body! {
                 (new.stored(id), placed.ok_or(diesel::result::Error::NotFound)?)
             }
         };
-        let places = vec![(recipient, placed)];
-        Ok(Release::Something(Arc::new(Spread { notification, places, is_finished: true })))
+        Ok(Some(Spread { notification, places: vec![(recipient, placed)], is_finished: true }))
     }
 }
 
+/// Where something waits for the end of quiet hours in the inbox of row `recipient`. That it waits stands there as a
+/// literal, and no other column is asked for: else SQLite walks the whole inbox instead of the index `inbox_quiet`.
+#[diesel::dsl::auto_type]
+pub fn waiting(recipient: i64) -> _ {
+    let waits: SqlLiteral<Bool> = sql(WAITS);
+    let here = inbox::table.filter(inbox::recipient_id.eq(recipient)).filter(waits);
+    here.order(inbox::position).select(inbox::position)
+}
+
+/// The entries of row `recipient` at these places.
+#[diesel::dsl::auto_type]
+fn entries(recipient: i64, places: Vec<i64>) -> _ {
+    inbox::table.filter(inbox::recipient_id.eq(recipient)).filter(inbox::position.eq_any(places))
+}
+
 body! {
-    /// What of row `recipient` was seen, removed, or has expired, waits no longer.
-    fn pass_over(connection: &mut Connection, recipient: i64, present: Timestamp) -> QueryResult<()> {
-        let expired = notifications::table
-            .filter(notifications::expires_at.le(At(present)))
-            .select(notifications::id);
-        let over = inbox::confirmed_at
-            .is_not_null()
-            .or(inbox::read_at.is_not_null())
-            .or(inbox::deleted_at.is_not_null())
-            .or(inbox::notification_id.eq_any(expired));
-        wait!(diesel::update(inbox::table)
-            .filter(inbox::recipient_id.eq(recipient))
-            .filter(inbox::hush.eq(QUIET))
-            .filter(over)
-            .set(inbox::hush.eq(None::<i32>))
-            .execute(connection))?;
-        Ok(())
+    /// Where something waits that is wanted still. What was seen or removed, or has expired, waits no longer; what was
+    /// switched off meanwhile is muted, as if it came now.
+    fn wanted_still(
+        connection: &mut Connection,
+        memory: &mut Memory,
+        row: i64,
+        preferences: &Preferences,
+        present: Timestamp,
+    ) -> QueryResult<Vec<i64>> {
+        type Columns = (i64, Option<At>, Option<At>, Option<At>, Option<At>, String, String, i32);
+        let places: Vec<i64> = wait!(waiting(row).load(connection))?;
+        let mut wanted = Vec::with_capacity(places.len());
+        for some in places.chunks(TOGETHER) {
+            let (mut over, mut unwanted) = (Vec::new(), Vec::new());
+            let all: Vec<Columns> = wait!(entries(row, some.to_vec())
+                .inner_join(notifications::table)
+                .order(inbox::position)
+                .select((
+                    inbox::position,
+                    inbox::confirmed_at,
+                    inbox::read_at,
+                    inbox::deleted_at,
+                    inbox::expires_at,
+                    notifications::kind,
+                    notifications::topic,
+                    notifications::priority,
+                ))
+                .load(connection))?;
+            for (position, confirmed_at, read_at, deleted_at, end, kind, topic, level) in &all {
+                let is_expired = end.is_some_and(|end| end.0 <= present);
+                let matter = Matter { kind, topic, priority: Priority::from_level(*level) };
+                let place = Place { recipient: row, position: *position };
+                if is_expired || confirmed_at.or(*read_at).or(*deleted_at).is_some() {
+                    over.push(*position);
+                } else if let Some(hush) =
+                    preferences.hush(matter, Channel::Realtime, &memory.mandatory, present)
+                {
+                    // It counts no longer; it was not read.
+                    wait!(shift(connection, place, -1, -1))?;
+                    unwanted.push((place, hush));
+                } else {
+                    wanted.push(*position);
+                }
+            }
+            if !over.is_empty() {
+                let over = diesel::update(entries(row, over)).set(inbox::hush.eq(None::<i32>));
+                wait!(over.execute(connection))?;
+            }
+            if !unwanted.is_empty() {
+                wait!(hush_all(connection, &unwanted))?;
+            }
+        }
+        Ok(wanted)
     }
 }
 
@@ -197,14 +269,14 @@ fn named(tenant: &str, user: &str) -> QueryResult<Recipient> {
 /// What tells that `many` came, and which were the `first`.
 fn summary(
     recipient: &Recipient,
-    many: i64,
+    many: usize,
     first: &[crate::domain::Notification],
     present: Timestamp,
 ) -> NewNotification {
     let titles = first.iter().map(|one| if one.title.is_empty() { &one.message } else { &one.title });
     let mut message: Vec<&str> =
         titles.take(TITLES).map(|title| title.lines().next().unwrap_or("")).collect();
-    if many > TITLES as i64 {
+    if many > TITLES {
         message.push("…");
     }
     let which = first.iter().map(|one| {

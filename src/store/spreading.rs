@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use diesel::prelude::*;
 use diesel::result::Error as Fault;
 
-use super::{Connection, Memory, RunQueryDsl, free, have, hushed, next_spread, now, row_of, spread};
+use super::{Connection, Memory, RunQueryDsl, free, have, hushed, next_spread, now, rows_of, spread};
 use crate::domain::{Group, NotificationId, Recipient, Tenant, Timestamp, UserId};
 use crate::store::content::{Content, content, notification as shown};
 use crate::store::schema::{connections, expansions, notifications, recipients, roles, subscriptions};
@@ -37,13 +37,14 @@ fn unreadable(fault: impl std::error::Error + Send + Sync + 'static) -> Fault {
 }
 
 body! {
-    /// The next chunk of the oldest expansion.
+    /// The next chunk of this notification's audience.
     pub fn one_chunk(
         connection: &mut Connection,
         memory: &mut Memory,
+        id: NotificationId,
         present: Timestamp,
     ) -> QueryResult<Option<Spread>> {
-        let Some(due) = wait!(next_spread(connection))? else { return Ok(None) };
+        let Some(due) = wait!(next_spread(connection, id))? else { return Ok(None) };
         let tenant = Tenant::new(&due.1).map_err(unreadable)?;
         let group: Group = serde_json::from_str(&due.2).map_err(unreadable)?;
         let (people, progress) = match &due.5 {
@@ -85,7 +86,8 @@ body! {
         let Some(row) = row else { return Ok(Written::Reached { spreads: Vec::new().into(), is_busy: false }) };
         let mut theirs = Vec::new();
         for (id, group) in wait!(due_of(connection, tenant))? {
-            let group: Group = serde_json::from_str(&group).map_err(unreadable)?;
+            // The others are to be had all the same.
+            let Ok(group) = serde_json::from_str::<Group>(&group) else { continue };
             let one = vec![(row, user.to_owned())];
             let is_theirs = !wait!(of_group(connection, &recipient.tenant, &group, one))?.is_empty();
             if is_theirs && wait!(have(connection, NotificationId(id), &[row]))?.is_empty() {
@@ -129,15 +131,7 @@ body! {
         group: &Group,
         socket: &str,
     ) -> QueryResult<(People, Option<String>)> {
-        let person = recipients::tenant.eq(connections::tenant).and(recipients::user_id.eq(connections::user_id));
-        let here: Vec<(String, i64, String)> = wait!(connections::table
-            .inner_join(recipients::table.on(person))
-            .filter(connections::tenant.eq(tenant.as_str()))
-            .filter(connections::socket_id.gt(socket))
-            .order(connections::socket_id)
-            .limit(CHUNK)
-            .select((connections::socket_id, recipients::id, recipients::user_id))
-            .load(connection))?;
+        let here: Vec<(String, i64, String)> = wait!(sockets(tenant.as_str(), socket).limit(CHUNK).load(connection))?;
         let more = i64::try_from(here.len()).is_ok_and(|many| many == CHUNK);
         let last = here.last().map(|(socket, ..)| socket.clone()).filter(|_| more);
         let mut seen = HashSet::new();
@@ -145,6 +139,18 @@ body! {
         let people = people.map(|(_, row, user)| (row, user)).collect();
         Ok((wait!(of_group(connection, tenant, group, people))?, last))
     }
+}
+
+/// The next sockets of a tenant, and whose they are.
+#[diesel::dsl::auto_type]
+pub fn sockets<'a>(tenant: &'a str, socket: &'a str) -> _ {
+    let person = recipients::tenant.eq(connections::tenant).and(recipients::user_id.eq(connections::user_id));
+    connections::table
+        .inner_join(recipients::table.on(person))
+        .filter(connections::tenant.eq(tenant))
+        .filter(connections::socket_id.gt(socket))
+        .order(connections::socket_id)
+        .select((connections::socket_id, recipients::id, recipients::user_id))
 }
 
 body! {
@@ -217,27 +223,29 @@ body! {
                 .select((recipients::id, recipients::user_id))
                 .load(connection)),
             Group::People(users) => {
-                let next = users.iter().skip(usize::try_from(reached).unwrap_or(0));
-                let mut people = Vec::new();
-                for user in next.take(CHUNK as usize) {
-                    let name = UserId::new(user).map_err(unreadable)?;
-                    let recipient = Recipient { tenant: tenant.clone(), user: name };
-                    people.push((wait!(row_of(connection, memory, &recipient))?, user.clone()));
-                }
-                Ok(people)
+                let next = users.iter().skip(usize::try_from(reached).unwrap_or(0)).take(CHUNK as usize);
+                let person = |user: &String| {
+                    let user = UserId::new(user).map_err(unreadable)?;
+                    Ok(Recipient { tenant: tenant.clone(), user })
+                };
+                let people = next.map(person).collect::<QueryResult<Vec<_>>>()?;
+                let rows = wait!(rows_of(connection, memory, &people))?;
+                let user = |recipient: &Recipient| recipient.user.as_str().to_owned();
+                Ok(rows.into_iter().zip(people.iter().map(user)).collect())
             }
         }
     }
 }
 
 body! {
-    /// Puts it into the inboxes of those of `people` who have not got it, and notes how far it is.
+    /// Puts it into the inboxes of those of `people` who have not got it, and notes how far it is. Once it has expired it
+    /// comes to nobody any more.
     fn give(
         connection: &mut Connection,
         memory: &mut Memory,
         due: &Due,
-        people: People,
-        progress: Progress,
+        mut people: People,
+        mut progress: Progress,
         at: Timestamp,
     ) -> QueryResult<Spread> {
         let id = NotificationId(due.0);
@@ -249,6 +257,10 @@ body! {
         let text: Content =
             wait!(notifications::table.find(id.0).select(content()).get_result(connection))?;
         let notification = shown(text);
+        if notification.expires_at.is_some_and(|end| end <= at) {
+            people.clear();
+            progress.is_finished = true;
+        }
         let rows: Vec<i64> = people.iter().map(|(row, _)| *row).collect();
         let served: HashSet<i64> = match rows.is_empty() {
             true => HashSet::new(),

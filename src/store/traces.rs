@@ -6,12 +6,13 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
-use crate::domain::{Group, Idempotency, NotificationId, Preferences, Recipient, Tenant, Timestamp, UserId};
+use crate::domain::{Group, Idempotency, NotificationId, Recipient, Tenant, Timestamp, UserId};
 use crate::store::content::{Content, content, notification};
 use crate::store::schema::{connections, expansions, inbox, notifications, recipients, roles, subscriptions};
 use crate::store::types::{At, UuidColumn};
 use crate::store::{
     MUTED, Member, QUIET, StoreError, TAKEN_BACK, Trace, TracedEntry, TracedHush, TracedSpread, Waiting,
+    preferred,
 };
 
 /// See [`crate::store::Store::trace`].
@@ -232,13 +233,11 @@ pub async fn members(
         .into_iter()
         .collect();
     let member = |(user, stored): Columns| {
-        let unreadable = |fault| diesel::result::Error::DeserializationError(Box::new(fault));
-        let read = |text: String| serde_json::from_str::<Preferences>(&text).map_err(unreadable);
         let is_online = here.contains(&user);
         let odd = |fault| diesel::result::Error::DeserializationError(Box::new(fault));
         Ok(Member {
             user: UserId::new(&user).map_err(odd)?,
-            preferences: stored.map(read).transpose()?,
+            preferences: stored.as_deref().map(preferred::read),
             is_online,
         })
     };

@@ -11,7 +11,7 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{Kept, NewRecurring, StoreError, Which, Whose};
+use super::{Kept, NewRecurring, StoreError, Task, Which, Whose};
 use crate::domain::{
     Accepted, Broken, Change, Deed, NewNotification, Notification, NotificationId, Place, Placed, Position,
     Preferences, Recipient, Tenant, Timestamp,
@@ -80,8 +80,6 @@ pub enum Write {
         /// What.
         change: Arc<Change>,
     },
-    /// One more person whose quiet hours are over hears of what waited for that; with the present.
-    Release(Timestamp),
     /// This goes out again and again.
     Keep {
         /// In place of the one of this number; if there is none, it is new.
@@ -100,9 +98,15 @@ pub enum Write {
     },
     /// This is written down in the audit log.
     Audit(Vec<Deed>),
-    /// With the present: what recurs and is due becomes a notification; and one more chunk of the audience of the oldest
-    /// notification that has not reached all of it.
-    Spread(Timestamp),
+    /// What is due is done, as far as it still is and no other node is at it.
+    Work {
+        /// What.
+        task: Task,
+        /// Which: numbers of [`Store::due`](super::Store::due).
+        ids: Vec<i64>,
+        /// The present.
+        now: Timestamp,
+    },
     /// This person gets at once what is on its way to them; with the present.
     Reach(Recipient, Timestamp),
     /// The next entries of an inbox that nobody has counted yet are counted.
@@ -210,7 +214,7 @@ pub struct Presence {
     pub roles: String,
 }
 
-/// One chunk of an audience.
+/// What was put into inboxes.
 #[derive(Clone, Debug)]
 pub struct Spread {
     /// What reached it.
@@ -219,17 +223,6 @@ pub struct Spread {
     pub places: Vec<(Recipient, Placed)>,
     /// Whether that was all of the audience.
     pub is_finished: bool,
-}
-
-/// What came of looking for somebody whose quiet hours are over.
-#[derive(Clone, Debug)]
-pub enum Release {
-    /// There is nobody, or another node is at it.
-    Nobody,
-    /// There was, but nothing is to be told.
-    Nothing,
-    /// This is to be told.
-    Something(Arc<Spread>),
 }
 
 /// What came of a [`Write`].
@@ -258,12 +251,15 @@ pub enum Written {
     },
     /// Of `Mark`: how it stood before; nothing, if the recipient has no such notification.
     Marked(Option<Arc<Before>>),
-    /// Of `Spread`; nothing, if there was nothing to do, or another node does it.
-    Spread(Option<Arc<Spread>>),
+    /// Of `Work`.
+    Worked {
+        /// How many there were; the others are done, or another node is at them.
+        done: usize,
+        /// What it put into inboxes.
+        spreads: Arc<[Spread]>,
+    },
     /// Of `Prefer`: what is preferred now, or why it was not changed.
     Preferred(Result<Arc<Preferences>, Broken>),
-    /// Of `Release`.
-    Released(Release),
     /// Of `Reach`.
     Reached {
         /// What reached them only now.
@@ -296,8 +292,8 @@ pub(super) struct Writer {
 /// The writer's end of the queue.
 pub(super) struct Inlet {
     jobs: mpsc::UnboundedReceiver<Job>,
-    /// A chunk of an audience (or of who is connected), which has a commit of its own: nobody else's write waits for it
-    /// in theirs.
+    /// What hands out places by itself, or notes who is connected, has a commit of its own: nobody else's write waits for
+    /// it in theirs, and places are given in the order in which completions run.
     chunk: Option<Job>,
     finished: mpsc::UnboundedSender<Finished>,
     batch: usize,
@@ -387,7 +383,10 @@ impl Inlet {
 }
 
 fn is_chunk(job: &Job) -> bool {
-    matches!(job.write, Write::Spread(_) | Write::Presence { .. } | Write::Reap(_) | Write::Leave(_))
+    matches!(
+        job.write,
+        Write::Work { .. } | Write::Reach(..) | Write::Presence { .. } | Write::Reap(_) | Write::Leave(_)
+    )
 }
 
 /// Runs completions in commit order. One that panics is logged and takes nobody with it.

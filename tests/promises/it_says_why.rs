@@ -46,6 +46,7 @@ fn every_step_of_a_notification_is_told() {
     assert_eq!((&told["id"], &told["uuid"], &told["user_id"]), (id, &sent["uuid"], &json!("3")));
     is_because(&told, "accepted", true, "durable");
     is_because(&told, "stored", true, "inbox");
+    assert!(step(&told, "stored")["at"].is_string(), "{told}");
     is_unknown(&told, "no socket of the recipient");
     is_because(&told, "confirmed", false, "no device");
     is_because(&told, "read", false, "not marked");
@@ -199,6 +200,7 @@ fn what_spreads_and_what_is_for_later_is_told() {
     let told = timeline(&backend, &sent["id"], "?user_id=3").expect(200);
     is_because(&told, "spread", true, "1 people have it: the subscribers of the topic orders");
     is_because(&told, "stored", true, "inbox");
+    assert!(step(&told, "stored")["at"].is_null(), "when its turn came is not known: {told}");
     is_because(
         &timeline(&backend, &sent["id"], "?user_id=4").expect(200),
         "stored",

@@ -1,9 +1,14 @@
 //! What somebody has switched off does not reach them; what comes in their quiet hours waits for the end of them,
 //! and then comes once; what is urgent passes. All nodes heed it at once.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use crate::support::{Clients, Cluster, Rest, Server, Socket, in_seconds, note, quiet_now, quiet_until};
+use crate::support::{
+    Clients, Cluster, METRICS_TOKEN, Rest, Server, Socket, eventually, get_with, in_seconds, note, quiet_now,
+    quiet_until,
+};
 
 const MINE: &str = "/api/v1/notifications/preferences";
 const FEED: &str = "/api/notifications/preferences";
@@ -153,6 +158,40 @@ fn a_single_one_comes_as_it_is_and_last() {
 }
 
 #[test]
+fn what_was_switched_off_while_it_waited_does_not_come() {
+    let server = Server::start();
+    let (clients, backend, three) = (Clients::of(&server), Rest::backend(&server), Rest::user(&server, 3));
+    let page = clients.feed(3);
+    // It waited alone, or with another that is wanted, or with others that are not.
+    for (round, others) in [vec![], vec!["grade"], vec!["news", "offer"]].into_iter().enumerate() {
+        three
+            .put(
+                MINE,
+                &json!({"quiet_hours": quiet_now(), "time_zone": "UTC", "types": {"news": {}, "offer": {}}}),
+            )
+            .expect(200);
+        let unwanted = backend.send(&of_kind(3, "news", "unwanted"));
+        for kind in others {
+            backend.send(&json!({"user_id": 3, "type": kind, "topic": "ads", "title": kind}));
+        }
+        let rules =
+            json!({"types": {"news": {"in_app": false}, "offer": {"in_app": false}}, "quiet_hours": null});
+        three.put(MINE, &rules).expect(200);
+        let last = format!("last {round}");
+        let path = format!("/api/v1/notifications/{}/timeline", unwanted["id"]);
+        eventually("it is looked after", || {
+            let steps = three.get(&path).expect(200)["steps"].to_string();
+            steps.contains("switched off").then_some(())
+        });
+        backend.send(&of_kind(3, "note", &last));
+    }
+    assert_eq!(titles(&page, 4), ["last 0", "grade", "last 1", "last 2"]);
+    assert_eq!(three.titles(), ["last 2", "last 1", "grade", "last 0"]);
+    let counts = three.get("/api/v1/notifications/unread-count").expect(200);
+    assert_eq!(counts["unread_count"], 4, "{counts}");
+}
+
+#[test]
 fn the_end_of_the_quiet_comes_by_itself_and_survives_a_restart() {
     let mut server = Server::start();
     let three = Rest::user(&server, 3);
@@ -183,6 +222,43 @@ fn the_end_of_the_quiet_comes_by_itself_and_survives_a_restart() {
     server.restart();
     let page = Clients::of(&server).feed(3);
     assert_eq!(page.call("requestMissedNotifications", json!({})), json!({"count": 0}), "once");
+}
+
+#[test]
+fn whose_quiet_hours_end_together_are_told_together() {
+    let mut server = Server::start();
+    let people = 1..=60_u64;
+    for id in people.clone() {
+        Rest::user(&server, id)
+            .put(MINE, &json!({"quiet_hours": quiet_now(), "time_zone": "UTC"}))
+            .expect(200);
+    }
+    let all: Vec<u64> = people.clone().collect();
+    let sent =
+        Rest::backend(&server).send(&json!({"user_ids": all, "type": "note", "title": "good morning"}));
+    server.kill();
+    let over = "UPDATE recipients SET preferences = NULL; UPDATE deferrals SET due_at = ";
+    server.sql(&format!("{over}0"), &format!("{over}now()"));
+    server.restart();
+    let mut before = 0;
+    let commits = eventually("nothing happens any more", || {
+        std::thread::sleep(Duration::from_secs(1));
+        let now = commits(&server);
+        (std::mem::replace(&mut before, now) == now && now > 0).then_some(now)
+    });
+    assert!(commits < 30, "{commits} commits");
+    for id in people {
+        let path = format!("/api/v1/notifications/{}/timeline", sent["id"]);
+        let told = Rest::user(&server, id).get(&path).expect(200)["steps"].to_string();
+        assert!(told.contains("it waited"), "{told}");
+    }
+}
+
+fn commits(server: &Server) -> u64 {
+    let bearer = format!("Bearer {METRICS_TOKEN}");
+    let metrics = get_with(server.address, "/metrics", &[("Authorization", &bearer)]).body;
+    let commits = metrics.lines().find_map(|line| line.strip_prefix("carillon_commit_seconds_count "));
+    commits.expect("a count").parse().expect("a number")
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Clients, Rest, Server, eventually, in_seconds, instant, note};
+use crate::support::{Clients, METRICS_TOKEN, Rest, Server, eventually, get_with, in_seconds, instant, note};
 
 const SCHEDULED: &str = "/api/v1/notifications/scheduled";
 
@@ -200,4 +200,34 @@ fn a_request_that_comes_again_is_answered_as_it_was() {
         .collect();
     assert_eq!(told[0]["scheduled_at"], all["scheduled_at"], "{}", told[0]);
     same(&told[0], &told[1]);
+}
+
+/// Commits so far.
+fn commits(server: &Server) -> u64 {
+    let metrics =
+        get_with(server.address, "/metrics", &[("Authorization", &format!("Bearer {METRICS_TOKEN}"))]);
+    let metrics = metrics.body;
+    let count = metrics.lines().find_map(|line| line.strip_prefix("carillon_commit_seconds_count "));
+    count.expect("a count").parse().expect("a number")
+}
+
+#[test]
+fn for_one_person_it_costs_the_same_however_many_are_here() {
+    let server = Server::start();
+    // So many are connected elsewhere.
+    server.sql(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) \
+         INSERT INTO recipients (tenant, user_id) SELECT 'default', 'p' || i FROM n; \
+         INSERT INTO connections (socket_id, node, tenant, user_id, connected_at) \
+             SELECT 's' || user_id, 'elsewhere', tenant, user_id, 0 FROM recipients",
+        "INSERT INTO nodes (name, seen_at, senders) VALUES ('elsewhere', now() + interval '1 hour', 0); \
+         INSERT INTO recipients (tenant, user_id) SELECT 'default', 'p' || i FROM generate_series(1, 10000) AS i; \
+         INSERT INTO connections (socket_id, node, tenant, user_id, connected_at) \
+             SELECT 's' || user_id, 'elsewhere', tenant, user_id, now() FROM recipients",
+    );
+    let before = commits(&server);
+    Rest::backend(&server).send(&later(1, "soon"));
+    server.wait_for_stat("pending_notifications", 1);
+    let after = commits(&server);
+    assert!(after - before < 15, "{} commits", after - before);
 }

@@ -23,7 +23,6 @@ use super::{Entry, Roll, StoreError, Write, Written, is_of_one_write};
 use crate::domain::{NotificationId, Place, Position, Recipient};
 use crate::store::content::{Content, notification};
 use crate::store::schema::inbox;
-use crate::store::types::At;
 use crate::telemetry::{Metrics, vital};
 
 pub use connect::Target;
@@ -48,12 +47,12 @@ mod traces_body;
 pub mod queries {
     pub use super::audit_queries::audited;
     pub use super::queries_body::{
-        audience, counts, deployment_name, find, held, held_counts, last_notification, last_positions,
-        missed, next_due, number_of, pending, ping, place_behind, place_of, preferences, spread_of, topics,
-        transfer_state,
+        audience, counts, deployment_name, due_releases, due_spreads, find, held, held_counts,
+        last_notification, last_positions, missed, number_of, pending, ping, place_behind, place_of,
+        preferences, spread_of, topics, transfer_state,
     };
     pub use super::recent_body::recent;
-    pub use super::recurring_queries::{next_round, recurring_of, recurring_one};
+    pub use super::recurring_queries::{due_rounds, recurring_of, recurring_one};
     pub use super::traces_body::{accepted_before, is_member, is_owed, members, trace, waiting};
     pub use super::{behind, roll};
 }
@@ -114,7 +113,7 @@ pub async fn behind(
     connection: &mut Connection,
     people: &[(Recipient, Position)],
 ) -> Result<Vec<Vec<Entry>>, StoreError> {
-    type Columns = (i64, i64, i64, Option<At>, Option<At>, Option<i32>, Content);
+    type Columns = (i64, i64, i64, bool, Content);
     let query = statements::EntriesBehind {
         tenants: people.iter().map(|(recipient, _)| recipient.tenant.as_str()).collect(),
         users: people.iter().map(|(recipient, _)| recipient.user.as_str()).collect(),
@@ -123,8 +122,7 @@ pub async fn behind(
     };
     let rows: Vec<Columns> = diesel_async::RunQueryDsl::load(query, connection).await?;
     let mut behind: Vec<Vec<Entry>> = people.iter().map(|_| Vec::new()).collect();
-    for (which, recipient, position, read_at, deleted_at, hush, content) in rows {
-        let is_over = read_at.is_some() || deleted_at.is_some() || hush.is_some();
+    for (which, recipient, position, is_over, content) in rows {
         let notification = (!is_over).then(|| notification(content));
         if let Some(entries) = usize::try_from(which - 1).ok().and_then(|which| behind.get_mut(which)) {
             entries.push(Entry { place: Place { recipient, position }, notification });

@@ -1,15 +1,16 @@
 //! Who does not want to be told now, and what they prefer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use diesel::prelude::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult};
+use diesel::prelude::{ExpressionMethods, QueryDsl, QueryResult};
 use diesel_async::RunQueryDsl;
 
 use super::super::statements::{Defer, HushEntries};
-use super::{Connection, Memory, hush_columns, now, release, row_of};
+use super::{Connection, Memory, hush_columns, now, row_of};
 use crate::domain::{Hush, Place, Preferences, Recipient, Timestamp};
+use crate::store::preferred;
 use crate::store::schema::{deferrals, recipients};
 use crate::store::types::At;
 
@@ -43,24 +44,27 @@ pub async fn hush_all(connection: &mut Connection, all: &[(Place, Hush)]) -> Que
     Ok(())
 }
 
-/// Whose quiet hours are over since the longest time, and their row: it is this transaction's until the commit,
-/// like those of people who get something, so that nobody waits for another who waits for them.
-pub async fn next_deferral(connection: &mut Connection) -> QueryResult<Option<(i64, String, String)>> {
-    let due = deferrals::table.filter(deferrals::due_at.le(now())).select(deferrals::recipient_id);
-    let next: Option<(i64, String, String)> = recipients::table
-        .filter(recipients::id.eq_any(due))
-        .limit(1)
+/// Those of `rows` whose quiet hours may be over, if no other node is at them. Their rows are this transaction's until the
+/// commit, like those of people who get something; it waits for none of them, so that nobody waits for another who waits
+/// for them.
+pub async fn deferred(connection: &mut Connection, rows: &[i64]) -> QueryResult<Vec<(i64, String, String)>> {
+    let free: Vec<(i64, String, String)> = recipients::table
+        .filter(recipients::id.eq_any(rows))
         .select((recipients::id, recipients::tenant, recipients::user_id))
         .for_update()
         .skip_locked()
-        .get_result(connection)
-        .await
-        .optional()?;
-    let Some(next) = next else { return Ok(None) };
+        .load(connection)
+        .await?;
     // Another node may have been faster.
-    let due = deferrals::table.find(next.0).filter(deferrals::due_at.le(now()));
-    let is_due: i64 = due.count().get_result(connection).await?;
-    Ok((is_due > 0).then_some(next))
+    let due: Vec<i64> = deferrals::table
+        .filter(deferrals::due_at.le(now()))
+        .filter(deferrals::recipient_id.eq_any(free.iter().map(|(row, ..)| *row)))
+        .order(deferrals::due_at)
+        .select(deferrals::recipient_id)
+        .load(connection)
+        .await?;
+    let mut free: HashMap<i64, _> = free.into_iter().map(|person| (person.0, person)).collect();
+    Ok(due.iter().filter_map(|row| free.remove(row)).collect())
 }
 
 /// What `recipient` prefers; their row is this transaction's until the commit.
@@ -76,7 +80,7 @@ pub async fn preferences_of(
         .for_update()
         .get_result(connection)
         .await?;
-    release::read(stored.as_deref())
+    Ok(stored.as_deref().map(preferred::read).map(Arc::new))
 }
 
 /// Stores what `recipient` prefers now.

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use diesel::pg::Pg;
 use diesel::prelude::QueryResult;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{Array, BigInt, Binary, Integer, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Text};
 
 use crate::store::types::{At, Instant, Uuid128, UuidColumn};
 
@@ -341,7 +341,8 @@ over_arrays! {
         users: Text => &'a str,
         places: BigInt => i64
     } -> EntryColumns,
-    "SELECT e.which, i.recipient_id, i.position, i.read_at, i.deleted_at, i.hush, n.id, n.uuid, n.kind, n.topic, n.title, \
+    "SELECT e.which, i.recipient_id, i.position, i.read_at IS NOT NULL OR i.deleted_at IS NOT NULL \
+     OR i.hush IS NOT NULL OR coalesce(i.expires_at <= now(), false), n.id, n.uuid, n.kind, n.topic, n.title, \
      n.message, n.data, n.priority, n.action_url, n.created_at, n.expires_at FROM ",
     ") WITH ORDINALITY AS e (tenant, user_id, served, which) \
      JOIN recipients AS r ON r.tenant = e.tenant AND r.user_id = e.user_id \
@@ -353,8 +354,6 @@ type EntryColumns = (
     BigInt,
     BigInt,
     BigInt,
-    Nullable<Instant>,
-    Nullable<Instant>,
-    Nullable<Integer>,
+    Bool,
     (BigInt, Uuid128, (Text, Text, Text, Text, Text), Integer, Nullable<Text>, Instant, Nullable<Instant>),
 );

@@ -34,7 +34,7 @@ use crate::domain::{
 };
 use crate::store::Sent;
 use crate::store::audit::written;
-use crate::store::recurring::ROUNDS;
+use crate::store::preferred;
 use crate::store::schema::{expansions, inbox, recipients, recurring};
 use crate::store::types::{At, Instant, UuidColumn};
 
@@ -58,7 +58,7 @@ pub use commit::apply;
 use commit::{Earlier, Marked};
 use counting::{count_on, read_on};
 use marking::{hold, keep_counts, mark, read_between, shift};
-use quiet::{hush_all, keep_preferences, next_deferral, next_place, preferences_of};
+use quiet::{deferred, hush_all, keep_preferences, next_place, preferences_of};
 use release::{Wanted, hush_columns, hushed, placed};
 use roles::{connect, unite_roles};
 #[path = "../recur.rs"]
@@ -133,7 +133,7 @@ async fn place_all(
     let mut next: HashMap<(&str, &str), (i64, i64, Option<Arc<Preferences>>)> =
         HashMap::with_capacity(reserved.len());
     for (row, tenant, user, last, preferences) in &reserved {
-        next.insert((tenant, user), (*row, *last, release::read(preferences.as_deref())?));
+        next.insert((tenant, user), (*row, *last, preferences.as_deref().map(preferred::read).map(Arc::new)));
     }
     for (recipient, many) in counts {
         if let Some((_, last, _)) = next.get_mut(&(recipient.tenant.as_str(), recipient.user.as_str())) {
@@ -222,17 +222,31 @@ fn nth<T>(all: &mut [T], which: i64) -> Option<&mut T> {
     usize::try_from(which - 1).ok().and_then(|index| all.get_mut(index))
 }
 
-/// The row of `recipient`, made when it is new.
-async fn row_of(connection: &mut Connection, _: &mut Memory, recipient: &Recipient) -> QueryResult<i64> {
-    let (tenant, user) = (recipient.tenant.as_str(), recipient.user.as_str());
-    let know = KnowRecipients { tenants: vec![tenant], users: vec![user], borrowed: PhantomData };
-    know.execute(connection).await?;
-    recipients::table
+/// The rows of `people`, who are of one tenant; made when they are new.
+async fn rows_of(connection: &mut Connection, _: &mut Memory, people: &[Recipient]) -> QueryResult<Vec<i64>> {
+    let Some(tenant) = people.first().map(|recipient| recipient.tenant.as_str()) else {
+        return Ok(Vec::new());
+    };
+    let mut users: Vec<&str> = people.iter().map(|recipient| recipient.user.as_str()).collect();
+    // In one order, so that two nodes do not wait for each other.
+    users.sort_unstable();
+    let tenants = vec![tenant; users.len()];
+    KnowRecipients { tenants, users: users.clone(), borrowed: PhantomData }.execute(connection).await?;
+    let rows: Vec<(String, i64)> = recipients::table
         .filter(recipients::tenant.eq(tenant))
-        .filter(recipients::user_id.eq(user))
-        .select(recipients::id)
-        .get_result(connection)
-        .await
+        .filter(recipients::user_id.eq_any(users))
+        .select((recipients::user_id, recipients::id))
+        .load(connection)
+        .await?;
+    let rows: HashMap<String, i64> = rows.into_iter().collect();
+    let row = |recipient: &Recipient| rows.get(recipient.user.as_str()).copied();
+    people.iter().map(|recipient| row(recipient).ok_or(diesel::result::Error::NotFound)).collect()
+}
+
+/// The row of `recipient`, made when it is new.
+async fn row_of(connection: &mut Connection, memory: &mut Memory, recipient: &Recipient) -> QueryResult<i64> {
+    let rows = rows_of(connection, memory, std::slice::from_ref(recipient)).await?;
+    rows.into_iter().next().ok_or(diesel::result::Error::NotFound)
 }
 
 /// Expansions that are due and not finished.
@@ -253,10 +267,10 @@ macro_rules! due {
     };
 }
 
-/// The expansion that is due since the longest time, and that no other node is at. It is this transaction's until the
-/// commit.
-async fn next_spread(connection: &mut Connection) -> QueryResult<Option<Due>> {
-    due!().limit(1).for_update().skip_locked().get_result(connection).await.optional()
+/// The expansion of this notification, if it is due and no other node is at it. It is this transaction's until the commit.
+async fn next_spread(connection: &mut Connection, id: NotificationId) -> QueryResult<Option<Due>> {
+    let this = due!().filter(expansions::notification_id.eq(id.0));
+    this.for_update().skip_locked().get_result(connection).await.optional()
 }
 
 /// Those of `ids` that are due and that no other node is at: they are this transaction's, too. Nobody waits for another node
@@ -280,13 +294,11 @@ async fn have(
         .await
 }
 
-/// The numbers of what recurs and is due, and that no other node is at. They are this transaction's until the commit.
-async fn due_rounds(connection: &mut Connection) -> QueryResult<Vec<i64>> {
-    let due = recurring::table
-        .filter(recurring::next_at.le(now().nullable()))
-        .order(recurring::next_at)
-        .limit(ROUNDS);
-    due.select(recurring::id).for_update().skip_locked().load(connection).await
+/// Which of `ids` recur and are due, and no other node is at. They are this transaction's until the commit.
+async fn due_rounds(connection: &mut Connection, ids: &[i64]) -> QueryResult<Vec<i64>> {
+    let due = recurring::table.filter(recurring::next_at.le(now().nullable()));
+    let due = due.filter(recurring::id.eq_any(ids)).select(recurring::id);
+    due.for_update().skip_locked().load(connection).await
 }
 
 /// Puts `notification` into the inboxes of `people`, behind all that is there.

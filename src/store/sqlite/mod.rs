@@ -40,12 +40,12 @@ mod traces_body;
 pub mod queries {
     pub use super::audit_queries::audited;
     pub use super::queries_body::{
-        audience, counts, deployment_name, find, held, held_counts, last_notification, last_positions,
-        missed, next_due, number_of, pending, ping, place_behind, place_of, preferences, spread_of, topics,
-        transfer_state,
+        audience, counts, deployment_name, due_releases, due_spreads, find, held, held_counts,
+        last_notification, last_positions, missed, number_of, pending, ping, place_behind, place_of,
+        preferences, spread_of, topics, transfer_state,
     };
     pub use super::recent_body::recent;
-    pub use super::recurring_queries::{next_round, recurring_of, recurring_one};
+    pub use super::recurring_queries::{due_rounds, recurring_of, recurring_one};
     pub use super::traces_body::{accepted_before, is_member, is_owed, members, trace, waiting};
     pub use super::{behind, roll};
 }

@@ -26,16 +26,15 @@ pub fn hush_all(connection: &mut Connection, all: &[(Place, Hush)]) -> QueryResu
     Ok(())
 }
 
-/// Whose quiet hours are over since the longest time, and their row.
-pub fn next_deferral(connection: &mut Connection) -> QueryResult<Option<(i64, String, String)>> {
+/// Those of `rows` whose quiet hours may be over.
+pub fn deferred(connection: &mut Connection, rows: &[i64]) -> QueryResult<Vec<(i64, String, String)>> {
     deferrals::table
         .inner_join(recipients::table)
         .filter(deferrals::due_at.le(now()))
+        .filter(deferrals::recipient_id.eq_any(rows))
         .order(deferrals::due_at)
-        .limit(1)
         .select((recipients::id, recipients::tenant, recipients::user_id))
-        .get_result(connection)
-        .optional()
+        .load(connection)
 }
 
 /// What `recipient` prefers; their row is this transaction's until the commit.

@@ -25,7 +25,7 @@ use crate::domain::{
     Preferences, Recipient, Timestamp,
 };
 use crate::store::Sent;
-use crate::store::recurring::ROUNDS;
+use crate::store::preferred;
 use crate::store::schema::{expansions, inbox, notifications, recipients, recurring};
 use crate::store::types::{At, Instant, UuidColumn};
 
@@ -35,6 +35,8 @@ mod commit;
 mod counting;
 #[path = "marking.rs"]
 mod marking;
+#[path = "plans.rs"]
+mod plans;
 #[path = "../presence.rs"]
 mod presence;
 #[path = "quiet.rs"]
@@ -49,7 +51,7 @@ pub use commit::apply;
 use commit::{Earlier, Marked};
 use counting::{count_on, read_on};
 use marking::{hold, keep_counts, mark, read_between, shift};
-use quiet::{hush_all, keep_preferences, next_deferral, next_place, preferences_of};
+use quiet::{deferred, hush_all, keep_preferences, next_place, preferences_of};
 use release::{Wanted, hush_columns, hushed, placed};
 use roles::{connect, unite_roles};
 #[path = "record.rs"]
@@ -242,9 +244,9 @@ macro_rules! due {
     };
 }
 
-/// The expansion that is due since the longest time.
-fn next_spread(connection: &mut Connection) -> QueryResult<Option<Due>> {
-    due!().limit(1).get_result(connection).optional()
+/// The expansion of this notification, if it is due.
+fn next_spread(connection: &mut Connection, id: NotificationId) -> QueryResult<Option<Due>> {
+    due!().filter(expansions::notification_id.eq(id.0)).get_result(connection).optional()
 }
 
 /// Those of `ids` that are due. Nobody else is at any of them.
@@ -262,10 +264,10 @@ fn have(connection: &mut Connection, notification: NotificationId, rows: &[i64])
         .load(connection)
 }
 
-/// The numbers of what recurs and is due.
-fn due_rounds(connection: &mut Connection) -> QueryResult<Vec<i64>> {
+/// Which of `ids` recur and are due.
+fn due_rounds(connection: &mut Connection, ids: &[i64]) -> QueryResult<Vec<i64>> {
     let due = recurring::table.filter(recurring::next_at.le(now().nullable()));
-    due.order(recurring::next_at).limit(ROUNDS).select(recurring::id).load(connection)
+    due.filter(recurring::id.eq_any(ids)).select(recurring::id).load(connection)
 }
 
 /// Puts `notification` into the inboxes of `people`, behind all that is there: at a number of its own.
@@ -298,6 +300,11 @@ fn row_of(connection: &mut Connection, memory: &mut Memory, recipient: &Recipien
     Ok(known(connection, memory, recipient)?.row)
 }
 
+/// The rows of `people`, made when they are new.
+fn rows_of(connection: &mut Connection, memory: &mut Memory, people: &[Recipient]) -> QueryResult<Vec<i64>> {
+    people.iter().map(|recipient| row_of(connection, memory, recipient)).collect()
+}
+
 /// What is known of `recipient`, whose row is made when it is new.
 fn known(connection: &mut Connection, memory: &mut Memory, recipient: &Recipient) -> QueryResult<Known> {
     if let Some(known) = memory.recipients.get(recipient) {
@@ -311,7 +318,9 @@ fn known(connection: &mut Connection, memory: &mut Memory, recipient: &Recipient
         .optional()?;
     let bytes = found.as_ref().and_then(|(_, stored)| stored.as_ref()).map_or(0, String::len);
     let known = match found {
-        Some((row, stored)) => Known { row, preferences: release::read(stored.as_deref())? },
+        Some((row, stored)) => {
+            Known { row, preferences: stored.as_deref().map(preferred::read).map(Arc::new) }
+        }
         None => {
             let row = diesel::insert_into(recipients::table)
                 .values((

@@ -1,0 +1,2 @@
+DROP INDEX connections_user;
+DROP INDEX connections_tenant;

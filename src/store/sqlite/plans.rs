@@ -1,0 +1,62 @@
+//! Which indexes SQLite goes by. It knows nothing of how full the tables are: what it chooses here, it chooses always.
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use diesel::prelude::*;
+    use diesel::query_builder::QueryFragment;
+    use diesel::sql_types::Text;
+    use diesel::sqlite::Sqlite;
+
+    use super::super::release::waiting;
+    use super::super::spreading::sockets;
+    use crate::store::{DatabaseUrl, migrate, sqlite};
+
+    #[derive(QueryableByName)]
+    struct Step {
+        #[diesel(sql_type = Text)]
+        detail: String,
+    }
+
+    /// An empty database.
+    struct Empty {
+        home: tempfile::TempDir,
+    }
+
+    impl Empty {
+        fn new() -> Self {
+            let home = tempfile::tempdir().unwrap();
+            let made = Self { home };
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(migrate(&DatabaseUrl::Sqlite(made.file()))).unwrap();
+            made
+        }
+
+        fn file(&self) -> std::path::PathBuf {
+            self.home.path().join("plans.db")
+        }
+
+        fn plan(&self, query: &impl QueryFragment<Sqlite>) -> String {
+            let text = diesel::debug_query::<Sqlite, _>(query).to_string();
+            let text = text.split(" -- binds").next().unwrap().to_owned();
+            let mut connection = sqlite::open_writer(&self.file()).unwrap();
+            let steps: Vec<Step> =
+                diesel::sql_query(format!("EXPLAIN QUERY PLAN {text}")).load(&mut connection).unwrap();
+            steps.into_iter().map(|step| step.detail + "\n").collect()
+        }
+    }
+
+    #[test]
+    fn what_waits_for_the_end_of_quiet_hours_is_found_without_the_rest_of_the_inbox() {
+        let plan = Empty::new().plan(&waiting(1));
+        assert_eq!(plan, "SEARCH inbox USING COVERING INDEX inbox_quiet (recipient_id=?)\n");
+    }
+
+    #[test]
+    fn who_of_a_tenant_is_connected_is_found_without_the_others() {
+        let plan = Empty::new().plan(&sockets("tenant", "socket").limit(256));
+        assert!(plan.contains("connections_tenant (tenant=? AND socket_id>?)"), "{plan}");
+        assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
+    }
+}
