@@ -29,7 +29,7 @@ pub mod gateway;
 pub mod http;
 pub mod lifecycle;
 pub mod listen;
-mod parts;
+pub mod parts;
 pub mod realtime;
 pub mod secrets;
 pub mod sections;

@@ -86,6 +86,28 @@ pub async fn health(state: extract::State<State>) -> (StatusCode, Json<HealthBod
     (status, Json(body))
 }
 
+/// The hub's numbers of connections (seed 001).
+#[derive(Serialize)]
+pub struct Connections {
+    status: &'static str,
+    timestamp: Timestamp,
+    total_connections: usize,
+    active_users: usize,
+    average_duration_seconds: u64,
+}
+
+/// `GET /ws/status`: who is connected to this node, by whatever protocol; nothing is asked of the database.
+pub async fn connections(state: extract::State<State>) -> Json<Connections> {
+    let (census, timestamp) = state.stats.census();
+    Json(Connections {
+        status: "healthy",
+        timestamp,
+        total_connections: census.connections,
+        active_users: census.people,
+        average_duration_seconds: census.average_seconds as u64,
+    })
+}
+
 /// Seed 003's numbers.
 #[derive(Serialize)]
 pub struct StatsBody {

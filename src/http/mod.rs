@@ -126,6 +126,7 @@ pub fn router(state: State) -> Router {
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/stats", get(health::stats))
+        .route("/ws/status", get(health::connections))
         .route("/metrics", get(metrics::metrics))
         .route("/problems/{code}", get(problem::explain));
     if state.demo.is_some() {

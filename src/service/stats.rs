@@ -137,6 +137,12 @@ impl StatsService {
         Health { database, line, census, online, last_notification, at }
     }
 
+    /// Who is connected to this node, and since when on average.
+    pub fn census(&self) -> (Census, Timestamp) {
+        let at = self.clock.now();
+        (self.hub.census(at), at)
+    }
+
     /// Whether the database answers in time, and can store.
     ///
     /// # Errors

@@ -250,6 +250,27 @@ fn a_stop_sends_everybody_back() {
 }
 
 #[test]
+fn they_are_counted() {
+    let server = Server::start();
+    let clients = Clients::of(&server);
+    let pages = [open(&clients, Library::Ws, NOTIFY, 2), open(&clients, Library::Ws, CAMPUS, 2)];
+    clients.feed(3);
+    for path in ["/ws/status", "/health"] {
+        let told = server.get(path).json();
+        assert_eq!(
+            (&told["total_connections"], &told["active_users"]),
+            (&json!(3), &json!(2)),
+            "{path}: {told}"
+        );
+        assert!(told["average_duration_seconds"].is_u64(), "{path}: {told}");
+    }
+    pages.iter().for_each(Socket::disconnect);
+    eventually("they have left", || {
+        (server.get("/ws/status").json()["total_connections"] == 1).then_some(())
+    });
+}
+
+#[test]
 fn without_a_websocket_there_is_advice() {
     let server = Server::start();
     for door in [NOTIFY, CAMPUS] {

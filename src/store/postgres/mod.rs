@@ -34,6 +34,8 @@ use AsyncPgConnection as Connection;
 
 #[path = "../audit_queries.rs"]
 mod audit_queries;
+#[path = "../places.rs"]
+mod places_body;
 #[path = "../queries.rs"]
 mod queries_body;
 #[path = "../recent.rs"]
@@ -46,10 +48,11 @@ mod traces_body;
 /// The query bodies, for this database.
 pub mod queries {
     pub use super::audit_queries::audited;
+    pub use super::places_body::{place_behind, place_of};
     pub use super::queries_body::{
         audience, counts, deployment_name, due_releases, due_spreads, find, held, held_counts,
-        last_notification, last_positions, missed, number_of, pending, ping, place_behind, place_of,
-        preferences, spread_of, topics, transfer_state,
+        last_notification, last_positions, missed, number_of, pending, ping, preferences, spread_of, topics,
+        transfer_state,
     };
     pub use super::recent_body::recent;
     pub use super::recurring_queries::{due_rounds, recurring_of, recurring_one};
