@@ -86,7 +86,7 @@ fn who_says_nothing_is_gone() {
 
 #[test]
 fn who_does_not_read_is_closed_and_served_on_return() {
-    let server = Server::with(&[("realtime.send_buffer", "64"), ("realtime.tcp_user_timeout_ms", "2000")]);
+    let server = Server::with(&[("realtime.send_buffer", "64"), ("realtime.tcp_user_timeout_ms", "8000")]);
     let silent = open(&server, 2);
     let backend = Rest::backend(&server);
     let large = "x".repeat(60_000);

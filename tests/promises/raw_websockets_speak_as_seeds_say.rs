@@ -135,11 +135,11 @@ fn an_ack_confirms_at_once() {
 
 #[test]
 fn hearts_beat_where_pages_expect_it() {
-    let server = Server::with(&[("websocket.heartbeat_ms", "300"), ("websocket.silence_ms", "1000")]);
+    let server = Server::with(&[("websocket.heartbeat_ms", "500"), ("websocket.silence_ms", "5000")]);
     let clients = Clients::of(&server);
     for (user, library) in (2..).zip(Library::RAW) {
         let pages = [NOTIFY, CAMPUS].map(|door| open(&clients, library, door, user));
-        for _ in 0..6 {
+        for _ in 0..14 {
             assert!(pages[0].hear("heartbeat")["timestamp"].is_string());
         }
         // Its client answers pings by itself: that is a word.
@@ -180,7 +180,7 @@ fn a_token_may_come_as_a_header() {
 fn a_token_ends_on_a_live_socket_unless_it_is_renewed() {
     let server = Server::with(&[("auth.jwt_leeway_seconds", "0")]);
     let clients = Clients::of(&server);
-    let token = || sign(&json!({"sub": "2", "exp": in_seconds(3)}));
+    let token = || sign(&json!({"sub": "2", "exp": in_seconds(8)}));
     let pages = [
         clients.raw(Library::Ws, &path(NOTIFY, &token())),
         clients.raw(Library::Ws, &path(NOTIFY, &token())),
