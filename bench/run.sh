@@ -25,7 +25,7 @@ peer_is_ready() {
   [ bench/peer/node_modules/.package-lock.json -nt bench/peer/package-lock.json ] &&
     (cd bench/peer && node -e '
       new (require("better-sqlite3"))(":memory:");
-      ["socket.io", "@socket.io/redis-adapter", "pg", "redis"].map((name) => require(name))') 2>/dev/null
+      ["socket.io", "@socket.io/redis-adapter", "pg", "redis", "fastify"].map((name) => require(name))') 2>/dev/null
 }
 if ! peer_is_ready; then
   (cd bench/peer && npm ci)

@@ -259,7 +259,10 @@ impl WebSockets {
         let house = &self.0;
         let Opening { endpoint, sid, address, proved, from, permit } = opening;
         let outbox = Outbox::new(line, house.send_buffer);
-        outbox.add_own(agreed);
+        // Where an HTTP library has answered the handshake, nothing is left to say.
+        if !agreed.is_empty() {
+            outbox.add_own(agreed);
+        }
         let entered = proved.and_then(|who| house.enter(endpoint, sid, address, who, &outbox));
         match entered {
             Ok((raw, recipient)) => {
