@@ -43,8 +43,8 @@ fn though_the_answer_of_the_commit_was_lost() {
         {
             thread::scope(|scope| {
                 // A question before the deed may be cut, too: then nothing was done, and whoever asks again does it.
-                let ask = || backend.delete(&path).status;
-                let taking_back = scope.spawn(|| (0..20).map(|_| ask()).find(|status| *status != 503));
+                let taking_back = scope
+                    .spawn(|| (0..20).map(|_| backend.delete(&path).status).find(|status| *status != 503));
                 thread::sleep(STEP * (round + 1));
                 proxy.reset();
                 let status = taking_back.join().expect("an answer");
