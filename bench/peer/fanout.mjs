@@ -50,7 +50,10 @@ if (process.versions.bun) {
   const http = createServer((request, response) => {
     let body = "";
     request.on("data", (chunk) => (body += chunk));
-    request.on("end", () => response.writeHead(201, json).end(emit(body)));
+    request.on("end", () => {
+      const answer = emit(body);
+      response.writeHead(201, { ...json, "content-length": Buffer.byteLength(answer) }).end(answer);
+    });
   });
   io.attach(http);
   http.listen(port, hostname, () => listening(http.address().port));
