@@ -8,12 +8,15 @@ use std::collections::HashSet;
 use diesel::prelude::*;
 use diesel::result::Error as Fault;
 
-use super::{CHUNK, Connection, Memory, RunQueryDsl, free, have, hushed, next_spread, now, rows_of, spread};
+use super::{Connection, Memory, RunQueryDsl, free, have, hushed, next_spread, now, rows_of, spread};
 use crate::domain::{Group, NotificationId, Recipient, Tenant, Timestamp, UserId};
 use crate::store::content::{Content, content, notification as shown};
 use crate::store::schema::{connections, expansions, notifications, recipients, roles, subscriptions};
 use crate::store::types::At;
 use crate::store::writer::{Spread, Written};
+
+/// People who get it in one transaction: others wait for them.
+const CHUNK: i64 = 256;
 
 /// An expansion that is due, as it is stored: its notification, tenant and group, the last recipient reached, when it was
 /// due, and the last socket whose person has it (none: all who are connected have).

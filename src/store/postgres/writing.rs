@@ -65,9 +65,6 @@ use roles::{connect, unite_roles};
 mod recur;
 use spreading::{Due, one_chunk, reach};
 
-/// People who get what spreads in one transaction; others have connections of their own.
-const CHUNK: i64 = 256;
-
 /// What the writer knows without asking: nothing that other nodes change.
 pub struct Memory {
     /// Types that nobody can mute.

@@ -61,9 +61,6 @@ use record::record;
 mod recur;
 use spreading::{Due, one_chunk, reach};
 
-/// People who get what spreads in one transaction. Others wait for them here, where there is one writer.
-const CHUNK: i64 = 32;
-
 diesel::table! {
     /// Where AUTOINCREMENT remembers the highest number it ever gave.
     sqlite_sequence (name) {
