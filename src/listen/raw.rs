@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 
 use super::head;
-use crate::gateway::socketio::{Admission, Refused};
+use crate::gateway::socketio::{Admission, Refused, refusal};
 use crate::gateway::websocket::{Endpoint, WebSockets};
 use crate::realtime::Line;
 
@@ -66,14 +66,4 @@ fn key(headers: &HeaderMap) -> Option<&str> {
         && says(header::CONNECTION, "upgrade")
         && text(header::SEC_WEBSOCKET_VERSION) == Some("13");
     text(header::SEC_WEBSOCKET_KEY).filter(|key| is_one && key.len() == 24)
-}
-
-fn refusal(refused: &Refused) -> Response<Body> {
-    let body = serde_json::json!({ "code": refused.status.as_u16(), "message": refused.message });
-    let mut response =
-        Response::builder().status(refused.status).header(header::CONTENT_TYPE, "application/json");
-    if refused.is_temporary() {
-        response = response.header(header::RETRY_AFTER, "5");
-    }
-    response.body(Body::from(body.to_string())).unwrap_or_default()
 }

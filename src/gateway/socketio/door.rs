@@ -260,7 +260,8 @@ fn closing() -> Response<Body> {
     refusal(&Refused { status: StatusCode::SERVICE_UNAVAILABLE, message })
 }
 
-fn refusal(refused: &Refused) -> Response<Body> {
+/// The answer that turns a socket down.
+pub fn refusal(refused: &Refused) -> Response<Body> {
     let body = serde_json::json!({ "code": refused.status.as_u16(), "message": refused.message });
     let mut response = text(refused.status, "application/json", body.to_string().into());
     if refused.is_temporary() {

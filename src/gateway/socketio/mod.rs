@@ -31,7 +31,7 @@ use crate::telemetry::Metrics;
 pub use admission::{Admission, Origins, Permit, Refused};
 pub use asyncapi::description;
 pub use booking::Booking;
-pub use door::{Arrival, Door};
+pub use door::{Arrival, Door, refusal};
 pub use events::{Said, Told};
 pub use feed::{Feed, Services};
 pub use namespace::Namespace;
