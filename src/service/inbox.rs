@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -385,6 +386,34 @@ impl Inbox {
             self.hub.tell_standing(recipient, &Standing::all_read(at));
         }
         Ok(read)
+    }
+
+    /// Like [`Inbox::mark_then`], of what the client of `connection` calls `name`: what it asks for first happens first.
+    pub fn mark_named_then(
+        self: &Arc<Self>,
+        connection: &Connection,
+        recipient: Recipient,
+        name: String,
+        mark: Mark,
+        answer: OnMarked,
+    ) {
+        // Asked for here, so that turns come in the order of marks.
+        let mut turn = Box::pin(connection.marks().clone().lock_owned());
+        let taken = turn.as_mut().now_or_never();
+        if let (Some(_), Ok(number)) = (&taken, name.parse()) {
+            return self.mark_then(recipient, NotificationId(number), mark, answer);
+        }
+        let inbox = self.clone();
+        self.tasks.spawn(async move {
+            let _turn = match taken {
+                Some(turn) => turn,
+                None => turn.await,
+            };
+            match inbox.number_of(&name).await {
+                Ok(id) => inbox.mark_then(recipient, id, mark, answer),
+                Err(error) => answer(Err(error)),
+            }
+        });
     }
 
     /// Marks one; after the commit those are told who care, and then `answer` is called, with

@@ -4,7 +4,6 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use serde_json::value::RawValue;
 use tokio_util::task::TaskTracker;
 
@@ -14,7 +13,7 @@ use super::events::Told;
 use super::wire::feed as wire;
 use super::wire::{Failure, Fault, raw};
 use crate::access::Principal;
-use crate::domain::{NotificationId, Preferences, Recipient};
+use crate::domain::{Preferences, Recipient};
 use crate::gateway::BookingSettings;
 use crate::realtime::{Connection, Dialect, Encode, Form, Hub};
 use crate::service::{Choices, Error, Inbox, Marked, ReplayFrom, Session, Topics};
@@ -249,23 +248,7 @@ impl Feed {
             Self::marked(&hub, &told, ack, &written, outcome);
             told.end_request(in_flight);
         };
-        // Asked for here, so that turns come in the order of marks.
-        let mut turn = Box::pin(connection.marks().clone().lock_owned());
-        let taken = turn.as_mut().now_or_never();
-        if let (Some(_), Ok(number)) = (&taken, name.parse()) {
-            return self.services.inbox.mark_then(recipient, NotificationId(number), mark, Box::new(done));
-        }
-        let inbox = self.services.inbox.clone();
-        self.tasks.spawn(async move {
-            let _turn = match taken {
-                Some(turn) => turn,
-                None => turn.await,
-            };
-            match inbox.number_of(&name).await {
-                Ok(id) => inbox.mark_then(recipient, id, mark, Box::new(done)),
-                Err(error) => done(Err(error)),
-            }
-        });
+        self.services.inbox.mark_named_then(connection, recipient, name, mark, Box::new(done));
     }
 
     fn marked(

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::House;
 use super::state::{Input, Output, State};
 use super::wire::{Told, Which};
-use crate::domain::{NotificationId, Recipient};
+use crate::domain::Recipient;
 use crate::gateway::frames::{Dismissal, Ended, Kind, Outbox, Pace, Sid, Talk, frame};
 use crate::realtime::{Close, Connection, Encoded, Line, Outlet, PushError, Transport};
 use crate::service::Error;
@@ -82,7 +82,8 @@ impl Outlet for Wire {
     }
 
     fn pings(&self) -> Option<u64> {
-        Some(self.beat.asked.load(Ordering::Acquire))
+        // What is sent to a socket that has ended waits for no pong of its.
+        (!self.line().is_cut()).then(|| self.beat.asked.load(Ordering::Acquire))
     }
 }
 
@@ -174,16 +175,7 @@ impl Raw {
             }
             connection.end_request(house.in_flight);
         };
-        let inbox = self.house.inbox.clone();
-        if let Ok(number) = name.parse() {
-            return inbox.mark_then(recipient, NotificationId(number), mark, Box::new(done));
-        }
-        self.house.tasks.spawn(async move {
-            match inbox.number_of(&name).await {
-                Ok(id) => inbox.mark_then(recipient, id, mark, Box::new(done)),
-                Err(error) => done(Err(error)),
-            }
-        });
+        self.house.inbox.mark_named_then(&self.connection, recipient, name, mark, Box::new(done));
     }
 
     fn subscribe(&self, channel: String, wanted: bool) {
