@@ -4,6 +4,7 @@
 //! Promise: nothing here says *confirmed* of bytes in a dead socket or a full buffer.
 
 pub mod catch_up;
+pub mod channel;
 mod confirm;
 mod live;
 mod replay;

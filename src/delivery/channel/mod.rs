@@ -1,0 +1,103 @@
+//! The ways to reach somebody who is not connected: one file for each provider, one trait for all.
+//!
+//! Promise: a channel says *taken* only when its provider did; and the same parcel carries the same key on each attempt,
+//! so that a second copy can be recognised. It knows no database, no preferences and no retries: only how to hand over.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use uuid::Uuid;
+
+use crate::domain::{Device, Email, Phone, Priority, Tenant, Timestamp};
+
+/// One text for one address, ready to be handed over.
+#[derive(Clone, Debug)]
+pub struct Parcel {
+    /// The same on each attempt.
+    pub key: Uuid,
+    /// Whose notification it is.
+    pub tenant: Tenant,
+    /// The notification's second name.
+    pub notification: Uuid,
+    /// The sender's kind of notification.
+    pub kind: String,
+    /// How much it matters.
+    pub priority: Priority,
+    /// When it ceases to matter.
+    pub expires_at: Option<Timestamp>,
+    /// Where it goes, and what it says there.
+    pub letter: Letter,
+}
+
+/// An address with what is to be said there.
+#[derive(Clone, Debug)]
+pub enum Letter {
+    /// An e-mail.
+    Email {
+        /// To whom.
+        to: Email,
+        /// One line.
+        subject: String,
+        /// For readers without HTML.
+        text: String,
+        /// A whole page.
+        html: String,
+        /// Where one click ends such e-mails (RFC 8058).
+        unsubscribe: Option<String>,
+    },
+    /// To one device (RFC 8030).
+    Push {
+        /// Which.
+        to: Device,
+        /// What the service worker gets: a JSON object.
+        payload: String,
+    },
+    /// A short message.
+    Sms {
+        /// To which number.
+        to: Phone,
+        /// What it says.
+        text: String,
+    },
+}
+
+/// A provider's yes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// How the provider calls it.
+    pub provider_id: Option<String>,
+}
+
+/// A provider's no, which says what follows from it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// It may go well later, not before this time has passed, if the provider named one.
+    #[error("{reason}")]
+    Retry {
+        /// How long the provider wants to be left alone.
+        after: Option<Duration>,
+        /// What happened: no contacts, no secrets.
+        reason: String,
+    },
+    /// It will never be taken.
+    #[error("{reason}")]
+    Reject {
+        /// What happened: no contacts, no secrets.
+        reason: String,
+    },
+    /// Nobody is at this address any more.
+    #[error("{reason}")]
+    Gone {
+        /// What happened: no contacts, no secrets.
+        reason: String,
+    },
+}
+
+/// A provider.
+pub trait Channel: Send + Sync {
+    /// Its name in logs, metrics and the delivery log: `smtp`.
+    fn name(&self) -> &'static str;
+
+    /// Hands `parcel` over. Ends within the provider's time limit.
+    fn send<'a>(&'a self, parcel: &'a Parcel) -> BoxFuture<'a, Result<Taken, Fault>>;
+}
