@@ -18,7 +18,9 @@ use crate::gateway::sse;
 use crate::gateway::websocket::{self, Replayer, WebSockets};
 use crate::http::{self, Doorman, Readiness};
 use crate::listen::{Proxies, Servant};
-use crate::parts::{RESERVE, UNUSABLE_REDIS, backplane, bind, demo, mandatory, node, quota, sockets};
+use crate::parts::{
+    RESERVE, UNUSABLE_REDIS, backplane, bind, demo, dispatch, mandatory, node, quota, sockets,
+};
 use crate::realtime::Hub;
 use crate::service::{
     Audit, Choices, Explain, Failures, Inbox, Notify, Presences, RecurringLimits, Recurrings, Roster,
@@ -86,11 +88,13 @@ impl App {
         let live =
             Live::new(hub.clone(), confirmations.clone(), catch_up.clone(), clock.clone(), metrics.clone());
         listening.set(Arc::downgrade(&live)).ok();
-        let spreading = Spreading::new(store.clone(), live.clone(), clock.clone());
+        let dispatch = dispatch(config, &store, &clock, &metrics);
+        let spreading = Spreading::new(store.clone(), live.clone(), dispatch.clone(), clock.clone());
         let notify = Arc::new(Notify::new(
             store.clone(),
             live.clone(),
             spreading.clone(),
+            dispatch.clone(),
             clock.clone(),
             metrics.clone(),
         ));
@@ -102,6 +106,7 @@ impl App {
         let recurrings = Arc::new(Recurrings::new(store.clone(), notify.clone(), spreading.clone(), limits));
         if config.worker.enabled {
             until(&stop, spreading.clone().run());
+            until(&stop, dispatch.run());
         }
         let ingest = CancellationToken::new();
         let largest = config.limits.max_request_bytes;
@@ -316,10 +321,11 @@ impl App {
         let backplane = backplane(config, &store, &node(config)?, &catch_up, &nobody, &metrics).await?;
         let hub = Arc::new(Hub::new(metrics.clone(), backplane, true));
         let confirmations = Arc::new(Confirmations::new(Rounds::new(&config.realtime), metrics.clone()));
-        let live = Live::new(hub, confirmations, catch_up, clock.clone(), metrics);
-        let spreading = Spreading::new(store.clone(), live, clock);
+        let live = Live::new(hub, confirmations, catch_up, clock.clone(), metrics.clone());
+        let dispatch = dispatch(config, &store, &clock, &metrics);
+        let spreading = Spreading::new(store.clone(), live, dispatch.clone(), clock);
         Ok(async move {
-            tokio::join!(Worker::new(store).run(), spreading.run());
+            tokio::join!(Worker::new(store).run(), spreading.run(), dispatch.run());
         })
     }
 }

@@ -1,5 +1,6 @@
 //! What the app is put together of, as far as settings decide.
 
+use std::collections::HashMap;
 use std::net::ToSocketAddrs as _;
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -8,7 +9,7 @@ use serde_json::json;
 
 use crate::access::Mint;
 use crate::config::Config;
-use crate::delivery::{CatchUp, Live};
+use crate::delivery::{CatchUp, Dispatch, Letters, Live};
 use crate::domain::Clock;
 use crate::http::Demo;
 use crate::listen::Listener;
@@ -145,4 +146,15 @@ pub fn demo(config: &Config, clock: Arc<dyn Clock>) -> Demo {
 /// The types that nobody can mute.
 pub fn mandatory(config: &Config) -> Arc<[String]> {
     config.notifications.mandatory_types.clone().into()
+}
+
+/// What sends over channels that are not sockets.
+pub fn dispatch(
+    _config: &Config,
+    store: &Arc<Store>,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> Arc<Dispatch> {
+    let letters = Letters::new(store.clone());
+    Dispatch::new(store.clone(), letters, HashMap::new(), clock.clone(), metrics.clone())
 }

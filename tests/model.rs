@@ -179,6 +179,7 @@ fn new(person: usize) -> NewNotification {
         action_url: None,
         sender: None,
         expires_at: None,
+        wish: None,
         due_at: None,
         idempotency: Idempotency::none(uuid),
         uuid,

@@ -93,6 +93,7 @@ impl History<'_> {
             action_url: None,
             sender: None,
             expires_at: None,
+            wish: None,
             due_at: None,
             idempotency: Idempotency::none(uuid),
             uuid,

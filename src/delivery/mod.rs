@@ -3,15 +3,20 @@
 //!
 //! Promise: nothing here says *confirmed* of bytes in a dead socket or a full buffer.
 
+mod breaker;
 pub mod catch_up;
 pub mod channel;
 mod confirm;
+mod dispatch;
+mod letter;
 mod live;
 mod replay;
 mod spread;
 
 pub use catch_up::CatchUp;
 pub use confirm::{Confirmations, Rounds};
+pub use dispatch::{Dispatch, Way};
+pub use letter::Letters;
 pub use live::Live;
 pub use replay::Replays;
 pub use spread::Spreading;

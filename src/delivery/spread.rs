@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use super::Live;
+use super::{Dispatch, Live};
 use crate::domain::{Clock, Recipient};
 use crate::realtime::Shown;
 use crate::store::{Spread, Store, StoreError, Task, Write, Written};
@@ -33,6 +33,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub struct Spreading {
     store: Arc<Store>,
     live: Arc<Live>,
+    dispatch: Arc<Dispatch>,
     clock: Arc<dyn Clock>,
     something_new: [Notify; 3],
 }
@@ -41,9 +42,14 @@ pub struct Spreading {
 type Failed = HashMap<i64, (u32, Instant)>;
 
 impl Spreading {
-    /// Stores in `store`, delivers through `live`.
-    pub fn new(store: Arc<Store>, live: Arc<Live>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { store, live, clock, something_new: Default::default() })
+    /// Stores in `store`, delivers through `live`, beyond sockets by `dispatch`.
+    pub fn new(
+        store: Arc<Store>,
+        live: Arc<Live>,
+        dispatch: Arc<Dispatch>,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        Arc::new(Self { store, live, dispatch, clock, something_new: Default::default() })
     }
 
     /// Something new is to spread.
@@ -134,6 +140,9 @@ impl Spreading {
         let Written::Worked { done, spreads } = told.await.unwrap_or(Err(StoreError::Closed))? else {
             return Err(StoreError::Closed);
         };
+        if !spreads.is_empty() {
+            self.dispatch.wake();
+        }
         if task == Task::Recur {
             self.something_new[Task::Spread as usize].notify_one();
         }

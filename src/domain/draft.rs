@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Priority, Recipient, Timestamp, UserId};
+use super::{Priority, Recipient, Timestamp, UserId, Wish};
 
 /// Bytes of a kind or a topic.
 const LONGEST_NAME: usize = 128;
@@ -62,6 +62,8 @@ pub struct Draft {
     pub scheduled_at: Option<Timestamp>,
     /// When it ceases to matter.
     pub expires_at: Option<Timestamp>,
+    /// What is wanted beyond sockets.
+    pub wish: Option<Wish>,
     /// What the sender tells its requests apart by.
     pub idempotency_key: Option<String>,
 }
@@ -181,6 +183,7 @@ impl Draft {
             "idempotency_key",
             "1 to 255 bytes, no control characters",
         )?;
+        self.wish.as_ref().map_or(Ok(()), Wish::check)?;
         match &self.to {
             To::Myself | To::Everyone => Ok(()),
             To::Users(users) => {
@@ -214,6 +217,7 @@ mod tests {
             action_url: None,
             scheduled_at: None,
             expires_at: None,
+            wish: None,
             idempotency_key: None,
         }
     }

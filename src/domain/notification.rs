@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{Recipient, Tenant, Timestamp};
+use super::{Recipient, Tenant, Timestamp, Wish};
 
 /// A notification's number, the same on every door and node; never zero (front ends test its truth).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -188,6 +188,8 @@ pub struct NewNotification {
     pub sender: Option<String>,
     /// When it ceases to matter.
     pub expires_at: Option<Timestamp>,
+    /// What its sender wants beyond sockets.
+    pub wish: Option<Wish>,
     /// When it is to go out, if not at once. Its audience is then [`Audience::Whoever`].
     pub due_at: Option<Timestamp>,
     /// How a resend is recognised.

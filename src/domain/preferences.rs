@@ -17,16 +17,42 @@ const NAMED: usize = 20;
 const MOST_RULES: usize = 500;
 
 /// A way of delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Channel {
     /// Over sockets, and in the inbox.
-    Realtime,
+    Realtime = 0,
     /// By e-mail.
-    Email,
+    Email = 1,
     /// By Web Push.
-    Push,
+    Push = 2,
     /// By text message.
-    Sms,
+    Sms = 3,
+}
+
+impl Channel {
+    /// Those that are not sockets.
+    pub const BEYOND: [Self; 3] = [Self::Email, Self::Push, Self::Sms];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Realtime => "realtime",
+            Self::Email => "email",
+            Self::Push => "push",
+            Self::Sms => "sms",
+        }
+    }
+
+    /// As it is stored.
+    pub const fn number(self) -> i32 {
+        self as i32
+    }
+
+    /// What was stored.
+    pub fn from_number(number: i32) -> Option<Self> {
+        Self::BEYOND.into_iter().find(|channel| channel.number() == number)
+    }
 }
 
 /// What is wanted of each channel; nothing is said of the others.
@@ -182,6 +208,8 @@ pub enum Muted {
     Type,
     /// For the topic.
     Topic,
+    /// Its sender did not ask for the channel.
+    Unasked,
 }
 
 impl Muted {
@@ -191,6 +219,7 @@ impl Muted {
             Self::Everything => "the channel is switched off",
             Self::Type => "the type is switched off for this channel",
             Self::Topic => "the topic is switched off for this channel",
+            Self::Unasked => "its sender did not ask for the channel",
         }
     }
 }

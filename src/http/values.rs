@@ -10,7 +10,9 @@ use utoipa::ToSchema;
 
 use crate::access::Principal;
 pub use crate::domain::written::{Name, given, instant, priority};
-use crate::domain::{Broken, Channel, Switches, Timestamp, is_name, read_from_objects};
+use crate::domain::{
+    Broken, Channel, Escalation, Switches, Timestamp, Until, Wish, is_name, read_from_objects,
+};
 use crate::service::{Reached, Receipt};
 
 /// Stands in the description for the name of a kind, a topic or a role.
@@ -148,29 +150,72 @@ pub fn wanted(name: Option<String>, field: &'static str) -> Result<Option<String
     }
 }
 
-/// Ways of delivery that senders may name. Those beyond sockets come with later releases; naming them beside
-/// a socket is no fault.
-const SOCKETS: [&str; 4] = ["websocket", "in_app", "inApp", "realtime"];
-const LATER: [&str; 3] = ["push", "email", "sms"];
+/// The channel that a sender names.
+fn channel(name: &str) -> Option<Channel> {
+    Some(match name {
+        "websocket" | "in_app" | "inApp" | "realtime" => Channel::Realtime,
+        "email" => Channel::Email,
+        "push" => Channel::Push,
+        "sms" => Channel::Sms,
+        _ => return None,
+    })
+}
 
-/// Whether what a sender names can be done.
+/// The channels that a sender names, each once; nothing, if it names none: then the usual ones are meant.
 ///
 /// # Errors
-/// When a word is unknown, or nothing of it is there yet.
-pub fn channels(named: Option<&[String]>) -> Result<(), Broken> {
-    let Some(named) = named else { return Ok(()) };
-    let has = |words: &[&str], name: &String| words.contains(&name.as_str());
-    if !named.iter().all(|name| has(&SOCKETS, name) || has(&LATER, name)) {
-        return Err(Broken {
-            field: "channels",
-            expected: "in_app (websocket, realtime), push, email or sms",
-        });
+/// When a word is unknown, or a list has none.
+pub fn channels(named: Option<&[String]>, field: &'static str) -> Result<Option<Vec<Channel>>, Broken> {
+    let Some(named) = named else { return Ok(None) };
+    let expected = "at least one of in_app (websocket, realtime), push, email and sms";
+    let mut channels = Vec::with_capacity(named.len());
+    for name in named {
+        let channel = channel(name).ok_or(Broken { field, expected })?;
+        if !channels.contains(&channel) {
+            channels.push(channel);
+        }
     }
-    if !named.iter().any(|name| has(&SOCKETS, name)) {
-        let expected = "in_app among them; push, email and sms come with a later release";
-        return Err(Broken { field: "channels", expected });
+    match channels.is_empty() {
+        true => Err(Broken { field, expected }),
+        false => Ok(Some(channels)),
     }
-    Ok(())
+}
+
+/// How to go on when a socket is not enough.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
+#[schema(as = Escalation)]
+pub struct EscalationIn {
+    /// Seconds that each step is given; 90 if nothing is said, 0: all at once.
+    #[schema(maximum = 604_800)]
+    after_seconds: Option<u32>,
+    /// What ends it: `confirmed` (a device has it; so it is if nothing is said), or `read`.
+    #[schema(value_type = Option<String>, pattern = "^(confirmed|read)$")]
+    until: Option<Until>,
+    /// Channels in the order of their steps; what is not among them goes out in any case. `["push", "sms"]` if nothing is
+    /// said.
+    order: Option<Vec<String>>,
+}
+
+/// What is wanted beyond sockets; nothing, if nothing was said of it.
+///
+/// # Errors
+/// When a channel is unknown.
+pub fn wish(named: Option<&[String]>, escalation: Option<EscalationIn>) -> Result<Option<Wish>, Broken> {
+    if named.is_none() && escalation.is_none() {
+        return Ok(None);
+    }
+    let usual = Escalation::default();
+    let escalation = match escalation {
+        None => usual,
+        Some(given) => Escalation {
+            after: given.after_seconds.unwrap_or(usual.after),
+            until: given.until.unwrap_or(usual.until),
+            order: channels(given.order.as_deref(), "escalation.order")?.unwrap_or(usual.order),
+        },
+    };
+    let channels = channels(named, "channels")?.unwrap_or_default();
+    Ok(Some(Wish { channels, escalation, ..Wish::default() }))
 }
 
 /// Data as the sender wrote it.
@@ -189,9 +234,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_done_is_said() {
-        let named =
-            |words: &[&str]| channels(Some(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()));
-        assert!(channels(None).is_ok() && named(&["websocket", "push", "in_app"]).is_ok());
-        assert!(named(&["push"]).is_err() && named(&["pigeon", "in_app"]).is_err() && named(&[]).is_err());
+        let named = |words: &[&str]| {
+            let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
+            channels(Some(&words), "channels")
+        };
+        assert_eq!(channels(None, "channels"), Ok(None));
+        assert_eq!(
+            named(&["websocket", "push", "in_app"]),
+            Ok(Some(vec![Channel::Realtime, Channel::Push]))
+        );
+        assert!(named(&["pigeon", "in_app"]).is_err() && named(&[]).is_err());
     }
 }

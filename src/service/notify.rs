@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use super::Error;
 use crate::access::Principal;
-use crate::delivery::{Live, Spreading};
+use crate::delivery::{Dispatch, Live, Spreading};
 use crate::domain::{
-    Accepted, Audience, Clock, Digest, Draft, Group, Idempotency, NewNotification, NotificationId, Recipient,
-    Timestamp, To, UserId, is_over,
+    Accepted, Audience, Channel, Clock, Digest, Draft, Group, Idempotency, NewNotification, NotificationId,
+    Recipient, Timestamp, To, UserId, Wish, is_over,
 };
 use crate::store::{Store, StoreError, Write, Written};
 use crate::telemetry::{Metrics, Outcome};
@@ -69,20 +69,40 @@ pub struct Notify {
     pub(super) store: Arc<Store>,
     live: Arc<Live>,
     pub(super) spreading: Arc<Spreading>,
+    dispatch: Arc<Dispatch>,
+    /// Where notifications go whose senders do not say.
+    usual: Vec<Channel>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
 
 impl Notify {
-    /// Stores in `store`, delivers through `live`, to audiences by `spreading`.
+    /// Stores in `store`, delivers through `live`, to audiences by `spreading`, beyond sockets by `dispatch`.
     pub fn new(
         store: Arc<Store>,
         live: Arc<Live>,
         spreading: Arc<Spreading>,
+        dispatch: Arc<Dispatch>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { store, live, spreading, clock, metrics }
+        Self { store, live, spreading, dispatch, usual: vec![Channel::Realtime], clock, metrics }
+    }
+
+    /// The same; what says nothing of channels goes by `usual` ones.
+    #[must_use]
+    pub fn usually(mut self, usual: Vec<Channel>) -> Self {
+        self.usual = usual;
+        self
+    }
+
+    /// What is wanted beyond sockets, if anything is.
+    fn wish(&self, asked: Option<Wish>) -> Option<Wish> {
+        let mut wish = asked.unwrap_or_default();
+        if wish.channels.is_empty() {
+            wish.channels.clone_from(&self.usual);
+        }
+        (wish.channels != [Channel::Realtime] || wish.template.is_some()).then_some(wish)
     }
 
     /// The time to write on a new notification.
@@ -255,6 +275,11 @@ impl Notify {
             None => audience,
         };
         let data = draft.data.to_string();
+        let asked = match &draft.wish {
+            Some(wish) => format!("{asked}{wish}", wish = wish.written().unwrap_or_default()),
+            None => asked,
+        };
+        let wish = self.wish(draft.wish);
         let uuid = named_at(now);
         let sender = who.user.as_ref().map(|user| user.as_str().to_owned());
         let idempotency = match &draft.idempotency_key {
@@ -284,6 +309,7 @@ impl Notify {
             action_url: draft.action_url,
             sender,
             expires_at: draft.expires_at,
+            wish,
             due_at,
             idempotency,
             uuid,
@@ -300,10 +326,14 @@ impl Notify {
         };
         let (live, metrics) = (self.live.clone(), self.metrics.clone());
         let spreading = matches!(new.audience, Audience::Whoever(..)).then(|| self.spreading.clone());
+        let dispatch = new.wish.is_some().then(|| self.dispatch.clone());
         self.store.submit(
             write,
             Box::new(move |written| {
                 committed(&live, &metrics, &new, written, answer);
+                if let Some(dispatch) = dispatch {
+                    dispatch.wake();
+                }
                 if let Some(spreading) = spreading {
                     spreading.wake();
                 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Connection, Memory, RunQueryDsl, Wanted, confirm, count_on, earlier, insert_all, keep_counts, mark, now,
-    one_chunk, placed, presence, reach, read_on, record, recur, release, row_of, settle,
+    one_chunk, outbox, placed, presence, reach, read_on, record, recur, release, row_of, settle,
 };
 use crate::domain::{
     Accepted, Audience, Deed, Group, Matter, NewNotification, NotificationId, Placed, Recipient, Tenant,
@@ -78,6 +78,19 @@ body! {
                 }
                 Write::Count { recipient, which, now } => {
                     Written::Changed(wait!(count_on(connection, recipient, which, *now))?)
+                }
+                Write::Claim { channel, most, now } => {
+                    let (claimed, looked) =
+                        wait!(outbox::claim(connection, memory, *channel, *most, *now))?;
+                    Written::Claimed { claimed: claimed.into(), looked }
+                }
+                Write::Tried { all, now } => {
+                    Written::Changed(wait!(outbox::tried(connection, all, *now))?)
+                }
+                Write::Revive { tenant, id, now, deed } => {
+                    let revived = wait!(outbox::revive(connection, tenant, *id, *now))?;
+                    wait!(record(connection, if revived > 0 { slice::from_ref(deed) } else { &[] }))?;
+                    Written::Changed(revived)
                 }
                 Write::Reach(recipient, now) => wait!(reach(connection, memory, recipient, *now))?,
                 Write::Work { task, ids, now } => wait!(work(connection, memory, *task, ids, *now))?,
@@ -168,7 +181,8 @@ body! {
         for (_, new, id) in &fresh {
             let matter = Matter { kind: &new.kind, topic: &new.topic, priority: new.priority };
             let (at, expires_at) = (new.created_at, new.expires_at);
-            let one = |recipient| Wanted { recipient, notification: *id, matter, at, expires_at };
+            let is_unasked = new.wish.as_ref().is_some_and(|wish| !wish.has_realtime());
+            let one = |recipient| Wanted { recipient, notification: *id, matter, at, expires_at, is_unasked };
             wanted.extend(new.audience.named().iter().map(one));
         }
         let mut places = wait!(placed(connection, memory, &wanted))?.into_iter();
@@ -177,7 +191,8 @@ body! {
                 let due_at = new.due_at.unwrap_or(new.created_at);
                 wait!(expect(connection, tenant, group, due_at, id))?;
             }
-            let places = places.by_ref().take(new.audience.named().len()).collect();
+            let places: Vec<_> = places.by_ref().take(new.audience.named().len()).collect();
+            wait!(outbox::post(connection, new, id, &places))?;
             written[index] = Written::Accepted(Accepted::New { id, places });
         }
         Ok(())

@@ -9,6 +9,7 @@
 mod audit;
 mod content;
 mod counts;
+mod deliveries;
 mod disk;
 mod due;
 mod error;
@@ -38,6 +39,7 @@ use crate::telemetry::Metrics;
 
 pub use audit::{Recorded, Sought};
 pub use counts::{Counts, Recent, Roll};
+pub use deliveries::{Attempt, Claimed, Delivery, HELD_SECONDS, Outcome, State, Tried};
 pub use due::Task;
 pub use error::StoreError;
 use error::is_of_one_write;

@@ -12,7 +12,7 @@ use super::types::At;
 use super::{Readers, Store, StoreError, on, postgres, sqlite};
 use crate::domain::{
     Action, Audience, Broken, Deed, Digest, Group, Idempotency, NewNotification, NotificationId, Priority,
-    Recurrence, Tenant, Timestamp, UserId,
+    Recurrence, Tenant, Timestamp, UserId, Wish,
 };
 
 /// Whose recurring notifications: a person's, or those of a tenant's services.
@@ -87,6 +87,7 @@ pub(super) struct Row {
     pub created_at: At,
     pub last_at: Option<At>,
     pub last_notification_id: Option<i64>,
+    pub wish: Option<String>,
 }
 
 /// The columns that its owner decides on.
@@ -109,6 +110,7 @@ pub(super) struct Columns<'a> {
     priority: i32,
     action_url: Option<&'a str>,
     sender: Option<&'a str>,
+    wish: Option<String>,
 }
 
 fn unwritable(fault: serde_json::Error) -> diesel::result::Error {
@@ -161,6 +163,7 @@ impl NewRecurring {
             priority: new.priority.level(),
             action_url: new.action_url.as_deref(),
             sender: new.sender.as_deref(),
+            wish: new.wish.as_ref().and_then(Wish::written),
         })
     }
 }
@@ -190,6 +193,7 @@ impl Row {
             action_url: self.action_url.clone(),
             sender: self.sender.clone(),
             expires_at: None,
+            wish: self.wish.as_deref().and_then(Wish::read),
             due_at: Some(due_at),
             idempotency: Idempotency::keyed("recurring", &self.tenant, &key, Digest::of(&[])),
             uuid: Uuid::now_v7(),

@@ -15,7 +15,7 @@ use super::{
     place_all, preferences_of, record, shift,
 };
 use crate::domain::{
-    Action, Audience, Broken, Change, Channel, Deed, Hush, Idempotency, Matter, NewNotification,
+    Action, Audience, Broken, Change, Channel, Deed, Hush, Idempotency, Matter, Muted, NewNotification,
     NotificationId, Place, Placed, Preferences, Priority, Recipient, Tenant, Timestamp, UserId,
 };
 use crate::store::content::{Content, content, notification as shown};
@@ -43,6 +43,8 @@ pub struct Wanted<'a> {
     /// When its recipient would be told.
     pub at: Timestamp,
     pub expires_at: Option<Timestamp>,
+    /// Whether its sender wants it to go other ways only.
+    pub is_unasked: bool,
 }
 
 body! {
@@ -52,7 +54,12 @@ body! {
         memory: &mut Memory,
         wanted: &[Wanted<'_>],
     ) -> QueryResult<Vec<Placed>> {
-        let places = wait!(place_all(connection, memory, wanted))?;
+        let mut places = wait!(place_all(connection, memory, wanted))?;
+        for ((_, hush), wanted) in places.iter_mut().zip(wanted) {
+            if wanted.is_unasked {
+                *hush = Some(Hush::Muted(Muted::Unasked));
+            }
+        }
         wait!(hushed(connection, places))
     }
 }
@@ -179,7 +186,7 @@ body! {
                 }
                 let matter = Matter { kind: &new.kind, topic: &new.topic, priority: new.priority };
                 let wanted =
-                    Wanted { recipient: &recipient, notification: id, matter, at: present, expires_at: None };
+                    Wanted { recipient: &recipient, notification: id, matter, at: present, expires_at: None, is_unasked: false };
                 let placed = wait!(placed(connection, memory, &[wanted]))?.pop();
                 (new.stored(id), placed.ok_or(diesel::result::Error::NotFound)?)
             }
@@ -296,6 +303,7 @@ fn summary(
         action_url: None,
         sender: None,
         expires_at: None,
+        wish: None,
         due_at: None,
         idempotency: Idempotency::none(uuid),
         uuid,

@@ -20,6 +20,7 @@ diesel::table! {
         action_url -> Nullable<Text>,
         sender -> Nullable<Text>,
         expires_at -> Nullable<Instant>,
+        wish -> Nullable<Text>,
     }
 }
 
@@ -173,6 +174,7 @@ diesel::table! {
         created_at -> Instant,
         last_at -> Nullable<Instant>,
         last_notification_id -> Nullable<BigInt>,
+        wish -> Nullable<Text>,
     }
 }
 
@@ -203,7 +205,48 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::Instant;
+
+    deliveries (id) {
+        id -> BigInt,
+        notification_id -> BigInt,
+        recipient_id -> BigInt,
+        position -> BigInt,
+        channel -> Integer,
+        step -> Integer,
+        device_id -> Nullable<BigInt>,
+        state -> Integer,
+        due_at -> Instant,
+        attempt -> Integer,
+        since -> Integer,
+        reason -> Nullable<Text>,
+        provider -> Nullable<Text>,
+        provider_id -> Nullable<Text>,
+        created_at -> Instant,
+        finished_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::Instant;
+
+    delivery_attempts (delivery_id, attempt) {
+        delivery_id -> BigInt,
+        attempt -> Integer,
+        at -> Instant,
+        took_ms -> Integer,
+        provider -> Text,
+        state -> Integer,
+        reason -> Nullable<Text>,
+    }
+}
+
 diesel::joinable!(deferrals -> recipients (recipient_id));
+diesel::joinable!(deliveries -> notifications (notification_id));
+diesel::joinable!(deliveries -> recipients (recipient_id));
 diesel::joinable!(expansions -> notifications (notification_id));
 diesel::joinable!(inbox -> notifications (notification_id));
 diesel::joinable!(inbox -> recipients (recipient_id));
@@ -213,6 +256,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     connections,
     counts,
     deferrals,
+    deliveries,
+    delivery_attempts,
     deployment,
     expansions,
     inbox,

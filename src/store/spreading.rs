@@ -8,8 +8,8 @@ use std::collections::HashSet;
 use diesel::prelude::*;
 use diesel::result::Error as Fault;
 
-use super::{Connection, Memory, RunQueryDsl, free, have, hushed, next_spread, now, rows_of, spread};
-use crate::domain::{Group, NotificationId, Recipient, Tenant, Timestamp, UserId};
+use super::{Connection, Memory, RunQueryDsl, free, have, hushed, next_spread, now, outbox, rows_of, spread};
+use crate::domain::{Group, Hush, Muted, NotificationId, Recipient, Tenant, Timestamp, UserId};
 use crate::store::content::{Content, content, notification as shown};
 use crate::store::schema::{connections, expansions, notifications, recipients, roles, subscriptions};
 use crate::store::types::At;
@@ -272,8 +272,13 @@ body! {
             let user = UserId::new(&user).map_err(unreadable)?;
             named.push((row, Recipient { tenant: tenant.clone(), user }));
         }
-        let places = wait!(spread(connection, memory, &named, &notification, at))?;
+        let wish = wait!(outbox::wish_of(connection, id))?;
+        let mut places = wait!(spread(connection, memory, &named, &notification, at))?;
+        if wish.as_ref().is_some_and(|wish| !wish.has_realtime()) {
+            places.iter_mut().for_each(|(_, hush)| *hush = Some(Hush::Muted(Muted::Unasked)));
+        }
         let places = wait!(hushed(connection, places))?;
+        wait!(outbox::post_spread(connection, id, wish.as_ref(), at, &places))?;
         let Progress { reached, present, is_finished } = progress;
         wait!(diesel::update(expansions::table.find(id.0))
             .set((

@@ -46,6 +46,7 @@ struct Content {
     action_url: Option<String>,
     sender: Option<String>,
     expires_at: Option<At>,
+    wish: Option<String>,
 }
 
 /// A topic that somebody hears of.
@@ -123,6 +124,7 @@ pub async fn transfer(
     moving.contents(&tell).await?;
     moving.inboxes(&tell).await?;
     whole::copy(moving.source, moving.target).await?;
+    whole::copy_tries(moving.source, moving.target).await?;
     moving.sequences().await?;
     moving.deferrals().await?;
     tell("comparing both");
@@ -186,7 +188,7 @@ macro_rules! page {
 
 /// A digest of everything on one side, and how much that is.
 macro_rules! summary {
-    ($side:ident, $connection:expr) => {{
+    ($side:ident, $tries:ident, $connection:expr) => {{
         let (mut digest, mut moved) = (Sha256::new(), Moved::default());
         let mut after = 0;
         loop {
@@ -218,6 +220,7 @@ macro_rules! summary {
             }
         }
         whole::$side($connection, &mut digest).await?;
+        whole::$tries($connection, &mut digest).await?;
         (digest.finalize(), moved)
     }};
 }
@@ -303,7 +306,7 @@ impl Moving<'_> {
 
     /// New rows get numbers behind those that were moved.
     async fn sequences(&mut self) -> Result<(), StoreError> {
-        for table in ["notifications", "recipients", "recurring", "audit_log"] {
+        for table in ["notifications", "recipients", "recurring", "audit_log", "deliveries"] {
             diesel::sql_query(format!(
                 "SELECT setval(pg_get_serial_sequence('{table}', 'id'), greatest(max(id), 1), max(id) IS NOT NULL) \
                  FROM {table}"
@@ -316,8 +319,8 @@ impl Moving<'_> {
 
     /// Counts and digests of both sides.
     async fn compare(&mut self) -> Result<Moved, StoreError> {
-        let (digest, _) = summary!(source, self.source);
-        let (copied, moved) = summary!(target, self.target);
+        let (digest, _) = summary!(source, source_tries, self.source);
+        let (copied, moved) = summary!(target, target_tries, self.target);
         if digest == copied {
             return Ok(moved);
         }

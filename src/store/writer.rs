@@ -11,10 +11,10 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{Kept, NewRecurring, StoreError, Task, Which, Whose};
+use super::{Claimed, Kept, NewRecurring, StoreError, Task, Tried, Which, Whose};
 use crate::domain::{
-    Accepted, Broken, Change, Deed, NewNotification, Notification, NotificationId, Place, Placed, Position,
-    Preferences, Recipient, Tenant, Timestamp,
+    Accepted, Broken, Change, Channel, Deed, NewNotification, Notification, NotificationId, Place, Placed,
+    Position, Preferences, Recipient, Tenant, Timestamp,
 };
 use crate::telemetry::{Metrics, vital};
 
@@ -106,6 +106,33 @@ pub enum Write {
         ids: Vec<i64>,
         /// The present.
         now: Timestamp,
+    },
+    /// At most so many deliveries over a channel whose turn has come are this process's to try.
+    Claim {
+        /// Which channel.
+        channel: Channel,
+        /// How many.
+        most: i64,
+        /// The present.
+        now: Timestamp,
+    },
+    /// This came of attempts.
+    Tried {
+        /// What.
+        all: Arc<[Tried]>,
+        /// The present.
+        now: Timestamp,
+    },
+    /// What has failed is tried again.
+    Revive {
+        /// Whose it is.
+        tenant: Tenant,
+        /// Which delivery; all, if none is said.
+        id: Option<i64>,
+        /// The present.
+        now: Timestamp,
+        /// As it is written down.
+        deed: Deed,
     },
     /// This person gets at once what is on its way to them; with the present.
     Reach(Recipient, Timestamp),
@@ -231,7 +258,7 @@ pub enum Written {
     /// Of `Accept`.
     Accepted(Accepted),
     /// Of `Confirm`: how many were not confirmed before. Of
-    /// `Reschedule`: how many waited. Of `Cease`: how many there were. Of `Count`: how many were looked at.
+    /// `Reschedule`: how many waited. Of `Tried` and `Revive`: how many counted. Of `Cease`: how many there were. Of `Count`: how many were looked at.
     Changed(usize),
     /// Of `ReadAll`.
     Read {
@@ -257,6 +284,13 @@ pub enum Written {
         done: usize,
         /// What it put into inboxes.
         spreads: Arc<[Spread]>,
+    },
+    /// Of `Claim`.
+    Claimed {
+        /// Those that are to be tried.
+        claimed: Arc<[Claimed]>,
+        /// How many were due.
+        looked: usize,
     },
     /// Of `Prefer`: what is preferred now, or why it was not changed.
     Preferred(Result<Arc<Preferences>, Broken>),

@@ -107,6 +107,11 @@ struct DeliveryLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PushLabel {
+    status: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct IngestLabel {
     source: &'static str,
     outcome: &'static str,
@@ -117,6 +122,7 @@ pub struct Metrics {
     registry: Registry,
     notifications: Family<OutcomeLabel, Counter>,
     delivered: Family<DeliveryLabel, Counter>,
+    pushes: Family<PushLabel, Counter>,
     refusals: Family<RefusalLabel, Counter>,
     ingested: Family<IngestLabel, Counter>,
     /// Live sockets.
@@ -153,6 +159,7 @@ impl Metrics {
             registry: Registry::default(),
             notifications: Family::default(),
             delivered: Family::default(),
+            pushes: Family::default(),
             refusals: Family::default(),
             ingested: Family::default(),
             ingest_up: Gauge::default(),
@@ -180,6 +187,11 @@ impl Metrics {
             "notifications_delivered",
             "Notifications by channel and status (the hub's name for it)",
             self.delivered.clone(),
+        );
+        registry.register(
+            "push_notifications_sent",
+            "Attempts to push, by what came of them (the hub's name for it)",
+            self.pushes.clone(),
         );
         registry.register("carillon_refusals", "What was turned away, by reason", self.refusals.clone());
         registry.register("websocket_connections_active", "Live sockets", self.connections.clone());
@@ -251,6 +263,15 @@ impl Metrics {
         };
         let label = DeliveryLabel { channel: "websocket", status };
         self.delivered.get_or_create(&label).inc_by(many);
+    }
+
+    /// Counts what came of an attempt to send something over a channel that is not a socket.
+    pub fn delivery(&self, channel: &'static str, status: &'static str) {
+        let label = DeliveryLabel { channel, status };
+        self.delivered.get_or_create(&label).inc();
+        if channel == "push" {
+            self.pushes.get_or_create(&PushLabel { status }).inc();
+        }
     }
 
     /// Counts one refusal.

@@ -121,6 +121,7 @@ impl Message {
             action_url: self.action_url,
             scheduled_at: self.scheduled_at,
             expires_at: self.expires_at,
+            wish: None,
             idempotency_key: self.idempotency_key.map(|key| match key {
                 Key::Text(key) => key,
                 Key::Number(key) => key.to_string(),

@@ -152,6 +152,7 @@ impl Booking {
             action_url: None,
             sender: None,
             expires_at: None,
+            wish: None,
             due_at: None,
             idempotency,
             uuid: Uuid::now_v7(),

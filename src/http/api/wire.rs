@@ -87,6 +87,7 @@ impl SendIn {
             action_url: self.action_url,
             scheduled_at: self.scheduled_at,
             expires_at: self.expires_at,
+            wish: None,
             idempotency_key,
         })
     }

@@ -82,8 +82,11 @@ macro_rules! written {
             /// Where a click leads: `https:`, `http:`, or a path.
             #[schema(max_length = 2_048, pattern = r"^(https?://|/($|[^/\\]))")]
             action_url: Option<String>,
-            /// `in_app` must be among them; `push`, `email` and `sms` may be, and do nothing in this release.
+            /// Any of `in_app` (also `websocket`, `realtime`), `push`, `email` and `sms`; the server's usual ones if nothing is
+            /// said.
             channels: Option<Vec<String>>,
+            /// How to go on when a socket is not enough.
+            escalation: Option<values::EscalationIn>,
             $($(#[$of])* $more: $type,)*
         }
     };
@@ -133,7 +136,7 @@ impl SendIn {
                 "tenant_id is another tenant's: leave it out, or send a token of that tenant",
             ));
         }
-        values::channels(self.channels.as_deref())?;
+        let wish = values::wish(self.channels.as_deref(), self.escalation)?;
         let kind = match unaddressed {
             Unaddressed::ForEveryone => self.r#type.unwrap_or_else(|| BROADCAST_KIND.to_owned()),
             _ => self.r#type.unwrap_or_default(),
@@ -176,6 +179,7 @@ impl SendIn {
             action_url: self.action_url,
             scheduled_at: self.scheduled_at,
             expires_at: self.expires_at,
+            wish,
             idempotency_key,
         })
     }

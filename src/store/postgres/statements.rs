@@ -58,10 +58,11 @@ over_arrays! {
         priorities: Integer => i32,
         action_urls: Nullable<Text> => Option<&'a str>,
         senders: Nullable<Text> => Option<&'a str>,
-        ends: Nullable<Instant> => Option<At>
+        ends: Nullable<Instant> => Option<At>,
+        wishes: Nullable<Text> => Option<String>
     } -> (BigInt, Uuid128),
     "INSERT INTO notifications (uuid, tenant, kind, topic, title, message, data, idempotency_key, \
-     request_digest, created_at, priority, action_url, sender, expires_at) SELECT * FROM ",
+     request_digest, created_at, priority, action_url, sender, expires_at, wish) SELECT * FROM ",
     ") ON CONFLICT DO NOTHING RETURNING id, uuid"
 }
 
@@ -357,3 +358,39 @@ type EntryColumns = (
     Bool,
     (BigInt, Uuid128, (Text, Text, Text, Text, Text), Integer, Nullable<Text>, Instant, Nullable<Instant>),
 );
+
+over_arrays! {
+    HoldEntries {
+        recipients: BigInt => i64,
+        positions: BigInt => i64
+    } -> (BigInt, BigInt),
+    "SELECT i.recipient_id, i.position FROM inbox AS i JOIN ",
+    ") AS e (recipient, place) ON i.recipient_id = e.recipient AND i.position = e.place \
+     ORDER BY i.recipient_id, i.position FOR NO KEY UPDATE OF i SKIP LOCKED"
+}
+
+over_arrays! {
+    // Two of one delivery cannot both count: their attempts differ.
+    NoteTried {
+        ids: BigInt => i64,
+        attempts: Integer => i32,
+        instants: Instant => At,
+        took: Integer => i32,
+        providers: Text => &'a str,
+        states: Integer => i32,
+        reasons: Nullable<Text> => Option<&'a str>,
+        provider_ids: Nullable<Text> => Option<&'a str>,
+        dues: Instant => At,
+        uncounted: Integer => i32,
+        ends: Nullable<Instant> => Option<At>
+    } -> BigInt,
+    "WITH given AS (SELECT * FROM ",
+    ") AS e (id, attempt, at, took_ms, provider, state, reason, provider_id, due_at, uncounted, finished_at)), \
+     noted AS (UPDATE deliveries AS d SET state = e.state, due_at = e.due_at, reason = e.reason, \
+         since = d.since + e.uncounted, provider = e.provider, provider_id = e.provider_id, finished_at = e.finished_at FROM given AS e \
+         WHERE d.id = e.id AND d.attempt = e.attempt AND d.state = 1 RETURNING d.id, d.attempt), \
+     log AS (INSERT INTO delivery_attempts (delivery_id, attempt, at, took_ms, provider, state, reason) \
+         SELECT e.id, e.attempt, e.at, e.took_ms, e.provider, e.state, e.reason FROM given AS e \
+         JOIN noted AS n ON n.id = e.id AND n.attempt = e.attempt WHERE e.uncounted = 0) \
+     SELECT id FROM noted"
+}

@@ -30,7 +30,7 @@ use super::statements::{
 };
 use crate::domain::{
     Channel, Deed, Hush, Matter, NewNotification, Notification, NotificationId, Place, Placed, Position,
-    Preferences, Recipient, Timestamp,
+    Preferences, Recipient, Timestamp, Wish,
 };
 use crate::store::Sent;
 use crate::store::audit::written;
@@ -44,6 +44,10 @@ mod commit;
 mod counting;
 #[path = "marking.rs"]
 mod marking;
+#[path = "../outbox.rs"]
+mod outbox_body;
+#[path = "outbox.rs"]
+mod outbox_special;
 #[path = "../presence.rs"]
 mod presence;
 #[path = "quiet.rs"]
@@ -58,6 +62,8 @@ pub use commit::apply;
 use commit::{Earlier, Marked};
 use counting::{count_on, read_on};
 use marking::{hold, keep_counts, mark, read_between, shift};
+use outbox_body as outbox;
+use outbox_special::{held_entries, note_tried, take_due};
 use quiet::{deferred, hush_all, keep_preferences, next_place, preferences_of};
 use release::{Wanted, hush_columns, hushed, placed};
 use roles::{connect, unite_roles};
@@ -101,6 +107,7 @@ async fn insert_all(
         action_urls: all.iter().map(|new| new.action_url.as_deref()).collect(),
         senders: all.iter().map(|new| new.sender.as_deref()).collect(),
         ends: all.iter().map(|new| new.expires_at.map(At)).collect(),
+        wishes: all.iter().map(|new| new.wish.as_ref().and_then(Wish::written)).collect(),
         borrowed: PhantomData,
     };
     let inserted: Vec<(i64, UuidColumn)> = insert.load(connection).await?;
@@ -311,7 +318,14 @@ async fn spread(
 ) -> QueryResult<Vec<(Place, Option<Hush>)>> {
     let Notification { id, kind, topic, priority, expires_at, .. } = notification;
     let matter = Matter { kind, topic, priority: *priority };
-    let wanted = |recipient| Wanted { recipient, notification: *id, matter, at, expires_at: *expires_at };
+    let wanted = |recipient| Wanted {
+        recipient,
+        notification: *id,
+        matter,
+        at,
+        expires_at: *expires_at,
+        is_unasked: false,
+    };
     let wanted: Vec<_> = people.iter().map(|(_, recipient)| wanted(recipient)).collect();
     place_all(connection, memory, &wanted).await
 }

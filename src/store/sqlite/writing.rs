@@ -22,7 +22,7 @@ use diesel::sqlite::SqliteConnection as Connection;
 
 use crate::domain::{
     Channel, Hush, Matter, NewNotification, Notification, NotificationId, Place, Placed, Position,
-    Preferences, Recipient, Timestamp,
+    Preferences, Recipient, Timestamp, Wish,
 };
 use crate::store::Sent;
 use crate::store::preferred;
@@ -35,6 +35,10 @@ mod commit;
 mod counting;
 #[path = "marking.rs"]
 mod marking;
+#[path = "../outbox.rs"]
+mod outbox_body;
+#[path = "outbox.rs"]
+mod outbox_special;
 #[path = "plans.rs"]
 mod plans;
 #[path = "../presence.rs"]
@@ -51,6 +55,8 @@ pub use commit::apply;
 use commit::{Earlier, Marked};
 use counting::{count_on, read_on};
 use marking::{hold, keep_counts, mark, read_between, shift};
+use outbox_body as outbox;
+use outbox_special::{held_entries, note_tried, take_due};
 use quiet::{deferred, hush_all, keep_preferences, next_place, preferences_of};
 use release::{Wanted, hush_columns, hushed, placed};
 use roles::{connect, unite_roles};
@@ -163,6 +169,7 @@ fn insert(
                 notifications::action_url.eq(&new.action_url),
                 notifications::sender.eq(&new.sender),
                 notifications::expires_at.eq(new.expires_at.map(At)),
+                notifications::wish.eq(new.wish.as_ref().and_then(Wish::written)),
             ),
         ))
         .execute(connection)?;
@@ -183,7 +190,7 @@ fn place_all(
     all: &[Wanted<'_>],
 ) -> QueryResult<Vec<(Place, Option<Hush>)>> {
     let mut places = Vec::with_capacity(all.len());
-    for Wanted { recipient, notification, matter, at, expires_at } in all {
+    for Wanted { recipient, notification, matter, at, expires_at, .. } in all {
         let Known { row, preferences } = known(connection, memory, recipient)?;
         let place = Place { recipient: row, position: notification.0 };
         put(connection, place, *notification, *expires_at)?;

@@ -5,7 +5,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use sha2::{Digest as _, Sha256};
 
 use super::TOGETHER;
-use crate::store::schema::{audit_log, expansions, recurrences, recurring};
+use crate::store::schema::{audit_log, deliveries, delivery_attempts, expansions, recurrences, recurring};
 use crate::store::types::At;
 use crate::store::{StoreError, sqlite};
 
@@ -45,6 +45,41 @@ struct Recorded {
     subject: Option<String>,
     detail: String,
     address: Option<String>,
+}
+
+/// What goes out over a channel that is not a socket.
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = deliveries)]
+struct Delivery {
+    id: i64,
+    notification_id: i64,
+    recipient_id: i64,
+    position: i64,
+    channel: i32,
+    step: i32,
+    device_id: Option<i64>,
+    state: i32,
+    due_at: At,
+    attempt: i32,
+    since: i32,
+    reason: Option<String>,
+    provider: Option<String>,
+    provider_id: Option<String>,
+    created_at: At,
+    finished_at: Option<At>,
+}
+
+/// A try.
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = delivery_attempts)]
+struct Attempt {
+    delivery_id: i64,
+    attempt: i32,
+    at: At,
+    took_ms: i32,
+    provider: String,
+    state: i32,
+    reason: Option<String>,
 }
 
 /// One page of a table behind a key, from either side.
@@ -108,4 +143,52 @@ whole! {
     recurring by id: crate::store::recurring::Row;
     recurrences by notification_id: Made;
     audit_log by id: Recorded;
+    deliveries by id: Delivery;
+}
+
+/// The tries of a page of deliveries, from either side.
+macro_rules! tries {
+    ($connection:expr, $after:expr, $upto:expr) => {
+        delivery_attempts::table
+            .filter(delivery_attempts::delivery_id.gt($after))
+            .filter(delivery_attempts::delivery_id.le($upto))
+            .order((delivery_attempts::delivery_id, delivery_attempts::attempt))
+            .load::<Attempt>($connection)
+            .await?
+    };
+}
+
+macro_rules! digest_tries {
+    ($name:ident, $connection:ty) => {
+        /// Adds all tries of this side.
+        pub async fn $name(connection: &mut $connection, digest: &mut Sha256) -> Result<(), StoreError> {
+            let mut after = 0;
+            loop {
+                let page = page!(connection, deliveries, id, Delivery, after);
+                let Some(last) = page.last() else { return Ok(()) };
+                let rows = tries!(connection, after, last.id);
+                rows.iter().for_each(|row| digest.update(format!("{row:?}")));
+                after = last.id;
+            }
+        }
+    };
+}
+digest_tries!(source_tries, sqlite::ReadConnection);
+digest_tries!(target_tries, AsyncPgConnection);
+
+/// Copies the tries that `target` does not have yet; those of a page of deliveries come together.
+pub async fn copy_tries(
+    source: &mut sqlite::ReadConnection,
+    target: &mut AsyncPgConnection,
+) -> Result<(), StoreError> {
+    let last = diesel::dsl::max(delivery_attempts::delivery_id);
+    let last: Option<i64> = delivery_attempts::table.select(last).get_result(target).await?;
+    let mut after = last.unwrap_or(0);
+    loop {
+        let page = page!(source, deliveries, id, Delivery, after);
+        let Some(last) = page.last() else { return Ok(()) };
+        let rows = tries!(source, after, last.id);
+        diesel::insert_into(delivery_attempts::table).values(&rows).execute(target).await?;
+        after = last.id;
+    }
 }

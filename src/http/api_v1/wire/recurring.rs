@@ -45,6 +45,7 @@ impl RecurringIn {
             priority: self.priority,
             action_url: self.action_url,
             channels: self.channels,
+            escalation: self.escalation,
             scheduled_at: None,
             expires_at: None,
         };

@@ -1,0 +1,284 @@
+//! Takes deliveries whose turn has come, hands them to their providers, and notes what those said.
+//!
+//! Promises: each channel has its own loop and its own places, so that a provider that hangs holds up its own deliveries
+//! only. A delivery is this process's for a minute: whoever dies with it has lost nothing, another one goes on, and what
+//! comes of the earlier attempt then counts no more. What a provider took just before a crash may go out a second time, under
+//! the same key.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
+
+use super::breaker::Breakers;
+use super::channel::{Channel as Provider, Fault, Letter};
+use super::letter::Letters;
+use crate::domain::{Channel, Clock, Timestamp, pause};
+use crate::store::{Claimed, Outcome, Store, StoreError, Tried, Write, Written};
+use crate::telemetry::Metrics;
+
+/// Deliveries that are taken in one commit.
+const TOGETHER: usize = 256;
+/// How often it is looked for what somebody left who died, or another node made.
+const LOOK: Duration = Duration::from_secs(1);
+/// After a fault of the database.
+const RESPITE: Duration = Duration::from_secs(1);
+/// When all that is due was somebody else's.
+const BRIEFLY: Duration = Duration::from_millis(20);
+/// A provider's time, whatever it says of itself: less than a delivery is held for.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// A provider, and how much may be asked of it.
+#[derive(Clone)]
+pub struct Way {
+    /// Who is asked.
+    pub provider: Arc<dyn Provider>,
+    /// How many deliveries may be under way at once.
+    pub at_once: usize,
+    /// How many may begin in a second; 0: as many as there are.
+    pub per_second: u32,
+}
+
+/// Sends what is due.
+pub struct Dispatch {
+    store: Arc<Store>,
+    letters: Letters,
+    ways: HashMap<Channel, Way>,
+    breakers: Breakers,
+    something_new: [Notify; 4],
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+}
+
+impl Dispatch {
+    /// Takes from `store` what goes by one of `ways`, written as `letters` say.
+    pub fn new(
+        store: Arc<Store>,
+        letters: Letters,
+        ways: HashMap<Channel, Way>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
+        let (breakers, something_new) = (Breakers::default(), Default::default());
+        Arc::new(Self { store, letters, ways, breakers, something_new, clock, metrics })
+    }
+
+    /// Something new may be due.
+    pub fn wake(&self) {
+        self.something_new.iter().for_each(Notify::notify_one);
+    }
+
+    /// Sends, without end.
+    pub async fn run(self: Arc<Self>) {
+        let (report, reports) = mpsc::unbounded_channel();
+        let loops = Channel::BEYOND.into_iter().map(|channel| self.clone().always(channel, report.clone()));
+        tokio::join!(futures_util::future::join_all(loops), self.note(reports));
+    }
+
+    async fn always(self: Arc<Self>, channel: Channel, report: mpsc::UnboundedSender<Tried>) {
+        let Some(way) = self.ways.get(&channel).cloned() else { return };
+        let places = Arc::new(Semaphore::new(way.at_once.max(1)));
+        let mut allowance = Allowance::new(way.per_second);
+        loop {
+            // Whoever takes a delivery must have a place for it: the time it is held for runs.
+            drop(places.clone().acquire_owned().await);
+            let most = allowance.wait().await.min(places.available_permits()).clamp(1, TOGETHER);
+            match self.claim(channel, most).await {
+                Ok(Ok((claimed, looked))) => {
+                    allowance.take(claimed.len());
+                    if claimed.is_empty() && looked > 0 {
+                        tokio::time::sleep(BRIEFLY).await;
+                    }
+                    for one in claimed.iter() {
+                        let Ok(place) = places.clone().acquire_owned().await else { return };
+                        tokio::spawn(self.clone().deliver(
+                            way.provider.clone(),
+                            one.clone(),
+                            place,
+                            report.clone(),
+                        ));
+                    }
+                }
+                Ok(Err(idle)) => {
+                    let new = self.something_new[channel as usize].notified();
+                    drop(tokio::time::timeout(idle, new).await);
+                }
+                Err(fault) => {
+                    tracing::warn!(%fault, channel = channel.name(), "the database does not tell what is to be sent; asking again");
+                    tokio::time::sleep(RESPITE).await;
+                }
+            }
+        }
+    }
+
+    /// What is due now, and how much was looked at; or for how long nothing will be.
+    async fn claim(
+        &self,
+        channel: Channel,
+        most: usize,
+    ) -> Result<Result<(Arc<[Claimed]>, usize), Duration>, StoreError> {
+        let now = self.clock.now();
+        match self.store.next_delivery(channel).await? {
+            None => return Ok(Err(LOOK)),
+            Some(at) if at > now => {
+                let left = u64::try_from(at.as_micros() - now.as_micros()).unwrap_or(0);
+                return Ok(Err(Duration::from_micros(left).min(LOOK)));
+            }
+            Some(_) => {}
+        }
+        let most = i64::try_from(most).unwrap_or(1);
+        match self.store.write(Write::Claim { channel, most, now }).await? {
+            Written::Claimed { claimed, looked } => Ok(Ok((claimed, looked))),
+            _ => Err(StoreError::Closed),
+        }
+    }
+
+    /// Tries one. Should this panic, it is another one's when its time has run out.
+    async fn deliver(
+        self: Arc<Self>,
+        provider: Arc<dyn Provider>,
+        claimed: Claimed,
+        place: OwnedSemaphorePermit,
+        report: mpsc::UnboundedSender<Tried>,
+    ) {
+        let (at, started) = (self.clock.now(), Instant::now());
+        let outcome = self.outcome(&*provider, &claimed, at).await;
+        self.metrics.delivery(claimed.channel.name(), outcome.state().name());
+        let took_ms = i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX);
+        let Claimed { id, attempt, .. } = claimed;
+        report.send(Tried { id, attempt, at, took_ms, provider: provider.name(), outcome }).ok();
+        drop(place);
+    }
+
+    async fn outcome(&self, provider: &dyn Provider, claimed: &Claimed, now: Timestamp) -> Outcome {
+        let parcel = match self.letters.parcel(claimed).await {
+            Ok(parcel) => parcel,
+            Err(outcome) => return outcome,
+        };
+        let whom = match &parcel.letter {
+            Letter::Push { to, .. } => format!("{} {}", provider.name(), origin(&to.endpoint)),
+            _ => provider.name().to_owned(),
+        };
+        if let Err(left) = self.breakers.ask(&whom) {
+            return Outcome::Later(
+                after(now, left),
+                format!("{whom} has failed again and again; it is left alone"),
+            );
+        }
+        let sent = tokio::time::timeout(LONGEST, provider.send(&parcel)).await;
+        let sent = sent.unwrap_or_else(|_| {
+            Err(Fault::Retry { after: None, reason: format!("no answer within {} s", LONGEST.as_secs()) })
+        });
+        self.breakers.note(&whom, &sent);
+        match sent {
+            Ok(taken) => Outcome::Sent(taken.provider_id),
+            Err(Fault::Reject { reason }) => Outcome::Failed(reason),
+            Err(Fault::Gone { reason }) => Outcome::Gone(reason),
+            Err(Fault::Retry { after: asked, reason }) => {
+                match pause(claimed.attempt - claimed.since, chance()) {
+                    Some(usual) => Outcome::Again(after(now, usual.max(asked.unwrap_or_default())), reason),
+                    None => Outcome::Failed(format!("{reason}; it was tried as often as it may be")),
+                }
+            }
+        }
+    }
+
+    /// Writes down what came of attempts, many in one commit.
+    async fn note(&self, mut reports: mpsc::UnboundedReceiver<Tried>) {
+        let mut all = Vec::new();
+        while reports.recv_many(&mut all, TOGETHER).await > 0 {
+            let all: Arc<[Tried]> = std::mem::take(&mut all).into();
+            while let Err(fault) =
+                self.store.write(Write::Tried { all: all.clone(), now: self.clock.now() }).await
+            {
+                tracing::warn!(%fault, attempts = all.len(), "what came of deliveries could not be noted; trying again");
+                tokio::time::sleep(RESPITE).await;
+            }
+            // What failed may have brought the next step forward.
+            if all.iter().any(|one| !matches!(one.outcome, Outcome::Sent(_))) {
+                self.wake();
+            }
+        }
+    }
+}
+
+/// Scheme, host and port of an address.
+fn origin(address: &str) -> &str {
+    let host = address.find("://").map_or(0, |at| at + 3);
+    address[host..].find('/').map_or(address, |end| &address[..host + end])
+}
+
+fn after(now: Timestamp, pause: Duration) -> Timestamp {
+    Timestamp::from_micros(
+        now.as_micros().saturating_add(i64::try_from(pause.as_micros()).unwrap_or(i64::MAX / 2)),
+    )
+}
+
+/// From 0 to 1.
+fn chance() -> f64 {
+    let mut byte = [0];
+    getrandom::fill(&mut byte).ok();
+    f64::from(byte[0]) / 255.0
+}
+
+/// How many may begin.
+struct Allowance {
+    per_second: u32,
+    left: f64,
+    since: Instant,
+}
+
+impl Allowance {
+    fn new(per_second: u32) -> Self {
+        Self { per_second, left: f64::from(per_second), since: Instant::now() }
+    }
+
+    /// Waits until at least one may; tells how many.
+    async fn wait(&mut self) -> usize {
+        if self.per_second == 0 {
+            return usize::MAX;
+        }
+        let rate = f64::from(self.per_second);
+        loop {
+            self.left = (self.left + self.since.elapsed().as_secs_f64() * rate).min(rate);
+            self.since = Instant::now();
+            if self.left >= 1.0 {
+                return self.left as usize;
+            }
+            tokio::time::sleep(Duration::from_secs_f64((1.0 - self.left) / rate)).await;
+        }
+    }
+
+    fn take(&mut self, many: usize) {
+        self.left -= many as f64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_what_comes_before_the_path() {
+        assert_eq!(origin("https://push.example/a/b"), "https://push.example");
+        assert_eq!(origin("https://push.example:8443/a"), "https://push.example:8443");
+        assert_eq!(origin("https://push.example"), "https://push.example");
+        assert_eq!(origin("nonsense"), "nonsense");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_begin_in_a_second_than_may() {
+        let mut allowance = Allowance::new(10);
+        let mut begun = 0;
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs(10) {
+            let most = allowance.wait().await;
+            assert!(most <= 10);
+            allowance.take(most);
+            begun += most;
+        }
+        assert!((100..=111).contains(&begun), "{begun}");
+    }
+}

@@ -1,0 +1,257 @@
+//! What goes out over channels that are not sockets.
+
+use super::{Readers, Store, StoreError, on, postgres, sqlite};
+use crate::domain::{Channel, Notification, NotificationId, Recipient, Tenant, Timestamp, Wish};
+
+/// How long somebody who tries has a delivery for themselves, in seconds: longer than any provider may take.
+pub const HELD_SECONDS: i64 = 60;
+
+/// How a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum State {
+    /// It waits for its time.
+    Waiting = 0,
+    /// Somebody tries.
+    UnderWay = 1,
+    /// The provider took it.
+    Sent = 2,
+    /// The provider says that it arrived.
+    Delivered = 3,
+    /// It was tried as often as it may be, or can never be taken.
+    Failed = 4,
+    /// It could not or must not go this way.
+    Skipped = 5,
+    /// It was not needed any more.
+    Cancelled = 6,
+    /// Each device has a delivery of its own.
+    Divided = 7,
+}
+
+impl State {
+    const ALL: [Self; 8] = [
+        Self::Waiting,
+        Self::UnderWay,
+        Self::Sent,
+        Self::Delivered,
+        Self::Failed,
+        Self::Skipped,
+        Self::Cancelled,
+        Self::Divided,
+    ];
+
+    /// As it is stored.
+    pub const fn number(self) -> i32 {
+        self as i32
+    }
+
+    /// What was stored.
+    pub fn from_number(number: i32) -> Self {
+        usize::try_from(number).ok().and_then(|index| Self::ALL.get(index)).copied().unwrap_or(Self::Failed)
+    }
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::UnderWay => "under_way",
+            Self::Sent => "sent",
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::Cancelled => "cancelled",
+            Self::Divided => "divided",
+        }
+    }
+}
+
+/// A delivery that is this process's to try.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// Its number.
+    pub id: i64,
+    /// Which attempt this is: what comes of it counts only while no later one was begun.
+    pub attempt: i32,
+    /// Attempts up to this one do not count.
+    pub since: i32,
+    /// Over which channel.
+    pub channel: Channel,
+    /// To which device.
+    pub device: Option<i64>,
+    /// The recipient's row.
+    pub row: i64,
+    /// For whom.
+    pub recipient: Recipient,
+    /// What.
+    pub notification: Notification,
+    /// What its sender wants.
+    pub wish: Wish,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    /// The delivery.
+    pub id: i64,
+    /// Which attempt.
+    pub attempt: i32,
+    /// When it began.
+    pub at: Timestamp,
+    /// How long it took, in milliseconds.
+    pub took_ms: i32,
+    /// Who was asked.
+    pub provider: &'static str,
+    /// What they said.
+    pub outcome: Outcome,
+}
+
+/// What a provider said.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Yes, and how it calls it.
+    Sent(Option<String>),
+    /// Not now: it is tried again then.
+    Again(Timestamp, String),
+    /// Nobody was asked: it is tried then, and this attempt does not count.
+    Later(Timestamp, String),
+    /// No.
+    Failed(String),
+    /// Nobody is there any more.
+    Gone(String),
+    /// There is nowhere to send it.
+    Nowhere(&'static str),
+}
+
+impl Outcome {
+    /// Where it leads.
+    pub const fn state(&self) -> State {
+        match self {
+            Self::Sent(_) => State::Sent,
+            Self::Again(..) | Self::Later(..) => State::Waiting,
+            Self::Failed(_) | Self::Gone(_) => State::Failed,
+            Self::Nowhere(_) => State::Skipped,
+        }
+    }
+
+    /// Why it did not go well.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Sent(_) => None,
+            Self::Again(_, reason) | Self::Later(_, reason) => Some(reason),
+            Self::Failed(reason) | Self::Gone(reason) => Some(reason),
+            Self::Nowhere(reason) => Some(reason),
+        }
+    }
+
+    /// When it is tried again, and whether this attempt counts.
+    pub(super) fn again(&self) -> Option<(Timestamp, bool)> {
+        match self {
+            Self::Again(at, _) => Some((*at, true)),
+            Self::Later(at, _) => Some((*at, false)),
+            _ => None,
+        }
+    }
+
+    /// How the provider calls it.
+    pub fn provider_id(&self) -> Option<&str> {
+        match self {
+            Self::Sent(id) => id.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// A delivery, as it is shown.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Its number.
+    pub id: i64,
+    /// Of which notification.
+    pub notification: NotificationId,
+    /// For whom.
+    pub user: String,
+    /// Over which channel.
+    pub channel: Channel,
+    /// Which step; 0 goes out in any case.
+    pub step: i32,
+    /// To which device.
+    pub device: Option<i64>,
+    /// How it stands.
+    pub state: State,
+    /// When it is tried next, while it waits.
+    pub due_at: Timestamp,
+    /// How often it was tried.
+    pub attempt: i32,
+    /// Why it stands so.
+    pub reason: Option<String>,
+    /// Who was asked last.
+    pub provider: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When nothing more was to be done.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// One try.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// Of which delivery.
+    pub delivery: i64,
+    /// Which.
+    pub number: i32,
+    /// When.
+    pub at: Timestamp,
+    /// How long it took, in milliseconds.
+    pub took_ms: i32,
+    /// Who was asked.
+    pub provider: String,
+    /// Where it led; waiting: it is tried again.
+    pub state: State,
+    /// Why it did not go well.
+    pub reason: Option<String>,
+}
+
+impl Store {
+    /// When the next delivery over `channel` is due, if any waits.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn next_delivery(&self, channel: Channel) -> Result<Option<Timestamp>, StoreError> {
+        on!(&self.readers, next_delivery(channel))
+    }
+
+    /// The deliveries of a notification of `tenant`'s, to `recipient` if one is named; at most `limit`.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn deliveries_of(
+        &self,
+        tenant: &Tenant,
+        id: NotificationId,
+        recipient: Option<&Recipient>,
+        limit: i64,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        on!(&self.readers, deliveries_of(tenant, id, recipient, limit))
+    }
+
+    /// What was tried of these deliveries.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn attempts_of(&self, deliveries: &[i64]) -> Result<Vec<Attempt>, StoreError> {
+        on!(&self.readers, attempts_of(deliveries))
+    }
+
+    /// What of `tenant`'s has failed, the latest first, before the one of this number.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn failed_deliveries(
+        &self,
+        tenant: &Tenant,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        on!(&self.readers, failed_deliveries(tenant, before, limit))
+    }
+}

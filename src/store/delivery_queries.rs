@@ -1,0 +1,152 @@
+//! Reads of deliveries. Compiled twice, like `queries.rs`.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::Connection;
+use crate::domain::{Channel, NotificationId, Recipient, Tenant, Timestamp};
+use crate::store::schema::{deliveries, delivery_attempts, recipients};
+use crate::store::types::At;
+use crate::store::{Attempt, Delivery, State, StoreError};
+
+/// See [`crate::store::Store::next_delivery`].
+pub async fn next_delivery(
+    connection: &mut Connection,
+    channel: Channel,
+) -> Result<Option<Timestamp>, StoreError> {
+    // As the index `deliveries_due` has it.
+    let unfinished = diesel::dsl::sql::<diesel::sql_types::Bool>("deliveries.state < 2");
+    let next: Option<At> = deliveries::table
+        .filter(deliveries::channel.eq(channel.number()))
+        .filter(unfinished)
+        .order(deliveries::due_at)
+        .select(deliveries::due_at)
+        .limit(1)
+        .get_result(connection)
+        .await
+        .optional()?;
+    Ok(next.map(|at| at.0))
+}
+
+type Columns = (
+    i64,
+    i64,
+    String,
+    (i32, i32, Option<i64>, i32),
+    At,
+    i32,
+    (Option<String>, Option<String>),
+    At,
+    Option<At>,
+);
+
+macro_rules! columns {
+    () => {
+        (
+            deliveries::id,
+            deliveries::notification_id,
+            recipients::user_id,
+            (deliveries::channel, deliveries::step, deliveries::device_id, deliveries::state),
+            deliveries::due_at,
+            deliveries::attempt,
+            (deliveries::reason, deliveries::provider),
+            deliveries::created_at,
+            deliveries::finished_at,
+        )
+    };
+}
+
+fn delivery(columns: Columns) -> Delivery {
+    let (id, notification, user, place, due_at, attempt, (reason, provider), created_at, finished_at) =
+        columns;
+    let (channel, step, device, state) = place;
+    Delivery {
+        id,
+        notification: NotificationId(notification),
+        user,
+        channel: Channel::from_number(channel).unwrap_or(Channel::Email),
+        step,
+        device,
+        state: State::from_number(state),
+        due_at: due_at.0,
+        attempt,
+        reason,
+        provider,
+        created_at: created_at.0,
+        finished_at: finished_at.map(|at| at.0),
+    }
+}
+
+/// See [`crate::store::Store::deliveries_of`].
+pub async fn deliveries_of(
+    connection: &mut Connection,
+    tenant: &Tenant,
+    id: NotificationId,
+    recipient: Option<&Recipient>,
+    limit: i64,
+) -> Result<Vec<Delivery>, StoreError> {
+    let mut query = deliveries::table
+        .inner_join(recipients::table)
+        .filter(deliveries::notification_id.eq(id.0))
+        .filter(recipients::tenant.eq(tenant.as_str()))
+        .order(deliveries::id)
+        .limit(limit)
+        .select(columns!())
+        .into_boxed();
+    if let Some(recipient) = recipient {
+        query = query.filter(recipients::user_id.eq(recipient.user.as_str()));
+    }
+    let found: Vec<Columns> = query.load(connection).await?;
+    Ok(found.into_iter().map(delivery).collect())
+}
+
+/// See [`crate::store::Store::attempts_of`].
+pub async fn attempts_of(connection: &mut Connection, ids: &[i64]) -> Result<Vec<Attempt>, StoreError> {
+    type Columns = (i64, i32, At, i32, String, i32, Option<String>);
+    let found: Vec<Columns> = delivery_attempts::table
+        .filter(delivery_attempts::delivery_id.eq_any(ids))
+        .order((delivery_attempts::delivery_id, delivery_attempts::attempt))
+        .select((
+            delivery_attempts::delivery_id,
+            delivery_attempts::attempt,
+            delivery_attempts::at,
+            delivery_attempts::took_ms,
+            delivery_attempts::provider,
+            delivery_attempts::state,
+            delivery_attempts::reason,
+        ))
+        .load(connection)
+        .await?;
+    let attempt = |(delivery, number, At(at), took_ms, provider, state, reason): Columns| Attempt {
+        delivery,
+        number,
+        at,
+        took_ms,
+        provider,
+        state: State::from_number(state),
+        reason,
+    };
+    Ok(found.into_iter().map(attempt).collect())
+}
+
+/// See [`crate::store::Store::failed_deliveries`].
+pub async fn failed_deliveries(
+    connection: &mut Connection,
+    tenant: &Tenant,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<Delivery>, StoreError> {
+    // As the index `deliveries_failed` has it.
+    let failed = diesel::dsl::sql::<diesel::sql_types::Bool>("deliveries.state = 4");
+    let found: Vec<Columns> = deliveries::table
+        .inner_join(recipients::table)
+        .filter(failed)
+        .filter(deliveries::id.lt(before.unwrap_or(i64::MAX)))
+        .filter(recipients::tenant.eq(tenant.as_str()))
+        .order(deliveries::id.desc())
+        .limit(limit)
+        .select(columns!())
+        .load(connection)
+        .await?;
+    Ok(found.into_iter().map(delivery).collect())
+}

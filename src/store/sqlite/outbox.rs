@@ -1,0 +1,76 @@
+//! Deliveries: one process writes, so nothing has to be kept from others.
+
+use std::collections::HashSet;
+
+use diesel::prelude::*;
+
+use super::Connection;
+use super::outbox_body::DueDelivery;
+use crate::domain::{Channel, Timestamp};
+use crate::store::schema::{deliveries, delivery_attempts};
+use crate::store::types::At;
+use crate::store::{State, Tried};
+
+/// The deliveries over `channel` that are due.
+pub fn take_due(
+    connection: &mut Connection,
+    channel: Channel,
+    most: i64,
+    now: Timestamp,
+) -> QueryResult<Vec<DueDelivery>> {
+    deliveries::table
+        .filter(deliveries::channel.eq(channel.number()))
+        .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("deliveries.state < 2"))
+        .filter(deliveries::due_at.le(At(now)))
+        .order(deliveries::due_at)
+        .limit(most)
+        .select((deliveries::id, deliveries::recipient_id, deliveries::position, deliveries::step))
+        .load(connection)
+}
+
+/// The entries of these: nobody else changes them.
+pub fn held_entries(_: &mut Connection, due: &[DueDelivery]) -> QueryResult<HashSet<(i64, i64)>> {
+    Ok(due.iter().map(|(_, recipient, position, _)| (*recipient, *position)).collect())
+}
+
+/// Notes attempts that count; tells of which deliveries.
+pub fn note_tried(connection: &mut Connection, all: &[Tried], now: Timestamp) -> QueryResult<HashSet<i64>> {
+    let mut noted = HashSet::with_capacity(all.len());
+    for one in all {
+        let state = one.outcome.state();
+        let (due_at, counts) = one.outcome.again().unwrap_or((now, true));
+        let finished_at = (state != State::Waiting).then_some(At(now));
+        let changed = diesel::update(deliveries::table.find(one.id))
+            .filter(deliveries::attempt.eq(one.attempt))
+            .filter(deliveries::state.eq(State::UnderWay.number()))
+            .set((
+                deliveries::state.eq(state.number()),
+                deliveries::due_at.eq(At(due_at)),
+                deliveries::since.eq(deliveries::since + i32::from(!counts)),
+                deliveries::reason.eq(one.outcome.reason()),
+                deliveries::provider.eq(one.provider),
+                deliveries::provider_id.eq(one.outcome.provider_id()),
+                deliveries::finished_at.eq(finished_at),
+            ))
+            .execute(connection)?;
+        if changed == 0 {
+            continue;
+        }
+        noted.insert(one.id);
+        if !counts {
+            continue;
+        }
+        diesel::insert_into(delivery_attempts::table)
+            .values((
+                delivery_attempts::delivery_id.eq(one.id),
+                delivery_attempts::attempt.eq(one.attempt),
+                delivery_attempts::at.eq(At(one.at)),
+                delivery_attempts::took_ms.eq(one.took_ms),
+                delivery_attempts::provider.eq(one.provider),
+                delivery_attempts::state.eq(state.number()),
+                delivery_attempts::reason.eq(one.outcome.reason()),
+            ))
+            .execute(connection)?;
+    }
+    Ok(noted)
+}
