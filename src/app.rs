@@ -23,8 +23,8 @@ use crate::parts::{
 };
 use crate::realtime::Hub;
 use crate::service::{
-    Audit, Choices, Explain, Failures, Inbox, Notify, Presences, RecurringLimits, Recurrings, Roster,
-    Session, StatsService, Topics, Worker,
+    Audit, Choices, Explain, Failures, Inbox, Notify, Outgoing, Presences, RecurringLimits, Recurrings,
+    Roster, Session, StatsService, Topics, Worker,
 };
 use crate::store::{DatabaseUrl, Store};
 use crate::telemetry::{Metrics, vital};
@@ -106,7 +106,7 @@ impl App {
         let recurrings = Arc::new(Recurrings::new(store.clone(), notify.clone(), spreading.clone(), limits));
         if config.worker.enabled {
             until(&stop, spreading.clone().run());
-            until(&stop, dispatch.run());
+            until(&stop, dispatch.clone().run());
         }
         let ingest = CancellationToken::new();
         let largest = config.limits.max_request_bytes;
@@ -159,7 +159,9 @@ impl App {
             tasks.clone(),
             &config.realtime,
         );
+        let outgoing = Arc::new(Outgoing::new(store.clone(), dispatch, clock.clone()));
         let api = http::Api {
+            outgoing: outgoing.clone(),
             quota,
             doorman: Arc::new(Doorman::new(keyring.clone(), metrics.clone(), failures.clone())),
             notify: notify.clone(),
@@ -171,6 +173,7 @@ impl App {
                 hub.clone(),
                 live.clone(),
                 notify.clone(),
+                outgoing,
                 clock.clone(),
                 mandatory(config),
             )),

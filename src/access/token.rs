@@ -95,6 +95,11 @@ impl Principal {
         proves.then(|| Recipient { tenant: self.tenant.clone(), user: claimed.clone() })
     }
 
+    /// `user`, of the same tenant.
+    pub fn person(&self, user: UserId) -> Recipient {
+        Recipient { tenant: self.tenant.clone(), user }
+    }
+
     /// By what name it is written down.
     pub fn name(&self) -> &str {
         self.user.as_ref().map_or(BACKEND, UserId::as_str)

@@ -47,6 +47,8 @@ actions! {
     RecurringSend: "recurring.send";
     /// Somebody decided what reaches them, or was decided for.
     Preferences: "preferences.change";
+    /// Failed deliveries were tried again.
+    Retry: "delivery.retry";
     /// Somebody showed no good token.
     AuthFailure: "auth.failure";
     /// A service looked at how a notification got to somebody.

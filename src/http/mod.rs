@@ -10,6 +10,7 @@ mod input;
 mod metrics;
 mod openapi;
 mod problem;
+mod root;
 mod values;
 
 use std::net::IpAddr;
@@ -26,7 +27,8 @@ use axum::routing::get;
 use crate::access::Principal;
 use crate::domain::Secret;
 use crate::service::{
-    Audit, Choices, Error, Explain, Inbox, Notify, Quota, Recurrings, Standing, StatsService, Topics,
+    Audit, Choices, Error, Explain, Inbox, Notify, Outgoing, Quota, Recurrings, Standing, StatsService,
+    Topics,
 };
 use crate::telemetry::Metrics;
 
@@ -58,6 +60,8 @@ pub struct Api {
     pub topics: Arc<Topics>,
     /// How they want to hear.
     pub choices: Arc<Choices>,
+    /// What goes out beyond sockets.
+    pub outgoing: Arc<Outgoing>,
     /// Why.
     pub explain: Arc<Explain>,
     /// What goes out again and again.
@@ -110,13 +114,14 @@ use answer;
 
 /// Every method and path of the API.
 pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
-    api_v1::ROUTES.iter().chain(api::ROUTES).copied()
+    api_v1::ROUTES.iter().chain(api::ROUTES).chain(root::ROUTES).copied()
 }
 
 /// The table of contents.
 pub fn router(state: State) -> Router {
     let api = api_v1::router()
         .merge(api::router())
+        .merge(root::router())
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(from_fn(told))
         .layer(cors::cors(state.origins.as_deref()))

@@ -19,7 +19,7 @@ use utoipa_swagger_ui::Config;
 
 use super::problem::Kind;
 use super::values::{Category, Label, Name};
-use super::{api, api_v1, problem};
+use super::{api, api_v1, problem, root};
 use crate::domain::{UserId, name_schema, schemas};
 
 const DESCRIPTION: &str = "/docs/openapi.json";
@@ -62,6 +62,9 @@ const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-
         api_v1::subscriptions::list,
         api_v1::subscriptions::subscribe,
         api_v1::subscriptions::unsubscribe,
+        api_v1::deliveries::failed,
+        api_v1::deliveries::retry_all,
+        api_v1::deliveries::retry,
         api_v1::audit::list,
         api_v1::stream::stream,
         api_v1::broadcast::internal,
@@ -72,6 +75,7 @@ const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-
         api::preferences::prefer,
         api::notifications::read,
         api::notifications::delete,
+        root::notify::notify,
     ),
     components(schemas(crate::domain::Action, problem::Body)),
     security(("token" = [])),
@@ -108,11 +112,15 @@ impl Modify for Everywhere {
 }
 
 /// Members that may have another name: of which document, how they are described, and that name.
-const ALSO: [(&[&str], &str, &[&str]); 5] = [
+const ALSO: [(&[&str], &str, &[&str]); 9] = [
     (&["Send", "SendAgainAndAgain"], "role", &["role_filter"]),
     (&["Send", "SendAgainAndAgain"], "everyone", &["all", "broadcast_to_tenant"]),
     (&["Send", "SendAgainAndAgain"], "type", &["notification_type"]),
     (&["Send", "SendAgainAndAgain"], "data", &["metadata"]),
+    (&["Notify"], "user_id", &["to"]),
+    (&["Notify"], "notification_type", &["type"]),
+    (&["Notify"], "title", &["subject"]),
+    (&["Notify"], "message", &["body"]),
     (&["SwitchesChange"], "in_app", &["inApp", "realtime", "websocket"]),
 ];
 

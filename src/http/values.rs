@@ -151,7 +151,7 @@ pub fn wanted(name: Option<String>, field: &'static str) -> Result<Option<String
 }
 
 /// The channel that a sender names.
-fn channel(name: &str) -> Option<Channel> {
+pub fn channel(name: &str) -> Option<Channel> {
     Some(match name {
         "websocket" | "in_app" | "inApp" | "realtime" => Channel::Realtime,
         "email" => Channel::Email,
@@ -159,6 +159,16 @@ fn channel(name: &str) -> Option<Channel> {
         "sms" => Channel::Sms,
         _ => return None,
     })
+}
+
+/// A channel, as the IEP reminders call it.
+pub const fn spelled(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Realtime => "websocket",
+        Channel::Email => "email",
+        Channel::Push => "push",
+        Channel::Sms => "sms",
+    }
 }
 
 /// The channels that a sender names, each once; nothing, if it names none: then the usual ones are meant.
@@ -239,10 +249,7 @@ mod tests {
             channels(Some(&words), "channels")
         };
         assert_eq!(channels(None, "channels"), Ok(None));
-        assert_eq!(
-            named(&["websocket", "push", "in_app"]),
-            Ok(Some(vec![Channel::Realtime, Channel::Push]))
-        );
+        assert_eq!(named(&["websocket", "push", "in_app"]), Ok(Some(vec![Channel::Realtime, Channel::Push])));
         assert!(named(&["pigeon", "in_app"]).is_err() && named(&[]).is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::notify::accepted_at;
 use super::schedule::subject;
-use super::{Error, Notify};
+use super::{Error, Notify, Outgoing};
 use crate::access::Principal;
 use crate::delivery::Live;
 use crate::domain::{
@@ -33,19 +33,19 @@ pub struct Step {
 }
 
 impl Step {
-    fn done(step: &'static str, at: Option<Timestamp>, reason: impl Into<String>) -> Self {
+    pub(super) fn done(step: &'static str, at: Option<Timestamp>, reason: impl Into<String>) -> Self {
         Self { step, channel: None, at, happened: Some(true), reason: reason.into() }
     }
 
-    fn not(step: &'static str, reason: impl Into<String>) -> Self {
+    pub(super) fn not(step: &'static str, reason: impl Into<String>) -> Self {
         Self { step, channel: None, at: None, happened: Some(false), reason: reason.into() }
     }
 
-    fn unknown(step: &'static str, reason: impl Into<String>) -> Self {
+    pub(super) fn unknown(step: &'static str, reason: impl Into<String>) -> Self {
         Self { step, channel: None, at: None, happened: None, reason: reason.into() }
     }
 
-    fn by(self, channel: Channel) -> Self {
+    pub(super) fn by(self, channel: Channel) -> Self {
         Self { channel: Some(channel), ..self }
     }
 }
@@ -95,6 +95,7 @@ pub struct Explain {
     hub: Arc<Hub>,
     live: Arc<Live>,
     notify: Arc<Notify>,
+    outgoing: Arc<Outgoing>,
     clock: Arc<dyn Clock>,
     mandatory: Arc<[String]>,
 }
@@ -106,10 +107,11 @@ impl Explain {
         hub: Arc<Hub>,
         live: Arc<Live>,
         notify: Arc<Notify>,
+        outgoing: Arc<Outgoing>,
         clock: Arc<dyn Clock>,
         mandatory: Arc<[String]>,
     ) -> Self {
-        Self { store, hub, live, notify, clock, mandatory }
+        Self { store, hub, live, notify, outgoing, clock, mandatory }
     }
 
     /// The way of notification `id` to `user`; who may not send sees what they have or sent only.
@@ -144,7 +146,10 @@ impl Explain {
         }
         if let Some(recipient) = &recipient {
             match &trace.entry {
-                Some(entry) => steps.extend(self.received(&trace, entry, recipient)),
+                Some(entry) => {
+                    let beyond = self.outgoing.steps(&who.tenant, id, recipient).await?;
+                    steps.extend(self.received(&trace, entry, recipient, beyond));
+                }
                 None => steps.push(self.not_received(&trace, recipient).await?),
             }
         }
@@ -164,7 +169,13 @@ impl Explain {
     }
 
     /// What happened to an entry.
-    fn received(&self, trace: &Trace, entry: &TracedEntry, recipient: &Recipient) -> Vec<Step> {
+    fn received(
+        &self,
+        trace: &Trace,
+        entry: &TracedEntry,
+        recipient: &Recipient,
+        beyond: Vec<Step>,
+    ) -> Vec<Step> {
         let over = trace.expires_at.filter(|at| *at <= self.clock.now());
         let stored = match entry.hush {
             Some((TracedHush::Muted, _)) => {
@@ -197,11 +208,7 @@ impl Explain {
         if is_told || entry.confirmed_at.is_some() {
             steps.push(self.sent(trace, entry, recipient).by(Channel::Realtime));
         }
-        for (channel, name) in
-            [(Channel::Push, "Web Push"), (Channel::Email, "e-mail"), (Channel::Sms, "SMS")]
-        {
-            steps.push(Step::not("sent", format!("this release does not deliver by {name}")).by(channel));
-        }
+        steps.extend(beyond);
         steps.push(match (entry.confirmed_at, entry.confirmed_by.as_deref()) {
             (Some(at), Some("ack")) => Step::done("confirmed", Some(at), "the client said so"),
             (Some(at), Some("read")) => Step::done("confirmed", Some(at), "it was read, so it had arrived"),

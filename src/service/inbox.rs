@@ -112,6 +112,11 @@ pub struct Inbox {
 }
 
 impl Inbox {
+    /// How many sockets `recipient` has on this node.
+    pub fn sockets(&self, recipient: &Recipient) -> usize {
+        self.hub.connections_of(recipient)
+    }
+
     /// Lists one at a time, unless [`Inbox::listing`] says more.
     pub fn new(
         store: Arc<Store>,

@@ -96,12 +96,16 @@ impl Notify {
         self
     }
 
+    /// Where what has this wish goes.
+    pub fn channels(&self, wish: Option<&Wish>) -> Vec<Channel> {
+        let named = wish.map(|wish| wish.channels.clone()).filter(|named| !named.is_empty());
+        named.unwrap_or_else(|| self.usual.clone())
+    }
+
     /// What is wanted beyond sockets, if anything is.
     fn wish(&self, asked: Option<Wish>) -> Option<Wish> {
         let mut wish = asked.unwrap_or_default();
-        if wish.channels.is_empty() {
-            wish.channels.clone_from(&self.usual);
-        }
+        wish.channels = self.channels(Some(&wish));
         (wish.channels != [Channel::Realtime] || wish.template.is_some()).then_some(wish)
     }
 

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod broadcast;
+pub mod deliveries;
 pub mod explain;
 pub mod notifications;
 pub mod preferences;
@@ -38,6 +39,9 @@ super::answer! {
     GET "/api/v1/subscriptions" => subscriptions::list;
     POST "/api/v1/subscriptions" => subscriptions::subscribe;
     DELETE "/api/v1/subscriptions" => subscriptions::unsubscribe;
+    GET "/api/v1/deliveries/failed" => deliveries::failed;
+    POST "/api/v1/deliveries/failed/retry" => deliveries::retry_all;
+    POST "/api/v1/deliveries/{id}/retry" => deliveries::retry;
     GET "/api/v1/audit" => audit::list;
     GET "/api/v1/stream" => stream::stream;
     POST "/internal/broadcast" => broadcast::internal;

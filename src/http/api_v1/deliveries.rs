@@ -1,0 +1,149 @@
+//! What failed over channels that are not sockets, and trying it again; for administrators.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::domain::{NotificationId, Timestamp};
+use crate::http::Api;
+use crate::http::caller::Caller;
+use crate::http::input::{self, NoParams, Params};
+use crate::http::problem::Problem;
+use crate::service::Error;
+use crate::store::{Attempt, Delivery};
+
+/// Which part of the list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
+#[into_params(parameter_in = Query)]
+pub struct FailedIn {
+    /// Entries, 1 to 100; 20 if nothing is said.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<i64>,
+    /// The last number seen: those before it follow.
+    #[param(minimum = 1)]
+    cursor: Option<i64>,
+}
+
+/// One try.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Attempt)]
+struct AttemptOut {
+    attempt: i32,
+    at: Timestamp,
+    took_ms: i32,
+    provider: String,
+    /// `sent`, `failed`, or `waiting`: it was tried again.
+    outcome: &'static str,
+    reason: Option<String>,
+}
+
+/// A delivery that failed.
+#[derive(Serialize, ToSchema)]
+#[schema(as = FailedDelivery)]
+struct FailedOut {
+    id: i64,
+    notification_id: NotificationId,
+    user_id: String,
+    channel: &'static str,
+    reason: Option<String>,
+    created_at: Timestamp,
+    failed_at: Option<Timestamp>,
+    attempts: Vec<AttemptOut>,
+}
+
+/// What failed.
+#[derive(Serialize, ToSchema)]
+#[schema(as = FailedDeliveries)]
+pub struct FailedPageOut {
+    deliveries: Vec<FailedOut>,
+    /// The cursor of the next page; nothing, if this is the last.
+    next_cursor: Option<i64>,
+}
+
+/// What is tried again.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Retried)]
+pub struct RetriedOut {
+    /// How many deliveries.
+    retried: usize,
+}
+
+impl From<(Delivery, Vec<Attempt>)> for FailedOut {
+    fn from((delivery, attempts): (Delivery, Vec<Attempt>)) -> Self {
+        let attempt = |one: Attempt| AttemptOut {
+            attempt: one.number,
+            at: one.at,
+            took_ms: one.took_ms,
+            provider: one.provider,
+            outcome: one.state.name(),
+            reason: one.reason,
+        };
+        Self {
+            id: delivery.id,
+            notification_id: delivery.notification,
+            user_id: delivery.user,
+            channel: delivery.channel.name(),
+            reason: delivery.reason,
+            created_at: delivery.created_at,
+            failed_at: delivery.finished_at,
+            attempts: attempts.into_iter().map(attempt).collect(),
+        }
+    }
+}
+
+/// Lists what has failed for good, the latest first, with each attempt.
+#[utoipa::path(
+    get,
+    path = "/api/v1/deliveries/failed",
+    tag = "deliveries",
+    params(FailedIn),
+    responses((status = 200, description = "One page.", body = FailedPageOut)),
+)]
+pub async fn failed(
+    State(api): State<Api>,
+    Caller(who): Caller,
+    Params(given): Params<FailedIn>,
+) -> Result<Json<FailedPageOut>, Problem> {
+    let (limit, _) = input::page(given.limit, None, "limit")?;
+    let found = api.outgoing.failed(&who, input::number(given.cursor)?, limit + 1).await?;
+    let more = i64::try_from(found.len()).is_ok_and(|many| many > limit);
+    let mut deliveries: Vec<FailedOut> = found.into_iter().map(Into::into).collect();
+    deliveries.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let next_cursor = deliveries.last().map(|last| last.id).filter(|_| more);
+    Ok(Json(FailedPageOut { deliveries, next_cursor }))
+}
+
+/// Tries one that has failed again.
+#[utoipa::path(
+    post,
+    path = "/api/v1/deliveries/{id}/retry",
+    tag = "deliveries",
+    params(("id" = i64, Path, description = "Its number.", minimum = 1)),
+    responses((status = 200, description = "It is tried again.", body = RetriedOut), (status = 404)),
+)]
+pub async fn retry(
+    State(api): State<Api>,
+    Caller(who): Caller,
+    Path(id): Path<String>,
+    _: NoParams,
+) -> Result<Json<RetriedOut>, Problem> {
+    let id = id.parse().map_err(|_| Error::NotFound)?;
+    Ok(Json(RetriedOut { retried: api.outgoing.retry(&who, Some(id)).await? }))
+}
+
+/// Tries all that has failed again.
+#[utoipa::path(
+    post,
+    path = "/api/v1/deliveries/failed/retry",
+    tag = "deliveries",
+    responses((status = 200, description = "They are tried again.", body = RetriedOut), (status = 422)),
+)]
+pub async fn retry_all(
+    State(api): State<Api>,
+    Caller(who): Caller,
+    _: NoParams,
+) -> Result<Json<RetriedOut>, Problem> {
+    Ok(Json(RetriedOut { retried: api.outgoing.retry(&who, None).await? }))
+}

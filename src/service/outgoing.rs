@@ -1,0 +1,235 @@
+//! What went out over channels that are not sockets: how far it is, what failed, and trying that again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::Error;
+use super::explain::Step;
+use crate::access::Principal;
+use crate::delivery::Dispatch;
+use crate::domain::{Action, Channel, Clock, Deed, NotificationId, Recipient, Tenant};
+use crate::store::{Attempt, Delivery, State, Store, StoreError, Write, Written};
+
+/// How often it is looked how far deliveries are.
+const LOOK: Duration = Duration::from_millis(20);
+/// Deliveries of one notification to one person that are told.
+const MOST: i64 = 100;
+
+/// How far one channel has got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// The provider took it.
+    Sent,
+    /// It goes on.
+    Queued,
+    /// It went wrong for good.
+    Failed(String),
+    /// It could not or must not go this way.
+    Skipped(String),
+    /// It was not needed.
+    Cancelled(String),
+}
+
+/// Deliveries, for those who ask about them.
+pub struct Outgoing {
+    store: Arc<Store>,
+    dispatch: Arc<Dispatch>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Outgoing {
+    /// Reads `store`; `dispatch` tries again.
+    pub fn new(store: Arc<Store>, dispatch: Arc<Dispatch>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, dispatch, clock }
+    }
+
+    /// How far each channel is, once nothing of it is due or `patience` has run out. It is durable: not to know is no fault.
+    pub async fn settled(
+        &self,
+        tenant: &Tenant,
+        id: NotificationId,
+        recipient: &Recipient,
+        patience: Duration,
+    ) -> HashMap<Channel, Progress> {
+        let until = Instant::now() + patience;
+        loop {
+            let all = self.store.deliveries_of(tenant, id, Some(recipient), MOST).await;
+            let now = self.clock.now();
+            let is_moving = |one: &Delivery| match one.state {
+                State::UnderWay => true,
+                State::Waiting => one.due_at <= now,
+                _ => false,
+            };
+            match all {
+                Ok(all) if Instant::now() >= until || !all.iter().any(is_moving) => return progress(&all),
+                Err(_) if Instant::now() >= until => return HashMap::new(),
+                _ => tokio::time::sleep(LOOK).await,
+            }
+        }
+    }
+
+    /// The steps of a notification's way to `recipient` beyond sockets.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn steps(
+        &self,
+        tenant: &Tenant,
+        id: NotificationId,
+        recipient: &Recipient,
+    ) -> Result<Vec<Step>, StoreError> {
+        let all = self.store.deliveries_of(tenant, id, Some(recipient), MOST).await?;
+        let ids: Vec<i64> = all.iter().map(|one| one.id).collect();
+        let attempts = match ids.is_empty() {
+            true => Vec::new(),
+            false => self.store.attempts_of(&ids).await?,
+        };
+        let mut steps = Vec::new();
+        for channel in Channel::BEYOND {
+            let mut own = all.iter().filter(|one| one.channel == channel).peekable();
+            if own.peek().is_none() {
+                steps.push(Step::not("sent", "its sender did not ask for this channel").by(channel));
+            }
+            for one in own {
+                let tries = attempts.iter().filter(|attempt| attempt.delivery == one.id);
+                steps.extend(tries.map(|attempt| tried(one, attempt)));
+                steps.extend(stands(one));
+            }
+        }
+        Ok(steps)
+    }
+
+    /// What of the tenant's has failed, the latest first; for administrators.
+    ///
+    /// # Errors
+    /// When the token does not allow it, or the database cannot answer.
+    pub async fn failed(
+        &self,
+        who: &Principal,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<(Delivery, Vec<Attempt>)>, Error> {
+        may(who)?;
+        let failed = self.store.failed_deliveries(&who.tenant, before, limit).await?;
+        let ids: Vec<i64> = failed.iter().map(|one| one.id).collect();
+        let mut attempts: HashMap<i64, Vec<Attempt>> = HashMap::new();
+        if !ids.is_empty() {
+            for attempt in self.store.attempts_of(&ids).await? {
+                attempts.entry(attempt.delivery).or_default().push(attempt);
+            }
+        }
+        Ok(failed
+            .into_iter()
+            .map(|one| {
+                let tries = attempts.remove(&one.id);
+                (one, tries.unwrap_or_default())
+            })
+            .collect())
+    }
+
+    /// Tries what has failed again: the one of this number, or all. Returns how many these are.
+    ///
+    /// # Errors
+    /// When the token does not allow it, none of that number has failed, or it could not be stored.
+    pub async fn retry(&self, who: &Principal, id: Option<i64>) -> Result<usize, Error> {
+        may(who)?;
+        let now = self.clock.now();
+        let deed = Deed {
+            at: now,
+            tenant: who.tenant.clone(),
+            actor: Some(who.name().to_owned()),
+            action: Action::Retry,
+            subject: id.map(|id| format!("delivery:{id}")),
+            detail: json!({}).to_string(),
+            address: None,
+        };
+        let write = Write::Revive { tenant: who.tenant.clone(), id, now, deed };
+        let Written::Changed(revived) = self.store.write(write).await? else {
+            return Err(StoreError::Closed.into());
+        };
+        if revived == 0 && id.is_some() {
+            return Err(Error::NotFound);
+        }
+        self.dispatch.wake();
+        Ok(revived)
+    }
+}
+
+fn may(who: &Principal) -> Result<(), Error> {
+    match who.can_broadcast {
+        true => Ok(()),
+        false => Err(Error::Forbidden("failed deliveries are for the role admin")),
+    }
+}
+
+/// How far each channel is. What goes to several devices has arrived when one has it.
+fn progress(all: &[Delivery]) -> HashMap<Channel, Progress> {
+    let mut channels: HashMap<Channel, Progress> = HashMap::new();
+    for one in all.iter().filter(|one| one.state != State::Divided) {
+        let reason = one.reason.clone().unwrap_or_default();
+        let this = match one.state {
+            State::Sent | State::Delivered => Progress::Sent,
+            State::Failed => Progress::Failed(reason),
+            State::Skipped => Progress::Skipped(reason),
+            State::Cancelled => Progress::Cancelled(reason),
+            State::Waiting | State::UnderWay | State::Divided => Progress::Queued,
+        };
+        let rank = |progress: &Progress| match progress {
+            Progress::Sent => 4,
+            Progress::Queued => 3,
+            Progress::Failed(_) => 2,
+            Progress::Cancelled(_) => 1,
+            Progress::Skipped(_) => 0,
+        };
+        let known = channels.entry(one.channel).or_insert_with(|| this.clone());
+        if rank(&this) > rank(known) {
+            *known = this;
+        }
+    }
+    channels
+}
+
+fn tried(delivery: &Delivery, attempt: &Attempt) -> Step {
+    let device = delivery.device.map(|id| format!(" for device {id}")).unwrap_or_default();
+    let Attempt { number, provider, took_ms, .. } = attempt;
+    let took = format!("attempt {number} by {provider}{device}, {took_ms} ms");
+    let step = match (attempt.state, &attempt.reason) {
+        (State::Sent | State::Delivered, _) => Step::done("sent", Some(attempt.at), format!("{took}: taken")),
+        (State::Waiting, reason) => Step {
+            at: Some(attempt.at),
+            ..Step::not("sent", format!("{took}: {}; it is tried again", words(reason)))
+        },
+        (_, reason) => {
+            Step { at: Some(attempt.at), ..Step::not("sent", format!("{took}: {}", words(reason))) }
+        }
+    };
+    step.by(delivery.channel)
+}
+
+fn words(reason: &Option<String>) -> &str {
+    reason.as_deref().unwrap_or("no reason was given")
+}
+
+/// How a delivery stands, where its attempts do not say so.
+fn stands(one: &Delivery) -> Option<Step> {
+    let step = match one.state {
+        State::Sent | State::Divided => return None,
+        State::Delivered => Step::done("confirmed", one.finished_at, "the provider says that it arrived"),
+        State::Waiting if one.step > 0 && one.attempt == 0 => Step::not(
+            "sent",
+            format!("it goes out at {}, unless that is not needed any more by then", one.due_at),
+        ),
+        State::Waiting => Step::not("sent", format!("it is tried at {}", one.due_at)),
+        State::UnderWay => Step::unknown("sent", "it is being handed over"),
+        State::Failed => {
+            Step::not("sent", format!("given up: {}; an administrator may try it again", words(&one.reason)))
+        }
+        State::Skipped => Step::not("sent", words(&one.reason)),
+        State::Cancelled => Step::not("sent", format!("not needed any more: {}", words(&one.reason))),
+    };
+    Some(step.by(one.channel))
+}
