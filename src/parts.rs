@@ -7,9 +7,10 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use crate::access::Mint;
-use crate::config::Config;
+use crate::config::{Config, Environment};
+use crate::delivery::channel::{ChannelSettings, Channels};
 use crate::delivery::{CatchUp, Live};
-use crate::domain::Clock;
+use crate::domain::{Channel, Clock};
 use crate::http::Demo;
 use crate::listen::Listener;
 use crate::realtime::backplane::{self, Alone, Redis};
@@ -145,4 +146,19 @@ pub fn demo(config: &Config, clock: Arc<dyn Clock>) -> Demo {
 /// The types that nobody can mute.
 pub fn mandatory(config: &Config) -> Arc<[String]> {
     config.notifications.mandatory_types.clone().into()
+}
+
+/// Who takes what leaves this server.
+pub fn channels(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Channels> {
+    let mut delivery = config.delivery.clone();
+    if delivery.sink_file.is_empty() && config.server.environment == Environment::Development {
+        delivery.sink_file = secrets::sink(config).display().to_string();
+    }
+    let (email, push, sms) = (&config.email, &config.push, &config.sms);
+    let settings = ChannelSettings { delivery: &delivery, email, push, sms };
+    let channels = Channels::new(settings, clock)?;
+    let by = |channel| channels.of(channel).map_or("nobody", |provider| provider.name());
+    let (email, push, sms) = (by(Channel::Email), by(Channel::Push), by(Channel::Sms));
+    tracing::info!(email, push, sms, "what leaves this server is taken by these");
+    Ok(channels)
 }

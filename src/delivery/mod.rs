@@ -7,11 +7,14 @@ pub mod catch_up;
 pub mod channel;
 mod confirm;
 mod live;
+pub mod outbound;
 mod replay;
+pub mod settings;
 mod spread;
 
 pub use catch_up::CatchUp;
 pub use confirm::{Confirmations, Rounds};
 pub use live::Live;
 pub use replay::Replays;
+pub use settings::Settings;
 pub use spread::Spreading;

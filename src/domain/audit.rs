@@ -47,6 +47,14 @@ actions! {
     RecurringSend: "recurring.send";
     /// Somebody decided what reaches them, or was decided for.
     Preferences: "preferences.change";
+    /// Where somebody can be reached was changed.
+    Contacts: "contacts.change";
+    /// A browser was registered for pushes.
+    DeviceAdd: "device.add";
+    /// What it is to get was changed.
+    DeviceChange: "device.change";
+    /// It was taken away.
+    DeviceRemove: "device.remove";
     /// Somebody showed no good token.
     AuthFailure: "auth.failure";
     /// A service looked at how a notification got to somebody.

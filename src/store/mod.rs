@@ -9,6 +9,7 @@
 mod audit;
 mod content;
 mod counts;
+mod devices;
 mod disk;
 mod due;
 mod error;
@@ -38,6 +39,7 @@ use crate::telemetry::Metrics;
 
 pub use audit::{Recorded, Sought};
 pub use counts::{Counts, Recent, Roll};
+pub use devices::{ContactsWrite, DeviceWrite, NewDevice, Registered, WhichDevice};
 pub use due::Task;
 pub use error::StoreError;
 use error::is_of_one_write;

@@ -75,6 +75,7 @@ struct Person {
     last_position: i64,
     pending_after: i64,
     preferences: Option<String>,
+    contacts: Option<String>,
 }
 
 #[derive(Queryable, Insertable, Debug)]
@@ -303,7 +304,7 @@ impl Moving<'_> {
 
     /// New rows get numbers behind those that were moved.
     async fn sequences(&mut self) -> Result<(), StoreError> {
-        for table in ["notifications", "recipients", "recurring", "audit_log"] {
+        for table in ["notifications", "recipients", "recurring", "audit_log", "push_subscriptions"] {
             diesel::sql_query(format!(
                 "SELECT setval(pg_get_serial_sequence('{table}', 'id'), greatest(max(id), 1), max(id) IS NOT NULL) \
                  FROM {table}"

@@ -34,6 +34,8 @@ use AsyncPgConnection as Connection;
 
 #[path = "../audit_queries.rs"]
 mod audit_queries;
+#[path = "../device_queries.rs"]
+mod device_queries;
 #[path = "../places.rs"]
 mod places_body;
 #[path = "../queries.rs"]
@@ -48,6 +50,7 @@ mod traces_body;
 /// The query bodies, for this database.
 pub mod queries {
     pub use super::audit_queries::audited;
+    pub use super::device_queries::{contacts, contacts_of, devices, devices_of};
     pub use super::places_body::{place_behind, place_of};
     pub use super::queries_body::{
         audience, counts, deployment_name, due_releases, due_spreads, find, held, held_counts,

@@ -48,6 +48,8 @@ mod marking;
 mod presence;
 #[path = "quiet.rs"]
 mod quiet;
+#[path = "../reaching.rs"]
+mod reaching;
 #[path = "../release.rs"]
 mod release;
 #[path = "roles.rs"]

@@ -41,6 +41,8 @@ mod plans;
 mod presence;
 #[path = "quiet.rs"]
 mod quiet;
+#[path = "../reaching.rs"]
+mod reaching;
 #[path = "../release.rs"]
 mod release;
 #[path = "roles.rs"]

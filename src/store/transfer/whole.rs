@@ -5,7 +5,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use sha2::{Digest as _, Sha256};
 
 use super::TOGETHER;
-use crate::store::schema::{audit_log, expansions, recurrences, recurring};
+use crate::store::schema::{audit_log, expansions, push_subscriptions, recurrences, recurring};
 use crate::store::types::At;
 use crate::store::{StoreError, sqlite};
 
@@ -108,4 +108,5 @@ whole! {
     recurring by id: crate::store::recurring::Row;
     recurrences by notification_id: Made;
     audit_log by id: Recorded;
+    push_subscriptions by id: crate::store::devices::Row;
 }
