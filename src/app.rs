@@ -88,16 +88,19 @@ impl App {
         let live =
             Live::new(hub.clone(), confirmations.clone(), catch_up.clone(), clock.clone(), metrics.clone());
         listening.set(Arc::downgrade(&live)).ok();
-        let dispatch = dispatch(config, &store, &clock, &metrics);
+        let dispatch = dispatch(config, &store, &clock, &metrics)?;
         let spreading = Spreading::new(store.clone(), live.clone(), dispatch.clone(), clock.clone());
-        let notify = Arc::new(Notify::new(
-            store.clone(),
-            live.clone(),
-            spreading.clone(),
-            dispatch.clone(),
-            clock.clone(),
-            metrics.clone(),
-        ));
+        let notify = Arc::new(
+            Notify::new(
+                store.clone(),
+                live.clone(),
+                spreading.clone(),
+                dispatch.clone(),
+                clock.clone(),
+                metrics.clone(),
+            )
+            .usually(usual(config)?),
+        );
         let choices = Arc::new(Choices::new(store.clone(), spreading.clone(), mandatory(config)));
         let limits = RecurringLimits {
             of_tenant: config.limits.recurring_per_tenant.into(),
@@ -325,7 +328,7 @@ impl App {
         let hub = Arc::new(Hub::new(metrics.clone(), backplane, true));
         let confirmations = Arc::new(Confirmations::new(Rounds::new(&config.realtime), metrics.clone()));
         let live = Live::new(hub, confirmations, catch_up, clock.clone(), metrics.clone());
-        let dispatch = dispatch(config, &store, &clock, &metrics);
+        let dispatch = dispatch(config, &store, &clock, &metrics)?;
         let spreading = Spreading::new(store.clone(), live, dispatch.clone(), clock);
         Ok(async move {
             tokio::join!(Worker::new(store).run(), spreading.run(), dispatch.run());

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
-use crate::access::Mint;
+use crate::access::{Mint, Vapid};
 use crate::app::App;
 use crate::config::{self, Config, Environment, Flags, Loaded};
 use crate::domain::{Clock as _, SystemClock, Tenant, UserId};
@@ -58,6 +58,8 @@ enum Command {
     Worker,
     /// Mint a JSON Web Token for a user or a service
     Token(Token),
+    /// Print a new pair of keys for Web Push, as settings have them
+    Vapid,
     /// Print every setting, with where it came from
     Config,
     /// Bring the database up to date, and end; with --to, move an SQLite file to PostgreSQL
@@ -108,6 +110,7 @@ pub fn run() -> ExitCode {
         None | Some(Command::Serve { .. }) => serve(loaded),
         Some(Command::Worker) => work(&loaded.config),
         Some(Command::Token(token)) => mint(loaded, token),
+        Some(Command::Vapid) => vapid(),
         Some(Command::Config) => print(&loaded),
         Some(Command::Migrate { to }) => migrate(&loaded.config, to.as_deref()),
         Some(Command::Openapi) => describe(&http::description()),
@@ -168,6 +171,7 @@ fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let in_development = config.server.environment == Environment::Development;
     telemetry::start_logging(&config.log, in_development)?;
     let made = secrets::ensure(&mut config)?;
+    secrets::ensure_push_keys(&mut config)?;
     let runtime = runtime(config.server.threads)?;
     let server = config.server.clone();
     runtime
@@ -246,6 +250,12 @@ fn mint(loaded: Loaded, token: Token) -> anyhow::Result<()> {
         ..Mint::default()
     };
     println!("{}", mint.sign(&config.auth)?);
+    Ok(())
+}
+
+fn vapid() -> anyhow::Result<()> {
+    let (public, private) = Vapid::generate()?;
+    println!("VAPID_PUBLIC_KEY={public}\nVAPID_PRIVATE_KEY={private}");
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::sections::{
     Environment, MetricsSettings, NotificationSettings, Server, TopicSettings, WorkerSettings,
 };
-use crate::{access, gateway, realtime, store, telemetry};
+use crate::{access, delivery, gateway, realtime, store, telemetry};
 
 /// Where a file is looked for when none is named.
 pub const DEFAULT_FILE: &str = "carillon.toml";
@@ -23,7 +23,7 @@ const PREFIX: &str = "CARILLON_";
 const MOST_PER_MINUTE: usize = 60_000_000;
 
 /// The seeds' names; of several for one setting, the first that is set counts.
-const ALIASES: [(&str, &str); 12] = [
+const ALIASES: [(&str, &str); 34] = [
     ("JWT_SECRET_KEY", "auth.jwt_secret"),
     ("JWT_SECRET", "auth.jwt_secret"),
     ("SECRET_KEY", "auth.jwt_secret"),
@@ -36,6 +36,28 @@ const ALIASES: [(&str, &str); 12] = [
     ("PORT", "server.port"),
     ("WEBSOCKET_PORT", "server.port"),
     ("FRONTEND_URL", "server.allowed_origins"),
+    ("SMTP_HOST", "email.smtp_host"),
+    ("SMTP_SERVER", "email.smtp_host"),
+    ("SMTP_PORT", "email.smtp_port"),
+    ("SMTP_SECURITY", "email.smtp_security"),
+    ("SMTP_USER", "email.smtp_user"),
+    ("SMTP_USERNAME", "email.smtp_user"),
+    ("SMTP_PASSWORD", "email.smtp_password"),
+    ("EMAIL_FROM", "email.from"),
+    ("SMTP_FROM", "email.from"),
+    ("SENDGRID_FROM_EMAIL", "email.from"),
+    ("SENDGRID_API_KEY", "email.sendgrid_api_key"),
+    ("VAPID_PUBLIC_KEY", "push.vapid_public_key"),
+    ("VAPID_PRIVATE_KEY", "push.vapid_private_key"),
+    ("VAPID_EMAIL", "push.vapid_email"),
+    ("TWILIO_ACCOUNT_SID", "sms.twilio_account_sid"),
+    ("TWILIO_AUTH_TOKEN", "sms.twilio_auth_token"),
+    ("TWILIO_PHONE_NUMBER", "sms.twilio_from"),
+    ("TWILIO_FROM", "sms.twilio_from"),
+    ("AWS_REGION", "sms.sns_region"),
+    ("AWS_DEFAULT_REGION", "sms.sns_region"),
+    ("AWS_ACCESS_KEY_ID", "sms.sns_access_key_id"),
+    ("AWS_SECRET_ACCESS_KEY", "sms.sns_secret_access_key"),
 ];
 
 /// Everything that can be set.
@@ -64,6 +86,14 @@ pub struct Config {
     pub limits: gateway::Limits,
     /// Notifications.
     pub notifications: NotificationSettings,
+    /// What leaves this server.
+    pub delivery: delivery::Settings,
+    /// E-mail.
+    pub email: delivery::settings::EmailSettings,
+    /// Web Push.
+    pub push: delivery::settings::PushSettings,
+    /// Text messages.
+    pub sms: delivery::settings::SmsSettings,
     /// Work that belongs to no connection.
     pub worker: WorkerSettings,
     /// Logs.
@@ -172,6 +202,8 @@ fn usable(config: &Config, figment: &Figment) -> anyhow::Result<()> {
         ("limits.max_request_bytes", limits.max_request_bytes as u64, 1_024),
         ("limits.events_per_second", limits.events_per_second.into(), 1),
         ("limits.bytes_per_second", limits.bytes_per_second.into(), 1_024),
+        ("delivery.timeout_ms", config.delivery.timeout_ms, 50),
+        ("email.smtp_connections", config.email.smtp_connections as u64, 1),
         ("database.readers", config.database.readers as u64, 1),
         ("database.commit_batch", config.database.commit_batch as u64, 1),
     ];
@@ -195,6 +227,11 @@ fn usable(config: &Config, figment: &Figment) -> anyhow::Result<()> {
             source("server.allowed_origins")
         );
     }
+    anyhow::ensure!(
+        !config.delivery.allow_loopback || config.server.environment == Environment::Development,
+        "delivery.allow_loopback ({}) is for tests; in production nothing inside is called. Take it away",
+        source("delivery.allow_loopback")
+    );
     if let Err(odd) = config.topics.restrictions() {
         anyhow::bail!("topics.restricted ({}): {odd}", source("topics.restricted"));
     }

@@ -8,15 +8,16 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use crate::access::Mint;
-use crate::config::Config;
-use crate::delivery::{CatchUp, Dispatch, Letters, Live};
-use crate::domain::Clock;
+use crate::config::{Config, Environment};
+use crate::delivery::channel::{ChannelSettings, Channels};
+use crate::delivery::{CatchUp, Dispatch, Letters, Live, Way};
+use crate::domain::{Channel, Clock};
 use crate::http::Demo;
 use crate::listen::Listener;
 use crate::realtime::backplane::{self, Alone, Redis};
 use crate::secrets;
 use crate::service::{Quota, quota};
-use crate::store::Store;
+use crate::store::{SmsCaps, Store};
 use crate::telemetry::Metrics;
 
 /// Descriptors kept for the database, the listener and requests without a socket.
@@ -143,18 +144,64 @@ pub fn demo(config: &Config, clock: Arc<dyn Clock>) -> Demo {
     })
 }
 
+/// Where notifications go whose senders do not say.
+///
+/// # Errors
+/// When a word is none.
+pub fn usual(config: &Config) -> anyhow::Result<Vec<Channel>> {
+    let known = |word: &String| {
+        Channel::named(word)
+            .with_context(|| format!("delivery.channels: `{word}` is none of in_app, email, push and sms"))
+    };
+    let channels = config.delivery.channels.iter().map(known).collect::<anyhow::Result<Vec<_>>>()?;
+    anyhow::ensure!(!channels.is_empty(), "delivery.channels names no channel; in_app is the usual one");
+    Ok(channels)
+}
+
 /// The types that nobody can mute.
 pub fn mandatory(config: &Config) -> Arc<[String]> {
     config.notifications.mandatory_types.clone().into()
 }
 
 /// What sends over channels that are not sockets.
+///
+/// # Errors
+/// When a provider is set in a way that cannot work.
 pub fn dispatch(
-    _config: &Config,
+    config: &Config,
     store: &Arc<Store>,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
-) -> Arc<Dispatch> {
+) -> anyhow::Result<Arc<Dispatch>> {
+    let channels = channels(config, clock.clone())?;
+    let way = |channel| {
+        let provider = channels.of(channel)?.clone();
+        Some((
+            channel,
+            Way { provider, at_once: config.delivery.at_once, per_second: config.delivery.per_second },
+        ))
+    };
+    let ways: HashMap<Channel, Way> = Channel::BEYOND.into_iter().filter_map(way).collect();
     let letters = Letters::new(store.clone());
-    Dispatch::new(store.clone(), letters, HashMap::new(), clock.clone(), metrics.clone())
+    let caps = SmsCaps {
+        per_number: config.sms.per_number_per_day,
+        per_user: config.sms.per_user_per_day,
+        per_tenant: config.sms.per_tenant_per_day,
+    };
+    Ok(Dispatch::new(store.clone(), letters, ways, caps, clock.clone(), metrics.clone()))
+}
+
+/// Who takes what leaves this server.
+fn channels(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Channels> {
+    let mut delivery = config.delivery.clone();
+    if delivery.sink_file.is_empty() && config.server.environment == Environment::Development {
+        delivery.sink_file = secrets::sink(config).display().to_string();
+    }
+    let (email, push, sms) = (&config.email, &config.push, &config.sms);
+    let settings = ChannelSettings { delivery: &delivery, email, push, sms };
+    let channels = Channels::new(settings, clock)?;
+    let by = |channel| channels.of(channel).map_or("nobody", |provider| provider.name());
+    let (email, push, sms) = (by(Channel::Email), by(Channel::Push), by(Channel::Sms));
+    tracing::info!(email, push, sms, "what leaves this server is taken by these");
+    Ok(channels)
 }

@@ -6,8 +6,10 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::access::Vapid;
 use crate::config::{Config, Environment};
 use crate::domain::Secret;
 use crate::store::DatabaseUrl;
@@ -71,6 +73,47 @@ pub fn ensure(config: &mut Config) -> anyhow::Result<Option<PathBuf>> {
     Ok(Some(path))
 }
 
+/// The keys by which push services know this deployment.
+#[derive(Serialize, Deserialize)]
+struct Pair {
+    vapid_public_key: String,
+    vapid_private_key: String,
+}
+
+/// Makes sure that `config` has keys for Web Push, if one file can keep them for all who need them: they are made once,
+/// beside an SQLite file. Several nodes on one PostgreSQL must be given the same; without, there are no pushes. Returns the
+/// file that keeps them, if they are used.
+///
+/// # Errors
+/// When the file cannot be read or written.
+pub fn ensure_push_keys(config: &mut Config) -> anyhow::Result<Option<PathBuf>> {
+    let push = &mut config.push;
+    if !push.vapid_private_key.is_empty() || !push.vapid_public_key.is_empty() {
+        return Ok(None);
+    }
+    let Ok(DatabaseUrl::Sqlite(database)) = config.database.url.parse() else { return Ok(None) };
+    let path = named(database, ".vapid");
+    let comment = "# Made at the first start. All devices that take pushes know this key: do not lose it.";
+    let pair: Pair = match read(&path)? {
+        Some(pair) => pair,
+        None => {
+            let (vapid_public_key, vapid_private_key) = Vapid::generate()?;
+            keep(&path, comment, Pair { vapid_public_key, vapid_private_key })?
+        }
+    };
+    push.vapid_public_key = pair.vapid_public_key;
+    push.vapid_private_key = Secret::new(pair.vapid_private_key);
+    Ok(Some(path))
+}
+
+/// The file that takes what no provider is set for.
+pub fn sink(config: &Config) -> PathBuf {
+    match config.database.url.parse() {
+        Ok(DatabaseUrl::Sqlite(path)) => named(path, ".sink.jsonl"),
+        _ => "carillon.sink.jsonl".into(),
+    }
+}
+
 /// Whether the file of made secrets is there.
 pub fn kept(config: &Config) -> bool {
     beside(&config.database.url).is_file()
@@ -115,24 +158,42 @@ fn weakness(needed: &Needed<'_>) -> Option<String> {
 
 fn beside(url: &str) -> PathBuf {
     match url.parse() {
-        Ok(DatabaseUrl::Sqlite(path)) => {
-            let mut name = path.into_os_string();
-            name.push(".secrets");
-            name.into()
-        }
+        Ok(DatabaseUrl::Sqlite(path)) => named(path, ".secrets"),
         _ => "carillon.secrets".into(),
     }
 }
 
+/// The file of the same name with this behind it.
+fn named(path: PathBuf, ending: &str) -> PathBuf {
+    let mut name = path.into_os_string();
+    name.push(ending);
+    name.into()
+}
+
 fn read_or_make(path: &Path) -> anyhow::Result<Made> {
-    if path.is_file() {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read the secrets in {}", path.display()))?;
-        return toml::from_str(&text).with_context(|| {
-            format!("{} is damaged; restore it, or delete it to have new secrets made", path.display())
-        });
+    let comment =
+        "# Made at the first start, for development. Production takes its own from the environment.";
+    match read(path)? {
+        Some(made) => Ok(made),
+        None => keep(path, comment, Made { jwt_secret: random()?, backend_token: random()? }),
     }
-    let made = Made { jwt_secret: random()?, backend_token: random()? };
+}
+
+/// What is kept in `path`, if there is such a file.
+fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the secrets in {}", path.display()))?;
+    let made = toml::from_str(&text).with_context(|| {
+        format!("{} is damaged; restore it, or delete it to have new secrets made", path.display())
+    })?;
+    Ok(Some(made))
+}
+
+/// Keeps `made` in `path`, for its owner only.
+fn keep<T: Serialize>(path: &Path, comment: &str, made: T) -> anyhow::Result<T> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
@@ -147,10 +208,7 @@ fn read_or_make(path: &Path) -> anyhow::Result<Made> {
         .mode(0o600)
         .open(&draft)
         .with_context(keep)?;
-    let text = format!(
-        "# Made at the first start, for development. Production takes its own from the environment.\n{}",
-        toml::to_string(&made)?
-    );
+    let text = format!("{comment}\n{}", toml::to_string(&made)?);
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&draft, path).with_context(keep)?;
@@ -214,6 +272,23 @@ mod tests {
         assert_ne!(first.0, first.1);
         assert_eq!(secrets(""), first);
         assert_eq!(secrets("mine"), ("mine".to_owned(), first.1));
+    }
+
+    #[test]
+    fn push_keys_are_made_once_where_one_file_can_keep_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = |url: &str| {
+            let mut config = Config::default();
+            config.database.url = url.to_owned();
+            ensure_push_keys(&mut config).unwrap();
+            let push = config.push;
+            (push.vapid_public_key, push.vapid_private_key.expose().to_owned())
+        };
+        let file = folder.path().join("n.db").display().to_string();
+        let (public, private) = keys(&file);
+        assert_eq!(Vapid::new("", &private, "").unwrap().public_key(), public);
+        assert_eq!(keys(&file), (public, private));
+        assert_eq!(keys("postgres://localhost/x"), (String::new(), String::new()));
     }
 
     #[test]

@@ -9,8 +9,10 @@ mod mint;
 mod refusal;
 mod throttle;
 mod token;
+mod vapid;
 
 pub use mint::Mint;
 pub use refusal::TokenError;
 pub use throttle::{Throttle, address_key, hold};
 pub use token::{Keyring, KeyringError, Principal, Settings};
+pub use vapid::{Vapid, VapidError, from_base64};

@@ -16,7 +16,7 @@ use super::breaker::Breakers;
 use super::channel::{Channel as Provider, Fault, Letter};
 use super::letter::Letters;
 use crate::domain::{Channel, Clock, Timestamp, pause};
-use crate::store::{Claimed, Outcome, Store, StoreError, Tried, Write, Written};
+use crate::store::{Claimed, Outcome, SmsCaps, Store, StoreError, Tried, Write, Written};
 use crate::telemetry::Metrics;
 
 /// Deliveries that are taken in one commit.
@@ -46,6 +46,7 @@ pub struct Dispatch {
     store: Arc<Store>,
     letters: Letters,
     ways: HashMap<Channel, Way>,
+    caps: SmsCaps,
     breakers: Breakers,
     something_new: [Notify; 4],
     clock: Arc<dyn Clock>,
@@ -58,11 +59,12 @@ impl Dispatch {
         store: Arc<Store>,
         letters: Letters,
         ways: HashMap<Channel, Way>,
+        caps: SmsCaps,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         let (breakers, something_new) = (Breakers::default(), Default::default());
-        Arc::new(Self { store, letters, ways, breakers, something_new, clock, metrics })
+        Arc::new(Self { store, letters, ways, caps, breakers, something_new, clock, metrics })
     }
 
     /// Something new may be due.
@@ -129,7 +131,7 @@ impl Dispatch {
             Some(_) => {}
         }
         let most = i64::try_from(most).unwrap_or(1);
-        match self.store.write(Write::Claim { channel, most, now }).await? {
+        match self.store.write(Write::Claim { channel, most, caps: self.caps, now }).await? {
             Written::Claimed { claimed, looked } => Ok(Ok((claimed, looked))),
             _ => Err(StoreError::Closed),
         }

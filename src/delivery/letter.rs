@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::channel::{Letter, Parcel};
-use crate::domain::Digest;
+use crate::domain::{Channel, Digest};
 use crate::store::{Claimed, Outcome, Store};
 
 /// Writes letters.
@@ -37,15 +37,30 @@ impl Letters {
         })
     }
 
-    async fn letter(&self, _claimed: &Claimed) -> Result<Letter, Outcome> {
+    async fn letter(&self, claimed: &Claimed) -> Result<Letter, Outcome> {
         let _ = &self.store;
-        Err(Outcome::Nowhere("not written yet"))
+        let notification = &claimed.notification;
+        let (title, message) = (notification.title.clone(), notification.message.clone());
+        Ok(match claimed.channel {
+            Channel::Push => {
+                let to = claimed.device.clone().ok_or(Outcome::Nowhere("no_subscription"))?;
+                Letter::Push { to, payload: serde_json::json!({"title": title, "body": message}).to_string() }
+            }
+            Channel::Sms => {
+                let to = claimed.phone.clone().ok_or(Outcome::Nowhere("no_phone_number"))?;
+                Letter::Sms { to, text: format!("{title}: {message}") }
+            }
+            Channel::Email | Channel::Realtime => {
+                let to = claimed.email().ok_or(Outcome::Nowhere("no_email"))?;
+                Letter::Email { to, subject: title, text: message.clone(), html: message, unsubscribe: None }
+            }
+        })
     }
 }
 
 /// The same for each attempt of a delivery, and no other's.
 fn key(claimed: &Claimed) -> Uuid {
-    let device = claimed.device.map(|id| id.to_string()).unwrap_or_default();
+    let device = claimed.device_id.map(|id| id.to_string()).unwrap_or_default();
     let notification = claimed.notification.uuid.to_string();
     let recipient = claimed.row.to_string();
     let parts = [&notification, &recipient, claimed.channel.name(), &device];

@@ -10,7 +10,9 @@ mod confirm;
 mod dispatch;
 mod letter;
 mod live;
+pub mod outbound;
 mod replay;
+pub mod settings;
 mod spread;
 
 pub use catch_up::CatchUp;
@@ -19,4 +21,5 @@ pub use dispatch::{Dispatch, Way};
 pub use letter::Letters;
 pub use live::Live;
 pub use replay::Replays;
+pub use settings::Settings;
 pub use spread::Spreading;

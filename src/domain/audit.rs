@@ -49,6 +49,14 @@ actions! {
     Preferences: "preferences.change";
     /// Failed deliveries were tried again.
     Retry: "delivery.retry";
+    /// Where somebody can be reached was changed.
+    Contacts: "contacts.change";
+    /// A browser was registered for pushes.
+    DeviceAdd: "device.add";
+    /// What it is to get was changed.
+    DeviceChange: "device.change";
+    /// It was taken away.
+    DeviceRemove: "device.remove";
     /// Somebody showed no good token.
     AuthFailure: "auth.failure";
     /// A service looked at how a notification got to somebody.

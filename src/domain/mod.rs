@@ -5,6 +5,7 @@
 mod audit;
 mod clock;
 mod contact;
+mod contacts;
 mod draft;
 mod identity;
 mod notification;
@@ -24,6 +25,7 @@ mod zone;
 pub use audit::{Action, BACKEND, Deed};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use contact::{Device, Email, Phone};
+pub use contacts::{Contacts, ContactsChange, is_locale};
 pub use draft::{BOOKING_KIND, Broken, Draft, To, is_name, is_over, time_to_come};
 pub use identity::{DEFAULT_TENANT, IdError, Recipient, Tenant, UserId};
 pub use notification::{

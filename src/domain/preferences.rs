@@ -34,6 +34,17 @@ impl Channel {
     /// Those that are not sockets.
     pub const BEYOND: [Self; 3] = [Self::Email, Self::Push, Self::Sms];
 
+    /// The channel that is meant by `word`, as any door's clients call it.
+    pub fn named(word: &str) -> Option<Self> {
+        Some(match word {
+            "websocket" | "in_app" | "inApp" | "realtime" => Self::Realtime,
+            "email" => Self::Email,
+            "push" => Self::Push,
+            "sms" => Self::Sms,
+            _ => return None,
+        })
+    }
+
     /// Its name.
     pub const fn name(self) -> &'static str {
         match self {

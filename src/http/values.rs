@@ -150,17 +150,6 @@ pub fn wanted(name: Option<String>, field: &'static str) -> Result<Option<String
     }
 }
 
-/// The channel that a sender names.
-pub fn channel(name: &str) -> Option<Channel> {
-    Some(match name {
-        "websocket" | "in_app" | "inApp" | "realtime" => Channel::Realtime,
-        "email" => Channel::Email,
-        "push" => Channel::Push,
-        "sms" => Channel::Sms,
-        _ => return None,
-    })
-}
-
 /// A channel, as the IEP reminders call it.
 pub const fn spelled(channel: Channel) -> &'static str {
     match channel {
@@ -180,7 +169,7 @@ pub fn channels(named: Option<&[String]>, field: &'static str) -> Result<Option<
     let expected = "at least one of in_app (websocket, realtime), push, email and sms";
     let mut channels = Vec::with_capacity(named.len());
     for name in named {
-        let channel = channel(name).ok_or(Broken { field, expected })?;
+        let channel = Channel::named(name).ok_or(Broken { field, expected })?;
         if !channels.contains(&channel) {
             channels.push(channel);
         }

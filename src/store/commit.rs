@@ -8,8 +8,9 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::{
-    Connection, Memory, RunQueryDsl, Wanted, confirm, count_on, earlier, insert_all, keep_counts, mark, now,
-    one_chunk, outbox, placed, presence, reach, read_on, record, recur, release, row_of, settle,
+    Connection, Memory, RunQueryDsl, Wanted, claim, confirm, count_on, earlier, insert_all, keep_counts,
+    mark, now, one_chunk, outbox, placed, presence, reach, reaching, read_on, record, recur, release, row_of,
+    settle,
 };
 use crate::domain::{
     Accepted, Audience, Deed, Group, Matter, NewNotification, NotificationId, Placed, Recipient, Tenant,
@@ -62,6 +63,8 @@ body! {
                 Write::Prefer { recipient, change } => {
                     Written::Preferred(wait!(release::prefer(connection, memory, recipient, change))?)
                 }
+                Write::Device(write) => wait!(reaching::of_devices(connection, memory, write))?,
+                Write::Reachable(write) => wait!(reaching::of_contacts(connection, memory, write))?,
                 Write::Keep { id, new } => Written::Kept(wait!(recur::keep(connection, *id, new))?),
                 Write::Cease { whose, id, deed } => {
                     if wait!(was_done(connection, deed))? {
@@ -79,9 +82,9 @@ body! {
                 Write::Count { recipient, which, now } => {
                     Written::Changed(wait!(count_on(connection, recipient, which, *now))?)
                 }
-                Write::Claim { channel, most, now } => {
+                Write::Claim { channel, most, caps, now } => {
                     let (claimed, looked) =
-                        wait!(outbox::claim(connection, memory, *channel, *most, *now))?;
+                        wait!(claim(connection, memory, *channel, *most, *caps, *now))?;
                     Written::Claimed { claimed: claimed.into(), looked }
                 }
                 Write::Tried { all, now } => {
@@ -331,7 +334,7 @@ body! {
 
 body! {
     /// Whether this very deed was done before: by a commit whose answer was lost.
-    fn was_done(connection: &mut Connection, deed: &Deed) -> QueryResult<bool> {
+    pub fn was_done(connection: &mut Connection, deed: &Deed) -> QueryResult<bool> {
         let same = audit_log::table
             .filter(audit_log::tenant.eq(deed.tenant.as_str()))
             .filter(audit_log::at.eq(At(deed.at)))

@@ -1,7 +1,10 @@
 //! What goes out over channels that are not sockets.
 
 use super::{Readers, Store, StoreError, on, postgres, sqlite};
-use crate::domain::{Channel, Notification, NotificationId, Recipient, Tenant, Timestamp, Wish};
+use crate::domain::{
+    Channel, Contacts, Device, Email, Notification, NotificationId, Phone, Recipient, Tenant, Timestamp,
+    Wish, Zone,
+};
 
 /// How long somebody who tries has a delivery for themselves, in seconds: longer than any provider may take.
 pub const HELD_SECONDS: i64 = 60;
@@ -76,16 +79,49 @@ pub struct Claimed {
     pub since: i32,
     /// Over which channel.
     pub channel: Channel,
-    /// To which device.
-    pub device: Option<i64>,
+    /// Which step; 0 goes out in any case.
+    pub step: i32,
+    /// The number of the device that it is for.
+    pub device_id: Option<i64>,
+    /// That device.
+    pub device: Option<Device>,
+    /// The number that it goes to, if it is a text message.
+    pub phone: Option<Phone>,
     /// The recipient's row.
     pub row: i64,
     /// For whom.
     pub recipient: Recipient,
+    /// Where they can be reached.
+    pub contacts: Contacts,
+    /// Where their clock hangs.
+    pub time_zone: Zone,
+    /// When it came into the inbox.
+    pub placed_at: Timestamp,
     /// What.
     pub notification: Notification,
     /// What its sender wants.
     pub wish: Wish,
+}
+
+impl Claimed {
+    /// The address that an e-mail goes to.
+    pub fn email(&self) -> Option<Email> {
+        match &self.wish.email {
+            Some(given) => Email::new(given.expose()).ok(),
+            None => self.contacts.email.clone(),
+        }
+    }
+}
+
+/// How many text messages may go out in a day; 0 is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SmsCaps {
+    /// To one number.
+    pub per_number: u32,
+    /// To one person.
+    pub per_user: u32,
+    /// Of one tenant.
+    pub per_tenant: u32,
 }
 
 /// What came of an attempt.

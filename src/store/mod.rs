@@ -10,6 +10,7 @@ mod audit;
 mod content;
 mod counts;
 mod deliveries;
+mod devices;
 mod disk;
 mod due;
 mod error;
@@ -39,7 +40,9 @@ use crate::telemetry::Metrics;
 
 pub use audit::{Recorded, Sought};
 pub use counts::{Counts, Recent, Roll};
-pub use deliveries::{Attempt, Claimed, Delivery, HELD_SECONDS, Outcome, State, Tried};
+pub use deliveries::{Attempt, Claimed, Delivery, HELD_SECONDS, Outcome, SmsCaps, State, Tried};
+use devices::Row as RegisteredRow;
+pub use devices::{ContactsWrite, DeviceWrite, NewDevice, Registered, WhichDevice};
 pub use due::Task;
 pub use error::StoreError;
 use error::is_of_one_write;

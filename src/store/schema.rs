@@ -65,6 +65,28 @@ diesel::table! {
         last_position -> BigInt,
         pending_after -> BigInt,
         preferences -> Nullable<Text>,
+        contacts -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::Instant;
+
+    push_subscriptions (id) {
+        id -> BigInt,
+        tenant -> Text,
+        recipient_id -> BigInt,
+        endpoint -> Text,
+        p256dh -> Binary,
+        auth -> Binary,
+        user_agent -> Nullable<Text>,
+        device_info -> Nullable<Text>,
+        kinds -> Nullable<Text>,
+        quiet_hours -> Nullable<Text>,
+        created_at -> Instant,
+        last_ok_at -> Nullable<Instant>,
+        failures -> Integer,
     }
 }
 
@@ -214,6 +236,7 @@ diesel::table! {
         notification_id -> BigInt,
         recipient_id -> BigInt,
         position -> BigInt,
+        tenant -> Text,
         channel -> Integer,
         step -> Integer,
         device_id -> Nullable<BigInt>,
@@ -224,6 +247,7 @@ diesel::table! {
         reason -> Nullable<Text>,
         provider -> Nullable<Text>,
         provider_id -> Nullable<Text>,
+        number_digest -> Nullable<Text>,
         created_at -> Instant,
         finished_at -> Nullable<Instant>,
     }
@@ -263,6 +287,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     inbox,
     nodes,
     notifications,
+    push_subscriptions,
     recipients,
     roles,
     subscriptions

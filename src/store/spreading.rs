@@ -278,7 +278,7 @@ body! {
             places.iter_mut().for_each(|(_, hush)| *hush = Some(Hush::Muted(Muted::Unasked)));
         }
         let places = wait!(hushed(connection, places))?;
-        wait!(outbox::post_spread(connection, id, wish.as_ref(), at, &places))?;
+        wait!(outbox::post_spread(connection, &tenant, id, wish.as_ref(), at, &places))?;
         let Progress { reached, present, is_finished } = progress;
         wait!(diesel::update(expansions::table.find(id.0))
             .set((

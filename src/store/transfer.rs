@@ -76,6 +76,7 @@ struct Person {
     last_position: i64,
     pending_after: i64,
     preferences: Option<String>,
+    contacts: Option<String>,
 }
 
 #[derive(Queryable, Insertable, Debug)]
@@ -306,7 +307,9 @@ impl Moving<'_> {
 
     /// New rows get numbers behind those that were moved.
     async fn sequences(&mut self) -> Result<(), StoreError> {
-        for table in ["notifications", "recipients", "recurring", "audit_log", "deliveries"] {
+        for table in
+            ["notifications", "recipients", "recurring", "audit_log", "deliveries", "push_subscriptions"]
+        {
             diesel::sql_query(format!(
                 "SELECT setval(pg_get_serial_sequence('{table}', 'id'), greatest(max(id), 1), max(id) IS NOT NULL) \
                  FROM {table}"

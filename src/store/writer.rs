@@ -11,10 +11,12 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{Claimed, Kept, NewRecurring, StoreError, Task, Tried, Which, Whose};
+use super::{
+    Claimed, ContactsWrite, DeviceWrite, Kept, NewRecurring, SmsCaps, StoreError, Task, Tried, Which, Whose,
+};
 use crate::domain::{
-    Accepted, Broken, Change, Channel, Deed, NewNotification, Notification, NotificationId, Place, Placed,
-    Position, Preferences, Recipient, Tenant, Timestamp,
+    Accepted, Broken, Change, Channel, Contacts, Deed, NewNotification, Notification, NotificationId, Place,
+    Placed, Position, Preferences, Recipient, Tenant, Timestamp,
 };
 use crate::telemetry::{Metrics, vital};
 
@@ -80,6 +82,10 @@ pub enum Write {
         /// What.
         change: Arc<Change>,
     },
+    /// Something is to be done with browsers that take pushes.
+    Device(Arc<DeviceWrite>),
+    /// Where somebody can be reached.
+    Reachable(Arc<ContactsWrite>),
     /// This goes out again and again.
     Keep {
         /// In place of the one of this number; if there is none, it is new.
@@ -113,6 +119,8 @@ pub enum Write {
         channel: Channel,
         /// How many.
         most: i64,
+        /// How many text messages may go out.
+        caps: SmsCaps,
         /// The present.
         now: Timestamp,
     },
@@ -257,8 +265,9 @@ pub struct Spread {
 pub enum Written {
     /// Of `Accept`.
     Accepted(Accepted),
-    /// Of `Confirm`: how many were not confirmed before. Of
-    /// `Reschedule`: how many waited. Of `Tried` and `Revive`: how many counted. Of `Cease`: how many there were. Of `Count`: how many were looked at.
+    /// Of `Confirm`: how many were not confirmed before. Of `Device`, when some are removed or were reached: how many. Of
+    /// `Reschedule`: how many waited. Of `Tried` and `Revive`: how many counted. Of `Cease`: how many there were. Of
+    /// `Count`: how many were looked at.
     Changed(usize),
     /// Of `ReadAll`.
     Read {
@@ -294,6 +303,10 @@ pub enum Written {
     },
     /// Of `Prefer`: what is preferred now, or why it was not changed.
     Preferred(Result<Arc<Preferences>, Broken>),
+    /// Of `Device`, when one is registered or changed: its number; nothing, if there is none such, or there are too many.
+    Device(Option<i64>),
+    /// Of `Reachable`: where they can be reached now.
+    Reachable(Arc<Contacts>),
     /// Of `Reach`.
     Reached {
         /// What reached them only now.

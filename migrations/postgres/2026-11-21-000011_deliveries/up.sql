@@ -8,6 +8,7 @@ CREATE TABLE deliveries (
     notification_id BIGINT  NOT NULL,
     recipient_id    BIGINT  NOT NULL,
     position        BIGINT  NOT NULL,
+    tenant          TEXT    NOT NULL,
     -- 1 e-mail, 2 push, 3 text message
     channel         INTEGER NOT NULL,
     -- 0: in any case. n: the nth, while nothing before it was confirmed.
@@ -23,6 +24,8 @@ CREATE TABLE deliveries (
     reason          TEXT,
     provider        TEXT,
     provider_id     TEXT,
+    -- A digest of the number that a text message goes to.
+    number_digest   TEXT,
     created_at      TIMESTAMPTZ  NOT NULL,
     finished_at     TIMESTAMPTZ
 );
@@ -30,6 +33,10 @@ CREATE INDEX deliveries_due ON deliveries (channel, due_at) WHERE state < 2;
 CREATE INDEX deliveries_entry ON deliveries (notification_id, recipient_id);
 CREATE INDEX deliveries_failed ON deliveries (id) WHERE state = 4;
 CREATE INDEX deliveries_provider ON deliveries (provider_id) WHERE provider_id IS NOT NULL;
+-- How many text messages went out lately: to a number, to a person, of a tenant.
+CREATE INDEX deliveries_to_number ON deliveries (number_digest, due_at) WHERE number_digest IS NOT NULL;
+CREATE INDEX deliveries_sms_to_person ON deliveries (recipient_id, due_at) WHERE channel = 3;
+CREATE INDEX deliveries_sms_of_tenant ON deliveries (tenant, due_at) WHERE channel = 3;
 
 -- Each try.
 CREATE TABLE delivery_attempts (

@@ -3,12 +3,33 @@
 //! Promise: a channel says *taken* only when its provider did; and the same parcel carries the same key on each attempt,
 //! so that a second copy can be recognised. It knows no database, no preferences and no retries: only how to hand over.
 
+mod mail;
+mod pumping;
+mod registry;
+mod sendgrid;
+mod signed;
+mod sink;
+mod smtp;
+mod sns;
+mod twilio;
+pub mod web_push;
+
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use crate::domain::{Device, Email, Phone, Priority, Tenant, Timestamp};
+
+pub use pumping::{Caps, Countries, WentOut};
+pub use registry::{ChannelSettings, Channels};
+pub use sink::Sink;
+pub use twilio::{CALLBACKS, Fate, Report, TwilioCallbacks};
+
+/// Why a provider cannot be used as it is set: which setting, and what to write.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unusable(pub String);
 
 /// One text for one address, ready to be handed over.
 #[derive(Clone, Debug)]
@@ -100,4 +121,18 @@ pub trait Channel: Send + Sync {
 
     /// Hands `parcel` over. Ends within the provider's time limit.
     fn send<'a>(&'a self, parcel: &'a Parcel) -> BoxFuture<'a, Result<Taken, Fault>>;
+}
+
+/// A parcel for tests.
+#[cfg(test)]
+fn sample(letter: Letter) -> Parcel {
+    Parcel {
+        key: Uuid::from_u128(0x0189_0000_0000_7000_8000_0000_0000_0001),
+        tenant: Tenant::default(),
+        notification: Uuid::from_u128(7),
+        kind: "note".to_owned(),
+        priority: Priority::Normal,
+        expires_at: None,
+        letter,
+    }
 }

@@ -144,7 +144,7 @@ pub async fn notify(
     };
     let channels = match &named {
         Some(named) => {
-            named.iter().filter_map(|name| Some((name.clone(), outcome(values::channel(name)?)))).collect()
+            named.iter().filter_map(|name| Some((name.clone(), outcome(Channel::named(name)?)))).collect()
         }
         None => {
             asked.iter().map(|channel| (values::spelled(*channel).to_owned(), outcome(*channel))).collect()

@@ -6,8 +6,7 @@ use std::marker::PhantomData;
 use diesel::prelude::{ExpressionMethods, QueryDsl, QueryResult};
 use diesel_async::RunQueryDsl;
 
-use super::Connection;
-use super::outbox_body::DueDelivery;
+use super::{Connection, DueDelivery};
 use crate::domain::{Channel, Timestamp};
 use crate::store::postgres::statements::{HoldEntries, NoteTried};
 use crate::store::schema::deliveries;

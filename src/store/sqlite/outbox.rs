@@ -4,8 +4,7 @@ use std::collections::HashSet;
 
 use diesel::prelude::*;
 
-use super::Connection;
-use super::outbox_body::DueDelivery;
+use super::{Connection, DueDelivery};
 use crate::domain::{Channel, Timestamp};
 use crate::store::schema::{deliveries, delivery_attempts};
 use crate::store::types::At;

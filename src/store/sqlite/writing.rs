@@ -29,6 +29,8 @@ use crate::store::preferred;
 use crate::store::schema::{expansions, inbox, notifications, recipients, recurring};
 use crate::store::types::{At, Instant, UuidColumn};
 
+#[path = "../claiming.rs"]
+mod claiming;
 #[path = "../commit.rs"]
 mod commit;
 #[path = "../counting.rs"]
@@ -45,12 +47,15 @@ mod plans;
 mod presence;
 #[path = "quiet.rs"]
 mod quiet;
+#[path = "../reaching.rs"]
+mod reaching;
 #[path = "../release.rs"]
 mod release;
 #[path = "roles.rs"]
 mod roles;
 #[path = "../spreading.rs"]
 mod spreading;
+use claiming::{DueDelivery, claim};
 pub use commit::apply;
 use commit::{Earlier, Marked};
 use counting::{count_on, read_on};

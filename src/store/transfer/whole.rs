@@ -5,7 +5,9 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use sha2::{Digest as _, Sha256};
 
 use super::TOGETHER;
-use crate::store::schema::{audit_log, deliveries, delivery_attempts, expansions, recurrences, recurring};
+use crate::store::schema::{
+    audit_log, deliveries, delivery_attempts, expansions, push_subscriptions, recurrences, recurring,
+};
 use crate::store::types::At;
 use crate::store::{StoreError, sqlite};
 
@@ -55,6 +57,7 @@ struct Delivery {
     notification_id: i64,
     recipient_id: i64,
     position: i64,
+    tenant: String,
     channel: i32,
     step: i32,
     device_id: Option<i64>,
@@ -65,6 +68,7 @@ struct Delivery {
     reason: Option<String>,
     provider: Option<String>,
     provider_id: Option<String>,
+    number_digest: Option<String>,
     created_at: At,
     finished_at: Option<At>,
 }
@@ -144,6 +148,7 @@ whole! {
     recurrences by notification_id: Made;
     audit_log by id: Recorded;
     deliveries by id: Delivery;
+    push_subscriptions by id: crate::store::devices::Row;
 }
 
 /// The tries of a page of deliveries, from either side.

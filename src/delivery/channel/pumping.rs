@@ -1,0 +1,163 @@
+//! What keeps text messages from costing a fortune: the countries they may go to, and how many may go (pure rules; who
+//! counts is whoever keeps deliveries).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::{Channel, Fault, Letter, Parcel, Taken, Unusable};
+use crate::delivery::settings::SmsSettings;
+use crate::domain::Phone;
+
+/// Where text messages may go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Countries {
+    /// Anywhere.
+    All,
+    /// To these, by two letters.
+    Only(HashSet<String>),
+}
+
+impl Countries {
+    /// As settings have it. If they name none, it is the country that `from` belongs to.
+    ///
+    /// # Errors
+    /// When one is none, or nothing says which.
+    pub fn new(named: &[String], from: &str) -> Result<Self, Unusable> {
+        if named.iter().any(|name| name == "*") {
+            return Ok(Self::All);
+        }
+        if let Some(odd) =
+            named.iter().find(|name| name.len() != 2 || !name.bytes().all(|b| b.is_ascii_alphabetic()))
+        {
+            let rule =
+                format!("sms.countries: `{odd}` is no country; write two letters such as US, or * for all");
+            return Err(Unusable(rule));
+        }
+        let mut only: HashSet<String> = named.iter().map(|name| name.to_ascii_uppercase()).collect();
+        if only.is_empty() {
+            let home = Phone::new(from).ok().and_then(|from| from.country().map(str::to_owned));
+            let home = home.ok_or_else(|| {
+                let rule = "sms.countries names no country to which text messages may go; write, for example, US, GB. \
+                    Others would cost whatever somebody makes them cost";
+                Unusable(rule.to_owned())
+            })?;
+            only.insert(home);
+        }
+        Ok(Self::Only(only))
+    }
+
+    /// Whether one may go to `phone`.
+    pub fn allow(&self, phone: &Phone) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(only) => phone.country().is_some_and(|country| only.contains(country)),
+        }
+    }
+}
+
+/// How many text messages went out in the last 24 hours; those that are on their way count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WentOut {
+    /// To this number.
+    pub to_number: u32,
+    /// To this person.
+    pub to_user: u32,
+    /// Of this tenant.
+    pub of_tenant: u32,
+}
+
+/// How many may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caps {
+    per_number: u32,
+    per_user: u32,
+    per_tenant: u32,
+}
+
+impl Caps {
+    /// As settings have it.
+    pub const fn new(settings: &SmsSettings) -> Self {
+        Self {
+            per_number: settings.per_number_per_day,
+            per_user: settings.per_user_per_day,
+            per_tenant: settings.per_tenant_per_day,
+        }
+    }
+
+    /// Which setting forbids one more; nothing, if it may go.
+    pub const fn exceeded(&self, went_out: WentOut) -> Option<&'static str> {
+        const fn is_over(many: u32, most: u32) -> bool {
+            most > 0 && many >= most
+        }
+        if is_over(went_out.to_number, self.per_number) {
+            Some("sms.per_number_per_day")
+        } else if is_over(went_out.to_user, self.per_user) {
+            Some("sms.per_user_per_day")
+        } else if is_over(went_out.of_tenant, self.per_tenant) {
+            Some("sms.per_tenant_per_day")
+        } else {
+            None
+        }
+    }
+}
+
+/// A provider that is not asked to send where nothing may go.
+pub(super) struct Guarded {
+    pub(super) inner: Arc<dyn Channel>,
+    pub(super) countries: Countries,
+}
+
+impl Channel for Guarded {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn send<'a>(&'a self, parcel: &'a Parcel) -> BoxFuture<'a, Result<Taken, Fault>> {
+        match &parcel.letter {
+            Letter::Sms { to, .. } if !self.countries.allow(to) => Box::pin(async {
+                let reason = "no text message may go to that country (sms.countries)".to_owned();
+                Err(Fault::Reject { reason })
+            }),
+            _ => self.inner.send(parcel),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn countries_are_named_or_that_of_the_sender() {
+        let named = |names: &[&str], from| {
+            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            Countries::new(&names, from)
+        };
+        let (american, canadian, greek) =
+            ("+14155550123", "+16045550123", Phone::new("+302101234567").unwrap());
+        let home = named(&[], american).unwrap();
+        assert!(home.allow(&Phone::new(american).unwrap()));
+        assert!(!home.allow(&Phone::new(canadian).unwrap()), "they share a code");
+        assert!(!home.allow(&greek));
+        assert!(named(&["us", "GR"], "").unwrap().allow(&greek));
+        assert!(named(&["*"], "").unwrap().allow(&greek));
+        assert!(named(&[], "MG0123").is_err() && named(&[], "").is_err() && named(&["Greece"], "").is_err());
+    }
+
+    #[test]
+    fn caps_hold_each() {
+        let caps = Caps { per_number: 2, per_user: 3, per_tenant: 0 };
+        let went = |to_number, to_user, of_tenant| caps.exceeded(WentOut { to_number, to_user, of_tenant });
+        assert_eq!(went(1, 2, 1_000_000), None);
+        assert_eq!(went(2, 2, 0), Some("sms.per_number_per_day"));
+        assert_eq!(went(0, 3, 0), Some("sms.per_user_per_day"));
+        assert_eq!(
+            Caps { per_tenant: 5, ..caps }.exceeded(WentOut { of_tenant: 5, ..WentOut::default() }),
+            Some("sms.per_tenant_per_day")
+        );
+    }
+}

@@ -1,0 +1,152 @@
+//! Where one person can be reached, as they or their tenant's services say.
+
+use serde_json::{Map, Value, json};
+
+use super::{Broken, Email, Phone};
+
+/// Bytes of a language's name.
+const LONGEST_LOCALE: usize = 35;
+
+/// Where somebody can be reached who is not connected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contacts {
+    /// Their e-mail address.
+    pub email: Option<Email>,
+    /// Their telephone number.
+    pub phone: Option<Phone>,
+    /// The language they read: `es-MX`.
+    pub locale: Option<String>,
+    /// Whether they have told that number's provider to send no more (STOP).
+    pub has_stopped: bool,
+}
+
+/// What is to be different; what is not named stays, what is `None` within is taken away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContactsChange {
+    /// The e-mail address.
+    pub email: Option<Option<Email>>,
+    /// The telephone number.
+    pub phone: Option<Option<Phone>>,
+    /// The language.
+    pub locale: Option<Option<String>>,
+}
+
+/// Whether it can name a language: letters and digits in parts, the first of letters (BCP 47).
+pub fn is_locale(text: &str) -> bool {
+    let mut parts = text.split(['-', '_']);
+    let is_first =
+        |part: &str| (2..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphabetic());
+    let is_part =
+        |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric());
+    text.len() <= LONGEST_LOCALE && parts.next().is_some_and(is_first) && parts.all(is_part)
+}
+
+impl ContactsChange {
+    /// Checks what was written.
+    ///
+    /// # Errors
+    /// When one of them is none.
+    pub fn new(
+        email: Option<Option<String>>,
+        phone: Option<Option<String>>,
+        locale: Option<Option<String>>,
+    ) -> Result<Self, Broken> {
+        if locale.iter().flatten().any(|locale| !is_locale(locale)) {
+            return Err(Broken { field: "locale", expected: "a language such as en, es-MX or el" });
+        }
+        let email = email.map(|email| email.map(|email| Email::new(&email)).transpose()).transpose()?;
+        let phone = phone.map(|phone| phone.map(|phone| Phone::new(&phone)).transpose()).transpose()?;
+        Ok(Self { email, phone, locale })
+    }
+
+    /// What it is about, for the audit log: no contacts.
+    pub fn subjects(&self) -> Value {
+        let mut named = Map::new();
+        for (name, change) in [
+            ("email", self.email.as_ref().map(Option::is_some)),
+            ("phone", self.phone.as_ref().map(Option::is_some)),
+            ("locale", self.locale.as_ref().map(Option::is_some)),
+        ] {
+            if let Some(is_set) = change {
+                named.insert(name.to_owned(), json!(if is_set { "set" } else { "removed" }));
+            }
+        }
+        Value::Object(named)
+    }
+}
+
+impl Contacts {
+    /// What it is after a change. Another number has told nobody to stop.
+    pub fn changed(mut self, change: ContactsChange) -> Self {
+        if let Some(phone) = change.phone {
+            self.has_stopped &= phone == self.phone;
+            self.phone = phone;
+        }
+        self.email = change.email.unwrap_or(self.email);
+        self.locale = change.locale.unwrap_or(self.locale);
+        self
+    }
+
+    /// The number that text messages may be sent to.
+    pub fn sms(&self) -> Option<&Phone> {
+        self.phone.as_ref().filter(|_| !self.has_stopped)
+    }
+
+    /// As it is stored.
+    pub fn to_stored(&self) -> String {
+        let stored = json!({
+            "email": self.email.as_ref().map(Email::expose),
+            "phone": self.phone.as_ref().map(Phone::expose),
+            "locale": self.locale,
+            "has_stopped": self.has_stopped,
+        });
+        stored.to_string()
+    }
+
+    /// What was stored, as far as it can be read.
+    pub fn from_stored(stored: &str) -> Self {
+        let stored: Value = serde_json::from_str(stored).unwrap_or_default();
+        let text = |name: &str| stored[name].as_str();
+        Self {
+            email: text("email").and_then(|email| Email::new(email).ok()),
+            phone: text("phone").and_then(|phone| Phone::new(phone).ok()),
+            locale: text("locale").filter(|locale| is_locale(locale)).map(str::to_owned),
+            has_stopped: stored["has_stopped"] == true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_named_stays() {
+        let some = |text: &str| Some(Some(text.to_owned()));
+        let all = ContactsChange::new(some("ana@example.com"), some("+14155550123"), some("es-MX")).unwrap();
+        let mut contacts = Contacts::default().changed(all.clone());
+        assert_eq!(Contacts::from_stored(&contacts.to_stored()), contacts);
+        contacts.has_stopped = true;
+        assert_eq!(contacts.sms(), None);
+        let same = contacts.clone().changed(all);
+        assert_eq!(same, contacts, "the same number has still stopped");
+        let other = ContactsChange::new(None, some("+447400123456"), Some(None)).unwrap();
+        assert_eq!(other.subjects(), json!({"phone": "set", "locale": "removed"}));
+        let after = contacts.changed(other);
+        assert_eq!(after.sms().map(Phone::expose), Some("+447400123456"));
+        assert_eq!((after.email.as_ref().map(Email::expose), after.locale), (Some("ana@example.com"), None));
+        assert_eq!(Contacts::from_stored("{"), Contacts::default());
+    }
+
+    #[test]
+    fn languages_are_no_paths() {
+        for good in ["en", "es-MX", "el_GR", "zh-Hant-TW"] {
+            assert!(is_locale(good), "{good}");
+        }
+        for bad in ["", "e", "../etc", "en/..", "en-", "-en", "e1", "en\0", "en us", &"a-b".repeat(20)] {
+            assert!(!is_locale(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! Taking deliveries whose turn has come. Compiled twice, like `commit.rs`.
+//!
+//! Promise: what becomes of a delivery is decided in the transaction that takes it, while nobody can confirm or read what it
+//! tells of.
+
+use std::collections::{HashMap, HashSet};
+
+use diesel::prelude::*;
+
+use super::outbox::{end, next_step};
+use super::{Connection, Memory, RunQueryDsl, held_entries, take_due};
+use crate::domain::{
+    Channel, Contacts, Digest, MOST_ATTEMPTS, Matter, Phone, Preferences, Recipient, Situation, Tenant,
+    Timestamp, UserId, Verdict, Wish,
+};
+use crate::store::content::{Content, content, notification as shown};
+use crate::store::preferred;
+use crate::store::schema::{connections, deliveries, inbox, notifications, push_subscriptions, recipients};
+use crate::store::types::At;
+use crate::store::{Claimed, HELD_SECONDS, Registered, RegisteredRow, SUMMED_UP, SmsCaps, State};
+
+/// A delivery that is due: its number, the entry's recipient and position, and its step.
+pub type DueDelivery = (i64, i64, i64, i32);
+/// A day, in seconds.
+const DAY: i64 = 24 * 60 * 60;
+
+/// What is looked at when a delivery's turn has come.
+type Row = (
+    (i64, i32, i32, i32, Option<i64>, At),
+    (Option<At>, Option<At>, Option<At>, Option<i32>),
+    (i64, String, String, Option<String>, Option<String>),
+    Option<String>,
+    Content,
+);
+
+body! {
+    /// Takes at most `most` deliveries over `channel` whose turn has come. Also tells how many were looked at: some wait
+    /// longer, some are not needed any more.
+    pub fn claim(
+        connection: &mut Connection,
+        memory: &mut Memory,
+        channel: Channel,
+        most: i64,
+        caps: SmsCaps,
+        now: Timestamp,
+    ) -> QueryResult<(Vec<Claimed>, usize)> {
+        let due: Vec<DueDelivery> = wait!(take_due(connection, channel, most, now))?;
+        let looked = due.len();
+        // What ends an escalation is not to happen meanwhile.
+        let held: HashSet<(i64, i64)> = wait!(held_entries(connection, &due))?;
+        let ids: Vec<i64> =
+            due.iter().filter(|(_, row, place, _)| held.contains(&(*row, *place))).map(|(id, ..)| *id).collect();
+        if ids.is_empty() {
+            return Ok((Vec::new(), looked));
+        }
+        let entry = inbox::recipient_id.eq(deliveries::recipient_id).and(inbox::position.eq(deliveries::position));
+        let rows: Vec<Row> = wait!(deliveries::table
+            .inner_join(inbox::table.on(entry))
+            .inner_join(recipients::table)
+            .inner_join(notifications::table)
+            .filter(deliveries::id.eq_any(ids))
+            .order(deliveries::id)
+            .select((
+                (
+                    deliveries::id,
+                    deliveries::step,
+                    deliveries::attempt,
+                    deliveries::since,
+                    deliveries::device_id,
+                    deliveries::created_at,
+                ),
+                (inbox::confirmed_at, inbox::read_at, inbox::deleted_at, inbox::hush),
+                (
+                    recipients::id,
+                    recipients::tenant,
+                    recipients::user_id,
+                    recipients::preferences,
+                    recipients::contacts,
+                ),
+                notifications::wish,
+                content(),
+            ))
+            .load(connection))?;
+        let here = wait!(present(connection, &rows))?;
+        let devices = wait!(devices(connection, channel, &rows))?;
+        let mut claimed = Vec::with_capacity(rows.len());
+        for row in rows {
+            let is_here = here.contains(&(row.2.1.clone(), row.2.2.clone()));
+            let (mut verdict, mut delivery, preferences) = judge(row, channel, is_here, &memory.mandatory, now)?;
+            if verdict == Verdict::Go {
+                verdict = match channel {
+                    Channel::Push => {
+                        let own = devices.get(&delivery.row).map(Vec::as_slice).unwrap_or_default();
+                        match delivery.device_id {
+                            Some(id) => to_device(&mut delivery, own, id, preferences.as_ref(), now),
+                            None => {
+                                if wait!(divide(connection, &delivery, own, now))? {
+                                    continue;
+                                }
+                                Verdict::Skip("no_subscription".into())
+                            }
+                        }
+                    }
+                    Channel::Sms => wait!(to_number(connection, &mut delivery, caps, now))?,
+                    Channel::Email | Channel::Realtime => match delivery.email() {
+                        Some(_) => Verdict::Go,
+                        None => Verdict::Skip("no_email".into()),
+                    },
+                };
+            }
+            match verdict {
+                Verdict::Go => claimed.push(delivery),
+                Verdict::Wait(until) => {
+                    wait!(diesel::update(deliveries::table.find(delivery.id))
+                        .set(deliveries::due_at.eq(At(until)))
+                        .execute(connection))?;
+                }
+                Verdict::Over(why) => {
+                    wait!(end(connection, delivery.id, State::Cancelled, &why, now))?;
+                }
+                Verdict::Skip(why) => {
+                    let state = if why == NEVER_FINISHED { State::Failed } else { State::Skipped };
+                    wait!(end(connection, delivery.id, state, &why, now))?;
+                    wait!(next_step(connection, delivery.id, now))?;
+                }
+            }
+        }
+        let taken: Vec<i64> = claimed.iter().map(|one| one.id).collect();
+        if !taken.is_empty() {
+            wait!(diesel::update(deliveries::table.filter(deliveries::id.eq_any(taken)))
+                .set((
+                    deliveries::state.eq(State::UnderWay.number()),
+                    deliveries::attempt.eq(deliveries::attempt + 1),
+                    deliveries::due_at.eq(At(now.plus_seconds(HELD_SECONDS))),
+                ))
+                .execute(connection))?;
+        }
+        Ok((claimed, looked))
+    }
+}
+
+/// Why something that was begun again and again is not tried any more.
+const NEVER_FINISHED: &str = "it was begun as often as it may be, and never finished";
+
+/// What becomes of a delivery.
+fn judge(
+    row: Row,
+    channel: Channel,
+    is_here: bool,
+    mandatory: &[String],
+    now: Timestamp,
+) -> QueryResult<(Verdict, Claimed, Option<Preferences>)> {
+    let (delivery, entry, (recipient, tenant, user, stored, contacts), wish, content) = row;
+    let (id, step, attempt, since, device, placed_at) = delivery;
+    let (confirmed_at, read_at, deleted_at, hush) = entry;
+    let notification = shown(content);
+    let wish = wish.as_deref().and_then(Wish::read).unwrap_or_default();
+    let preferences: Option<Preferences> = stored.as_deref().map(preferred::read);
+    let situation = Situation {
+        channel,
+        step,
+        placed_at: placed_at.0,
+        after: wish.escalation.after,
+        until: wish.escalation.until,
+        is_here,
+        is_begun: attempt > 0 || device.is_some(),
+        confirmed_at: confirmed_at.map(|at| at.0),
+        read_at: read_at.map(|at| at.0),
+        is_deleted: deleted_at.is_some(),
+        is_summed_up: hush == Some(SUMMED_UP),
+        expires_at: notification.expires_at,
+        matter: Matter {
+            kind: &notification.kind,
+            topic: &notification.topic,
+            priority: notification.priority,
+        },
+        preferences: preferences.as_ref(),
+        mandatory,
+        now,
+    };
+    let verdict = match situation.verdict() {
+        Verdict::Go if attempt - since >= MOST_ATTEMPTS => Verdict::Skip(NEVER_FINISHED.into()),
+        verdict => verdict,
+    };
+    let recipient_of = |tenant: &str, user: &str| {
+        let unreadable = |fault| diesel::result::Error::DeserializationError(Box::new(fault));
+        let tenant = Tenant::new(tenant).map_err(unreadable)?;
+        Ok::<_, diesel::result::Error>(Recipient { tenant, user: UserId::new(user).map_err(unreadable)? })
+    };
+    let claimed = Claimed {
+        id,
+        attempt: attempt + 1,
+        since,
+        channel,
+        step,
+        device_id: device,
+        device: None,
+        phone: None,
+        row: recipient,
+        recipient: recipient_of(&tenant, &user)?,
+        contacts: contacts.as_deref().map(Contacts::from_stored).unwrap_or_default(),
+        time_zone: preferences.as_ref().map(|all| all.time_zone).unwrap_or_default(),
+        placed_at: placed_at.0,
+        notification,
+        wish,
+    };
+    Ok((verdict, claimed, preferences))
+}
+
+body! {
+    /// Who of those whom the rows are for has a socket. Asked only where that decides.
+    fn present(connection: &mut Connection, rows: &[Row]) -> QueryResult<HashSet<(String, String)>> {
+        let asked = rows.iter().filter(|row| row.0.1 > 0 && row.0.2 == 0 && row.0.4.is_none());
+        let people: HashSet<(&str, &str)> = asked.map(|row| (row.2.1.as_str(), row.2.2.as_str())).collect();
+        if people.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let users: Vec<&str> = people.iter().map(|(_, user)| *user).collect();
+        let here: Vec<(String, String)> = wait!(connections::table
+            .filter(connections::user_id.eq_any(users))
+            .select((connections::tenant, connections::user_id))
+            .distinct()
+            .load(connection))?;
+        Ok(here.into_iter().collect())
+    }
+}
+
+body! {
+    /// The devices of those whom the rows are for.
+    fn devices(
+        connection: &mut Connection,
+        channel: Channel,
+        rows: &[Row],
+    ) -> QueryResult<HashMap<i64, Vec<Registered>>> {
+        let mut devices: HashMap<i64, Vec<Registered>> = HashMap::new();
+        if channel != Channel::Push || rows.is_empty() {
+            return Ok(devices);
+        }
+        let people: HashSet<i64> = rows.iter().map(|row| row.2.0).collect();
+        let found: Vec<RegisteredRow> = wait!(push_subscriptions::table
+            .filter(push_subscriptions::recipient_id.eq_any(people))
+            .order(push_subscriptions::id)
+            .load(connection))?;
+        for device in found.into_iter().map(Registered::from) {
+            devices.entry(device.recipient).or_default().push(device);
+        }
+        Ok(devices)
+    }
+}
+
+body! {
+    /// Makes a delivery for each device; none, if there is no device.
+    fn divide(
+        connection: &mut Connection,
+        delivery: &Claimed,
+        devices: &[Registered],
+        now: Timestamp,
+    ) -> QueryResult<bool> {
+        if devices.is_empty() {
+            return Ok(false);
+        }
+        let position: i64 = wait!(deliveries::table
+            .find(delivery.id)
+            .select(deliveries::position)
+            .get_result(connection))?;
+        let row = |device: &Registered| {
+            (
+                deliveries::notification_id.eq(delivery.notification.id.0),
+                deliveries::recipient_id.eq(delivery.row),
+                deliveries::position.eq(position),
+                deliveries::tenant.eq(delivery.recipient.tenant.as_str().to_owned()),
+                deliveries::channel.eq(Channel::Push.number()),
+                deliveries::step.eq(delivery.step),
+                deliveries::device_id.eq(device.device.id),
+                deliveries::due_at.eq(At(now)),
+                deliveries::created_at.eq(At(delivery.placed_at)),
+            )
+        };
+        let rows: Vec<_> = devices.iter().map(row).collect();
+        wait!(diesel::insert_into(deliveries::table).values(rows).execute(connection))?;
+        let many = format!("to {} devices", devices.len());
+        wait!(end(connection, delivery.id, State::Divided, &many, now))?;
+        Ok(true)
+    }
+}
+
+/// Whether this device gets it now.
+fn to_device(
+    delivery: &mut Claimed,
+    devices: &[Registered],
+    id: i64,
+    preferences: Option<&Preferences>,
+    now: Timestamp,
+) -> Verdict {
+    let Some(device) = devices.iter().find(|one| one.device.id == id) else {
+        return Verdict::Skip("no_subscription: this device is not registered any more".into());
+    };
+    let notification = &delivery.notification;
+    if !device.wants(&notification.kind) {
+        return Verdict::Skip("this device does not take this type".into());
+    }
+    let zone = preferences.map(|all| all.time_zone).unwrap_or_default();
+    if let Some(until) = device.quiet_until(notification.priority, now, zone) {
+        return Verdict::Wait(until);
+    }
+    delivery.device = Some(device.device.clone());
+    Verdict::Go
+}
+
+body! {
+    /// Whether one more text message may go out, and where it goes.
+    fn to_number(
+        connection: &mut Connection,
+        delivery: &mut Claimed,
+        caps: SmsCaps,
+        now: Timestamp,
+    ) -> QueryResult<Verdict> {
+        let given = delivery.wish.phone.as_ref().map(|phone| Phone::new(phone.expose()));
+        let phone = match given {
+            Some(Ok(phone)) => phone,
+            Some(Err(_)) => return Ok(Verdict::Skip("no_phone_number: what was given is none".into())),
+            None => match delivery.contacts.sms() {
+                Some(phone) => phone.clone(),
+                None => return Ok(Verdict::Skip("no_phone_number".into())),
+            },
+        };
+        if delivery.contacts.has_stopped && delivery.contacts.phone.as_ref() == Some(&phone) {
+            return Ok(Verdict::Skip("no_phone_number: its owner wants no more".into()));
+        }
+        let number = hex(Digest::of(&[phone.expose()]));
+        let since = At(now.plus_seconds(-DAY));
+        let lately = || {
+            deliveries::table
+                .filter(deliveries::channel.eq(Channel::Sms.number()))
+                .filter(deliveries::due_at.gt(since))
+                .filter(deliveries::state.between(State::UnderWay.number(), State::Delivered.number()))
+                .filter(deliveries::id.ne(delivery.id))
+        };
+        for (most, which) in [
+            (caps.per_number, lately().filter(deliveries::number_digest.eq(&number)).into_boxed()),
+            (caps.per_user, lately().filter(deliveries::recipient_id.eq(delivery.row)).into_boxed()),
+            (caps.per_tenant, lately().filter(deliveries::tenant.eq(delivery.recipient.tenant.as_str())).into_boxed()),
+        ] {
+            let many: i64 = match most {
+                0 => continue,
+                _ => wait!(which.count().get_result(connection))?,
+            };
+            if many >= i64::from(most) {
+                return Ok(Verdict::Skip("rate_limited: as many text messages as may go out in a day did".into()));
+            }
+        }
+        wait!(diesel::update(deliveries::table.find(delivery.id))
+            .set((deliveries::number_digest.eq(&number), deliveries::state.eq(State::UnderWay.number())))
+            .execute(connection))?;
+        delivery.phone = Some(phone);
+        Ok(Verdict::Go)
+    }
+}
+
+fn hex(digest: Digest) -> String {
+    digest.0.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,49 @@
+//! Reads of devices and contacts. Compiled twice, once for each database.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::Connection;
+use super::queries_body::row_of;
+use crate::domain::Recipient;
+use crate::store::StoreError;
+use crate::store::devices::Row;
+use crate::store::schema::{push_subscriptions, recipients};
+
+/// See [`crate::store::Store::devices`].
+pub async fn devices(connection: &mut Connection, recipient: &Recipient) -> Result<Vec<Row>, StoreError> {
+    let Some(row) = row_of(connection, recipient).await? else { return Ok(Vec::new()) };
+    devices_of(connection, &[row]).await
+}
+
+/// See [`crate::store::Store::devices_of`].
+pub async fn devices_of(connection: &mut Connection, rows: &[i64]) -> Result<Vec<Row>, StoreError> {
+    let of = push_subscriptions::table.filter(push_subscriptions::recipient_id.eq_any(rows.to_vec()));
+    Ok(of.order(push_subscriptions::id).load(connection).await?)
+}
+
+/// See [`crate::store::Store::contacts`].
+pub async fn contacts(
+    connection: &mut Connection,
+    recipient: &Recipient,
+) -> Result<Option<String>, StoreError> {
+    let stored: Option<Option<String>> = recipients::table
+        .filter(recipients::tenant.eq(recipient.tenant.as_str()))
+        .filter(recipients::user_id.eq(recipient.user.as_str()))
+        .select(recipients::contacts)
+        .get_result(connection)
+        .await
+        .optional()?;
+    Ok(stored.flatten())
+}
+
+/// See [`crate::store::Store::contacts_of`].
+pub async fn contacts_of(
+    connection: &mut Connection,
+    rows: &[i64],
+) -> Result<Vec<(i64, String)>, StoreError> {
+    let of = recipients::table.filter(recipients::id.eq_any(rows.to_vec()));
+    let known = of.filter(recipients::contacts.is_not_null());
+    let columns = (recipients::id, recipients::contacts.assume_not_null());
+    Ok(known.select(columns).load(connection).await?)
+}

@@ -1,0 +1,219 @@
+//! Browsers that take pushes, and where people can be reached, as they are kept.
+
+use std::collections::HashMap;
+
+use diesel::prelude::*;
+
+use super::schema::push_subscriptions;
+use super::types::At;
+use super::{Readers, Store, StoreError, on, postgres, sqlite};
+use crate::domain::{
+    Contacts, ContactsChange, Deed, Device, Priority, QuietHours, Recipient, Timestamp, Zone,
+};
+
+/// One to be registered.
+#[derive(Clone, Debug)]
+pub struct NewDevice {
+    /// Where it is, and its keys; its number is not known yet.
+    pub device: Device,
+    /// Which program it is, as it says itself.
+    pub user_agent: Option<String>,
+    /// What the page says of it: a JSON object.
+    pub info: Option<String>,
+}
+
+/// Which of somebody's devices.
+#[derive(Clone, Debug)]
+pub enum WhichDevice {
+    /// That of this number.
+    Number(i64),
+    /// That of this endpoint.
+    Endpoint(String),
+}
+
+/// What is to be done with devices.
+#[derive(Clone, Debug)]
+pub enum DeviceWrite {
+    /// This one belongs to the recipient from now on, whoever it belonged to.
+    Register {
+        /// Whose it is now.
+        recipient: Recipient,
+        /// It.
+        new: NewDevice,
+        /// How many the recipient may have.
+        most: i64,
+        /// As it is written down.
+        deed: Deed,
+    },
+    /// It is to get something else.
+    Change {
+        /// Whose it is.
+        recipient: Recipient,
+        /// Its number.
+        id: i64,
+        /// The types it is to get; `None` within: all.
+        kinds: Option<Option<Vec<String>>>,
+        /// When it is to be left alone; `None` within: never.
+        quiet_hours: Option<Option<QuietHours>>,
+        /// As it is written down.
+        deed: Deed,
+    },
+    /// It is to get nothing any more.
+    Remove {
+        /// Whose it is.
+        recipient: Recipient,
+        /// Which.
+        which: WhichDevice,
+        /// As it is written down.
+        deed: Deed,
+    },
+    /// Their push services do not know these any more.
+    Gone(Vec<i64>),
+    /// Their push services took something for these, at this time.
+    Reached(Vec<i64>, Timestamp),
+    /// Their push services took nothing for these.
+    Failed(Vec<i64>),
+}
+
+/// What is to be done with somebody's contacts.
+#[derive(Clone, Debug)]
+pub enum ContactsWrite {
+    /// They are others.
+    Change {
+        /// Whose.
+        recipient: Recipient,
+        /// How.
+        change: ContactsChange,
+        /// As it is written down.
+        deed: Deed,
+    },
+    /// The number of the recipient of this row, if it is still this one, wants no more text messages.
+    Stopped {
+        /// The recipient's row.
+        recipient: i64,
+        /// The number.
+        phone: crate::domain::Phone,
+    },
+}
+
+/// A device, as its owner and whoever sends to it see it.
+#[derive(Clone, Debug)]
+pub struct Registered {
+    /// The row of its owner.
+    pub recipient: i64,
+    /// It.
+    pub device: Device,
+    /// Which program it is, as it says itself.
+    pub user_agent: Option<String>,
+    /// What the page says of it: a JSON object.
+    pub info: Option<String>,
+    /// The types that it is to get; nothing: all.
+    pub kinds: Option<Vec<String>>,
+    /// When it is to be left alone.
+    pub quiet_hours: Option<QuietHours>,
+    /// Since when it is registered.
+    pub created_at: Timestamp,
+    /// When its push service took something for it last.
+    pub last_ok_at: Option<Timestamp>,
+    /// How often in a row it has taken nothing since.
+    pub failures: i32,
+}
+
+impl Registered {
+    /// Whether it is to get notifications of this type at all.
+    pub fn wants(&self, kind: &str) -> bool {
+        self.kinds.as_ref().is_none_or(|kinds| kinds.iter().any(|wanted| wanted == kind))
+    }
+
+    /// Until when it is to be left alone, if it is; `zone` is its owner's. What is urgent passes.
+    pub fn quiet_until(&self, priority: Priority, now: Timestamp, zone: Zone) -> Option<Timestamp> {
+        let hours = self.quiet_hours.as_ref().filter(|_| priority < Priority::Urgent)?;
+        hours.end_of(now, zone)
+    }
+}
+
+/// One row.
+#[derive(Queryable, Insertable)]
+#[diesel(table_name = push_subscriptions)]
+pub(super) struct Row {
+    pub id: i64,
+    pub tenant: String,
+    pub recipient_id: i64,
+    pub endpoint: String,
+    pub p256dh: Vec<u8>,
+    pub auth: Vec<u8>,
+    pub user_agent: Option<String>,
+    pub device_info: Option<String>,
+    pub kinds: Option<String>,
+    pub quiet_hours: Option<String>,
+    pub created_at: At,
+    pub last_ok_at: Option<At>,
+    pub failures: i32,
+}
+
+/// All of it but for keys that anybody else might read: for comparing the two sides of a move.
+impl std::fmt::Debug for Row {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { id, tenant, recipient_id, endpoint, p256dh, auth, .. } = self;
+        write!(f, "{id} {tenant} {recipient_id} {endpoint} {p256dh:?} {auth:?} ")?;
+        write!(f, "{:?} {:?} {:?} ", self.user_agent, self.device_info, self.kinds)?;
+        write!(f, "{:?} {:?} {:?} ", self.quiet_hours, self.created_at, self.last_ok_at)?;
+        write!(f, "{}", self.failures)
+    }
+}
+
+impl From<Row> for Registered {
+    fn from(row: Row) -> Self {
+        let Row { id, endpoint, p256dh, auth, .. } = row;
+        Self {
+            recipient: row.recipient_id,
+            device: Device { id, endpoint, p256dh, auth },
+            user_agent: row.user_agent,
+            info: row.device_info,
+            // What a newer release stored and this one does not know lets more through, not less.
+            kinds: row.kinds.and_then(|kinds| serde_json::from_str(&kinds).ok()),
+            quiet_hours: row.quiet_hours.and_then(|hours| serde_json::from_str(&hours).ok()),
+            created_at: row.created_at.0,
+            last_ok_at: row.last_ok_at.map(|at| at.0),
+            failures: row.failures,
+        }
+    }
+}
+
+impl Store {
+    /// The devices of `recipient`, in the order in which they were registered.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn devices(&self, recipient: &Recipient) -> Result<Vec<Registered>, StoreError> {
+        let rows = on!(&self.readers, devices(recipient))?;
+        Ok(rows.into_iter().map(Registered::from).collect())
+    }
+
+    /// The devices of the recipients of these rows.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn devices_of(&self, recipients: &[i64]) -> Result<Vec<Registered>, StoreError> {
+        let rows = on!(&self.readers, devices_of(recipients))?;
+        Ok(rows.into_iter().map(Registered::from).collect())
+    }
+
+    /// Where `recipient` can be reached.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn contacts(&self, recipient: &Recipient) -> Result<Contacts, StoreError> {
+        let stored = on!(&self.readers, contacts(recipient))?;
+        Ok(stored.as_deref().map(Contacts::from_stored).unwrap_or_default())
+    }
+
+    /// Where the recipients of these rows can be reached; who never said is left out.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn contacts_of(&self, recipients: &[i64]) -> Result<HashMap<i64, Contacts>, StoreError> {
+        let stored = on!(&self.readers, contacts_of(recipients))?;
+        Ok(stored.into_iter().map(|(row, stored)| (row, Contacts::from_stored(&stored))).collect())
+    }
+}
