@@ -19,7 +19,7 @@ use crate::gateway::websocket::{self, Replayer, WebSockets};
 use crate::http::{self, Doorman, Readiness};
 use crate::listen::{Proxies, Servant};
 use crate::parts::{
-    RESERVE, UNUSABLE_REDIS, backplane, bind, demo, dispatch, mandatory, node, quota, sockets,
+    RESERVE, UNUSABLE_REDIS, backplane, bind, demo, dispatch, mandatory, node, quota, sockets, usual,
 };
 use crate::realtime::Hub;
 use crate::service::{
