@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::ToSocketAddrs as _;
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::json;
@@ -188,7 +189,8 @@ pub fn dispatch(
         per_user: config.sms.per_user_per_day,
         per_tenant: config.sms.per_tenant_per_day,
     };
-    Ok(Dispatch::new(store.clone(), letters, ways, caps, clock.clone(), metrics.clone()))
+    let pauses = config.delivery.retry_ms.iter().map(|ms| Duration::from_millis(*ms)).collect();
+    Ok(Dispatch::new(store.clone(), letters, ways, caps, pauses, clock.clone(), metrics.clone()))
 }
 
 /// Who takes what leaves this server.

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::breaker::Breakers;
 use super::channel::{Channel as Provider, Fault, Letter};
 use super::letter::Letters;
-use crate::domain::{Channel, Clock, Timestamp, pause};
+use crate::domain::{Channel, Clock, Timestamp, Until, pause};
 use crate::store::{Claimed, Outcome, SmsCaps, Store, StoreError, Tried, Write, Written};
 use crate::telemetry::Metrics;
 
@@ -47,6 +47,7 @@ pub struct Dispatch {
     letters: Letters,
     ways: HashMap<Channel, Way>,
     caps: SmsCaps,
+    pauses: Vec<Duration>,
     breakers: Breakers,
     something_new: [Notify; 4],
     clock: Arc<dyn Clock>,
@@ -54,17 +55,19 @@ pub struct Dispatch {
 }
 
 impl Dispatch {
-    /// Takes from `store` what goes by one of `ways`, written as `letters` say.
+    /// Takes from `store` what goes by one of `ways`, written as `letters` say; what fails is tried again after each of
+    /// `pauses`.
     pub fn new(
         store: Arc<Store>,
         letters: Letters,
         ways: HashMap<Channel, Way>,
         caps: SmsCaps,
+        pauses: Vec<Duration>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         let (breakers, something_new) = (Breakers::default(), Default::default());
-        Arc::new(Self { store, letters, ways, caps, breakers, something_new, clock, metrics })
+        Arc::new(Self { store, letters, ways, caps, pauses, breakers, something_new, clock, metrics })
     }
 
     /// Something new may be due.
@@ -90,6 +93,10 @@ impl Dispatch {
             match self.claim(channel, most).await {
                 Ok(Ok((claimed, looked))) => {
                     allowance.take(claimed.len());
+                    if claimed.len() < looked {
+                        // What was passed over may have brought the next step forward.
+                        self.wake();
+                    }
                     if claimed.is_empty() && looked > 0 {
                         tokio::time::sleep(BRIEFLY).await;
                     }
@@ -163,6 +170,9 @@ impl Dispatch {
             Letter::Push { to, .. } => format!("{} {}", provider.name(), origin(&to.endpoint)),
             _ => provider.name().to_owned(),
         };
+        if self.is_settled(claimed).await {
+            return Outcome::Settled("it was confirmed or read just before it went out");
+        }
         if let Err(left) = self.breakers.ask(&whom) {
             return Outcome::Later(
                 after(now, left),
@@ -179,12 +189,25 @@ impl Dispatch {
             Err(Fault::Reject { reason }) => Outcome::Failed(reason),
             Err(Fault::Gone { reason }) => Outcome::Gone(reason),
             Err(Fault::Retry { after: asked, reason }) => {
-                match pause(claimed.attempt - claimed.since, chance()) {
+                match pause(&self.pauses, claimed.attempt - claimed.since, chance()) {
                     Some(usual) => Outcome::Again(after(now, usual.max(asked.unwrap_or_default())), reason),
                     None => Outcome::Failed(format!("{reason}; it was tried as often as it may be")),
                 }
             }
         }
+    }
+
+    /// Whether what would end the escalation has happened since this was taken. Asked where a message costs money and cannot
+    /// be taken back.
+    async fn is_settled(&self, claimed: &Claimed) -> bool {
+        if claimed.channel != Channel::Sms || claimed.step == 0 {
+            return false;
+        }
+        let found = self.store.find(&claimed.recipient, claimed.notification.id).await;
+        found.ok().flatten().is_some_and(|held| match claimed.wish.escalation.until {
+            Until::Confirmed => held.confirmed_at.or(held.read_at).is_some(),
+            Until::Read => held.read_at.is_some(),
+        })
     }
 
     /// Writes down what came of attempts, many in one commit.

@@ -17,6 +17,9 @@ pub struct Settings {
     pub at_once: usize,
     /// How many by one channel may begin in a second; 0 is no limit.
     pub per_second: u32,
+    /// What is waited after an attempt that failed for now, after the next one, and so on, in milliseconds; then it has
+    /// failed.
+    pub retry_ms: Vec<u64>,
     /// Where notifications go whose senders do not say: `in_app`, `email`, `push`, `sms`.
     #[serde(deserialize_with = "list")]
     pub channels: Vec<String>,
@@ -31,6 +34,7 @@ impl Default for Settings {
             sink_file: String::new(),
             at_once: 64,
             per_second: 0,
+            retry_ms: vec![1_000, 5_000, 30_000, 300_000],
             channels: vec!["in_app".to_owned()],
             allow_loopback: false,
         }

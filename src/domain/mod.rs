@@ -38,7 +38,7 @@ pub use quiet::{Day, QuietChange, QuietHours, TimeOfDay};
 pub use recurrence::Recurrence;
 pub use redact::Secret;
 pub use restriction::{NoRestriction, Restriction};
-pub use route::{MOST_ATTEMPTS, Situation, Verdict, pause};
+pub use route::{Situation, Verdict, pause};
 pub use schemas::name_schema;
 pub(crate) use schemas::schemas;
 pub use standing::{Standing, Status};

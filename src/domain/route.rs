@@ -5,12 +5,6 @@ use std::time::Duration;
 
 use super::{Channel, Hush, Matter, Preferences, Priority, Timestamp, Until};
 
-/// How often a delivery is tried before it has failed.
-pub const MOST_ATTEMPTS: i32 = 5;
-/// What is waited after the first attempt, after the second, and so on.
-const PAUSES: [Duration; 4] =
-    [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(300)];
-
 /// How a delivery stands when its turn has come.
 #[derive(Clone, Debug)]
 pub struct Situation<'a> {
@@ -111,10 +105,10 @@ impl Situation<'_> {
     }
 }
 
-/// What is waited after the `attempt`th attempt (from 1); nothing, if that was the last one. `chance` is from 0 to 1: not
-/// all that failed together comes again together.
-pub fn pause(attempt: i32, chance: f64) -> Option<Duration> {
-    let usual = usize::try_from(attempt - 1).ok().and_then(|index| PAUSES.get(index))?;
+/// What is waited after the `attempt`th attempt (from 1), of these `pauses`; nothing, if that was the last one. `chance` is
+/// from 0 to 1: not all that failed together comes again together.
+pub fn pause(pauses: &[Duration], attempt: i32, chance: f64) -> Option<Duration> {
+    let usual = usize::try_from(attempt - 1).ok().and_then(|index| pauses.get(index))?;
     Some(usual.mul_f64(0.8 + 0.4 * chance))
 }
 
@@ -199,10 +193,13 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_end() {
-        let pauses: Vec<_> = (0..7).map(|attempt| pause(attempt, 0.5).map(|pause| pause.as_secs())).collect();
-        assert_eq!(pauses, [None, Some(1), Some(5), Some(30), Some(300), None, None]);
-        assert!(
-            pause(2, 0.0) >= Some(Duration::from_secs(4)) && pause(2, 1.0) <= Some(Duration::from_secs(6))
+        let pauses = [1, 5, 30, 300].map(Duration::from_secs);
+        let of = |attempt| pause(&pauses, attempt, 0.5).map(|pause| pause.as_secs());
+        assert_eq!(
+            (0..7).map(of).collect::<Vec<_>>(),
+            [None, Some(1), Some(5), Some(30), Some(300), None, None]
         );
+        let at = |chance| pause(&pauses, 2, chance).map(|pause| pause.as_secs_f64());
+        assert_eq!((at(0.0), at(1.0)), (Some(4.0), Some(6.0)));
     }
 }

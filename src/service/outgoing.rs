@@ -136,6 +136,9 @@ impl Outgoing {
     /// # Errors
     /// When the token does not allow it, none of that number has failed, or it could not be stored.
     pub async fn retry(&self, who: &Principal, id: Option<i64>) -> Result<usize, Error> {
+        if id.is_some() && !who.can_broadcast {
+            return Err(Error::NotFound);
+        }
         may(who)?;
         let now = self.clock.now();
         let deed = Deed {

@@ -10,8 +10,8 @@ use diesel::prelude::*;
 use super::outbox::{end, next_step};
 use super::{Connection, Memory, RunQueryDsl, held_entries, take_due};
 use crate::domain::{
-    Channel, Contacts, Digest, MOST_ATTEMPTS, Matter, Phone, Preferences, Recipient, Situation, Tenant,
-    Timestamp, UserId, Verdict, Wish,
+    Channel, Contacts, Digest, Matter, Phone, Preferences, Recipient, Situation, Tenant, Timestamp, UserId,
+    Verdict, Wish,
 };
 use crate::store::content::{Content, content, notification as shown};
 use crate::store::preferred;
@@ -21,6 +21,8 @@ use crate::store::{Claimed, HELD_SECONDS, Registered, RegisteredRow, SUMMED_UP, 
 
 /// A delivery that is due: its number, the entry's recipient and position, and its step.
 pub type DueDelivery = (i64, i64, i64, i32);
+/// Attempts that may be begun and never finished: each may have ended this process.
+const MOST_BEGUN: i32 = 12;
 /// A day, in seconds.
 const DAY: i64 = 24 * 60 * 60;
 
@@ -179,7 +181,7 @@ fn judge(
         now,
     };
     let verdict = match situation.verdict() {
-        Verdict::Go if attempt - since >= MOST_ATTEMPTS => Verdict::Skip(NEVER_FINISHED.into()),
+        Verdict::Go if attempt - since >= MOST_BEGUN => Verdict::Skip(NEVER_FINISHED.into()),
         verdict => verdict,
     };
     let recipient_of = |tenant: &str, user: &str| {

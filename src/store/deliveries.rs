@@ -154,6 +154,8 @@ pub enum Outcome {
     Failed(String),
     /// Nobody is there any more.
     Gone(String),
+    /// It was not needed any more.
+    Settled(&'static str),
     /// There is nowhere to send it.
     Nowhere(&'static str),
 }
@@ -165,6 +167,7 @@ impl Outcome {
             Self::Sent(_) => State::Sent,
             Self::Again(..) | Self::Later(..) => State::Waiting,
             Self::Failed(_) | Self::Gone(_) => State::Failed,
+            Self::Settled(_) => State::Cancelled,
             Self::Nowhere(_) => State::Skipped,
         }
     }
@@ -175,7 +178,7 @@ impl Outcome {
             Self::Sent(_) => None,
             Self::Again(_, reason) | Self::Later(_, reason) => Some(reason),
             Self::Failed(reason) | Self::Gone(reason) => Some(reason),
-            Self::Nowhere(reason) => Some(reason),
+            Self::Settled(reason) | Self::Nowhere(reason) => Some(reason),
         }
     }
 
@@ -204,6 +207,8 @@ pub struct Delivery {
     pub id: i64,
     /// Of which notification.
     pub notification: NotificationId,
+    /// The sender's kind of notification.
+    pub kind: String,
     /// For whom.
     pub user: String,
     /// Over which channel.

@@ -5,7 +5,7 @@ use diesel_async::RunQueryDsl;
 
 use super::Connection;
 use crate::domain::{Channel, NotificationId, Recipient, Tenant, Timestamp};
-use crate::store::schema::{deliveries, delivery_attempts, recipients};
+use crate::store::schema::{deliveries, delivery_attempts, notifications, recipients};
 use crate::store::types::At;
 use crate::store::{Attempt, Delivery, State, StoreError};
 
@@ -31,7 +31,7 @@ pub async fn next_delivery(
 type Columns = (
     i64,
     i64,
-    String,
+    (String, String),
     (i32, i32, Option<i64>, i32),
     At,
     i32,
@@ -45,7 +45,7 @@ macro_rules! columns {
         (
             deliveries::id,
             deliveries::notification_id,
-            recipients::user_id,
+            (notifications::kind, recipients::user_id),
             (deliveries::channel, deliveries::step, deliveries::device_id, deliveries::state),
             deliveries::due_at,
             deliveries::attempt,
@@ -57,12 +57,13 @@ macro_rules! columns {
 }
 
 fn delivery(columns: Columns) -> Delivery {
-    let (id, notification, user, place, due_at, attempt, (reason, provider), created_at, finished_at) =
+    let (id, notification, (kind, user), place, due_at, attempt, (reason, provider), created_at, finished_at) =
         columns;
     let (channel, step, device, state) = place;
     Delivery {
         id,
         notification: NotificationId(notification),
+        kind,
         user,
         channel: Channel::from_number(channel).unwrap_or(Channel::Email),
         step,
@@ -87,6 +88,7 @@ pub async fn deliveries_of(
 ) -> Result<Vec<Delivery>, StoreError> {
     let mut query = deliveries::table
         .inner_join(recipients::table)
+        .inner_join(notifications::table)
         .filter(deliveries::notification_id.eq(id.0))
         .filter(recipients::tenant.eq(tenant.as_str()))
         .order(deliveries::id)
@@ -140,6 +142,7 @@ pub async fn failed_deliveries(
     let failed = diesel::dsl::sql::<diesel::sql_types::Bool>("deliveries.state = 4");
     let found: Vec<Columns> = deliveries::table
         .inner_join(recipients::table)
+        .inner_join(notifications::table)
         .filter(failed)
         .filter(deliveries::id.lt(before.unwrap_or(i64::MAX)))
         .filter(recipients::tenant.eq(tenant.as_str()))

@@ -45,6 +45,7 @@ struct AttemptOut {
 struct FailedOut {
     id: i64,
     notification_id: NotificationId,
+    r#type: String,
     user_id: String,
     channel: &'static str,
     reason: Option<String>,
@@ -83,6 +84,7 @@ impl From<(Delivery, Vec<Attempt>)> for FailedOut {
         Self {
             id: delivery.id,
             notification_id: delivery.notification,
+            r#type: delivery.kind,
             user_id: delivery.user,
             channel: delivery.channel.name(),
             reason: delivery.reason,
