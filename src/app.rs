@@ -19,12 +19,13 @@ use crate::gateway::websocket::{self, Replayer, WebSockets};
 use crate::http::{self, Doorman, Readiness};
 use crate::listen::{Proxies, Servant};
 use crate::parts::{
-    RESERVE, UNUSABLE_REDIS, backplane, bind, demo, dispatch, mandatory, node, quota, sockets, usual,
+    RESERVE, UNUSABLE_REDIS, backplane, bind, channels, demo, dispatch, mandatory, node, quota, sockets,
+    usual,
 };
 use crate::realtime::Hub;
 use crate::service::{
-    Audit, Choices, Explain, Failures, Inbox, Notify, Outgoing, Presences, RecurringLimits, Recurrings,
-    Roster, Session, StatsService, Topics, Worker,
+    Addresses, Audit, Choices, Devices, Explain, Failures, Inbox, Notify, Outgoing, Presences,
+    RecurringLimits, Recurrings, Roster, Session, StatsService, Topics, Worker,
 };
 use crate::store::{DatabaseUrl, Store};
 use crate::telemetry::{Metrics, vital};
@@ -67,6 +68,7 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let keyring = Arc::new(Keyring::new(&config.auth)?);
         let store = Arc::new(Store::open(&config.database, mandatory(config), metrics.clone()).await?);
+        let channels = channels(config, clock.clone())?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         keyring.fetch().await;
         until(&stop, keyring.clone().refresh());
@@ -88,7 +90,7 @@ impl App {
         let live =
             Live::new(hub.clone(), confirmations.clone(), catch_up.clone(), clock.clone(), metrics.clone());
         listening.set(Arc::downgrade(&live)).ok();
-        let dispatch = dispatch(config, &store, &clock, &metrics)?;
+        let dispatch = dispatch(config, &channels, &store, &clock, &metrics);
         let spreading = Spreading::new(store.clone(), live.clone(), dispatch.clone(), clock.clone());
         let notify = Arc::new(
             Notify::new(
@@ -180,6 +182,14 @@ impl App {
                 clock.clone(),
                 mandatory(config),
             )),
+            devices: Arc::new(Devices::new(
+                store.clone(),
+                channels.outbound.clone(),
+                channels.vapid.clone(),
+                clock.clone(),
+                config.limits.devices_per_user.into(),
+            )),
+            addresses: Arc::new(Addresses::new(store.clone(), clock.clone())),
             recurrings,
             audit: Arc::new(Audit::new(store.clone(), clock.clone())),
             streams: Arc::new(move |who, address, last| streams.open(who, address, last)),
@@ -328,7 +338,8 @@ impl App {
         let hub = Arc::new(Hub::new(metrics.clone(), backplane, true));
         let confirmations = Arc::new(Confirmations::new(Rounds::new(&config.realtime), metrics.clone()));
         let live = Live::new(hub, confirmations, catch_up, clock.clone(), metrics.clone());
-        let dispatch = dispatch(config, &store, &clock, &metrics)?;
+        let channels = channels(config, clock.clone())?;
+        let dispatch = dispatch(config, &channels, &store, &clock, &metrics);
         let spreading = Spreading::new(store.clone(), live, dispatch.clone(), clock);
         Ok(async move {
             tokio::join!(Worker::new(store).run(), spreading.run(), dispatch.run());

@@ -295,6 +295,13 @@ fn migrate(config: &Config, to: Option<&str>) -> anyhow::Result<()> {
             "Moved and compared: {} notifications, {} people, {} inbox entries. Now start the servers on it.",
             moved.notifications, moved.recipients, moved.entries
         );
+        if let Some(file) = secrets::push_keys_file(config) {
+            println!(
+                "Browsers that take pushes know the keys in {}: set VAPID_PUBLIC_KEY and VAPID_PRIVATE_KEY to them on \
+                 all nodes.",
+                file.display()
+            );
+        }
         return Ok(());
     }
     let applied = runtime(2)?.block_on(store::migrate(&url))?;

@@ -165,16 +165,13 @@ pub fn mandatory(config: &Config) -> Arc<[String]> {
 }
 
 /// What sends over channels that are not sockets.
-///
-/// # Errors
-/// When a provider is set in a way that cannot work.
 pub fn dispatch(
     config: &Config,
+    channels: &Channels,
     store: &Arc<Store>,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
-) -> anyhow::Result<Arc<Dispatch>> {
-    let channels = channels(config, clock.clone())?;
+) -> Arc<Dispatch> {
     let way = |channel| {
         let provider = channels.of(channel)?.clone();
         Some((
@@ -190,11 +187,14 @@ pub fn dispatch(
         per_tenant: config.sms.per_tenant_per_day,
     };
     let pauses = config.delivery.retry_ms.iter().map(|ms| Duration::from_millis(*ms)).collect();
-    Ok(Dispatch::new(store.clone(), letters, ways, caps, pauses, clock.clone(), metrics.clone()))
+    Dispatch::new(store.clone(), letters, ways, caps, pauses, clock.clone(), metrics.clone())
 }
 
 /// Who takes what leaves this server.
-fn channels(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Channels> {
+///
+/// # Errors
+/// When a provider is set in a way that cannot work.
+pub fn channels(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Channels> {
     let mut delivery = config.delivery.clone();
     if delivery.sink_file.is_empty() && config.server.environment == Environment::Development {
         delivery.sink_file = secrets::sink(config).display().to_string();

@@ -106,6 +106,12 @@ pub fn ensure_push_keys(config: &mut Config) -> anyhow::Result<Option<PathBuf>> 
     Ok(Some(path))
 }
 
+/// The file that keeps the keys for Web Push of an SQLite file, if it is there.
+pub fn push_keys_file(config: &Config) -> Option<PathBuf> {
+    let Ok(DatabaseUrl::Sqlite(database)) = config.database.url.parse() else { return None };
+    Some(named(database, ".vapid")).filter(|path| path.is_file())
+}
+
 /// The file that takes what no provider is set for.
 pub fn sink(config: &Config) -> PathBuf {
     match config.database.url.parse() {

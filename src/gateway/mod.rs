@@ -39,6 +39,8 @@ pub struct Limits {
     pub recurring_per_tenant: u32,
     /// Recurring notifications of one person.
     pub recurring_per_user: u32,
+    /// Browsers of one person that take pushes.
+    pub devices_per_user: u32,
     /// Sockets in all; 0 takes what the process may open, less a reserve.
     pub sockets: usize,
 }
@@ -59,6 +61,7 @@ impl Default for Limits {
             tenant_per_minute: 0,
             recurring_per_tenant: 1_000,
             recurring_per_user: 20,
+            devices_per_user: 20,
             sockets: 0,
         }
     }

@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 
 use super::Api;
 use super::problem::{Kind, Problem};
-use crate::domain::Broken;
+use crate::domain::{Broken, UserId};
 use crate::service::Error;
 
 /// A body may take this long to come.
@@ -49,6 +49,12 @@ pub struct Id(pub String);
 
 /// The number by which a path names what recurs.
 pub struct RecurringId(pub i64);
+
+/// The number by which a path names a device.
+pub struct DeviceId(pub i64);
+
+/// Whom a path names; nobody: `me`.
+pub struct Person(pub Option<UserId>);
 
 /// The header `Idempotency-Key`, if it was sent.
 pub struct Key(pub Option<String>);
@@ -183,6 +189,30 @@ impl FromRequestParts<Api> for RecurringId {
         // What is no number is nobody's.
         let path = Path::<i64>::from_request_parts(parts, api).await;
         path.map(|Path(id)| Self(id)).map_err(|_| Error::NoSuchRecurring.into())
+    }
+}
+
+impl FromRequestParts<Api> for DeviceId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        // What is no number is nobody's.
+        let path = Path::<i64>::from_request_parts(parts, api).await;
+        path.map(|Path(id)| Self(id)).map_err(|_| Error::NoSuchDevice.into())
+    }
+}
+
+impl FromRequestParts<Api> for Person {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let path = Path::<String>::from_request_parts(parts, api).await;
+        let name = path.map(|Path(name)| name).unwrap_or_default();
+        if name == "me" {
+            return Ok(Self(None));
+        }
+        // What cannot be a name is nobody's.
+        UserId::new(&name).map(|user| Self(Some(user))).map_err(|_| Error::NoSuchRecipient.into())
     }
 }
 

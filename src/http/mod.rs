@@ -27,8 +27,8 @@ use axum::routing::get;
 use crate::access::Principal;
 use crate::domain::Secret;
 use crate::service::{
-    Audit, Choices, Error, Explain, Inbox, Notify, Outgoing, Quota, Recurrings, Standing, StatsService,
-    Topics,
+    Addresses, Audit, Choices, Devices, Error, Explain, Inbox, Notify, Outgoing, Quota, Recurrings, Standing,
+    StatsService, Topics,
 };
 use crate::telemetry::Metrics;
 
@@ -62,6 +62,10 @@ pub struct Api {
     pub choices: Arc<Choices>,
     /// What goes out beyond sockets.
     pub outgoing: Arc<Outgoing>,
+    /// Where they take pushes.
+    pub devices: Arc<Devices>,
+    /// Where else they can be reached.
+    pub addresses: Arc<Addresses>,
     /// Why.
     pub explain: Arc<Explain>,
     /// What goes out again and again.
@@ -122,6 +126,8 @@ pub fn router(state: State) -> Router {
     let api = api_v1::router()
         .merge(api::router())
         .merge(root::router())
+        // The only one that wants no token: what it tells is meant for everybody.
+        .route("/api/v1/push/vapid-public-key", get(api_v1::push::public_key))
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(from_fn(told))
         .layer(cors::cors(state.origins.as_deref()))
@@ -149,7 +155,7 @@ pub fn router(state: State) -> Router {
 }
 
 async fn missing(uri: Uri) -> Response {
-    if ["/api/", "/internal/"].iter().any(|folder| uri.path().starts_with(folder)) {
+    if ["/api/", "/internal/", "/push/"].iter().any(|folder| uri.path().starts_with(folder)) {
         return problem::no_route(&uri).into_response();
     }
     let advice = "There is nothing here. Socket.IO clients connect to /socket.io/; the API is below /api/v1; see \

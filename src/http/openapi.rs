@@ -65,6 +65,13 @@ const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-
         api_v1::deliveries::failed,
         api_v1::deliveries::retry_all,
         api_v1::deliveries::retry,
+        api_v1::push::public_key,
+        api_v1::push::subscribe,
+        api_v1::push::list,
+        api_v1::push::change,
+        api_v1::push::remove,
+        api_v1::recipients::get,
+        api_v1::recipients::put,
         api_v1::audit::list,
         api_v1::stream::stream,
         api_v1::broadcast::internal,
@@ -75,7 +82,10 @@ const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-
         api::preferences::prefer,
         api::notifications::read,
         api::notifications::delete,
-        root::notify::notify,
+        iep::notify::notify,
+        root::push::subscribe,
+        root::push::unsubscribe,
+        root::push::unsubscribe_by_query,
     ),
     components(schemas(crate::domain::Action, problem::Body)),
     security(("token" = [])),
@@ -157,9 +167,11 @@ fn refuses(operation: &mut Operation) {
     let has_fields = parameters.clone().any(|(_, place)| *place != ParameterIn::Path);
     let has_body = operation.request_body.is_some();
     let answers = |kind: Kind| operation.responses.responses.contains_key(kind.row().0.as_str());
+    let is_open = operation.security.is_some();
     let kinds = [
-        (true, &[Kind::TokenMissing, Kind::Forbidden, Kind::TooFast, Kind::NoStore][..]),
-        (names_one, &[Kind::NotFound]),
+        (!is_open, &[Kind::TokenMissing, Kind::Forbidden, Kind::TooFast, Kind::NoStore][..]),
+        (is_open, &[Kind::NoPushKeys]),
+        (names_one || answers(Kind::NotFound), &[Kind::NotFound]),
         (has_fields || has_body || answers(Kind::Broken), &[Kind::Broken]),
         (answers(Kind::TooManyRecurring), &[Kind::TooManyRecurring]),
         (has_body, &[Kind::Malformed, Kind::TooSlow, Kind::TooLarge, Kind::NotJson]),

@@ -47,10 +47,13 @@ kinds! {
     NotFound: NOT_FOUND, "not_found", "Notification not found";
     NotScheduled: NOT_FOUND, "not_scheduled", "Nothing of this id waits to go out";
     NoRecurring: NOT_FOUND, "no_such_recurring", "Recurring notification not found";
+    NoDevice: NOT_FOUND, "no_such_device", "Device not found";
+    NoRecipient: NOT_FOUND, "no_such_recipient", "Recipient not found";
     NoRoute: NOT_FOUND, "no_such_route", "There is no such address";
     WrongMethod: METHOD_NOT_ALLOWED, "method_not_allowed", "This address does not take that method";
     TooSlow: REQUEST_TIMEOUT, "request_timeout", "The request came too slowly";
     TooManyRecurring: CONFLICT, "too_many_recurring", "Too many recurring notifications";
+    TooManyDevices: CONFLICT, "too_many_devices", "Too many devices";
     TooLarge: PAYLOAD_TOO_LARGE, "request_too_large", "The request is too large";
     NotJson: UNSUPPORTED_MEDIA_TYPE, "not_json", "The body is not called JSON";
     Broken: UNPROCESSABLE_ENTITY, "invalid_field", "A field breaks a rule";
@@ -58,6 +61,7 @@ kinds! {
     TooFast: TOO_MANY_REQUESTS, "too_many_requests", "Too many requests";
     TooMany: TOO_MANY_REQUESTS, "too_many_connections", "Too many connections";
     NoKeys: SERVICE_UNAVAILABLE, "keys_unavailable", "Tokens cannot be checked yet";
+    NoPushKeys: SERVICE_UNAVAILABLE, "push_unavailable", "Web Push is not set up";
     NoStore: SERVICE_UNAVAILABLE, "storage_unavailable", "The database does not answer";
 }
 
@@ -174,6 +178,16 @@ impl From<Error> for Problem {
                 "You have no recurring notification of this id. GET /api/v1/recurring lists those you have.",
             ),
             Error::TooManyRecurring(_) => Self::new(Kind::TooManyRecurring, sentence(&error.to_string())),
+            Error::NoSuchDevice => Self::new(
+                Kind::NoDevice,
+                "You have no device of this name. GET /api/v1/push/subscriptions lists those you have.",
+            ),
+            Error::NoSuchRecipient => Self::new(
+                Kind::NoRecipient,
+                "You have nothing to do with a recipient of this name. GET /api/v1/recipients/me is yourself.",
+            ),
+            Error::TooManyDevices(_) => Self::new(Kind::TooManyDevices, sentence(&error.to_string())),
+            Error::NoPushKeys => Self::new(Kind::NoPushKeys, sentence(&error.to_string())),
             Error::KeyReused => Self::new(
                 Kind::KeyReused,
                 "This Idempotency-Key came before, with another request. Send a new key with a new request.",

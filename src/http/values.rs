@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::access::Principal;
+use crate::access::{Principal, from_base64};
 pub use crate::domain::written::{Name, given, instant, priority};
 use crate::domain::{
-    Broken, Channel, Escalation, Switches, Timestamp, Until, Wish, is_name, read_from_objects,
+    Broken, Channel, Device, Escalation, Switches, Timestamp, Until, Wish, is_name, read_from_objects,
 };
 use crate::service::{Reached, Receipt};
+use crate::store::NewDevice;
 
 /// Stands in the description for the name of a kind, a topic or a role.
 pub struct Label;
@@ -220,6 +221,34 @@ pub fn wish(named: Option<&[String]>, escalation: Option<EscalationIn>) -> Resul
 /// Data as the sender wrote it.
 pub fn data(text: String) -> Option<Box<RawValue>> {
     RawValue::from_string(text).ok()
+}
+
+/// A device, as a page describes it; its keys with the fields' names.
+///
+/// # Errors
+/// When it is none.
+pub fn device(
+    endpoint: &str,
+    (p256dh, public): (&str, &'static str),
+    (auth, secret): (&str, &'static str),
+    user_agent: Option<String>,
+    info: Option<serde_json::Value>,
+) -> Result<NewDevice, Broken> {
+    let bytes = |text, field| {
+        from_base64(text).ok_or(Broken { field, expected: "bytes in base64, as the browser gave them" })
+    };
+    let (p256dh, auth) = (bytes(p256dh, public)?, bytes(auth, secret)?);
+    let device = Device::new(endpoint, p256dh, auth).map_err(|broken| match broken.field {
+        "p256dh" => Broken { field: public, ..broken },
+        "auth" => Broken { field: secret, ..broken },
+        _ => broken,
+    })?;
+    let info = match info {
+        None | Some(serde_json::Value::Null) => None,
+        Some(info) if info.is_object() => Some(info.to_string()),
+        Some(_) => return Err(Broken { field: "device_info", expected: "a JSON object" }),
+    };
+    Ok(NewDevice { device, user_agent, info })
 }
 
 /// A text, if there is any.

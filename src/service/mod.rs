@@ -2,6 +2,8 @@
 
 mod audit;
 mod choices;
+mod contacts;
+mod devices;
 mod explain;
 mod failures;
 mod inbox;
@@ -25,6 +27,8 @@ use crate::store::StoreError;
 
 pub use audit::Audit;
 pub use choices::{Choices, OnChosen};
+pub use contacts::Addresses;
+pub use devices::{DeviceWishes, Devices};
 pub use explain::{Explain, Preview, Prospect, Step, Timeline};
 pub use failures::{Entrance, Failures};
 pub use inbox::{Inbox, Listing, Page, Query, ReplayFrom};
@@ -67,6 +71,21 @@ pub enum Error {
          (of services) or limits.recurring_per_user (of a person)"
     )]
     TooManyRecurring(i64),
+    /// There is no such device, or it is somebody else's.
+    #[error("there is no such device")]
+    NoSuchDevice,
+    /// The person has as many devices as allowed.
+    #[error("there are {0} devices, which is the limit; remove some, or raise limits.devices_per_user")]
+    TooManyDevices(i64),
+    /// There is no such person, or the caller has nothing to do with them.
+    #[error("there is no such recipient")]
+    NoSuchRecipient,
+    /// Nobody has made keys for Web Push.
+    #[error(
+        "there are no keys for Web Push; make them by `carillon vapid`, and set VAPID_PUBLIC_KEY and VAPID_PRIVATE_KEY on \
+         all nodes"
+    )]
+    NoPushKeys,
     /// The request breaks a rule.
     #[error(transparent)]
     Broken(#[from] Broken),

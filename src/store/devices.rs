@@ -8,7 +8,7 @@ use super::schema::push_subscriptions;
 use super::types::At;
 use super::{Readers, Store, StoreError, on, postgres, sqlite};
 use crate::domain::{
-    Contacts, ContactsChange, Deed, Device, Priority, QuietHours, Recipient, Timestamp, Zone,
+    Contacts, ContactsChange, Deed, Device, Phone, Priority, QuietHours, Recipient, Timestamp, Zone,
 };
 
 /// One to be registered.
@@ -92,7 +92,7 @@ pub enum ContactsWrite {
         /// The recipient's row.
         recipient: i64,
         /// The number.
-        phone: crate::domain::Phone,
+        phone: Phone,
     },
 }
 
@@ -133,7 +133,7 @@ impl Registered {
 }
 
 /// One row.
-#[derive(Queryable, Insertable)]
+#[derive(Queryable, Insertable, Debug)]
 #[diesel(table_name = push_subscriptions)]
 pub(super) struct Row {
     pub id: i64,
@@ -149,17 +149,6 @@ pub(super) struct Row {
     pub created_at: At,
     pub last_ok_at: Option<At>,
     pub failures: i32,
-}
-
-/// All of it but for keys that anybody else might read: for comparing the two sides of a move.
-impl std::fmt::Debug for Row {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { id, tenant, recipient_id, endpoint, p256dh, auth, .. } = self;
-        write!(f, "{id} {tenant} {recipient_id} {endpoint} {p256dh:?} {auth:?} ")?;
-        write!(f, "{:?} {:?} {:?} ", self.user_agent, self.device_info, self.kinds)?;
-        write!(f, "{:?} {:?} {:?} ", self.quiet_hours, self.created_at, self.last_ok_at)?;
-        write!(f, "{}", self.failures)
-    }
 }
 
 impl From<Row> for Registered {

@@ -72,6 +72,15 @@ fn numbers_order_and_read_states_stay() {
     page.disconnect();
     let yearly = json!({"user_id": 2, "type": "x", "title": "x", "cron": "0 9 1 1 *", "time_zone": "UTC"});
     let kept = Rest::backend(&file).post("/api/v1/recurring", &yearly).expect(201);
+    let (devices, contacts) = ("/api/v1/push/subscriptions", "/api/v1/recipients/me");
+    let ana = Rest::user(&file, 2);
+    let keys = json!({
+        "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+        "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+    });
+    ana.post("/push/subscribe", &json!({"endpoint": "https://push.example.com/x", "keys": keys})).expect(201);
+    ana.put(contacts, &json!({"email": "ana@example.com", "phone": "+14155550123"})).expect(200);
+    let reached_by = (ana.get(devices).expect(200), ana.get(contacts).expect(200));
     let admin = json!({"sub": "boss", "role": "admin"});
     let log = |server: &Server| {
         let page =
@@ -106,6 +115,8 @@ fn numbers_order_and_read_states_stay() {
     assert!(words.contains("Moved and compared: 3001"), "once more changes nothing: {words}");
 
     let mut there = Server::on(&shared.clone().into(), &[]);
+    let ana = Rest::user(&there, 2);
+    assert_eq!((ana.get(devices).expect(200), ana.get(contacts).expect(200)), reached_by);
     let clients = Clients::of(&there);
     let page = clients.facilitator(2);
     let list = PendingList(page.hear("pending_notifications"));

@@ -3,6 +3,7 @@
 //! table, with what shows this, breaks the promise.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
@@ -17,6 +18,10 @@ enum Case {
     Scheduled,
     /// `{id}` is what recurs: to others it is none.
     Recurring,
+    /// `{id}` is a device: to others it is none.
+    Device,
+    /// It names a person; `contacts_are_ones_own` shows whose it is.
+    Person,
     /// What its owner is answered has the secret in it; what others are answered has not.
     Shows(Owner),
     /// This number is more than none for its owner, and none for others.
@@ -35,13 +40,26 @@ enum Owner {
     Admin,
 }
 
-use Case::{Changes, Counts, Notification, Recurring, Scheduled, Shows};
+use Case::{Changes, Counts, Device, Notification, Recurring, Scheduled, Shows};
 use Owner::{Admin, Person, Service};
 
 /// Stands in all that is somebody's.
 const SECRET: &str = "zanzibar";
 /// A topic that anybody may name: who asks for a preview finds their own question in their audit log.
 const TOPIC: &str = "rehearsals";
+
+/// A browser, as it writes itself.
+fn device(name: &str) -> Value {
+    // The key of RFC 8291's example.
+    let p256dh = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
+    let keys = json!({"p256dh": p256dh, "auth": "BTBZMqHH6r4Tts7J_aSIgg"});
+    json!({"endpoint": format!("https://push.example.com/{name}"), "expirationTime": null, "keys": keys})
+}
+
+fn in_hub_words(device: Value) -> Value {
+    let keys = &device["keys"];
+    json!({"endpoint": device["endpoint"], "p256dh_key": keys["p256dh"], "auth_key": keys["auth"]})
+}
 
 /// Method, path, a body that is good, and what shows that people are apart.
 fn table() -> Vec<(&'static str, &'static str, Option<Value>, Case)> {
@@ -85,6 +103,12 @@ fn table() -> Vec<(&'static str, &'static str, Option<Value>, Case)> {
         ("GET", "/api/v1/subscriptions", None, Shows(Person)),
         ("POST", "/api/v1/subscriptions", Some(json!({"topics": ["orders"]})), Changes("")),
         ("DELETE", "/api/v1/subscriptions", None, Changes("?topic=zanzibar")),
+        ("POST", "/api/v1/push/subscribe", Some(in_hub_words(device("x"))), Changes("")),
+        ("GET", "/api/v1/push/subscriptions", None, Shows(Person)),
+        ("PUT", "/api/v1/push/subscriptions/{id}", Some(json!({"types": ["grade"]})), Device),
+        ("DELETE", "/api/v1/push/subscriptions/{id}", None, Device),
+        ("GET", "/api/v1/recipients/{user_id}", None, Case::Person),
+        ("PUT", "/api/v1/recipients/{user_id}", Some(json!({"locale": "el"})), Case::Person),
         ("GET", "/api/v1/audit", None, Shows(Admin)),
         ("GET", "/api/v1/stream", None, Case::Streams),
         ("POST", "/internal/broadcast", Some(send.clone()), Changes("")),
@@ -95,6 +119,10 @@ fn table() -> Vec<(&'static str, &'static str, Option<Value>, Case)> {
         ("PUT", "/api/notifications/preferences", Some(json!({"timeZone": "Europe/Athens"})), Changes("")),
         ("PUT", "/api/notifications/{id}/read", None, Notification),
         ("DELETE", "/api/notifications/{id}", None, Notification),
+        ("POST", "/push/subscribe", Some(device("x")), Changes("")),
+        ("POST", "/push/unsubscribe", Some(json!({"endpoint": device("x")["endpoint"]})), Changes("")),
+        ("POST", "/push/subscribe", Some(device("x")), Changes("")),
+        ("DELETE", "/push/unsubscribe", None, Changes("?endpoint=https://push.example.com/x")),
     ]
 }
 
@@ -168,6 +196,7 @@ impl Owners {
         owners.person.post("/api/v1/subscriptions", &json!({"topics": [SECRET, TOPIC]})).expect(200);
         owners.new_notification();
         owners.new_scheduled();
+        owners.new_device();
         owners.new_recurring(Person);
         owners.new_recurring(Service);
         owners
@@ -188,6 +217,13 @@ impl Owners {
             "user_id": 2, "type": SECRET, "topic": SECRET, "title": SECRET, "message": SECRET, "data": data,
         });
         self.service.send(&secret)
+    }
+
+    /// One of the person's.
+    fn new_device(&self) -> Value {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("{SECRET}/{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        self.person.post("/api/v1/push/subscribe", &in_hub_words(device(&name))).expect(201)
     }
 
     fn new_scheduled(&self) -> Value {
@@ -247,13 +283,18 @@ fn what_is_anothers_is_none() {
             Notification => vec![(owners.new_notification(), Person)],
             Scheduled => vec![(owners.new_scheduled(), Service)],
             Recurring => [Person, Service].map(|owner| (owners.new_recurring(owner), owner)).to_vec(),
+            Device => vec![(owners.new_device(), Person)],
             _ => continue,
         };
         for (theirs, owner) in all {
             let number = theirs["id"].as_u64().map(|number| number.to_string());
             let ids: Vec<String> =
                 number.into_iter().chain(theirs["uuid"].as_str().map(str::to_owned)).collect();
-            assert_eq!(ids.len(), if matches!(case, Recurring) { 1 } else { 2 }, "{method} {path}: {theirs}");
+            assert_eq!(
+                ids.len(),
+                if matches!(case, Recurring | Device) { 1 } else { 2 },
+                "{method} {path}: {theirs}"
+            );
             let mut body = body.clone();
             for (name, other) in others(&server) {
                 let none = seen(&ask(&other, method, path, body.as_ref(), "123456789"));

@@ -29,7 +29,7 @@ impl Sender {
     pub fn new(from: &str) -> Result<Self, String> {
         let from = from.parse();
         from.map(|from| Self { from }).map_err(|_| {
-            "email.from must be an address, with or without a name: Carillon <hello@example.com>".to_owned()
+            "email.from (EMAIL_FROM) must be an address, with or without a name: Carillon <hello@example.com>".to_owned()
         })
     }
 

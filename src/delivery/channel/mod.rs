@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::domain::{Device, Email, Phone, Priority, Tenant, Timestamp};
 
-pub use pumping::{Caps, Countries, WentOut};
+pub use pumping::Countries;
 pub use registry::{ChannelSettings, Channels};
 pub use sink::Sink;
 pub use twilio::{CALLBACKS, Fate, Report, TwilioCallbacks};

@@ -1,5 +1,5 @@
-//! What keeps text messages from costing a fortune: the countries they may go to, and how many may go (pure rules; who
-//! counts is whoever keeps deliveries).
+//! What keeps text messages from costing a fortune: the countries they may go to. How many may go is counted by whoever
+//! keeps deliveries.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,7 +7,6 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::{Channel, Fault, Letter, Parcel, Taken, Unusable};
-use crate::delivery::settings::SmsSettings;
 use crate::domain::Phone;
 
 /// Where text messages may go.
@@ -57,52 +56,6 @@ impl Countries {
     }
 }
 
-/// How many text messages went out in the last 24 hours; those that are on their way count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WentOut {
-    /// To this number.
-    pub to_number: u32,
-    /// To this person.
-    pub to_user: u32,
-    /// Of this tenant.
-    pub of_tenant: u32,
-}
-
-/// How many may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Caps {
-    per_number: u32,
-    per_user: u32,
-    per_tenant: u32,
-}
-
-impl Caps {
-    /// As settings have it.
-    pub const fn new(settings: &SmsSettings) -> Self {
-        Self {
-            per_number: settings.per_number_per_day,
-            per_user: settings.per_user_per_day,
-            per_tenant: settings.per_tenant_per_day,
-        }
-    }
-
-    /// Which setting forbids one more; nothing, if it may go.
-    pub const fn exceeded(&self, went_out: WentOut) -> Option<&'static str> {
-        const fn is_over(many: u32, most: u32) -> bool {
-            most > 0 && many >= most
-        }
-        if is_over(went_out.to_number, self.per_number) {
-            Some("sms.per_number_per_day")
-        } else if is_over(went_out.to_user, self.per_user) {
-            Some("sms.per_user_per_day")
-        } else if is_over(went_out.of_tenant, self.per_tenant) {
-            Some("sms.per_tenant_per_day")
-        } else {
-            None
-        }
-    }
-}
-
 /// A provider that is not asked to send where nothing may go.
 pub(super) struct Guarded {
     pub(super) inner: Arc<dyn Channel>,
@@ -146,18 +99,5 @@ mod tests {
         assert!(named(&["us", "GR"], "").unwrap().allow(&greek));
         assert!(named(&["*"], "").unwrap().allow(&greek));
         assert!(named(&[], "MG0123").is_err() && named(&[], "").is_err() && named(&["Greece"], "").is_err());
-    }
-
-    #[test]
-    fn caps_hold_each() {
-        let caps = Caps { per_number: 2, per_user: 3, per_tenant: 0 };
-        let went = |to_number, to_user, of_tenant| caps.exceeded(WentOut { to_number, to_user, of_tenant });
-        assert_eq!(went(1, 2, 1_000_000), None);
-        assert_eq!(went(2, 2, 0), Some("sms.per_number_per_day"));
-        assert_eq!(went(0, 3, 0), Some("sms.per_user_per_day"));
-        assert_eq!(
-            Caps { per_tenant: 5, ..caps }.exceeded(WentOut { of_tenant: 5, ..WentOut::default() }),
-            Some("sms.per_tenant_per_day")
-        );
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::pumping::{Caps, Countries, Guarded};
+use super::pumping::{Countries, Guarded};
 use super::sendgrid::Sendgrid;
 use super::sink::Sink;
 use super::smtp::Smtp;
@@ -41,8 +41,6 @@ pub struct Channels {
     sms: Provider,
     /// By what push services know this deployment; pages need its public key.
     pub vapid: Option<Arc<Vapid>>,
-    /// How many text messages may go out.
-    pub caps: Caps,
     /// Reads what Twilio says of what it took.
     pub callbacks: Option<Arc<TwilioCallbacks>>,
     /// Whoever else calls an address that somebody named calls it by this.
@@ -136,15 +134,7 @@ impl Channels {
             }
             SmsProvider::Sns => guarded(Arc::new(Sns::new(sms, clock, outbound.clone())?))?,
         };
-        Ok(Self {
-            email: by_email,
-            push: by_push,
-            sms: by_sms,
-            vapid,
-            caps: Caps::new(sms),
-            callbacks,
-            outbound,
-        })
+        Ok(Self { email: by_email, push: by_push, sms: by_sms, vapid, callbacks, outbound })
     }
 
     /// Who takes what goes this way; nobody, if none is set, and for what goes over sockets.

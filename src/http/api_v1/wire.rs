@@ -15,9 +15,13 @@ use crate::service::{Broadcast, Error, Page, Reached, Receipt};
 use crate::store::Held;
 
 mod audit;
+mod push;
+mod recipients;
 mod recurring;
 mod schedule;
 pub use audit::{AuditIn, AuditPageOut};
+pub use push::{DeviceChangeIn, DeviceIn, DeviceOut, DeviceRegisteredOut, DevicesOut, PushKeyOut};
+pub use recipients::{ContactsIn, RecipientOut};
 pub use recurring::{RecurringIn, RecurringListIn, RecurringOneOut, RecurringPageOut, RecursOut};
 pub use schedule::{ScheduleIn, ScheduledIn, ScheduledOut, ScheduledPageOut};
 pub use stats::{StatsIn, StatsOut};
@@ -399,6 +403,8 @@ impl DeletedOut {
     pub const GONE: Self = Self { detail: "The notification was deleted." };
     /// It goes out no more.
     pub const CEASED: Self = Self { detail: "The notification will not go out any more." };
+    /// A device was taken away.
+    pub const UNSUBSCRIBED: Self = Self { detail: "The device gets nothing any more." };
     /// It was taken back.
     pub const TAKEN_BACK: Self = Self { detail: "The notification was taken back and will not go out." };
 }
