@@ -82,7 +82,7 @@ const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-
         api::preferences::prefer,
         api::notifications::read,
         api::notifications::delete,
-        iep::notify::notify,
+        root::notify::notify,
         root::push::subscribe,
         root::push::unsubscribe,
         root::push::unsubscribe_by_query,

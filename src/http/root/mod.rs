@@ -1,0 +1,12 @@
+//! The dialect of the IEP reminders: addresses without a prefix.
+
+pub mod notify;
+pub mod push;
+mod wire;
+
+super::answer! {
+    POST "/notify" => notify::notify;
+    POST "/push/subscribe" => push::subscribe;
+    POST "/push/unsubscribe" => push::unsubscribe;
+    DELETE "/push/unsubscribe" => push::unsubscribe_by_query;
+}

@@ -1,0 +1,175 @@
+//! `POST /notify`: one notification for one person, answered with what became of it on each channel.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::domain::{Broken, Channel, Contact, Draft, Priority, Timestamp, To};
+use crate::http::Api;
+use crate::http::caller::Caller;
+use crate::http::input::{self, Key, Sent};
+use crate::http::problem::Problem;
+use crate::http::values::{self, Name};
+use crate::service::{Error, Progress, Reached};
+
+/// A provider that takes longer is answered for by `queued`.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The kind of what names neither a kind nor a template.
+const KIND: &str = "notification";
+
+/// A notification for one person.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
+#[schema(as = Notify, example = json!({
+    "user_id": "2", "notification_type": "iep_reminder", "title": "Meeting tomorrow", "message": "At two in room A.",
+    "channels": ["websocket", "push", "sms"], "priority": "high", "phone_number": "+12025550123"
+}))]
+pub struct NotifyIn {
+    /// For whom; the caller, if nothing is said. Also `to`.
+    #[serde(alias = "to")]
+    #[schema(nullable = false)]
+    user_id: Option<Name>,
+    /// The kind of notification. Also `type`.
+    #[serde(alias = "type")]
+    #[schema(value_type = Option<values::Label>)]
+    notification_type: Option<String>,
+    /// One line. Also `subject`.
+    #[serde(alias = "subject")]
+    #[schema(max_length = 512)]
+    title: Option<String>,
+    /// The text. Also `body`.
+    #[serde(alias = "body")]
+    #[schema(max_length = 32_768)]
+    message: Option<String>,
+    /// Any of `websocket` (also `in_app`, `realtime`), `push`, `email` and `sms`; the server's usual ones if nothing is said.
+    channels: Option<Vec<String>>,
+    /// How to go on when a socket is not enough.
+    escalation: Option<values::EscalationIn>,
+    /// How much it matters; `normal` if nothing is said. `sms` takes `high` and `critical` only.
+    #[serde(default, deserialize_with = "values::priority")]
+    priority: Option<Priority>,
+    /// What the client, and the template, get to use.
+    #[schema(value_type = Option<Object>)]
+    data: Option<Value>,
+    /// Where a click leads: `https:`, `http:`, or a path.
+    #[schema(max_length = 2_048, pattern = r"^(https?://|/($|[^/\\]))")]
+    action_url: Option<String>,
+    /// Where the text message goes, whatever number is known.
+    #[schema(max_length = 32)]
+    phone_number: Option<String>,
+    /// Where the e-mail goes, whatever address is known.
+    #[schema(max_length = 254)]
+    email: Option<String>,
+}
+
+/// What became of it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Notified)]
+pub struct NotifiedOut {
+    notification_id: Uuid,
+    /// What became of it on each channel that was asked for: `delivered`, `user_offline`, `no_subscription`,
+    /// `no_phone_number`, `no_email`, `priority_too_low`, `muted`, `not_needed`, `queued`, `rate_limited` or `failed`.
+    channels: BTreeMap<String, &'static str>,
+    timestamp: Timestamp,
+    /// Sockets of the recipient on this node.
+    websocket_connections: usize,
+    /// Where a raw WebSocket goes on behind it.
+    replay_id: String,
+    estimated_delivery: Timestamp,
+}
+
+impl NotifyIn {
+    fn draft(self, idempotency_key: Option<String>) -> Result<Draft, Broken> {
+        let mut wish = values::wish(self.channels.as_deref(), self.escalation)?;
+        if self.phone_number.is_some() || self.email.is_some() {
+            let wish = wish.get_or_insert_default();
+            wish.phone = self.phone_number.map(Contact::new);
+            wish.email = self.email.map(Contact::new);
+        }
+        Ok(Draft {
+            to: self.user_id.map_or(To::Myself, |Name(user)| To::Users(vec![user])),
+            kind: self.notification_type.unwrap_or_else(|| KIND.to_owned()),
+            topic: String::new(),
+            title: self.title.unwrap_or_default(),
+            message: self.message.unwrap_or_default(),
+            data: self.data.unwrap_or_else(|| Map::new().into()),
+            priority: self.priority.unwrap_or_default(),
+            action_url: self.action_url,
+            scheduled_at: None,
+            expires_at: None,
+            wish,
+            idempotency_key,
+        })
+    }
+}
+
+/// Sends a notification to one person; the answer comes when each channel's provider has answered, or after two seconds.
+#[utoipa::path(
+    post,
+    path = "/notify",
+    tag = "iep",
+    params(input::KeyHeader),
+    request_body = NotifyIn,
+    responses((status = 200, description = "It is durable; so it stands on each channel.", body = NotifiedOut)),
+)]
+pub async fn notify(
+    State(api): State<Api>,
+    Caller(who): Caller,
+    Key(key): Key,
+    Sent(given): Sent<NotifyIn>,
+) -> Result<Json<NotifiedOut>, Problem> {
+    let named = given.channels.clone();
+    let draft = api.notify.counted(given.draft(key))?;
+    let recipient = match &draft.to {
+        To::Users(users) => users.first().map(|user| who.person(user.clone())),
+        _ => who.inbox(),
+    };
+    let asked = api.notify.channels(draft.wish.as_ref());
+    let receipt = api.notify.send(&who, draft).await?;
+    let Some(recipient) = recipient else { return Err(Error::NotFound.into()) };
+    let beyond = match asked.iter().any(|channel| *channel != Channel::Realtime) {
+        true => api.outgoing.settled(&who.tenant, receipt.id, &recipient, PATIENCE).await,
+        false => HashMap::new(),
+    };
+    let outcome = |channel: Channel| match (channel, &receipt.reached) {
+        (Channel::Realtime, Reached::Sent(_)) => "delivered",
+        (Channel::Realtime, _) => "user_offline",
+        _ => beyond.get(&channel).map_or("queued", word),
+    };
+    let channels = match &named {
+        Some(named) => {
+            named.iter().filter_map(|name| Some((name.clone(), outcome(Channel::named(name)?)))).collect()
+        }
+        None => {
+            asked.iter().map(|channel| (values::spelled(*channel).to_owned(), outcome(*channel))).collect()
+        }
+    };
+    Ok(Json(NotifiedOut {
+        notification_id: receipt.uuid,
+        channels,
+        timestamp: receipt.created_at,
+        websocket_connections: api.inbox.sockets(&recipient),
+        replay_id: receipt.id.to_string(),
+        estimated_delivery: receipt.created_at,
+    }))
+}
+
+fn word(progress: &Progress) -> &'static str {
+    match progress {
+        Progress::Sent => "delivered",
+        Progress::Queued => "queued",
+        Progress::Failed(_) => "failed",
+        Progress::Cancelled(_) => "not_needed",
+        Progress::Skipped(why) => {
+            let known =
+                ["no_subscription", "no_phone_number", "no_email", "priority_too_low", "rate_limited"];
+            known.into_iter().find(|word| why.starts_with(word)).unwrap_or("muted")
+        }
+    }
+}
