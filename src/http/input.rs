@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 
 use super::Api;
 use super::problem::{Kind, Problem};
-use crate::domain::Broken;
+use crate::domain::{Broken, TemplateName};
 use crate::service::Error;
 
 /// A body may take this long to come.
@@ -49,6 +49,9 @@ pub struct Id(pub String);
 
 /// The number by which a path names what recurs.
 pub struct RecurringId(pub i64);
+
+/// The name by which a path calls a template.
+pub struct Template(pub TemplateName);
 
 /// The header `Idempotency-Key`, if it was sent.
 pub struct Key(pub Option<String>);
@@ -183,6 +186,16 @@ impl FromRequestParts<Api> for RecurringId {
         // What is no number is nobody's.
         let path = Path::<i64>::from_request_parts(parts, api).await;
         path.map(|Path(id)| Self(id)).map_err(|_| Error::NoSuchRecurring.into())
+    }
+}
+
+impl FromRequestParts<Api> for Template {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        // What can be no name is nobody's.
+        let path = Path::<TemplateName>::from_request_parts(parts, api).await;
+        path.map(|Path(name)| Self(name)).map_err(|_| Error::NoSuchTemplate.into())
     }
 }
 

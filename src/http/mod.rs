@@ -27,8 +27,8 @@ use axum::routing::get;
 use crate::access::Principal;
 use crate::domain::Secret;
 use crate::service::{
-    Audit, Choices, Error, Explain, Inbox, Notify, Outgoing, Quota, Recurrings, Standing, StatsService,
-    Topics,
+    Audit, Choices, Error, Explain, Inbox, Library, Notify, Outgoing, Quota, Recurrings, Standing,
+    StatsService, Topics,
 };
 use crate::telemetry::Metrics;
 
@@ -66,6 +66,8 @@ pub struct Api {
     pub explain: Arc<Explain>,
     /// What goes out again and again.
     pub recurrings: Arc<Recurrings>,
+    /// What notifications say.
+    pub library: Arc<Library>,
     /// What was done.
     pub audit: Arc<Audit>,
     /// Opens a stream of events: for whom, from where, and behind which notification.

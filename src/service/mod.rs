@@ -5,6 +5,7 @@ mod choices;
 mod explain;
 mod failures;
 mod inbox;
+mod library;
 mod marking;
 mod notify;
 mod outgoing;
@@ -21,6 +22,7 @@ mod worker;
 
 use crate::access::TokenError;
 use crate::domain::Broken;
+use crate::render::RenderError;
 use crate::store::StoreError;
 
 pub use audit::Audit;
@@ -28,6 +30,7 @@ pub use choices::{Choices, OnChosen};
 pub use explain::{Explain, Preview, Prospect, Step, Timeline};
 pub use failures::{Entrance, Failures};
 pub use inbox::{Inbox, Listing, Page, Query, ReplayFrom};
+pub use library::{Library, Look, Shelved, say};
 pub use marking::{Marked, OnMarked};
 pub use notify::{Answer, Broadcast, Notify, Reached, Receipt};
 pub use outgoing::{Outgoing, Progress};
@@ -73,6 +76,18 @@ pub enum Error {
     /// The token does not allow it.
     #[error("this token does not allow it; {0}")]
     Forbidden(&'static str),
+    /// The tenant has no such template, and none is built in.
+    #[error("there is no such template")]
+    NoSuchTemplate,
+    /// There is one of this name.
+    #[error("there is a template of this name")]
+    TemplateTaken,
+    /// There are as many templates as there may be.
+    #[error("there are {0} templates, which is the limit; delete some")]
+    TooManyTemplates(i64),
+    /// A template is at fault, or the data that it was given.
+    #[error(transparent)]
+    Template(#[from] RenderError),
     /// The idempotency key was used for another request.
     #[error("this idempotency_key was used for a different request; send a new key with a new request")]
     KeyReused,

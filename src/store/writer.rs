@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{
-    Claimed, ContactsWrite, DeviceWrite, Kept, NewRecurring, SmsCaps, StoreError, Task, Tried, Which, Whose, TemplateChange, TemplateKept,
+    Claimed, ContactsWrite, DeviceWrite, Kept, NewRecurring, SmsCaps, StoreError, Task, TemplateChange,
+    TemplateKept, Tried, Which, Whose,
 };
 use crate::domain::{
     Accepted, Broken, Change, Channel, Contacts, Deed, NewNotification, Notification, NotificationId, Place,

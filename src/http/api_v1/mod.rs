@@ -10,6 +10,7 @@ pub mod recurring;
 pub mod schedule;
 pub mod stream;
 pub mod subscriptions;
+pub mod templates;
 mod wire;
 
 super::answer! {
@@ -42,6 +43,14 @@ super::answer! {
     GET "/api/v1/deliveries/failed" => deliveries::failed;
     POST "/api/v1/deliveries/failed/retry" => deliveries::retry_all;
     POST "/api/v1/deliveries/{id}/retry" => deliveries::retry;
+    GET "/api/v1/templates" => templates::list;
+    POST "/api/v1/templates" => templates::make;
+    POST "/api/v1/templates/preview" => templates::preview_of;
+    GET "/api/v1/templates/{name}" => templates::find;
+    PUT "/api/v1/templates/{name}" => templates::change;
+    DELETE "/api/v1/templates/{name}" => templates::remove;
+    GET "/api/v1/templates/{name}/versions" => templates::versions;
+    POST "/api/v1/templates/{name}/preview" => templates::preview;
     GET "/api/v1/audit" => audit::list;
     GET "/api/v1/stream" => stream::stream;
     POST "/internal/broadcast" => broadcast::internal;
