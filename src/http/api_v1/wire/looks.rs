@@ -51,7 +51,7 @@ impl LookIn {
     pub fn taken(self) -> Result<(Look, Shown), Broken> {
         let expected = "in_app, push, email or sms";
         let unknown = Broken { field: "channel", expected };
-        let shown = self.channel.map(|name| values::channel(&name).ok_or(unknown)).transpose()?;
+        let shown = self.channel.map(|name| Channel::named(&name).ok_or(unknown)).transpose()?;
         let data = self.data.unwrap_or_else(|| Map::new().into());
         let (locale, zone) = (self.locale.unwrap_or_default(), self.time_zone.unwrap_or_default());
         Ok((Look { locale, zone, data }, Shown(shown)))
