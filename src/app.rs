@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::Keyring;
 use crate::config::{Config, Environment};
-use crate::delivery::{CatchUp, Confirmations, Live, Replays, Rounds, Spreading, catch_up};
+use crate::delivery::{CatchUp, Confirmations, Live, Replays, Rounds, Spreading, Templates, catch_up};
 use crate::domain::{Clock, SystemClock};
 use crate::gateway::ingest::Ingest;
 use crate::gateway::socketio::{self, Admission, Booking, Door, Feed, Namespace, Origins, Services};
@@ -24,7 +24,7 @@ use crate::parts::{
 };
 use crate::realtime::Hub;
 use crate::service::{
-    Addresses, Audit, Choices, Devices, Explain, Failures, Inbox, Notify, Outgoing, Presences,
+    Addresses, Audit, Choices, Devices, Explain, Failures, Inbox, Library, Notify, Outgoing, Presences,
     RecurringLimits, Recurrings, Roster, Session, StatsService, Topics, Worker,
 };
 use crate::store::{DatabaseUrl, Store};
@@ -165,6 +165,8 @@ impl App {
             &config.realtime,
         );
         let outgoing = Arc::new(Outgoing::new(store.clone(), dispatch, clock.clone()));
+        let templates = Arc::new(Templates::new(store.clone()));
+        let library = Arc::new(Library::new(store.clone(), templates, clock.clone()));
         let api = http::Api {
             outgoing: outgoing.clone(),
             quota,
@@ -191,6 +193,7 @@ impl App {
             )),
             addresses: Arc::new(Addresses::new(store.clone(), clock.clone())),
             recurrings,
+            library,
             audit: Arc::new(Audit::new(store.clone(), clock.clone())),
             streams: Arc::new(move |who, address, last| streams.open(who, address, last)),
             max_body: config.limits.max_request_bytes,

@@ -10,7 +10,7 @@
 //! | 4 | [`service`] | what a caller may ask; knows no protocol |
 //! | 3 | [`delivery`] | from stored to confirmed |
 //! | 2 | [`realtime`] | who is here, and telling them; never blocks |
-//! | 1 | [`store`], [`access`] | what is durable; who may do what |
+//! | 1 | [`store`], [`access`], [`render`] | what is durable; who may do what; what is said |
 //! | 0 | [`domain`], [`telemetry`] | nouns and pure rules; logs and metrics |
 //!
 //! The journey of a notification: `gateway` (decode) → `service::Notify` → `store` (one transaction) →
@@ -31,6 +31,7 @@ pub mod lifecycle;
 pub mod listen;
 pub mod parts;
 pub mod realtime;
+pub mod render;
 pub mod secrets;
 pub mod sections;
 pub mod service;

@@ -66,6 +66,7 @@ mod tests {
             roles: Vec::new(),
             can_send: true,
             can_broadcast: false,
+            can_write_templates: false,
             expires_at: Some(Timestamp::from_micros(expires_at)),
         }
     }

@@ -84,6 +84,8 @@ pub struct Principal {
     pub can_send: bool,
     /// Whether it may send to everybody who fits: a topic, a role, the whole tenant.
     pub can_broadcast: bool,
+    /// Whether it may change templates.
+    pub can_write_templates: bool,
     /// When it ends; the static back-end token does not.
     pub expires_at: Option<Timestamp>,
 }
@@ -314,6 +316,7 @@ impl Keyring {
             roles: Vec::new(),
             can_send: true,
             can_broadcast: true,
+            can_write_templates: false,
             expires_at: None,
         })
     }
@@ -411,6 +414,7 @@ fn principal(claims: &Claims) -> Result<Principal, TokenError> {
     let mut roles = words(&claims.roles);
     roles.extend(words(&claims.role));
     let can_broadcast = scopes.contains(&"notifications:broadcast") || roles.contains(&"admin");
+    let can_write_templates = scopes.contains(&"templates:write") || roles.contains(&"admin");
     let can_send = can_broadcast || scopes.contains(&"notifications:send") || roles.contains(&"service");
     // Nobody can send to others.
     let roles = roles.into_iter().filter(|role| is_name(role)).map(str::to_owned).collect();
@@ -421,7 +425,17 @@ fn principal(claims: &Claims) -> Result<Principal, TokenError> {
     let seconds = claims.exp.as_f64().ok_or(TokenError::Invalid)?;
     let expires_at = Timestamp::from_micros((seconds * 1e6) as i64);
     let expires_at = Some(expires_at);
-    Ok(Principal { tenant, user: user_id, facilitator, roles, can_send, can_broadcast, expires_at })
+    let user = user_id;
+    Ok(Principal {
+        tenant,
+        user,
+        facilitator,
+        roles,
+        can_send,
+        can_broadcast,
+        can_write_templates,
+        expires_at,
+    })
 }
 
 #[cfg(test)]

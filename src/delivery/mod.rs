@@ -14,6 +14,7 @@ pub mod outbound;
 mod replay;
 pub mod settings;
 mod spread;
+mod templates;
 
 pub use catch_up::CatchUp;
 pub use confirm::{Confirmations, Rounds};
@@ -23,3 +24,4 @@ pub use live::Live;
 pub use replay::Replays;
 pub use settings::Settings;
 pub use spread::Spreading;
+pub use templates::{BUILT_IN, TemplateFault, Templates, compiled};

@@ -57,6 +57,12 @@ actions! {
     DeviceChange: "device.change";
     /// It was taken away.
     DeviceRemove: "device.remove";
+    /// A template was made.
+    Template: "template.create";
+    /// It was changed.
+    TemplateOtherwise: "template.change";
+    /// It is used no more.
+    TemplateNoMore: "template.delete";
     /// Somebody showed no good token.
     AuthFailure: "auth.failure";
     /// A service looked at how a notification got to somebody.

@@ -8,6 +8,7 @@ mod contact;
 mod contacts;
 mod draft;
 mod identity;
+mod locale;
 mod notification;
 mod objects;
 mod preferences;
@@ -28,6 +29,7 @@ pub use contact::{Device, Email, Phone};
 pub use contacts::{Contacts, ContactsChange, is_locale};
 pub use draft::{BOOKING_KIND, Broken, Draft, To, is_name, is_over, time_to_come};
 pub use identity::{DEFAULT_TENANT, IdError, Recipient, Tenant, UserId};
+pub use locale::{Locale, TemplateName, Templated};
 pub use notification::{
     Accepted, Audience, Digest, Group, Idempotency, NewNotification, Notification, NotificationId, Place,
     Placed, Position, Priority,
@@ -42,5 +44,5 @@ pub use route::{Situation, Verdict, pause};
 pub use schemas::name_schema;
 pub(crate) use schemas::schemas;
 pub use standing::{Standing, Status};
-pub use wish::{Contact, Escalation, Templated, USUAL_AFTER, Until, Wish};
+pub use wish::{Contact, Escalation, USUAL_AFTER, Until, Wish};
 pub use zone::Zone;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Broken, Channel};
+use super::{Broken, Channel, Templated};
 
 /// Seconds between two steps, if nothing is said: longer than a socket needs to show that it is alive.
 pub const USUAL_AFTER: u32 = 90;
@@ -31,19 +31,6 @@ pub struct Wish {
     /// An e-mail's subject, if it is not the title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-}
-
-/// Which template a notification was made of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Templated {
-    /// Its name.
-    pub name: String,
-    /// Its version; nothing: a built-in one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<i64>,
-    /// The language that was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub locale: Option<String>,
 }
 
 /// An address or a number that came with a request. It cannot be printed.

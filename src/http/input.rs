@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 
 use super::Api;
 use super::problem::{Kind, Problem};
-use crate::domain::{Broken, UserId};
+use crate::domain::{Broken, TemplateName, UserId};
 use crate::service::Error;
 
 /// A body may take this long to come.
@@ -55,6 +55,8 @@ pub struct DeviceId(pub i64);
 
 /// Whom a path names; nobody: `me`.
 pub struct Person(pub Option<UserId>);
+/// The name by which a path calls a template.
+pub struct Template(pub TemplateName);
 
 /// The header `Idempotency-Key`, if it was sent.
 pub struct Key(pub Option<String>);
@@ -213,6 +215,16 @@ impl FromRequestParts<Api> for Person {
         }
         // What cannot be a name is nobody's.
         UserId::new(&name).map(|user| Self(Some(user))).map_err(|_| Error::NoSuchRecipient.into())
+    }
+}
+
+impl FromRequestParts<Api> for Template {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        // What can be no name is nobody's.
+        let path = Path::<TemplateName>::from_request_parts(parts, api).await;
+        path.map(|Path(name)| Self(name)).map_err(|_| Error::NoSuchTemplate.into())
     }
 }
 

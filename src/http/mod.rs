@@ -27,8 +27,8 @@ use axum::routing::get;
 use crate::access::Principal;
 use crate::domain::Secret;
 use crate::service::{
-    Addresses, Audit, Choices, Devices, Error, Explain, Inbox, Notify, Outgoing, Quota, Recurrings, Standing,
-    StatsService, Topics,
+    Addresses, Audit, Choices, Devices, Error, Explain, Inbox, Library, Notify, Outgoing, Quota, Recurrings,
+    Standing, StatsService, Topics,
 };
 use crate::telemetry::Metrics;
 
@@ -70,6 +70,8 @@ pub struct Api {
     pub explain: Arc<Explain>,
     /// What goes out again and again.
     pub recurrings: Arc<Recurrings>,
+    /// What notifications say.
+    pub library: Arc<Library>,
     /// What was done.
     pub audit: Arc<Audit>,
     /// Opens a stream of events: for whom, from where, and behind which notification.

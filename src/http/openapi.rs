@@ -72,6 +72,14 @@ const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-
         api_v1::push::remove,
         api_v1::recipients::get,
         api_v1::recipients::put,
+        api_v1::templates::list,
+        api_v1::templates::make,
+        api_v1::templates::preview_of,
+        api_v1::templates::find,
+        api_v1::templates::change,
+        api_v1::templates::remove,
+        api_v1::templates::versions,
+        api_v1::templates::preview,
         api_v1::audit::list,
         api_v1::stream::stream,
         api_v1::broadcast::internal,
@@ -86,6 +94,7 @@ const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-
         root::push::subscribe,
         root::push::unsubscribe,
         root::push::unsubscribe_by_query,
+        root::templates::list,
     ),
     components(schemas(crate::domain::Action, problem::Body)),
     security(("token" = [])),
@@ -122,11 +131,12 @@ impl Modify for Everywhere {
 }
 
 /// Members that may have another name: of which document, how they are described, and that name.
-const ALSO: [(&[&str], &str, &[&str]); 9] = [
+const ALSO: [(&[&str], &str, &[&str]); 10] = [
     (&["Send", "SendAgainAndAgain"], "role", &["role_filter"]),
     (&["Send", "SendAgainAndAgain"], "everyone", &["all", "broadcast_to_tenant"]),
     (&["Send", "SendAgainAndAgain"], "type", &["notification_type"]),
     (&["Send", "SendAgainAndAgain"], "data", &["metadata"]),
+    (&["Send"], "template", &["template_id"]),
     (&["Notify"], "user_id", &["to"]),
     (&["Notify"], "notification_type", &["type"]),
     (&["Notify"], "title", &["subject"]),
@@ -163,7 +173,9 @@ fn refuses(operation: &mut Operation) {
         RefOr::T(parameter) => Some((parameter.name.as_str(), &parameter.parameter_in)),
         RefOr::Ref(_) => None,
     });
-    let names_one = parameters.clone().any(|(name, _)| name == "id");
+    let names_one = parameters
+        .clone()
+        .any(|(name, place)| *place == ParameterIn::Path && (name == "id" || name == "name"));
     let has_fields = parameters.clone().any(|(_, place)| *place != ParameterIn::Path);
     let has_body = operation.request_body.is_some();
     let answers = |kind: Kind| operation.responses.responses.contains_key(kind.row().0.as_str());

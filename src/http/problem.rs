@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use crate::access::TokenError;
 use crate::domain::Broken;
+use crate::render::RenderError;
 use crate::service::Error;
 
 /// Where it is explained what each code means.
@@ -49,14 +50,19 @@ kinds! {
     NoRecurring: NOT_FOUND, "no_such_recurring", "Recurring notification not found";
     NoDevice: NOT_FOUND, "no_such_device", "Device not found";
     NoRecipient: NOT_FOUND, "no_such_recipient", "Recipient not found";
+    NoTemplate: NOT_FOUND, "no_such_template", "Template not found";
     NoRoute: NOT_FOUND, "no_such_route", "There is no such address";
     WrongMethod: METHOD_NOT_ALLOWED, "method_not_allowed", "This address does not take that method";
     TooSlow: REQUEST_TIMEOUT, "request_timeout", "The request came too slowly";
     TooManyRecurring: CONFLICT, "too_many_recurring", "Too many recurring notifications";
     TooManyDevices: CONFLICT, "too_many_devices", "Too many devices";
+    TemplateTaken: CONFLICT, "template_exists", "There is a template of this name";
+    TooManyTemplates: CONFLICT, "too_many_templates", "Too many templates";
     TooLarge: PAYLOAD_TOO_LARGE, "request_too_large", "The request is too large";
     NotJson: UNSUPPORTED_MEDIA_TYPE, "not_json", "The body is not called JSON";
     Broken: UNPROCESSABLE_ENTITY, "invalid_field", "A field breaks a rule";
+    BadTemplate: UNPROCESSABLE_ENTITY, "invalid_template", "A template is at fault";
+    VariableMissing: UNPROCESSABLE_ENTITY, "missing_variable", "A template lacks a value";
     KeyReused: UNPROCESSABLE_ENTITY, "idempotency_key_reused", "Idempotency key reused";
     TooFast: TOO_MANY_REQUESTS, "too_many_requests", "Too many requests";
     TooMany: TOO_MANY_REQUESTS, "too_many_connections", "Too many connections";
@@ -70,6 +76,7 @@ kinds! {
 pub struct Problem {
     kind: Kind,
     field: Option<String>,
+    line: Option<usize>,
     detail: String,
     /// Seconds after which it is worth another try.
     later: u64,
@@ -94,12 +101,15 @@ pub struct Body<'a> {
     /// Which field is at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
+    /// In which line of it, if it is a template's text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
 }
 
 impl Problem {
     /// Of this kind; `detail` is a sentence for people.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, field: None, detail: detail.into(), later: LATER }
+        Self { kind, field: None, line: None, detail: detail.into(), later: LATER }
     }
 
     /// `field` is not as it must be.
@@ -159,6 +169,25 @@ impl From<Broken> for Problem {
     }
 }
 
+impl From<RenderError> for Problem {
+    fn from(fault: RenderError) -> Self {
+        let detail = format!("{}.", fault.to_string().trim_end_matches('.'));
+        match fault {
+            RenderError::Missing { variable } => Self {
+                field: Some(format!("data.{variable}")),
+                ..Self::new(Kind::VariableMissing, sentence(&detail))
+            },
+            RenderError::Faulty { place, line, .. } => {
+                Self { field: Some(place), line: Some(line), ..Self::new(Kind::BadTemplate, detail) }
+            }
+            RenderError::Broken { field, .. } => {
+                Self { field: Some(field), ..Self::new(Kind::BadTemplate, detail) }
+            }
+            RenderError::Data(expected) => Self::of_field("data", &expected),
+        }
+    }
+}
+
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
@@ -177,6 +206,16 @@ impl From<Error> for Problem {
                 Kind::NoRecurring,
                 "You have no recurring notification of this id. GET /api/v1/recurring lists those you have.",
             ),
+            Error::NoSuchTemplate => Self::new(
+                Kind::NoTemplate,
+                "There is no template of this name. GET /api/v1/templates lists those there are.",
+            ),
+            Error::TemplateTaken => Self::new(
+                Kind::TemplateTaken,
+                "There is a template of this name. Choose another one, or change that one by PUT.",
+            ),
+            Error::Template(fault) => fault.into(),
+            Error::TooManyTemplates(_) => Self::new(Kind::TooManyTemplates, sentence(&error.to_string())),
             Error::TooManyRecurring(_) => Self::new(Kind::TooManyRecurring, sentence(&error.to_string())),
             Error::NoSuchDevice => Self::new(
                 Kind::NoDevice,
@@ -216,6 +255,7 @@ impl IntoResponse for Problem {
             code,
             error: title,
             field: self.field.as_deref(),
+            line: self.line,
         };
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();

@@ -7,6 +7,7 @@ mod devices;
 mod explain;
 mod failures;
 mod inbox;
+mod library;
 mod marking;
 mod notify;
 mod outgoing;
@@ -23,6 +24,7 @@ mod worker;
 
 use crate::access::TokenError;
 use crate::domain::Broken;
+use crate::render::RenderError;
 use crate::store::StoreError;
 
 pub use audit::Audit;
@@ -32,6 +34,7 @@ pub use devices::{DeviceWishes, Devices};
 pub use explain::{Explain, Preview, Prospect, Step, Timeline};
 pub use failures::{Entrance, Failures};
 pub use inbox::{Inbox, Listing, Page, Query, ReplayFrom};
+pub use library::{Library, Look, Shelved, say};
 pub use marking::{Marked, OnMarked};
 pub use notify::{Answer, Broadcast, Notify, Reached, Receipt};
 pub use outgoing::{Outgoing, Progress};
@@ -92,6 +95,18 @@ pub enum Error {
     /// The token does not allow it.
     #[error("this token does not allow it; {0}")]
     Forbidden(&'static str),
+    /// The tenant has no such template, and none is built in.
+    #[error("there is no such template")]
+    NoSuchTemplate,
+    /// There is one of this name.
+    #[error("there is a template of this name")]
+    TemplateTaken,
+    /// There are as many templates as there may be.
+    #[error("there are {0} templates, which is the limit; delete some")]
+    TooManyTemplates(i64),
+    /// A template is at fault, or the data that it was given.
+    #[error(transparent)]
+    Template(#[from] RenderError),
     /// The idempotency key was used for another request.
     #[error("this idempotency_key was used for a different request; send a new key with a new request")]
     KeyReused,

@@ -280,9 +280,12 @@ impl Notify {
         };
         let data = draft.data.to_string();
         let asked = match &draft.wish {
-            Some(wish) => format!("{asked}{wish}", wish = wish.written().unwrap_or_default()),
+            Some(wish) => format!("{asked}{wish}", wish = requested(wish).written().unwrap_or_default()),
             None => asked,
         };
+        // What a template says may be said otherwise when the same is asked for again.
+        let is_own = draft.wish.as_ref().is_none_or(|wish| wish.template.is_none());
+        let (title, message) = if is_own { (draft.title.as_str(), draft.message.as_str()) } else { ("", "") };
         let wish = self.wish(draft.wish);
         let uuid = named_at(now);
         let sender = who.user.as_ref().map(|user| user.as_str().to_owned());
@@ -293,8 +296,7 @@ impl Notify {
                     "{asked}{:?}{:?}{:?}{:?}",
                     draft.priority, draft.action_url, draft.expires_at, draft.scheduled_at
                 );
-                let request =
-                    Digest::of(&[&draft.kind, &draft.topic, &draft.title, &draft.message, &data, &parts]);
+                let request = Digest::of(&[&draft.kind, &draft.topic, title, message, &data, &parts]);
                 // A person's key is never a back end's.
                 let own = who.inbox().map(|recipient| recipient.user);
                 let own = own.as_ref().map(UserId::as_str).unwrap_or_default();
@@ -391,6 +393,15 @@ fn committed(
             live.in_order(move || answer(Err(fault.into())));
         }
     }
+}
+
+/// What of a wish is the sender's: a template's version is not.
+fn requested(wish: &Wish) -> Wish {
+    let mut wish = wish.clone();
+    if let Some(template) = &mut wish.template {
+        template.version = 0;
+    }
+    wish
 }
 
 /// A name that tells when something was accepted.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{
     Connection, Memory, RunQueryDsl, Wanted, claim, confirm, count_on, earlier, insert_all, keep_counts,
     mark, now, one_chunk, outbox, placed, presence, reach, reaching, read_on, record, recur, release, row_of,
-    settle,
+    settle, template_writes,
 };
 use crate::domain::{
     Accepted, Audience, Deed, Group, Matter, NewNotification, NotificationId, Placed, Recipient, Tenant,
@@ -74,6 +74,9 @@ body! {
                         wait!(record(connection, if ceased > 0 { slice::from_ref(deed) } else { &[] }))?;
                         Written::Changed(ceased)
                     }
+                }
+                Write::Template(change) => {
+                    Written::Template(wait!(template_writes::change_template(connection, change))?)
                 }
                 Write::Audit(deeds) => {
                     wait!(record(connection, deeds))?;

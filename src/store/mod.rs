@@ -22,6 +22,7 @@ mod recurring;
 mod schema;
 mod sqlite;
 mod tally;
+mod templates;
 mod trace;
 mod transfer;
 mod types;
@@ -50,6 +51,7 @@ pub use held::{Counted, Entry, Filter, Gap, Held, HeldCounts, Missed, Pending, W
 pub(crate) use held::{MUTED, QUIET, SUMMED_UP, TAKEN_BACK};
 pub use migrate::migrate;
 pub use recurring::{Kept, NewRecurring, Recurring, Whose};
+pub use templates::{TemplateChange, TemplateKept, TemplateVersion};
 pub use trace::{Member, Trace, TracedEntry, TracedHush, TracedSpread, Waiting};
 pub use transfer::{Moved, transfer};
 pub use url::{DatabaseUrl, UrlError};

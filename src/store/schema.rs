@@ -268,6 +268,36 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::Instant;
+
+    templates (id) {
+        id -> BigInt,
+        tenant -> Text,
+        name -> Text,
+        latest -> BigInt,
+        current -> Nullable<BigInt>,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::Instant;
+
+    template_versions (id) {
+        id -> BigInt,
+        tenant -> Text,
+        name -> Text,
+        version -> BigInt,
+        sources -> Text,
+        author -> Nullable<Text>,
+        created_at -> Instant,
+    }
+}
+
 diesel::joinable!(deferrals -> recipients (recipient_id));
 diesel::joinable!(deliveries -> notifications (notification_id));
 diesel::joinable!(deliveries -> recipients (recipient_id));
@@ -276,6 +306,7 @@ diesel::joinable!(inbox -> notifications (notification_id));
 diesel::joinable!(inbox -> recipients (recipient_id));
 diesel::joinable!(roles -> recipients (recipient_id));
 diesel::joinable!(subscriptions -> recipients (recipient_id));
+diesel::allow_tables_to_appear_in_same_query!(template_versions, templates);
 diesel::allow_tables_to_appear_in_same_query!(
     connections,
     counts,

@@ -307,9 +307,17 @@ impl Moving<'_> {
 
     /// New rows get numbers behind those that were moved.
     async fn sequences(&mut self) -> Result<(), StoreError> {
-        for table in
-            ["notifications", "recipients", "recurring", "audit_log", "deliveries", "push_subscriptions"]
-        {
+        let tables = [
+            "notifications",
+            "recipients",
+            "recurring",
+            "audit_log",
+            "deliveries",
+            "push_subscriptions",
+            "templates",
+            "template_versions",
+        ];
+        for table in tables {
             diesel::sql_query(format!(
                 "SELECT setval(pg_get_serial_sequence('{table}', 'id'), greatest(max(id), 1), max(id) IS NOT NULL) \
                  FROM {table}"

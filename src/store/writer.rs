@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{
-    Claimed, ContactsWrite, DeviceWrite, Kept, NewRecurring, SmsCaps, StoreError, Task, Tried, Which, Whose,
+    Claimed, ContactsWrite, DeviceWrite, Kept, NewRecurring, SmsCaps, StoreError, Task, TemplateChange,
+    TemplateKept, Tried, Which, Whose,
 };
 use crate::domain::{
     Accepted, Broken, Change, Channel, Contacts, Deed, NewNotification, Notification, NotificationId, Place,
@@ -102,6 +103,8 @@ pub enum Write {
         /// As it is written down.
         deed: Deed,
     },
+    /// A template is made, changed, or used no more.
+    Template(Arc<TemplateChange>),
     /// This is written down in the audit log.
     Audit(Vec<Deed>),
     /// What is due is done, as far as it still is and no other node is at it.
@@ -278,6 +281,8 @@ pub enum Written {
     },
     /// Of `Keep`.
     Kept(Kept),
+    /// Of `Template`.
+    Template(TemplateKept),
     /// Of `Beat`: whether the node was known; if not, nor are its connections.
     Beat {
         /// Whether it was.

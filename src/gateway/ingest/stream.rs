@@ -227,6 +227,7 @@ fn service(tenant: Tenant) -> Principal {
         roles: Vec::new(),
         can_send: true,
         can_broadcast: true,
+        can_write_templates: false,
         expires_at: None,
     }
 }

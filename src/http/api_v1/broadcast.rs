@@ -27,7 +27,7 @@ pub async fn broadcast(
     Key(key): Key,
     Sent(given): Sent<wire::SendIn>,
 ) -> Answer {
-    let draft = api.notify.counted(given.draft(&who.tenant, Unaddressed::ForEveryone, key))?;
+    let draft = api.notify.counted(given.said(&api.library, &who, Unaddressed::ForEveryone, key).await)?;
     Ok(Json(api.notify.broadcast(&who, draft).await?.into()))
 }
 
@@ -51,6 +51,6 @@ pub async fn internal(
         api.notify.rejected();
         return Err(Error::Forbidden(people).into());
     }
-    let draft = api.notify.counted(given.draft(&who.tenant, Unaddressed::Refused, key))?;
+    let draft = api.notify.counted(given.said(&api.library, &who, Unaddressed::Refused, key).await)?;
     Ok(Json(api.notify.send_and_count(&who, draft).await?.into()))
 }

@@ -174,7 +174,7 @@ pub async fn preview(
     Whence(address): Whence,
     Body(given): Body<SendIn>,
 ) -> Result<Json<PreviewOut>, Problem> {
-    let draft = given.draft(&who.tenant, Unaddressed::ForCaller, None)?;
+    let draft = given.said(&api.library, &who, Unaddressed::ForCaller, None).await?;
     let preview = api.explain.preview(&who, draft).await?;
     let own = who.inbox().map(|own| own.user);
     let is_own = preview.people == 1 && preview.first.iter().all(|(user, _)| Some(user) == own.as_ref());

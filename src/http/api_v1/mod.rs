@@ -12,6 +12,7 @@ pub mod recurring;
 pub mod schedule;
 pub mod stream;
 pub mod subscriptions;
+pub mod templates;
 mod wire;
 
 super::answer! {
@@ -50,6 +51,14 @@ super::answer! {
     DELETE "/api/v1/push/subscriptions/{id}" => push::remove;
     GET "/api/v1/recipients/{user_id}" => recipients::get;
     PUT "/api/v1/recipients/{user_id}" => recipients::put;
+    GET "/api/v1/templates" => templates::list;
+    POST "/api/v1/templates" => templates::make;
+    POST "/api/v1/templates/preview" => templates::preview_of;
+    GET "/api/v1/templates/{name}" => templates::find;
+    PUT "/api/v1/templates/{name}" => templates::change;
+    DELETE "/api/v1/templates/{name}" => templates::remove;
+    GET "/api/v1/templates/{name}/versions" => templates::versions;
+    POST "/api/v1/templates/{name}/preview" => templates::preview;
     GET "/api/v1/audit" => audit::list;
     GET "/api/v1/stream" => stream::stream;
     POST "/internal/broadcast" => broadcast::internal;

@@ -37,7 +37,7 @@ pub async fn send(
     Key(key): Key,
     Sent(given): Sent<wire::SendIn>,
 ) -> Result<impl IntoResponse, Problem> {
-    let draft = api.notify.counted(given.draft(&who.tenant, Unaddressed::ForCaller, key))?;
+    let draft = api.notify.counted(given.said(&api.library, &who, Unaddressed::ForCaller, key).await)?;
     let is_own = draft.is_own(who.inbox().as_ref());
     let receipt = api.notify.send(&who, draft).await?;
     Ok((StatusCode::CREATED, values::location(&who, is_own, &receipt), Json(wire::SentOut::from(receipt))))

@@ -8,23 +8,32 @@ use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::domain::{Broken, Draft, NotificationId, Priority, Status, Tenant, Timestamp, To};
+use crate::access::Principal;
+use crate::domain::{
+    Broken, Draft, Locale, NotificationId, Priority, Status, TemplateName, Tenant, Timestamp, To, Zone,
+};
 use crate::http::input;
 use crate::http::values::{self, Category, Label, Name, Outlook};
-use crate::service::{Broadcast, Error, Page, Reached, Receipt};
+use crate::service::{Broadcast, Error, Library, Page, Reached, Receipt, say};
 use crate::store::Held;
 
 mod audit;
+mod looks;
 mod push;
 mod recipients;
 mod recurring;
 mod schedule;
+mod templates;
 pub use audit::{AuditIn, AuditPageOut};
+pub use looks::{LookAtIn, LookIn, SaidOut};
 pub use push::{DeviceChangeIn, DeviceIn, DeviceOut, DeviceRegisteredOut, DevicesOut, PushKeyOut};
 pub use recipients::{ContactsIn, RecipientOut};
 pub use recurring::{RecurringIn, RecurringListIn, RecurringOneOut, RecurringPageOut, RecursOut};
 pub use schedule::{ScheduleIn, ScheduledIn, ScheduledOut, ScheduledPageOut};
 pub use stats::{StatsIn, StatsOut};
+pub use templates::{
+    SourcesIn, TemplateKeptOut, TemplateNewIn, TemplateOut, TemplatesOut, VersionIn, VersionsIn, VersionsOut,
+};
 
 /// For whom it is has not been said.
 const NOBODY: &str = "nothing says for whom it is; do, by one of user_id, user_ids, role and everyone";
@@ -110,6 +119,16 @@ written! {
         /// From then on it is not listed.
         #[serde(default, deserialize_with = "values::instant")]
         expires_at: Option<Timestamp>,
+        /// The template that says the title and the message, of `data`; whose kind, priority and channels are taken, where
+        /// nothing is said. Also `template_id`.
+        #[serde(alias = "template_id")]
+        #[schema(value_type = Option<String>, max_length = 64, pattern = "^[a-z0-9_-]+(\\.[a-z0-9_-]+)*$")]
+        template: Option<TemplateName>,
+        /// In which language the template is to speak: `en`, `es-MX`.
+        #[schema(value_type = Option<String>)]
+        locale: Option<Locale>,
+        /// By whose clocks it tells times: an IANA time zone; `UTC`, if nothing is said.
+        time_zone: Option<Zone>,
     }
 }
 
@@ -125,11 +144,34 @@ pub enum Unaddressed {
 }
 
 impl SendIn {
+    /// What `who` wants to send, said by the template that it names, if it names one.
+    ///
+    /// # Errors
+    /// As [`SendIn::draft`]; and when there is no such template, or the data lacks what it needs.
+    pub async fn said(
+        mut self,
+        library: &Library,
+        who: &Principal,
+        unaddressed: Unaddressed,
+        idempotency_key: Option<String>,
+    ) -> Result<Draft, Error> {
+        let (locale, zone) = (self.locale.take().unwrap_or_default(), self.time_zone.unwrap_or_default());
+        let Some(name) = self.template.take() else {
+            return self.draft(&who.tenant, unaddressed, idempotency_key);
+        };
+        let template = library.named(&who.tenant, &name).await?;
+        self.r#type.get_or_insert_with(|| template.sources().kind.clone());
+        self.priority.get_or_insert(template.sources().priority);
+        let mut draft = self.draft(&who.tenant, unaddressed, idempotency_key)?;
+        say(&template, &mut draft, locale, zone)?;
+        Ok(draft)
+    }
+
     /// What its sender, of `tenant`, wants.
     ///
     /// # Errors
     /// When it names several audiences or none, another tenant, or a way of delivery that there is not.
-    pub fn draft(
+    fn draft(
         self,
         tenant: &Tenant,
         unaddressed: Unaddressed,
@@ -405,6 +447,8 @@ impl DeletedOut {
     pub const CEASED: Self = Self { detail: "The notification will not go out any more." };
     /// A device was taken away.
     pub const UNSUBSCRIBED: Self = Self { detail: "The device gets nothing any more." };
+    /// It is used no more.
+    pub const USED_NO_MORE: Self = Self { detail: "The template is used no more." };
     /// It was taken back.
     pub const TAKEN_BACK: Self = Self { detail: "The notification was taken back and will not go out." };
 }

@@ -2,10 +2,12 @@
 
 pub mod notify;
 pub mod push;
+pub mod templates;
 mod wire;
 
 super::answer! {
     POST "/notify" => notify::notify;
+    GET "/templates" => templates::list;
     POST "/push/subscribe" => push::subscribe;
     POST "/push/unsubscribe" => push::unsubscribe;
     DELETE "/push/unsubscribe" => push::unsubscribe_by_query;

@@ -74,6 +74,8 @@ use release::{Wanted, hush_columns, hushed, placed};
 use roles::{connect, unite_roles};
 #[path = "../recur.rs"]
 mod recur;
+#[path = "../template_writes.rs"]
+mod template_writes;
 use spreading::{Due, one_chunk, reach};
 
 /// What the writer knows without asking: nothing that other nodes change.

@@ -70,6 +70,8 @@ mod record;
 use record::record;
 #[path = "../recur.rs"]
 mod recur;
+#[path = "../template_writes.rs"]
+mod template_writes;
 use spreading::{Due, one_chunk, reach};
 
 diesel::table! {

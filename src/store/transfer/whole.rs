@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::TOGETHER;
 use crate::store::schema::{
     audit_log, deliveries, delivery_attempts, expansions, push_subscriptions, recurrences, recurring,
+    template_versions, templates,
 };
 use crate::store::types::At;
 use crate::store::{StoreError, sqlite};
@@ -149,6 +150,8 @@ whole! {
     audit_log by id: Recorded;
     deliveries by id: Delivery;
     push_subscriptions by id: crate::store::devices::Row;
+    templates by id: crate::store::templates::Row;
+    template_versions by id: crate::store::templates::VersionRow;
 }
 
 /// The tries of a page of deliveries, from either side.

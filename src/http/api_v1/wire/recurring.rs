@@ -48,6 +48,9 @@ impl RecurringIn {
             escalation: self.escalation,
             scheduled_at: None,
             expires_at: None,
+            template: None,
+            locale: None,
+            time_zone: None,
         };
         let (cron, time_zone) = (self.cron, self.time_zone);
         let draft = sent.draft(tenant, Unaddressed::ForCaller, idempotency_key)?;

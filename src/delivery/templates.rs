@@ -1,0 +1,110 @@
+//! Templates by name, ready to be used: those of a tenant before those that are built in.
+//!
+//! Promise: a change is seen at once, on every node. So which version is used is asked of the database each time; what a
+//! version says never changes, and is compiled once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::domain::{TemplateName, Templated, Tenant};
+use crate::render::{RenderError, Sources, Template, built_in};
+use crate::store::{Store, StoreError};
+
+/// Compiled templates that are kept at most; beyond them it starts anew.
+const MOST: usize = 256;
+/// The version of what is built in.
+pub const BUILT_IN: i64 = 0;
+
+/// Why there is no template.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateFault {
+    /// The tenant has none of this name or version, and none is built in.
+    #[error("there is no such template")]
+    Unknown,
+    /// It is there, and cannot be used.
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    /// The database could not tell.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Which version of whose template.
+type Key = (Tenant, TemplateName, i64);
+
+/// All templates.
+pub struct Templates {
+    store: Arc<Store>,
+    compiled: Mutex<HashMap<Key, Arc<Template>>>,
+}
+
+impl Templates {
+    /// Those of `store`.
+    pub fn new(store: Arc<Store>) -> Self {
+        Self { store, compiled: Mutex::default() }
+    }
+
+    /// The template of this name that `tenant` uses now.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be used.
+    pub async fn current(
+        &self,
+        tenant: &Tenant,
+        name: &TemplateName,
+    ) -> Result<Arc<Template>, TemplateFault> {
+        let version = self.store.template_version(tenant, name).await?;
+        self.at_version(tenant, name, version.unwrap_or(BUILT_IN)).await
+    }
+
+    /// One version of it, though it may be used no more; 0: the one that is built in.
+    ///
+    /// # Errors
+    /// As [`Templates::current`].
+    pub async fn at_version(
+        &self,
+        tenant: &Tenant,
+        name: &TemplateName,
+        version: i64,
+    ) -> Result<Arc<Template>, TemplateFault> {
+        if version == BUILT_IN {
+            return built_in(name).ok_or(TemplateFault::Unknown);
+        }
+        let key = (tenant.clone(), name.clone(), version);
+        if let Some(known) = self.known().get(&key) {
+            return Ok(known.clone());
+        }
+        let stored = self.store.template_at(tenant, name, version).await?.ok_or(TemplateFault::Unknown)?;
+        let template = Arc::new(compiled(name, version, &stored.sources)?);
+        let mut known = self.known();
+        if known.len() >= MOST {
+            known.clear();
+        }
+        known.insert(key, template.clone());
+        Ok(template)
+    }
+
+    /// The one by which something was said.
+    ///
+    /// # Errors
+    /// As [`Templates::current`].
+    pub async fn of(&self, tenant: &Tenant, templated: &Templated) -> Result<Arc<Template>, TemplateFault> {
+        self.at_version(tenant, &templated.name, templated.version).await
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Template>>> {
+        self.compiled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A version as it was stored, compiled.
+///
+/// # Errors
+/// When it is none any more: rules may have become stricter since.
+pub fn compiled(name: &TemplateName, version: i64, sources: &str) -> Result<Template, RenderError> {
+    let sources: Sources = serde_json::from_str(sources).map_err(|fault| RenderError::Broken {
+        field: name.to_string(),
+        expected: format!("a template that can be read: {fault}"),
+    })?;
+    Template::new(name.clone(), version, sources)
+}

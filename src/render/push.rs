@@ -1,0 +1,152 @@
+//! Push messages, as service workers read them.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::Words;
+use super::letter::cut;
+use crate::domain::Priority;
+
+/// Bytes that a push service takes for sure, encrypted, less what encryption adds (RFC 8291, section 4).
+const LARGEST: usize = 3_900;
+/// Letters of a title.
+const LONGEST_TITLE: usize = 100;
+/// Letters of what stands on a button.
+const LONGEST_BUTTON: usize = 30;
+/// Letters of the text: as many as there is room for.
+const LENGTHS: [usize; 5] = [500, 250, 120, 40, 0];
+
+/// What a push message is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Alert<'a> {
+    /// The notification's number.
+    pub id: i64,
+    /// Its second name; the same message again takes the place of the first.
+    pub uuid: Uuid,
+    /// The sender's kind.
+    pub kind: &'a str,
+    /// By which template, if by one.
+    pub template: Option<&'a str>,
+    /// How much it matters.
+    pub priority: Priority,
+    /// Where a click leads.
+    pub action_url: Option<&'a str>,
+    /// A picture, by address.
+    pub icon: Option<&'a str>,
+    /// A small one.
+    pub badge: Option<&'a str>,
+}
+
+/// A push message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Push {
+    /// One line.
+    pub title: String,
+    /// The text.
+    pub body: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    icon: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    badge: Option<String>,
+    /// What replaces what.
+    pub tag: String,
+    /// What the page gets when it is clicked.
+    data: Data,
+    actions: Vec<Action>,
+    priority: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Data {
+    notification_id: i64,
+    uuid: Uuid,
+    #[serde(rename = "type")]
+    kind: String,
+    notification_type: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action_url: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Action {
+    action: String,
+    title: String,
+}
+
+impl Push {
+    /// What `words` say of `alert`. The text is as long as there is room for.
+    pub fn of(words: &Words, alert: &Alert<'_>) -> Self {
+        let texts = &words.texts;
+        let (title, body) = match texts.title.as_str() {
+            "" => (texts.message.lines().next().unwrap_or_default(), texts.message.as_str()),
+            title => (title, texts.message.as_str()),
+        };
+        let some = |text: Option<&str>| text.map(str::to_owned);
+        let actions = words.buttons.iter().map(|button| Action {
+            action: button.action.clone(),
+            title: cut(&button.title, LONGEST_BUTTON),
+        });
+        let mut push = Self {
+            title: cut(title, LONGEST_TITLE),
+            body: String::new(),
+            icon: some(alert.icon),
+            badge: some(alert.badge),
+            tag: alert.uuid.to_string(),
+            data: Data {
+                notification_id: alert.id,
+                uuid: alert.uuid,
+                kind: alert.template.unwrap_or(alert.kind).to_owned(),
+                notification_type: alert.kind.to_owned(),
+                action_url: some(alert.action_url),
+            },
+            actions: actions.collect(),
+            priority: alert.priority.name(),
+        };
+        for most in LENGTHS {
+            push.body = cut(body, most);
+            if push.payload().len() <= LARGEST {
+                break;
+            }
+        }
+        push
+    }
+
+    /// As the service worker reads it: a JSON object.
+    pub fn payload(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::domain::Locale;
+    use serde_json::Value;
+
+    #[test]
+    fn it_fits_whatever_it_says() {
+        let url = format!("/{}", "u".repeat(2_047));
+        let kind = "κ".repeat(64);
+        let alert = Alert {
+            id: 7,
+            uuid: Uuid::nil(),
+            kind: &kind,
+            template: Some("a"),
+            priority: Priority::Urgent,
+            action_url: Some(&url),
+            icon: None,
+            badge: None,
+        };
+        for letter in ["a", "α", "\"", "😀", "\\"] {
+            let words = Words::own(&letter.repeat(500), &letter.repeat(5_000), &Locale::default());
+            let payload = Push::of(&words, &alert).payload();
+            assert!(payload.len() <= LARGEST, "{letter}: {}", payload.len());
+            let read: Value = serde_json::from_str(&payload).unwrap();
+            assert_eq!(read["data"]["notification_id"], 7);
+            assert_eq!(read["priority"], "urgent");
+            assert_eq!(read["data"]["action_url"], url.as_str());
+        }
+    }
+}
