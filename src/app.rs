@@ -90,7 +90,8 @@ impl App {
         let live =
             Live::new(hub.clone(), confirmations.clone(), catch_up.clone(), clock.clone(), metrics.clone());
         listening.set(Arc::downgrade(&live)).ok();
-        let dispatch = dispatch(config, &channels, &store, &clock, &metrics);
+        let templates = Arc::new(Templates::new(store.clone()));
+        let dispatch = dispatch(config, &channels, &templates, &store, &clock, &metrics);
         let spreading = Spreading::new(store.clone(), live.clone(), dispatch.clone(), clock.clone());
         let notify = Arc::new(
             Notify::new(
@@ -165,7 +166,6 @@ impl App {
             &config.realtime,
         );
         let outgoing = Arc::new(Outgoing::new(store.clone(), dispatch, clock.clone()));
-        let templates = Arc::new(Templates::new(store.clone()));
         let library = Arc::new(Library::new(store.clone(), templates, clock.clone()));
         let api = http::Api {
             outgoing: outgoing.clone(),
@@ -342,7 +342,8 @@ impl App {
         let confirmations = Arc::new(Confirmations::new(Rounds::new(&config.realtime), metrics.clone()));
         let live = Live::new(hub, confirmations, catch_up, clock.clone(), metrics.clone());
         let channels = channels(config, clock.clone())?;
-        let dispatch = dispatch(config, &channels, &store, &clock, &metrics);
+        let templates = Arc::new(Templates::new(store.clone()));
+        let dispatch = dispatch(config, &channels, &templates, &store, &clock, &metrics);
         let spreading = Spreading::new(store.clone(), live, dispatch.clone(), clock);
         Ok(async move {
             tokio::join!(Worker::new(store).run(), spreading.run(), dispatch.run());

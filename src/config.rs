@@ -36,6 +36,7 @@ const ALIASES: [(&str, &str); 34] = [
     ("PORT", "server.port"),
     ("WEBSOCKET_PORT", "server.port"),
     ("FRONTEND_URL", "server.allowed_origins"),
+    ("PUBLIC_URL", "delivery.public_url"),
     ("SMTP_HOST", "email.smtp_host"),
     ("SMTP_SERVER", "email.smtp_host"),
     ("SMTP_PORT", "email.smtp_port"),

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::access::Mint;
 use crate::config::{Config, Environment};
 use crate::delivery::channel::{ChannelSettings, Channels};
-use crate::delivery::{CatchUp, Dispatch, Letters, Live, Way};
+use crate::delivery::{CatchUp, Dispatch, Letters, Live, Templates, Way};
 use crate::domain::{Channel, Clock};
 use crate::http::Demo;
 use crate::listen::Listener;
@@ -168,6 +168,7 @@ pub fn mandatory(config: &Config) -> Arc<[String]> {
 pub fn dispatch(
     config: &Config,
     channels: &Channels,
+    templates: &Arc<Templates>,
     store: &Arc<Store>,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
@@ -180,7 +181,8 @@ pub fn dispatch(
         ))
     };
     let ways: HashMap<Channel, Way> = Channel::BEYOND.into_iter().filter_map(way).collect();
-    let letters = Letters::new(store.clone());
+    let base_url = Some(config.delivery.public_url.clone()).filter(|url| !url.is_empty());
+    let letters = Letters::new(templates.clone(), config.delivery.sender_name.clone(), base_url);
     let caps = SmsCaps {
         per_number: config.sms.per_number_per_day,
         per_user: config.sms.per_user_per_day,

@@ -83,9 +83,12 @@ impl Dispatch {
     }
 
     async fn always(self: Arc<Self>, channel: Channel, report: mpsc::UnboundedSender<Tried>) {
-        let Some(way) = self.ways.get(&channel).cloned() else { return };
-        let places = Arc::new(Semaphore::new(way.at_once.max(1)));
-        let mut allowance = Allowance::new(way.per_second);
+        // What has nobody to take it is told so.
+        let way = self.ways.get(&channel).cloned();
+        let (at_once, per_second) = way.as_ref().map_or((1, 0), |way| (way.at_once, way.per_second));
+        let provider = way.map(|way| way.provider);
+        let places = Arc::new(Semaphore::new(at_once.max(1)));
+        let mut allowance = Allowance::new(per_second);
         loop {
             // Whoever takes a delivery must have a place for it: the time it is held for runs.
             drop(places.clone().acquire_owned().await);
@@ -103,7 +106,7 @@ impl Dispatch {
                     for one in claimed.iter() {
                         let Ok(place) = places.clone().acquire_owned().await else { return };
                         tokio::spawn(self.clone().deliver(
-                            way.provider.clone(),
+                            provider.clone(),
                             one.clone(),
                             place,
                             report.clone(),
@@ -147,22 +150,26 @@ impl Dispatch {
     /// Tries one. Should this panic, it is another one's when its time has run out.
     async fn deliver(
         self: Arc<Self>,
-        provider: Arc<dyn Provider>,
+        provider: Option<Arc<dyn Provider>>,
         claimed: Claimed,
         place: OwnedSemaphorePermit,
         report: mpsc::UnboundedSender<Tried>,
     ) {
         let (at, started) = (self.clock.now(), Instant::now());
-        let outcome = self.outcome(&*provider, &claimed, at).await;
+        let outcome = match &provider {
+            Some(provider) => self.outcome(&**provider, &claimed, at).await,
+            None => Outcome::Nowhere("no_provider: nobody is set up to take it"),
+        };
+        let provider = provider.as_ref().map_or("none", |provider| provider.name());
         self.metrics.delivery(claimed.channel.name(), outcome.state().name());
         let took_ms = i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX);
         let Claimed { id, attempt, .. } = claimed;
-        report.send(Tried { id, attempt, at, took_ms, provider: provider.name(), outcome }).ok();
+        report.send(Tried { id, attempt, at, took_ms, provider, outcome }).ok();
         drop(place);
     }
 
     async fn outcome(&self, provider: &dyn Provider, claimed: &Claimed, now: Timestamp) -> Outcome {
-        let parcel = match self.letters.parcel(claimed).await {
+        let parcel = match self.letters.parcel(claimed, now).await {
             Ok(parcel) => parcel,
             Err(outcome) => return outcome,
         };

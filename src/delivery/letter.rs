@@ -1,30 +1,36 @@
-//! Writes what goes to one address: finds the address, and puts the words as the channel needs them.
+//! Writes what goes to one address: puts the words as the channel needs them, in the recipient's language.
 
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::channel::{Letter, Parcel};
-use crate::domain::{Channel, Digest};
-use crate::store::{Claimed, Outcome, Store};
+use super::templates::{TemplateFault, Templates};
+use crate::domain::{Channel, Digest, Locale, Templated, Timestamp};
+use crate::render::{Alert, Letterhead, Mail, Push, Scene, Sms, Words};
+use crate::store::{Claimed, Outcome};
 
 /// Writes letters.
 pub struct Letters {
-    store: Arc<Store>,
+    templates: Arc<Templates>,
+    /// Who writes, as an e-mail says.
+    sender: String,
+    /// Where paths begin.
+    base_url: Option<String>,
 }
 
 impl Letters {
-    /// Finds addresses in `store`.
-    pub fn new(store: Arc<Store>) -> Self {
-        Self { store }
+    /// In the words of `templates`, from `sender`; what is a path begins at `base_url`.
+    pub fn new(templates: Arc<Templates>, sender: String, base_url: Option<String>) -> Self {
+        Self { templates, sender, base_url }
     }
 
-    /// What is to be handed over.
+    /// What is to be handed over, as of `now`.
     ///
     /// # Errors
     /// What comes of the attempt, if nothing can be handed over.
-    pub async fn parcel(&self, claimed: &Claimed) -> Result<Parcel, Outcome> {
-        let letter = self.letter(claimed).await?;
+    pub async fn parcel(&self, claimed: &Claimed, now: Timestamp) -> Result<Parcel, Outcome> {
+        let words = self.words(claimed, now).await?;
         let notification = &claimed.notification;
         Ok(Parcel {
             key: key(claimed),
@@ -33,26 +39,64 @@ impl Letters {
             kind: notification.kind.clone(),
             priority: notification.priority,
             expires_at: notification.expires_at,
-            letter,
+            letter: self.letter(claimed, words)?,
         })
     }
 
-    async fn letter(&self, claimed: &Claimed) -> Result<Letter, Outcome> {
-        let _ = &self.store;
+    /// What it says: its template's words, or its sender's.
+    async fn words(&self, claimed: &Claimed, now: Timestamp) -> Result<Words, Outcome> {
         let notification = &claimed.notification;
-        let (title, message) = (notification.title.clone(), notification.message.clone());
+        let own = claimed.contacts.locale.as_deref().and_then(|locale| Locale::new(locale).ok());
+        let Some(Templated { name, version, locale, .. }) = &claimed.wish.template else {
+            let locale = own.unwrap_or_default();
+            return Ok(Words::own(&notification.title, &notification.message, &locale));
+        };
+        // A language that was asked for is meant; else it is the recipient's.
+        let locale = match *locale == Locale::default() {
+            true => own.unwrap_or_default(),
+            false => locale.clone(),
+        };
+        let tenant = &claimed.recipient.tenant;
+        let template =
+            self.templates.at_version(tenant, name, *version).await.map_err(|fault| match fault {
+                TemplateFault::Store(fault) => Outcome::Later(now.plus_seconds(1), fault.to_string()),
+                fault => Outcome::Failed(format!("its template {}: {fault}", name.as_str())),
+            })?;
+        let data = serde_json::from_str(&notification.data).unwrap_or_default();
+        let scene = Scene::new(&data, locale, claimed.time_zone);
+        let words = scene.and_then(|scene| template.words(&scene));
+        words.map_err(|fault| Outcome::Failed(format!("its template {}: {fault}", name.as_str())))
+    }
+
+    fn letter(&self, claimed: &Claimed, words: Words) -> Result<Letter, Outcome> {
+        let notification = &claimed.notification;
+        let (action_url, base_url) = (notification.action_url.as_deref(), self.base_url.as_deref());
         Ok(match claimed.channel {
             Channel::Push => {
                 let to = claimed.device.clone().ok_or(Outcome::Nowhere("no_subscription"))?;
-                Letter::Push { to, payload: serde_json::json!({"title": title, "body": message}).to_string() }
+                let alert = Alert {
+                    id: notification.id.0,
+                    uuid: notification.uuid,
+                    kind: &notification.kind,
+                    template: claimed.wish.template.as_ref().map(|template| template.name.as_str()),
+                    priority: notification.priority,
+                    action_url,
+                    icon: None,
+                    badge: None,
+                };
+                Letter::Push { to, payload: Push::of(&words, &alert).payload() }
             }
             Channel::Sms => {
                 let to = claimed.phone.clone().ok_or(Outcome::Nowhere("no_phone_number"))?;
-                Letter::Sms { to, text: format!("{title}: {message}") }
+                let link = action_url.filter(|url| url.starts_with("http"));
+                Letter::Sms { to, text: Sms::of(&words, link).0 }
             }
             Channel::Email | Channel::Realtime => {
                 let to = claimed.email().ok_or(Outcome::Nowhere("no_email"))?;
-                Letter::Email { to, subject: title, text: message.clone(), html: message, unsubscribe: None }
+                let head = Letterhead { sender: &self.sender, action_url, base_url, unsubscribe: None };
+                let mail = Mail::of(&words, &head).map_err(|fault| Outcome::Failed(fault.to_string()))?;
+                let subject = claimed.wish.subject.clone().unwrap_or(mail.subject);
+                Letter::Email { to, subject, text: mail.text, html: mail.html, unsubscribe: None }
             }
         })
     }

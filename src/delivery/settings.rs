@@ -13,6 +13,10 @@ pub struct Settings {
     pub timeout_ms: u64,
     /// The file that takes what no provider is set for; beside the database in development, none in production.
     pub sink_file: String,
+    /// How people and providers reach this server: `https://notify.example.com`.
+    pub public_url: String,
+    /// Who writes, as e-mails say.
+    pub sender_name: String,
     /// How many deliveries by one channel may be under way at once.
     pub at_once: usize,
     /// How many by one channel may begin in a second; 0 is no limit.
@@ -32,6 +36,8 @@ impl Default for Settings {
         Self {
             timeout_ms: 10_000,
             sink_file: String::new(),
+            public_url: String::new(),
+            sender_name: String::new(),
             at_once: 64,
             per_second: 0,
             retry_ms: vec![1_000, 5_000, 30_000, 300_000],
@@ -177,8 +183,6 @@ pub struct SmsSettings {
     pub twilio_from: String,
     /// Where Twilio's API is.
     pub twilio_url: String,
-    /// How Twilio reaches this server, to tell what became of each: `https://notify.example.com`.
-    pub public_url: String,
     /// AWS's region: `eu-central-1`.
     pub sns_region: String,
     /// The key's name.
@@ -203,7 +207,6 @@ impl Default for SmsSettings {
             twilio_auth_token: Secret::default(),
             twilio_from: String::new(),
             twilio_url: "https://api.twilio.com".to_owned(),
-            public_url: String::new(),
             sns_region: String::new(),
             sns_access_key_id: String::new(),
             sns_secret_access_key: Secret::default(),

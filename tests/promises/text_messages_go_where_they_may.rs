@@ -15,7 +15,6 @@ fn by_twilio(peers: &Peers) -> SmsSettings {
         twilio_auth_token: Secret::new(TWILIO_TOKEN),
         twilio_from: "+14155550100".to_owned(),
         twilio_url: peers.url("twilio"),
-        public_url: "https://notify.example.com".to_owned(),
         ..SmsSettings::default()
     }
 }
@@ -37,6 +36,7 @@ fn sending(sms: SmsSettings) -> Provided {
     Provided::with(|config| {
         config.sms = sms;
         config.delivery.timeout_ms = 2_000;
+        config.delivery.public_url = "https://notify.example.com".to_owned();
     })
 }
 

@@ -64,7 +64,7 @@ impl Channels {
                 Some(Arc::new(vapid.map_err(|why| Unusable(why.to_string()))?))
             }
         };
-        let callbacks = match sms.public_url.as_str() {
+        let callbacks = match delivery.public_url.as_str() {
             _ if sms.twilio_auth_token.is_empty() => None,
             "" => None,
             url => {

@@ -184,7 +184,8 @@ impl TwilioCallbacks {
     pub fn new(public_url: &str, account: &str, token: Secret) -> Result<Self, Unusable> {
         let base = public_url.trim_end_matches('/').to_owned();
         if !base.starts_with("https://") && !base.starts_with("http://") {
-            let rule = "sms.public_url must be how Twilio reaches this server: https://notify.example.com";
+            let rule =
+                "delivery.public_url must be how Twilio reaches this server: https://notify.example.com";
             return Err(Unusable(rule.to_owned()));
         }
         Ok(Self { base, account: account.to_owned(), token })

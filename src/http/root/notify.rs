@@ -10,13 +10,14 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::{Broken, Channel, Contact, Draft, Priority, Timestamp, To};
+use crate::access::Principal;
+use crate::domain::{Broken, Channel, Contact, Draft, Locale, Priority, TemplateName, Timestamp, To, Zone};
 use crate::http::Api;
 use crate::http::caller::Caller;
 use crate::http::input::{self, Key, Sent};
 use crate::http::problem::Problem;
 use crate::http::values::{self, Name};
-use crate::service::{Error, Progress, Reached};
+use crate::service::{Error, Library, Progress, Reached, say};
 
 /// A provider that takes longer is answered for by `queued`.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -60,6 +61,13 @@ pub struct NotifyIn {
     /// Where a click leads: `https:`, `http:`, or a path.
     #[schema(max_length = 2_048, pattern = r"^(https?://|/($|[^/\\]))")]
     action_url: Option<String>,
+    /// What it says, by the name of a template; nothing of `title` and `message` then. Also `template`.
+    #[serde(alias = "template")]
+    #[schema(value_type = Option<String>, max_length = 64)]
+    template_id: Option<TemplateName>,
+    /// In which language.
+    #[schema(value_type = Option<String>, max_length = 35)]
+    locale: Option<Locale>,
     /// Where the text message goes, whatever number is known.
     #[schema(max_length = 32)]
     phone_number: Option<String>,
@@ -85,6 +93,23 @@ pub struct NotifiedOut {
 }
 
 impl NotifyIn {
+    /// What its sender wants, in the words of the template that it names.
+    async fn said(
+        mut self,
+        library: &Library,
+        who: &Principal,
+        idempotency_key: Option<String>,
+    ) -> Result<Draft, Error> {
+        let locale = self.locale.take().unwrap_or_default();
+        let Some(name) = self.template_id.take() else { return Ok(self.draft(idempotency_key)?) };
+        let template = library.named(&who.tenant, &name).await?;
+        self.notification_type.get_or_insert_with(|| template.sources().kind.clone());
+        self.priority.get_or_insert(template.sources().priority);
+        let mut draft = self.draft(idempotency_key)?;
+        say(&template, &mut draft, locale, Zone::default())?;
+        Ok(draft)
+    }
+
     fn draft(self, idempotency_key: Option<String>) -> Result<Draft, Broken> {
         let mut wish = values::wish(self.channels.as_deref(), self.escalation)?;
         if self.phone_number.is_some() || self.email.is_some() {
@@ -125,7 +150,7 @@ pub async fn notify(
     Sent(given): Sent<NotifyIn>,
 ) -> Result<Json<NotifiedOut>, Problem> {
     let named = given.channels.clone();
-    let draft = api.notify.counted(given.draft(key))?;
+    let draft = api.notify.counted(given.said(&api.library, &who, key).await)?;
     let recipient = match &draft.to {
         To::Users(users) => users.first().map(|user| who.person(user.clone())),
         _ => who.inbox(),
