@@ -1,0 +1,318 @@
+//! What is asked to go by e-mail, push or text message goes there: once, when a socket was not enough, as its recipient
+//! wants it; what fails is tried again, and then kept until somebody has it tried again. Nothing is lost by a crash, and a
+//! provider that hangs holds up its own deliveries only.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde_json::{Value, json};
+
+use crate::support::{Clients, Peers, Rest, Server, SinkFile, certificates, eventually, quiet_now};
+
+const PREFERENCES: &str = "/api/v1/notifications/preferences";
+const FAILED: &str = "/api/v1/deliveries/failed";
+
+fn server_with(sink: &SinkFile) -> Server {
+    let (name, path) = sink.setting();
+    Server::with(&[(name, &path)])
+}
+
+/// Urgent enough for a text message, by these channels, with what to reach somebody by.
+fn to(user: u64, title: &str, channels: &[&str]) -> Value {
+    json!({
+        "user_id": user, "notification_type": "alarm", "title": title, "message": "Please look.", "priority": "high",
+        "channels": channels, "phone_number": format!("+1202555{:04}", 100 + user % 9_000),
+        "email": format!("user{user}@example.com"),
+    })
+}
+
+/// The steps that a timeline has of a channel: whether they happened, and why not.
+fn steps(who: &Rest, id: &str, user: u64, channel: &str) -> Vec<(Value, String)> {
+    let timeline = who.get(&format!("/api/v1/notifications/{id}/timeline?user_id={user}")).expect(200);
+    let steps = timeline["steps"].as_array().expect("steps").iter().filter(|step| step["channel"] == channel);
+    steps.map(|step| (step["happened"].clone(), step["reason"].as_str().expect("why").to_owned())).collect()
+}
+
+fn id_of(answer: &Value) -> String {
+    answer["notification_id"].as_str().expect("an id").to_owned()
+}
+
+#[test]
+fn each_channel_is_answered_for() {
+    let sink = SinkFile::new();
+    let server = server_with(&sink);
+    let backend = Rest::backend(&server);
+    let page = Clients::of(&server).feed(2);
+    let answer = backend.post("/notify", &to(2, "Here", &["websocket", "email"])).expect(200);
+    assert_eq!(answer["channels"], json!({"websocket": "delivered", "email": "delivered"}), "{answer}");
+    assert_eq!(answer["websocket_connections"], 1);
+    assert_eq!(page.hear("notification")["title"], "Here");
+    let mail = &sink.by("email")[0];
+    assert_eq!((&mail["to"], &mail["subject"]), (&json!("user2@example.com"), &json!("Here")));
+    assert!(mail["html"].as_str().is_some_and(|html| html.contains("Please look.")));
+
+    // Nobody is there, and there is no browser to push to: the text message goes at once.
+    let away = backend.post("/notify", &to(3, "Away", &["websocket", "push", "sms"])).expect(200);
+    let expected = json!({"websocket": "user_offline", "push": "no_subscription", "sms": "delivered"});
+    assert_eq!(away["channels"], expected, "{away}");
+    assert_eq!(sink.by("sms")[0]["to"], "+12025550103");
+
+    let nowhere = json!({"user_id": 4, "title": "x", "channels": ["email", "sms"], "priority": "critical"});
+    let nowhere = backend.post("/notify", &nowhere).expect(200);
+    assert_eq!(nowhere["channels"], json!({"email": "no_email", "sms": "no_phone_number"}));
+    let mut trifle = to(5, "Trifle", &["sms"]);
+    trifle["priority"] = json!("normal");
+    let trifle = backend.post("/notify", &trifle).expect(200);
+    assert_eq!(trifle["channels"], json!({"sms": "priority_too_low"}));
+    assert_eq!(sink.taken().len(), 2, "{:?}", sink.taken());
+
+    // What did not ask for sockets is not in the inbox, and can be asked about.
+    let titles = Rest::user(&server, 4).titles();
+    assert!(titles.is_empty(), "{titles:?}");
+    let why = steps(&backend, &id_of(&nowhere), 4, "sms");
+    assert_eq!(why, [(json!(false), "no_phone_number".to_owned())]);
+    // The usual ones are sockets.
+    let usual = backend.post("/notify", &json!({"to": 6, "subject": "Hello", "body": "World"})).expect(200);
+    assert_eq!(usual["channels"], json!({"websocket": "user_offline"}));
+    assert_eq!(Rest::user(&server, 6).titles(), ["Hello"]);
+}
+
+#[test]
+fn what_is_confirmed_goes_no_further() {
+    let sink = SinkFile::new();
+    let server = server_with(&sink);
+    let backend = Rest::backend(&server);
+    let clients = Clients::of(&server);
+    let (two, three) = (clients.feed(2), clients.feed(3));
+    let mut asked = to(2, "Look", &["websocket", "sms"]);
+    asked["escalation"] = json!({"after_seconds": 2});
+    let seen = backend.post("/notify", &asked).expect(200);
+    assert_eq!(seen["channels"], json!({"websocket": "delivered", "sms": "queued"}), "{seen}");
+    two.call("ack", json!({"notificationId": two.hear("notification")["id"]}));
+    asked["user_id"] = json!(3);
+    let unseen = backend.post("/notify", &asked).expect(200);
+    three.hear("notification");
+    eventually("who says nothing is sent a text message", || (sink.by("sms").len() == 1).then_some(()));
+    assert_eq!(sink.by("sms")[0]["notification"], unseen["notification_id"]);
+    let over = eventually("the other delivery is judged, too", || {
+        steps(&backend, &id_of(&seen), 2, "sms").pop().filter(|(_, why)| why.starts_with("not needed"))
+    });
+    assert_eq!(over.0, json!(false), "{over:?}");
+    assert_eq!(sink.by("sms").len(), 1);
+
+    // By choice, it ends only when it was read.
+    asked["user_id"] = json!(2);
+    asked["escalation"] = json!({"after_seconds": 1, "until": "read"});
+    let acked = backend.post("/notify", &asked).expect(200);
+    two.call("ack", json!({"notificationId": two.hear_many("notification", 2)[1]["id"]}));
+    eventually("an ack is not enough", || (sink.by("sms").len() == 2).then_some(()));
+    assert_eq!(sink.by("sms")[1]["notification"], acked["notification_id"]);
+}
+
+#[test]
+fn people_decide_what_reaches_them_and_when() {
+    let sink = SinkFile::new();
+    let server = server_with(&sink);
+    let (backend, two) = (Rest::backend(&server), Rest::user(&server, 2));
+    two.put(PREFERENCES, &json!({"types": {"alarm": {"email": false}}})).expect(200);
+    let muted = backend.post("/notify", &to(2, "Muted", &["websocket", "email"])).expect(200);
+    assert_eq!(muted["channels"]["email"], "muted", "{muted}");
+    Rest::user(&server, 3).put(PREFERENCES, &json!({"quiet_hours": quiet_now()})).expect(200);
+    let waits = backend.post("/notify", &to(3, "Waits", &["email"])).expect(200);
+    assert_eq!(waits["channels"]["email"], "queued", "{waits}");
+    let mut urgent = to(3, "Urgent", &["email"]);
+    urgent["priority"] = json!("critical");
+    let urgent = backend.post("/notify", &urgent).expect(200);
+    assert_eq!(urgent["channels"]["email"], "delivered", "{urgent}");
+    assert_eq!(sink.by("email").len(), 1);
+    // Their quiet hours end now.
+    Rest::user(&server, 3).put(PREFERENCES, &json!({"quiet_hours": null})).expect(200);
+    server.sql(
+        "UPDATE deliveries SET due_at = 0 WHERE state = 0",
+        "UPDATE deliveries SET due_at = now() WHERE state = 0",
+    );
+    eventually("it goes out then", || (sink.by("email").len() == 2).then_some(()));
+}
+
+#[test]
+fn nobody_is_sent_more_text_messages_than_may_be() {
+    let sink = SinkFile::new();
+    let (name, path) = sink.setting();
+    let caps = [
+        ("CARILLON_SMS_PER_USER_PER_DAY", "3"),
+        ("CARILLON_SMS_PER_NUMBER_PER_DAY", "4"),
+        ("CARILLON_SMS_PER_TENANT_PER_DAY", "6"),
+    ];
+    let server = Server::with(&[[(name, path.as_str())].as_slice(), &caps].concat());
+    let backend = Rest::backend(&server);
+    let send = |user: u64, number: &str| {
+        let mut asked = to(user, "Text", &["sms"]);
+        asked["phone_number"] = json!(number);
+        backend.post("/notify", &asked).expect(200)["channels"]["sms"].as_str().expect("a word").to_owned()
+    };
+    let (one, other) = ("+12025550101", "+12025550102");
+    let of_two: Vec<_> = (0..4).map(|_| send(2, one)).collect();
+    assert_eq!(of_two, ["delivered", "delivered", "delivered", "rate_limited"]);
+    assert_eq!(
+        (send(3, one), send(3, one)),
+        ("delivered".to_owned(), "rate_limited".to_owned()),
+        "by number"
+    );
+    assert_eq!((send(3, other), send(3, other)), ("delivered".to_owned(), "delivered".to_owned()));
+    assert_eq!(send(4, "+12025550104"), "rate_limited", "of the tenant");
+    assert_eq!(sink.by("sms").len(), 6);
+}
+
+#[test]
+fn an_audience_gets_it_once_each() {
+    let sink = SinkFile::new();
+    let mut server = server_with(&sink);
+    let backend = Rest::backend(&server);
+    for user in 1..=300_u64 {
+        let contacts = json!({"email": format!("user{user}@example.com")});
+        backend.put(&format!("/api/v1/recipients/{user}"), &contacts).expect(200);
+    }
+    let all = json!({"everyone": true, "type": "news", "title": "News", "channels": ["in_app", "email"]});
+    backend.send(&all);
+    eventually("some go out", || (sink.by("email").len() > 20).then_some(()));
+    server.kill();
+    server.restart();
+    let reached = || -> BTreeSet<String> {
+        sink.by("email").iter().map(|mail| mail["to"].as_str().expect("to whom").to_owned()).collect()
+    };
+    eventually("everybody gets it", || (reached().len() == 300).then_some(()));
+    // What went out twice by the crash is known by its key.
+    let mut keys: HashMap<String, BTreeSet<String>> = HashMap::new();
+    for mail in sink.by("email") {
+        let text = |name: &str| mail[name].as_str().expect("a text").to_owned();
+        keys.entry(text("to")).or_default().insert(text("key"));
+    }
+    assert!(keys.values().all(|keys| keys.len() == 1), "{keys:?}");
+    let all: BTreeSet<_> = keys.values().flatten().collect();
+    assert_eq!(all.len(), 300, "each has a key of its own");
+}
+
+/// A server whose mail goes to the peers.
+fn by_mail(peers: &Peers, more: &[(&str, &str)]) -> Server {
+    let (port, authority) = (peers.port("smtp").to_string(), certificates::authority());
+    let settings = [
+        ("CARILLON_DELIVERY_ALLOW_LOOPBACK", "true"),
+        ("SMTP_HOST", "localhost"),
+        ("SMTP_PORT", &port),
+        ("SMTP_USER", "carillon"),
+        ("SMTP_PASSWORD", "bells"),
+        ("EMAIL_FROM", "bells@example.org"),
+        ("CARILLON_EMAIL_SMTP_CA_FILE", &authority),
+    ];
+    Server::with(&[&settings, more].concat())
+}
+
+fn mail_to(name: &str, user: u64) -> Value {
+    let mut asked = to(user, name, &["email"]);
+    asked["email"] = json!(format!("{name}@example.com"));
+    asked
+}
+
+#[test]
+fn what_fails_is_tried_again_and_then_kept() {
+    let peers = Peers::start();
+    let quickly =
+        [("CARILLON_DELIVERY_RETRY_MS", "[100, 200, 300]"), ("CARILLON_DELIVERY_TIMEOUT_MS", "1500")];
+    let server = by_mail(&peers, &quickly);
+    let backend = Rest::backend(&server);
+    let admin = Rest::claiming(&server, json!({"sub": "boss", "role": "admin"}));
+    let sent = backend.post("/notify", &mail_to("ana", 2)).expect(200);
+    assert_eq!(sent["channels"]["email"], "delivered", "{sent}");
+    let hopeless = backend.post("/notify", &mail_to("policy550", 3)).expect(200);
+    assert_eq!(hopeless["channels"]["email"], "failed", "{hopeless}");
+    backend.post("/notify", &mail_to("grey450", 4)).expect(200);
+    let failed = eventually("what never goes well is given up", || {
+        let failed = admin.get(FAILED).expect(200)["deliveries"].as_array().expect("a list").clone();
+        (failed.len() == 2).then_some(failed)
+    });
+    let grey = failed.iter().find(|one| one["user_id"] == "4").expect("it is there");
+    let outcomes: Vec<_> =
+        grey["attempts"].as_array().expect("attempts").iter().map(|one| &one["outcome"]).collect();
+    assert_eq!(outcomes, ["waiting", "waiting", "waiting", "failed"], "{grey}");
+    assert!(grey["attempts"][0]["reason"].as_str().is_some_and(|why| why.contains("450")), "{grey}");
+    let policy = failed.iter().find(|one| one["user_id"] == "3").expect("it is there");
+    assert_eq!(policy["attempts"].as_array().map(Vec::len), Some(1), "{policy}");
+    assert!(!admin.get(FAILED).body.contains("@example.com"), "addresses are not told");
+
+    // Somebody has it tried again: all, and one.
+    assert_eq!(admin.post(&format!("{FAILED}/retry"), &json!({})).expect(200)["retried"], 2);
+    let again = eventually("they are tried again", || {
+        let failed = admin.get(FAILED).expect(200)["deliveries"].as_array().expect("a list").clone();
+        let tries = |one: &Value| one["attempts"].as_array().map_or(0, Vec::len);
+        (failed.iter().map(tries).sum::<usize>() == 10).then_some(failed)
+    });
+    let path = format!("/api/v1/deliveries/{}/retry", again[0]["id"]);
+    assert_eq!(admin.post(&path, &json!({})).expect(200)["retried"], 1);
+    assert_eq!(backend.get(FAILED).status, 403, "they are an administrator's");
+    let foreign = Rest::claiming(&server, json!({"sub": "boss", "role": "admin", "tenant_id": "elsewhere"}));
+    assert_eq!(foreign.post(&path, &json!({})).status, 404);
+
+    // What was cut off just after the mail server had it goes out once more, under the same name.
+    let drop = backend.post("/notify", &mail_to("drop", 5)).expect(200);
+    let twice = eventually("it goes out again", || {
+        let got = peers.told("smtp");
+        let of = got.into_iter().filter(|told| told["to"][0] == "drop@example.com").collect::<Vec<_>>();
+        (of.len() == 2).then_some(of)
+    });
+    let name = |told: &Value| {
+        let data = told["data"].as_str().expect("a text").to_owned();
+        data.lines().find(|line| line.starts_with("Message-ID:")).map(str::to_owned)
+    };
+    assert!(name(&twice[0]).is_some() && name(&twice[0]) == name(&twice[1]), "{twice:?}");
+    eventually("and is known to have gone", || {
+        steps(&backend, &id_of(&drop), 5, "email")
+            .iter()
+            .any(|(happened, _)| *happened == json!(true))
+            .then_some(())
+    });
+}
+
+#[test]
+fn who_hangs_holds_up_nobody_else() {
+    let peers = Peers::start();
+    let sink = SinkFile::new();
+    let (name, path) = sink.setting();
+    let server = by_mail(&peers, &[(name, &path), ("CARILLON_DELIVERY_TIMEOUT_MS", "4000")]);
+    let backend = Rest::backend(&server);
+    for user in 10..40 {
+        backend.put(&format!("/api/v1/recipients/{user}"), &json!({"email": "hang@example.com"})).expect(200);
+        let sent = backend.send(&json!({
+            "user_id": user, "type": "alarm", "title": "hangs", "channels": ["in_app", "email"],
+        }));
+        assert!(sent["id"].is_number());
+    }
+    // They are answered for as they stand after two seconds, and text messages go on meanwhile.
+    let hangs = backend.post("/notify", &mail_to("hang", 2)).expect(200);
+    assert_eq!(hangs["channels"]["email"], "queued", "{hangs}");
+    let text = backend.post("/notify", &to(3, "Text", &["sms"])).expect(200);
+    assert_eq!(text["channels"]["sms"], "delivered", "{text}");
+}
+
+#[test]
+fn what_nobody_takes_is_said() {
+    let server = Server::with(&[
+        ("CARILLON_SERVER_ENVIRONMENT", "development"),
+        ("CARILLON_PUSH_PROVIDER", "sink"),
+        ("CARILLON_DELIVERY_CHANNELS", "in_app,email"),
+    ]);
+    let backend = Rest::backend(&server);
+    // By the usual channels, without a word of them.
+    let sent = backend
+        .post("/notify", &json!({"user_id": 2, "title": "Usual", "email": "a@example.com"}))
+        .expect(200);
+    assert_eq!(sent["channels"], json!({"websocket": "user_offline", "email": "delivered"}), "{sent}");
+    let odd = backend.post("/notify", &json!({"user_id": 2, "title": "x", "channels": ["pigeon"]}));
+    assert_eq!(odd.expect(422)["field"], "channels");
+    let long =
+        json!({"user_id": 2, "title": "x", "channels": ["sms"], "escalation": {"after_seconds": 604_801}});
+    assert_eq!(backend.post("/notify", &long).expect(422)["field"], "escalation.after_seconds");
+    let other = Rest::user(&server, 3).post("/notify", &json!({"user_id": 2, "title": "x"}));
+    assert_eq!(other.status, 403);
+    let own = Rest::user(&server, 3).post("/notify", &json!({"title": "to myself"})).expect(200);
+    assert_eq!(own["channels"]["websocket"], "user_offline");
+    assert_eq!(Rest::user(&server, 3).titles(), ["to myself"]);
+}
