@@ -167,7 +167,7 @@ impl App {
         );
         let outgoing = Arc::new(Outgoing::new(store.clone(), dispatch, clock.clone()));
         let library = Arc::new(Library::new(store.clone(), templates, clock.clone()));
-        let api = http::Api {
+        let api = http::Services {
             outgoing: outgoing.clone(),
             quota,
             doorman: Arc::new(Doorman::new(keyring.clone(), metrics.clone(), failures.clone())),
@@ -272,7 +272,7 @@ impl App {
             Origins::Listed(listed) => Some(listed.clone()),
         };
         let state = http::State {
-            api,
+            api: api.into(),
             origins,
             stats,
             metrics: metrics.clone(),
@@ -285,7 +285,7 @@ impl App {
         let servant = Arc::new(Servant {
             door,
             websockets,
-            router: http::router(state),
+            pages: http::Pages::new(&state),
             proxies: Proxies::new(config.server.proxies()?),
             bytes_per_second: config.limits.bytes_per_second,
             tcp_user_timeout: Duration::from_millis(config.realtime.tcp_user_timeout_ms),

@@ -134,7 +134,7 @@ impl History<'_> {
         let now = now();
         let due = self.store.due(Task::Spread, now).await.expect("an answer");
         let ids = due.into_iter().map(|(id, _)| id).collect();
-        self.write("spread", Write::Work { task: Task::Spread, ids, now }).await;
+        self.write("spread", Write::Work { task: Task::Spread, ids, most: 256, now }).await;
     }
 
     async fn something(&mut self) {

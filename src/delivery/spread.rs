@@ -29,6 +29,11 @@ const DOUBLED: u32 = 4;
 const ATTEMPTS: usize = 100;
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// So long after somebody had something written, others count as using the database.
+const IN_USE: Duration = Duration::from_secs(1);
+/// Between two chunks others have the database for as long as the last one took, at most so long.
+const LONGEST_REST: Duration = Duration::from_millis(100);
+
 /// Spreads what is for an audience.
 pub struct Spreading {
     store: Arc<Store>,
@@ -90,7 +95,11 @@ impl Spreading {
             let ids: Vec<i64> = due.iter().map(|(id, _)| *id).filter(|id| !rests(id)).collect();
             let mut done = 0;
             for some in ids.chunks(task.together()) {
+                let begun = Instant::now();
                 done += self.some(task, some, failed).await;
+                if task == Task::Spread && self.store.is_in_use(IN_USE) {
+                    tokio::time::sleep(begun.elapsed().min(LONGEST_REST)).await;
+                }
             }
             if done == 0 {
                 let next = later.first().map(|(_, at)| at.as_micros() - now.as_micros());
@@ -136,7 +145,8 @@ impl Spreading {
             }
             tell.send(written).ok();
         };
-        self.store.submit(Write::Work { task, ids, now: self.clock.now() }, Box::new(done));
+        let most = self.store.chunk(self.store.is_in_use(IN_USE));
+        self.store.submit(Write::Work { task, ids, most, now: self.clock.now() }, Box::new(done));
         let Written::Worked { done, spreads } = told.await.unwrap_or(Err(StoreError::Closed))? else {
             return Err(StoreError::Closed);
         };

@@ -145,11 +145,11 @@ impl Draft {
         }
     }
 
-    /// Checks what can be checked without asking anybody.
+    /// Checks what can be checked without asking anybody. Returns the data as a text.
     ///
     /// # Errors
     /// The first rule that is broken.
-    pub fn check(&self, now: Timestamp) -> Result<(), Broken> {
+    pub fn check(&self, now: Timestamp) -> Result<String, Broken> {
         rule(is_name(&self.kind), "type", "1 to 128 bytes, no control characters")?;
         let is_free = self.kind != BOOKING_KIND;
         rule(is_free, "type", "another kind than new_booking, which back ends send by booking_notification")?;
@@ -164,8 +164,8 @@ impl Draft {
         rule(is_prose(&self.message), "message", "no control characters but line ends and tabs")?;
         let has_text = !(self.title.trim().is_empty() && self.message.trim().is_empty());
         rule(has_text, "title", "a title or a message must be there, and neither is")?;
-        rule(self.data.is_object(), "data", "a JSON object")?;
-        let data = self.data.to_string();
+        let data = serde_json::to_string(&self.data).ok().filter(|_| self.data.is_object());
+        let data = data.ok_or(Broken { field: "data", expected: "a JSON object" })?;
         rule(data.len() <= LARGEST_DATA, "data", "at most 65,536 bytes of JSON")?;
         rule(!has_nul(&self.data), "data", "text without U+0000")?;
         rule(
@@ -185,18 +185,19 @@ impl Draft {
         )?;
         self.wish.as_ref().map_or(Ok(()), Wish::check)?;
         match &self.to {
-            To::Myself | To::Everyone => Ok(()),
+            To::Myself | To::Everyone => {}
             To::Users(users) => {
                 rule(!users.is_empty(), "user_ids", "at least one user")?;
                 rule(
                     users.len() <= MOST_USERS,
                     "user_ids",
                     "at most 1,000 users; use a topic or a role for more",
-                )
+                )?;
             }
-            To::Topic(name) => rule(is_name(name), "topic", "1 to 128 bytes, no control characters"),
-            To::Role(name) => rule(is_name(name), "role", "1 to 128 bytes, no control characters"),
+            To::Topic(name) => rule(is_name(name), "topic", "1 to 128 bytes, no control characters")?,
+            To::Role(name) => rule(is_name(name), "role", "1 to 128 bytes, no control characters")?,
         }
+        Ok(data)
     }
 }
 

@@ -64,6 +64,11 @@ impl Idempotency {
         Self { key: joined(&[b"u", uuid.as_bytes()]), request: Digest([0; 16]) }
     }
 
+    /// Whether no other is like it.
+    pub fn is_none(&self) -> bool {
+        self.key.starts_with(b"u\0")
+    }
+
     /// A request that is the same when its content is; `subject` is what it is about.
     pub fn by_content(door: &str, tenant: &str, subject: &str, request: Digest) -> Self {
         let parts = [b"c", door.as_bytes(), tenant.as_bytes(), subject.as_bytes(), &request.0];

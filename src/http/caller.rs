@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 
 use super::problem::Problem;
-use super::{Api, ClientAddress, Counted};
+use super::{Api, Arrival};
 use crate::access::{Keyring, Principal, Throttle, TokenError};
 use crate::domain::Recipient;
 use crate::service::{Entrance, Error, Failures};
@@ -93,7 +93,7 @@ impl FromRequestParts<Api> for Whence {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Problem> {
-        Ok(Self(parts.extensions.get::<ClientAddress>().map(|address| address.0)))
+        Ok(Self(parts.extensions.get::<Arrival>().map(|arrival| arrival.address)))
     }
 }
 
@@ -104,8 +104,8 @@ impl FromRequestParts<Api> for Caller {
         let Whence(address) = Whence::from_request_parts(parts, api).await?;
         let who = api.doorman.admit(bearer(&parts.headers), address).await?;
         if let Some(standing) = api.quota.take(&who).await {
-            if let Some(counted) = parts.extensions.get::<Counted>() {
-                counted.0.set(standing).ok();
+            if let Some(arrival) = parts.extensions.get::<Arrival>() {
+                arrival.standing.set(standing).ok();
             }
             if let Some(wait) = standing.wait {
                 api.doorman.metrics.refused(Refusal::Requests);

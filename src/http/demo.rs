@@ -5,7 +5,7 @@ use axum::extract::{self, Path};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
-use super::{ClientAddress, State};
+use super::{Arrival, State};
 
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; \
     connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -37,12 +37,12 @@ impl Demo {
 /// name that resolves to loopback (DNS rebinding) gets none.
 pub async fn page(
     state: extract::State<State>,
-    address: Option<extract::Extension<ClientAddress>>,
+    arrival: Option<extract::Extension<Arrival>>,
     headers: HeaderMap,
 ) -> Response {
     let version = env!("CARGO_PKG_VERSION");
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let local = address.is_some_and(|address| address.0.0.is_loopback())
+    let local = arrival.is_some_and(|arrival| arrival.address.is_loopback())
         && names_loopback(host)
         && !headers.contains_key("x-forwarded-for")
         && !headers.contains_key(header::FORWARDED);

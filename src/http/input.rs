@@ -86,10 +86,11 @@ impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
         if bytes.trim_ascii_start().starts_with(b"[") {
             return Err(Problem::of_field("body", "a JSON object"));
         }
-        let mut json = serde_json::Deserializer::from_slice(&bytes);
-        let given: T = serde_path_to_error::deserialize(&mut json).map_err(|fault| unreadable(&fault))?;
-        json.end().map_err(|fault| malformed(&fault))?;
-        Ok(Self(given))
+        match serde_json::from_slice(&bytes) {
+            Ok(given) => Ok(Self(given)),
+            // Once more, noting the way to what is wrong.
+            Err(_) => Err(why::<T>(&bytes)),
+        }
     }
 }
 
@@ -127,8 +128,11 @@ async fn whole(request: Request, most: usize) -> Result<bytes::Bytes, Problem> {
 
 fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json") || {
+        let kind = kind.to_ascii_lowercase();
+        kind.starts_with("application/") && kind.ends_with("+json")
+    }
 }
 
 fn malformed(fault: &serde_json::Error) -> Problem {
@@ -136,6 +140,18 @@ fn malformed(fault: &serde_json::Error) -> Problem {
         Kind::Malformed,
         format!("The body is not one JSON object: {fault}. Correct it and send it again."),
     )
+}
+
+/// What is wrong with a body.
+fn why<T: DeserializeOwned>(bytes: &[u8]) -> Problem {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    match serde_path_to_error::deserialize::<_, T>(&mut json) {
+        Err(fault) => unreadable(&fault),
+        Ok(_) => match json.end() {
+            Err(fault) => malformed(&fault),
+            Ok(()) => Problem::new(Kind::Malformed, "The body could not be read. Send the request again."),
+        },
+    }
 }
 
 fn unreadable(fault: &serde_path_to_error::Error<serde_json::Error>) -> Problem {

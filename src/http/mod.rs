@@ -14,15 +14,16 @@ mod root;
 mod values;
 
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
-use axum::middleware::{Next, from_fn};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use tower::ServiceExt as _;
 
 use crate::access::Principal;
 use crate::domain::Secret;
@@ -37,17 +38,39 @@ pub use demo::Demo;
 pub use health::Readiness;
 pub use openapi::description;
 
-/// Where a request comes from, behind trusted proxies. Set by the listener.
-#[derive(Clone, Copy, Debug)]
-pub struct ClientAddress(pub IpAddr);
+/// What a request brings besides what its sender wrote.
+#[derive(Clone)]
+struct Arrival {
+    /// Where it comes from, behind trusted proxies.
+    address: IpAddr,
+    /// Where a handler's caller leaves how it stands, for the answer's headers.
+    standing: Arc<OnceLock<Standing>>,
+}
 
 /// Opens a stream of events.
 pub type Streams =
     Arc<dyn Fn(Principal, Option<IpAddr>, Option<String>) -> Result<Body, Error> + Send + Sync>;
 
-/// What the handlers of the API need.
+/// What the handlers of the API need. Each request is handed it several times.
 #[derive(Clone)]
-pub struct Api {
+pub struct Api(Arc<Services>);
+
+impl Deref for Api {
+    type Target = Services;
+
+    fn deref(&self) -> &Services {
+        &self.0
+    }
+}
+
+impl From<Services> for Api {
+    fn from(services: Services) -> Self {
+        Self(Arc::new(services))
+    }
+}
+
+/// Who does what the API is asked for.
+pub struct Services {
     /// Who may call.
     pub doorman: Arc<Doorman>,
     /// How often.
@@ -123,17 +146,57 @@ pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
     api_v1::ROUTES.iter().chain(api::ROUTES).chain(root::ROUTES).copied()
 }
 
-/// The table of contents.
-pub fn router(state: State) -> Router {
-    let api = api_v1::router()
-        .merge(api::router())
-        .merge(root::router())
-        // The only one that wants no token: what it tells is meant for everybody.
-        .route("/api/v1/push/vapid-public-key", get(api_v1::push::public_key))
-        .method_not_allowed_fallback(problem::wrong_method)
-        .layer(from_fn(told))
-        .layer(cors::cors(state.origins.as_deref()))
-        .with_state(state.api.clone());
+/// Headers that most answers get besides their own.
+const USUAL_HEADERS: usize = 8;
+
+/// Everything that is answered.
+pub struct Pages {
+    router: Router,
+    /// The same for pages of other origins.
+    for_pages: Router,
+}
+
+impl Pages {
+    /// Answers with what `state` has.
+    pub fn new(state: &State) -> Self {
+        let api = || {
+            api_v1::router()
+                .merge(api::router())
+                .merge(root::router())
+                // The only one that wants no token: what it tells is meant for everybody.
+                .route("/api/v1/push/vapid-public-key", get(api_v1::push::public_key))
+                .method_not_allowed_fallback(problem::wrong_method)
+                .with_state(state.api.clone())
+        };
+        let cors = cors::cors(state.origins.as_deref());
+        Self { router: others(state).merge(api()), for_pages: others(state).merge(api().layer(cors)) }
+    }
+
+    /// Answers what comes from `address`. What is so of every answer is said here: each layer around the router would
+    /// cost every request several times over.
+    pub async fn answer(&self, mut request: Request, address: IpAddr) -> Response {
+        let is_api = is_api(request.uri().path()) || is_of_root(request.uri().path());
+        let standing = Arc::<OnceLock<Standing>>::default();
+        request.extensions_mut().insert(Arrival { address, standing: standing.clone() });
+        let is_of_a_page =
+            request.headers().contains_key(header::ORIGIN) || request.method() == Method::OPTIONS;
+        let router = if is_of_a_page { &self.for_pages } else { &self.router };
+        let mut response = match router.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        let headers = response.headers_mut();
+        headers.reserve(USUAL_HEADERS);
+        if is_api {
+            tell(headers, standing.get());
+        }
+        protect(headers);
+        response
+    }
+}
+
+/// The table of contents, but for the API.
+fn others(state: &State) -> Router {
     let mut router = Router::new()
         .route("/health", get(health::health))
         .route("/health/live", get(health::live))
@@ -153,11 +216,19 @@ pub fn router(state: State) -> Router {
             .route("/docs/asyncapi.json", get(openapi::events))
             .route("/docs/{*path}", get(openapi::file));
     }
-    router.fallback(missing).with_state(state).merge(api).layer(from_fn(protective_headers))
+    router.fallback(missing).with_state(state.clone())
+}
+
+fn is_of_root(path: &str) -> bool {
+    root::ROUTES.iter().any(|(_, known)| *known == path)
+}
+
+fn is_api(path: &str) -> bool {
+    ["/api/", "/internal/", "/push/"].iter().any(|folder| path.starts_with(folder))
 }
 
 async fn missing(uri: Uri) -> Response {
-    if ["/api/", "/internal/", "/push/"].iter().any(|folder| uri.path().starts_with(folder)) {
+    if is_api(uri.path()) {
         return problem::no_route(&uri).into_response();
     }
     let advice = "There is nothing here. Socket.IO clients connect to /socket.io/; the API is below /api/v1; see \
@@ -173,27 +244,16 @@ pub const COUNTS: [HeaderName; 3] = [
     HeaderName::from_static("ratelimit-reset"),
 ];
 
-/// Where a handler's caller leaves how it stands, for the answer's headers.
-#[derive(Clone, Default)]
-struct Counted(Arc<OnceLock<Standing>>);
-
 /// What the API tells is one person's: no browser or proxy keeps it. And how many more requests they may make.
-async fn told(mut request: Request, next: Next) -> Response {
-    let counted = Counted::default();
-    request.extensions_mut().insert(counted.clone());
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
+fn tell(headers: &mut HeaderMap, standing: Option<&Standing>) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(standing) = counted.0.get() {
+    if let Some(standing) = standing {
         let numbers = [standing.limit.into(), standing.remaining.into(), standing.reset];
         headers.extend(COUNTS.into_iter().zip(numbers.map(HeaderValue::from)));
     }
-    response
 }
 
-async fn protective_headers(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
+fn protect(headers: &mut HeaderMap) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
@@ -201,5 +261,4 @@ async fn protective_headers(request: Request, next: Next) -> Response {
         let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
         headers.insert(header::CONTENT_SECURITY_POLICY, nothing);
     }
-    response
 }

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use http::Request;
 use hyper::body::Incoming;
@@ -16,7 +15,6 @@ use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt as _;
 
 use super::head::{self, Handshake, Target};
 use super::raw;
@@ -24,6 +22,7 @@ use super::stream::ClientStream;
 use crate::access::address_key;
 use crate::gateway::socketio::{Arrival, Door};
 use crate::gateway::websocket::{Endpoint, WebSockets};
+use crate::http::Pages;
 use crate::realtime::Line;
 
 /// Connections the kernel may hold for us between two accepts.
@@ -81,7 +80,7 @@ pub struct Servant {
     /// Raw WebSockets.
     pub websockets: WebSockets,
     /// Everything else.
-    pub router: Router,
+    pub pages: Pages,
     /// Whose word on client addresses counts.
     pub proxies: Proxies,
     /// `limits.bytes_per_second`.
@@ -283,7 +282,7 @@ impl Servant {
 
     async fn answer(
         &self,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
         line: Arc<Line>,
         peer: IpAddr,
     ) -> http::Response<Body> {
@@ -297,11 +296,7 @@ impl Servant {
         if let Some(endpoint) = Endpoint::at(request.uri().path()) {
             return raw::upgrade(self.door.admission(), &self.websockets, endpoint, request, (address, line));
         }
-        request.extensions_mut().insert(crate::http::ClientAddress(address));
-        match self.router.clone().oneshot(request.map(Body::new)).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
+        self.pages.answer(request.map(Body::new), address).await
     }
 }
 

@@ -235,7 +235,7 @@ impl Notify {
     /// The same; what has expired may have been asked for before, in its time.
     fn admit_again(&self, who: &Principal, draft: Draft) -> Result<NewNotification, Error> {
         let now = self.now();
-        draft.check(now)?;
+        let data = draft.check(now)?;
         let tenant = who.tenant.clone();
         let person = |user: UserId| Recipient { tenant: tenant.clone(), user };
         let audience = match draft.to {
@@ -272,13 +272,15 @@ impl Notify {
             }
         };
         // The same request is the same before and after its time.
-        let asked = format!("{audience:?}");
+        let asked = match draft.idempotency_key {
+            Some(_) => format!("{audience:?}"),
+            None => String::new(),
+        };
         let due_at = draft.scheduled_at.filter(|at| *at > now);
         let audience = match due_at {
             Some(_) => later(audience),
             None => audience,
         };
-        let data = draft.data.to_string();
         let asked = match &draft.wish {
             Some(wish) => format!("{asked}{wish}", wish = requested(wish).written().unwrap_or_default()),
             None => asked,

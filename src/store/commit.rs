@@ -99,7 +99,9 @@ body! {
                     Written::Changed(revived)
                 }
                 Write::Reach(recipient, now) => wait!(reach(connection, memory, recipient, *now))?,
-                Write::Work { task, ids, now } => wait!(work(connection, memory, *task, ids, *now))?,
+                Write::Work { task, ids, most, now } => {
+                    wait!(work(connection, memory, *task, ids, *most, *now))?
+                }
                 Write::Presence { came, gone } => {
                     wait!(presence::note_presence(connection, memory, came, gone))?;
                     Written::Done
@@ -126,6 +128,7 @@ body! {
         memory: &mut Memory,
         task: Task,
         ids: &[i64],
+        most: usize,
         now: Timestamp,
     ) -> QueryResult<Written> {
         let (done, spreads) = match task {
@@ -133,7 +136,7 @@ body! {
             Task::Spread => {
                 let mut spreads = Vec::with_capacity(ids.len());
                 for id in ids {
-                    spreads.extend(wait!(one_chunk(connection, memory, NotificationId(*id), now))?);
+                    spreads.extend(wait!(one_chunk(connection, memory, NotificationId(*id), most, now))?);
                 }
                 (spreads.len(), spreads)
             }

@@ -28,7 +28,20 @@ impl Task {
 /// How many are told at once.
 const MOST: i64 = 1_000;
 
+/// People who get what spreads in one commit; and on SQLite while others write, too, who wait for it. (PostgreSQL takes a
+/// few statements for a chunk, however large.)
+const CHUNK: usize = 256;
+const SMALL_CHUNK: usize = 32;
+
 impl Store {
+    /// To how many people something spreads in one commit.
+    pub const fn chunk(&self, is_in_use: bool) -> usize {
+        match &self.readers {
+            Readers::Sqlite(_) if is_in_use => SMALL_CHUNK,
+            _ => CHUNK,
+        }
+    }
+
     /// What of `task` is due until then: which, and when, the earliest first. There may be more than a thousand.
     ///
     /// # Errors

@@ -174,6 +174,11 @@ impl Store {
         self.writer.submit(write, done);
     }
 
+    /// Whether others had something written within so long, and wait for what they write next.
+    pub fn is_in_use(&self, within: std::time::Duration) -> bool {
+        self.writer.was_awaited_within(within)
+    }
+
     /// Queues `write` and waits for its commit.
     ///
     /// # Errors

@@ -8,15 +8,15 @@ use std::collections::HashSet;
 use diesel::prelude::*;
 use diesel::result::Error as Fault;
 
-use super::{Connection, Memory, RunQueryDsl, free, have, hushed, next_spread, now, outbox, rows_of, spread};
+use super::{
+    Connection, Memory, RunQueryDsl, free, have, hushed, next_spread, note_progress, now, outbox, rows_of,
+    spread,
+};
 use crate::domain::{Group, Hush, Muted, NotificationId, Recipient, Tenant, Timestamp, UserId};
 use crate::store::content::{Content, content, notification as shown};
 use crate::store::schema::{connections, expansions, notifications, recipients, roles, subscriptions};
 use crate::store::types::At;
 use crate::store::writer::{Spread, Written};
-
-/// People who get it in one transaction: others wait for them.
-const CHUNK: i64 = 256;
 
 /// An expansion that is due, as it is stored: its notification, tenant and group, the last recipient reached, when it was
 /// due, and the last socket whose person has it (none: all who are connected have).
@@ -37,11 +37,12 @@ fn unreadable(fault: impl std::error::Error + Send + Sync + 'static) -> Fault {
 }
 
 body! {
-    /// The next chunk of this notification's audience.
+    /// The next chunk of this notification's audience: so many people at most.
     pub fn one_chunk(
         connection: &mut Connection,
         memory: &mut Memory,
         id: NotificationId,
+        most: usize,
         present: Timestamp,
     ) -> QueryResult<Option<Spread>> {
         let Some(due) = wait!(next_spread(connection, id))? else { return Ok(None) };
@@ -49,12 +50,12 @@ body! {
         let group: Group = serde_json::from_str(&due.2).map_err(unreadable)?;
         let (people, progress) = match &due.5 {
             Some(socket) => {
-                let (people, last) = wait!(connected(connection, &tenant, &group, socket))?;
+                let (people, last) = wait!(connected(connection, &tenant, &group, socket, most))?;
                 (people, Progress { reached: due.3, present: last, is_finished: false })
             }
             None => {
-                let people = wait!(members(connection, memory, &tenant, &group, due.3))?;
-                let is_finished = i64::try_from(people.len()).is_ok_and(|many| many < CHUNK);
+                let people = wait!(members(connection, memory, &tenant, &group, due.3, most))?;
+                let is_finished = people.len() < most;
                 let reached = match group {
                     // There are no rows to go by: it is counted.
                     Group::People(_) => due.3 + people.len() as i64,
@@ -130,15 +131,21 @@ body! {
         tenant: &Tenant,
         group: &Group,
         socket: &str,
+        most: usize,
     ) -> QueryResult<(People, Option<String>)> {
-        let here: Vec<(String, i64, String)> = wait!(sockets(tenant.as_str(), socket).limit(CHUNK).load(connection))?;
-        let more = i64::try_from(here.len()).is_ok_and(|many| many == CHUNK);
+        let sockets = sockets(tenant.as_str(), socket).limit(limit(most));
+        let here: Vec<(String, i64, String)> = wait!(sockets.load(connection))?;
+        let more = here.len() == most;
         let last = here.last().map(|(socket, ..)| socket.clone()).filter(|_| more);
         let mut seen = HashSet::new();
         let people = here.into_iter().filter(|(_, row, _)| seen.insert(*row));
         let people = people.map(|(_, row, user)| (row, user)).collect();
         Ok((wait!(of_group(connection, tenant, group, people))?, last))
     }
+}
+
+fn limit(most: usize) -> i64 {
+    i64::try_from(most).unwrap_or(i64::MAX)
 }
 
 /// The next sockets of a tenant, and whose they are.
@@ -195,13 +202,14 @@ body! {
         tenant: &Tenant,
         group: &Group,
         reached: i64,
+        most: usize,
     ) -> QueryResult<People> {
         match group {
             Group::Everyone => wait!(recipients::table
                 .filter(recipients::tenant.eq(tenant.as_str()))
                 .filter(recipients::id.gt(reached))
                 .order(recipients::id)
-                .limit(CHUNK)
+                .limit(limit(most))
                 .select((recipients::id, recipients::user_id))
                 .load(connection)),
             Group::Topic(topic) => wait!(subscriptions::table
@@ -210,7 +218,7 @@ body! {
                 .filter(subscriptions::topic.eq(topic))
                 .filter(subscriptions::recipient_id.gt(reached))
                 .order(subscriptions::recipient_id)
-                .limit(CHUNK)
+                .limit(limit(most))
                 .select((recipients::id, recipients::user_id))
                 .load(connection)),
             Group::Role(role) => wait!(roles::table
@@ -219,11 +227,11 @@ body! {
                 .filter(roles::role.eq(role))
                 .filter(roles::recipient_id.gt(reached))
                 .order(roles::recipient_id)
-                .limit(CHUNK)
+                .limit(limit(most))
                 .select((recipients::id, recipients::user_id))
                 .load(connection)),
             Group::People(users) => {
-                let next = users.iter().skip(usize::try_from(reached).unwrap_or(0)).take(CHUNK as usize);
+                let next = users.iter().skip(usize::try_from(reached).unwrap_or(0)).take(most);
                 let person = |user: &String| {
                     let user = UserId::new(user).map_err(unreadable)?;
                     Ok(Recipient { tenant: tenant.clone(), user })
@@ -249,14 +257,17 @@ body! {
         at: Timestamp,
     ) -> QueryResult<Spread> {
         let id = NotificationId(due.0);
-        // What was sent for later is as old as its going out.
-        wait!(diesel::update(notifications::table.find(id.0))
-            .filter(notifications::created_at.lt(due.4))
-            .set(notifications::created_at.eq(due.4))
-            .execute(connection))?;
         let text: Content =
             wait!(notifications::table.find(id.0).select(content()).get_result(connection))?;
-        let notification = shown(text);
+        let mut notification = shown(text);
+        let At(due_at) = due.4;
+        if notification.created_at < due_at {
+            // What was sent for later is as old as its going out.
+            notification.created_at = due_at;
+            wait!(diesel::update(notifications::table.find(id.0))
+                .set(notifications::created_at.eq(At(due_at)))
+                .execute(connection))?;
+        }
         if notification.expires_at.is_some_and(|end| end <= at) {
             people.clear();
             progress.is_finished = true;
@@ -280,14 +291,8 @@ body! {
         let places = wait!(hushed(connection, places))?;
         wait!(outbox::post_spread(connection, &tenant, id, wish.as_ref(), at, &places))?;
         let Progress { reached, present, is_finished } = progress;
-        wait!(diesel::update(expansions::table.find(id.0))
-            .set((
-                expansions::reached.eq(reached),
-                expansions::present.eq(present),
-                expansions::recipients.eq(expansions::recipients + places.len() as i64),
-                expansions::chunks.eq(expansions::chunks + i64::from(!places.is_empty())),
-            ))
-            .execute(connection))?;
+        let many = i64::try_from(places.len()).unwrap_or(i64::MAX);
+        wait!(note_progress(connection, id, (reached, present.as_deref()), many))?;
         if is_finished {
             wait!(diesel::update(expansions::table.find(id.0))
                 .set(expansions::finished_at.eq(now().nullable()))

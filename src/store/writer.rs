@@ -5,8 +5,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -113,6 +113,8 @@ pub enum Write {
         task: Task,
         /// Which: numbers of [`Store::due`](super::Store::due).
         ids: Vec<i64>,
+        /// To how many people at most, of what spreads.
+        most: usize,
         /// The present.
         now: Timestamp,
     },
@@ -201,6 +203,22 @@ impl Write {
     /// Whether the database hears of it.
     pub(super) fn is_stored(&self) -> bool {
         !matches!(self, Self::Barrier | Self::Last)
+    }
+
+    /// Whether somebody waits for it. What is for whoever fits only begins to spread with it.
+    fn is_awaited(&self) -> bool {
+        match self {
+            Self::Accept { notification, .. } => !notification.audience.named().is_empty(),
+            Self::Mark { .. }
+            | Self::ReadAll { .. }
+            | Self::Subscribe { .. }
+            | Self::Reschedule { .. }
+            | Self::Prefer { .. }
+            | Self::Keep { .. }
+            | Self::Cease { .. }
+            | Self::Reach(..) => true,
+            _ => false,
+        }
     }
 }
 
@@ -339,6 +357,9 @@ pub(super) struct Writer {
     jobs: mpsc::UnboundedSender<Job>,
     metrics: Arc<Metrics>,
     well: Arc<AtomicBool>,
+    started: Instant,
+    /// When something last came that somebody waits for: milliseconds after the start, and one more.
+    awaited: AtomicU64,
 }
 
 /// The writer's end of the queue.
@@ -363,16 +384,29 @@ pub(super) fn queue(batch: usize, metrics: Arc<Metrics>) -> (Writer, Inlet) {
     let well = Arc::new(AtomicBool::new(true));
     let (batch, noted, shared) = (batch.max(1), metrics.clone(), well.clone());
     let inlet = Inlet { jobs: waiting, chunk: None, finished, batch, metrics: noted, well: shared };
-    (Writer { jobs, metrics, well }, inlet)
+    (Writer { jobs, metrics, well, started: Instant::now(), awaited: AtomicU64::new(0) }, inlet)
 }
 
 impl Writer {
     pub fn submit(&self, write: Write, done: Done) {
         self.metrics.write_queue.inc();
+        if write.is_awaited() {
+            self.awaited.store(self.age() + 1, Ordering::Relaxed);
+        }
         if let Err(refused) = self.jobs.send(Job { write, done }) {
             self.metrics.write_queue.dec();
             (refused.0.done)(Err(StoreError::Closed));
         }
+    }
+
+    fn age(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
+    }
+
+    /// Whether something that somebody waits for came within so long.
+    pub fn was_awaited_within(&self, span: Duration) -> bool {
+        let last = self.awaited.load(Ordering::Relaxed);
+        last > 0 && u128::from(self.age() + 1 - last.min(self.age() + 1)) < span.as_millis()
     }
 
     /// Whether the last commit went well (true before the first one).

@@ -81,6 +81,7 @@ mod the_api_is_as_described;
 mod the_demos_tokens_stay_at_home;
 mod the_events_are_as_described;
 mod the_first_event_is_not_lost;
+mod the_log_beside_a_file_begins_anew;
 mod topics_reach_who_returns;
 mod torn_lines_heal;
 mod what_a_socket_cannot_do_goes_another_way;

@@ -2,11 +2,13 @@
 //! due.
 
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{Clients, Rest, Server, eventually, in_seconds, instant, note, quiet_now};
+use crate::support::{
+    Clients, PATIENCE, Rest, Server, booking, eventually, in_seconds, instant, note, quiet_now,
+};
 
 const MINE: &str = "/api/v1/notifications/preferences";
 const PEOPLE: usize = 25_000;
@@ -44,6 +46,38 @@ fn a_reminder_and_the_end_of_quiet_hours_wait_for_no_broadcast() {
     let come = pending(&server);
     assert!(come < PEOPLE as u64, "all had come before");
     eventually("all others have it", || (pending(&server) >= PEOPLE as u64).then_some(()));
+}
+
+#[test]
+fn bookings_are_answered_between_its_chunks() {
+    let server = Server::start();
+    let booker = Clients::of(&server).backend();
+    server.sql(
+        &format!(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {PEOPLE}) \
+             INSERT INTO recipients (tenant, user_id) SELECT 'another', 'p' || i FROM n"
+        ),
+        &format!(
+            "INSERT INTO recipients (tenant, user_id) SELECT 'another', 'p' || i FROM generate_series(1, {PEOPLE}) AS i"
+        ),
+    );
+    let another = Rest::claiming(&server, json!({"sub": "boss", "role": "admin", "tenant_id": "another"}));
+    booker.call("booking_notification", booking(1, 3));
+    another.send(&json!({"everyone": true, "type": "news", "title": "to all"}));
+    // One after the other: each waits for the answer to the one before. Who only had the gap between two large chunks
+    // would be answered a hundred times.
+    let least = if server.is_on_sqlite() { 300 } else { 50 };
+    let mut booked = 1;
+    let deadline = Instant::now() + PATIENCE;
+    while pending(&server) < PEOPLE as u64 + booked {
+        for _ in 0..25 {
+            booked += 1;
+            let receipt = booker.call("booking_notification", booking(booked, 3));
+            assert!(receipt["notification_id"].is_u64(), "{receipt}");
+        }
+        assert!(Instant::now() < deadline, "it did not come to everybody beside {booked} bookings");
+    }
+    assert!(booked >= least, "{booked} bookings were answered meanwhile");
 }
 
 #[test]

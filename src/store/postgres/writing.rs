@@ -337,6 +337,25 @@ async fn spread(
     place_all(connection, memory, &wanted).await
 }
 
+/// Notes how far an expansion is, and that so many more have it.
+async fn note_progress(
+    connection: &mut Connection,
+    id: NotificationId,
+    (reached, present): (i64, Option<&str>),
+    many: i64,
+) -> QueryResult<()> {
+    diesel::update(expansions::table.find(id.0))
+        .set((
+            expansions::reached.eq(reached),
+            expansions::present.eq(present),
+            expansions::recipients.eq(expansions::recipients + many),
+            expansions::chunks.eq(expansions::chunks + i64::from(many > 0)),
+        ))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// Nothing of these recipients (rows) is pending up to these places.
 async fn settle(connection: &mut Connection, settled: &[(i64, Position)]) -> QueryResult<()> {
     // One row can be updated once.

@@ -14,6 +14,7 @@ use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfi
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use futures_util::FutureExt as _;
 
+use self::checkpoint::Checkpoints;
 use super::writer::{Inlet, Job, Writer, queue};
 use super::{Entry, Roll, StoreError, Write, Written, is_of_one_write};
 use crate::domain::{NotificationId, Position, Recipient};
@@ -64,11 +65,13 @@ pub mod queries {
 
 use ReadConnection as Connection;
 
+mod checkpoint;
 mod writing;
 
-/// `busy_timeout` comes first: the statements after it may already have to wait.
+/// `busy_timeout` comes first: the statements after it may already have to wait. Whoever copies the log beside the
+/// writer (`checkpoint.rs`) should be done long before SQLite has a writer do it.
 const WRITER_PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
-    PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA wal_autocheckpoint = 16000; \
+    PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA wal_autocheckpoint = 64000; \
     PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;";
 const READER_PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA query_only = ON; \
     PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;";
@@ -215,13 +218,13 @@ pub async fn start_writer(
     metrics: Arc<Metrics>,
 ) -> Result<Writer, StoreError> {
     let path = path.to_owned();
-    let (lock, connection) = tokio::task::spawn_blocking(move || {
+    let (lock, checkpoints, connection) = tokio::task::spawn_blocking(move || {
         let lock = FileLock::take(&path)?;
         let mut connection = open_writer(&path)?;
         diesel::delete(connections::table).execute(&mut connection).map_err(|fault| {
             StoreError::Unreachable(format!("{} cannot be written ({fault})", path.display()))
         })?;
-        Ok::<_, StoreError>((lock, connection))
+        Ok::<_, StoreError>((lock, Checkpoints::start(&path)?, connection))
     })
     .await
     .map_err(|fault| StoreError::Unreachable(fault.to_string()))??;
@@ -229,13 +232,20 @@ pub async fn start_writer(
     std::thread::Builder::new()
         .name("sqlite-writer".to_owned())
         .spawn(move || {
-            crate::telemetry::vital_thread("sqlite-writer", || write(connection, inlet, lock, mandatory))
+            crate::telemetry::vital_thread("sqlite-writer", || {
+                write(connection, inlet, (lock, checkpoints), mandatory)
+            })
         })
         .map_err(|fault| StoreError::Unreachable(format!("no thread for the writer: {fault}")))?;
     Ok(writer)
 }
 
-fn write(mut connection: SqliteConnection, mut inlet: Inlet, lock: FileLock, mandatory: Arc<[String]>) {
+fn write(
+    mut connection: SqliteConnection,
+    mut inlet: Inlet,
+    (lock, mut checkpoints): (FileLock, Checkpoints),
+    mandatory: Arc<[String]>,
+) {
     let mut memory = writing::Memory::new(mandatory);
     while let Some(batch) = inlet.next_blocking() {
         let (writes, done): (Vec<_>, Vec<_>) =
@@ -249,7 +259,9 @@ fn write(mut connection: SqliteConnection, mut inlet: Inlet, lock: FileLock, man
             tracing::warn!(%fault, "the write-ahead log stays beside the database; the next start reads it");
         }
         inlet.report(&writes, done, outcomes);
+        checkpoints.committed(&mut connection);
     }
+    drop(checkpoints);
     drop(connection);
     drop(lock);
 }

@@ -12,6 +12,7 @@ macro_rules! body {
 }
 
 use std::collections::HashMap;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use diesel::RunQueryDsl;
@@ -21,12 +22,12 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Connection;
 
 use crate::domain::{
-    Channel, Hush, Matter, NewNotification, Notification, NotificationId, Place, Placed, Position,
-    Preferences, Recipient, Timestamp, Wish,
+    Channel, Hush, NewNotification, NotificationId, Place, Placed, Position, Preferences, Recipient,
+    Timestamp, Wish,
 };
 use crate::store::Sent;
 use crate::store::preferred;
-use crate::store::schema::{expansions, inbox, notifications, recipients, recurring};
+use crate::store::schema::{inbox, notifications, recipients, recurring};
 use crate::store::types::{At, Instant, UuidColumn};
 
 #[path = "../claiming.rs"]
@@ -53,8 +54,12 @@ mod reaching;
 mod release;
 #[path = "roles.rs"]
 mod roles;
+#[path = "spread.rs"]
+mod spread;
 #[path = "../spreading.rs"]
 mod spreading;
+#[path = "statements.rs"]
+mod statements;
 use claiming::{DueDelivery, claim};
 pub use commit::apply;
 use commit::{Earlier, Marked};
@@ -72,7 +77,9 @@ use record::record;
 mod recur;
 #[path = "../template_writes.rs"]
 mod template_writes;
+use spread::{free, have, next_spread, note_progress, spread};
 use spreading::{Due, one_chunk, reach};
+use statements::{ConfirmEntry, InsertContent, InsertEntry, RememberNumber};
 
 diesel::table! {
     /// Where AUTOINCREMENT remembers the highest number it ever gave.
@@ -158,28 +165,28 @@ fn insert(
     new: &NewNotification,
 ) -> QueryResult<Option<i64>> {
     let id = memory.last_notification.unwrap_or(0) + 1;
-    let stored = diesel::insert_or_ignore_into(notifications::table)
-        .values((
-            notifications::id.eq(id),
-            notifications::uuid.eq(UuidColumn(new.uuid)),
-            notifications::tenant.eq(new.tenant.as_str()),
-            notifications::kind.eq(&*new.kind),
-            notifications::topic.eq(&*new.topic),
-            notifications::title.eq(&new.title),
-            notifications::message.eq(&new.message),
-            notifications::data.eq(&new.data),
-            notifications::idempotency_key.eq(new.idempotency.key.as_slice()),
-            notifications::request_digest.eq(new.idempotency.request.0.as_slice()),
-            notifications::created_at.eq(At(new.created_at)),
-            (
-                notifications::priority.eq(new.priority.level()),
-                notifications::action_url.eq(&new.action_url),
-                notifications::sender.eq(&new.sender),
-                notifications::expires_at.eq(new.expires_at.map(At)),
-                notifications::wish.eq(new.wish.as_ref().and_then(Wish::written)),
-            ),
-        ))
-        .execute(connection)?;
+    // What no other is like has its UUID, and needs no key.
+    let asked = (!new.idempotency.is_none()).then_some(&new.idempotency);
+    let content = InsertContent {
+        id,
+        uuid: UuidColumn(new.uuid),
+        tenant: new.tenant.as_str(),
+        kind: &new.kind,
+        topic: &new.topic,
+        title: &new.title,
+        message: &new.message,
+        data: &new.data,
+        key: asked.map(|asked| asked.key.as_slice()),
+        digest: asked.map(|asked| asked.request.0.as_slice()),
+        created_at: At(new.created_at),
+        priority: new.priority.level(),
+        action_url: new.action_url.as_deref(),
+        sender: new.sender.as_deref(),
+        expires_at: new.expires_at.map(At),
+        wish: new.wish.as_ref().and_then(Wish::written),
+        borrowed: PhantomData,
+    };
+    let stored = content.execute(connection)?;
     if stored == 0 {
         // SQLite counts the number as given.
         remember_number(connection, id - 1)?;
@@ -217,9 +224,7 @@ fn burn(connection: &mut Connection, memory: &mut Memory) -> QueryResult<i64> {
 
 /// The last number that was given, after a restart too.
 fn remember_number(connection: &mut Connection, number: i64) -> QueryResult<()> {
-    diesel::update(sqlite_sequence::table.filter(sqlite_sequence::name.eq("notifications")))
-        .set(sqlite_sequence::seq.eq(number))
-        .execute(connection)?;
+    RememberNumber { number, borrowed: PhantomData }.execute(connection)?;
     Ok(())
 }
 
@@ -229,84 +234,21 @@ fn put(
     notification: NotificationId,
     expires_at: Option<Timestamp>,
 ) -> QueryResult<()> {
-    diesel::insert_into(inbox::table)
-        .values((
-            inbox::recipient_id.eq(place.recipient),
-            inbox::position.eq(place.position),
-            inbox::notification_id.eq(notification.0),
-            inbox::expires_at.eq(expires_at.map(At)),
-        ))
-        .execute(connection)?;
-    Ok(())
-}
-
-/// Expansions that are due and not finished.
-macro_rules! due {
-    () => {
-        expansions::table
-            .filter(expansions::finished_at.is_null())
-            .filter(expansions::due_at.le(now()))
-            .order((expansions::due_at, expansions::notification_id))
-            .select((
-                expansions::notification_id,
-                expansions::tenant,
-                expansions::audience,
-                expansions::reached,
-                expansions::due_at,
-                expansions::present,
-            ))
+    let entry = InsertEntry {
+        recipient: place.recipient,
+        position: place.position,
+        notification: notification.0,
+        expires_at: expires_at.map(At),
+        borrowed: PhantomData,
     };
-}
-
-/// The expansion of this notification, if it is due.
-fn next_spread(connection: &mut Connection, id: NotificationId) -> QueryResult<Option<Due>> {
-    due!().filter(expansions::notification_id.eq(id.0)).get_result(connection).optional()
-}
-
-/// Those of `ids` that are due. Nobody else is at any of them.
-fn free(connection: &mut Connection, ids: &[i64]) -> QueryResult<Vec<Due>> {
-    due!().filter(expansions::notification_id.eq_any(ids)).load(connection)
-}
-
-/// Which of these recipients (rows) have what was spread. Its places are not its number.
-fn have(connection: &mut Connection, notification: NotificationId, rows: &[i64]) -> QueryResult<Vec<i64>> {
-    inbox::table
-        .filter(inbox::notification_id.eq(notification.0))
-        .filter(inbox::recipient_id.eq_any(rows))
-        .filter(inbox::position.ne(inbox::notification_id))
-        .select(inbox::recipient_id)
-        .load(connection)
+    entry.execute(connection)?;
+    Ok(())
 }
 
 /// Which of `ids` recur and are due.
 fn due_rounds(connection: &mut Connection, ids: &[i64]) -> QueryResult<Vec<i64>> {
     let due = recurring::table.filter(recurring::next_at.le(now().nullable()));
     due.filter(recurring::id.eq_any(ids)).select(recurring::id).load(connection)
-}
-
-/// Puts `notification` into the inboxes of `people`, behind all that is there: at a number of its own.
-fn spread(
-    connection: &mut Connection,
-    memory: &mut Memory,
-    people: &[(i64, Recipient)],
-    notification: &Notification,
-    at: Timestamp,
-) -> QueryResult<Vec<(Place, Option<Hush>)>> {
-    if people.is_empty() {
-        return Ok(Vec::new());
-    }
-    let position = burn(connection, memory)?;
-    let mut places = Vec::with_capacity(people.len());
-    let Notification { id, kind, topic, priority, expires_at, .. } = notification;
-    let matter = Matter { kind, topic, priority: *priority };
-    for (row, recipient) in people {
-        let place = Place { recipient: *row, position };
-        put(connection, place, *id, *expires_at)?;
-        let preferences = known(connection, memory, recipient)?.preferences;
-        let hush = preferences.and_then(|all| all.hush(matter, Channel::Realtime, &memory.mandatory, at));
-        places.push((place, hush));
-    }
-    Ok(places)
 }
 
 /// The row of `recipient`, made when it is new.
@@ -354,14 +296,14 @@ fn known(connection: &mut Connection, memory: &mut Memory, recipient: &Recipient
 fn confirm(connection: &mut Connection, entries: &[Sent]) -> QueryResult<usize> {
     let mut confirmed = 0;
     for entry in entries {
-        confirmed += diesel::update(inbox::table.find((entry.place.recipient, entry.place.position)))
-            .filter(inbox::confirmed_at.is_null())
-            .set((
-                inbox::sent_at.eq(At(entry.sent_at)),
-                inbox::confirmed_at.eq(At(entry.confirmed_at)),
-                inbox::confirmed_by.eq("heartbeat"),
-            ))
-            .execute(connection)?;
+        let confirm = ConfirmEntry {
+            sent_at: At(entry.sent_at),
+            confirmed_at: At(entry.confirmed_at),
+            recipient: entry.place.recipient,
+            position: entry.place.position,
+            borrowed: PhantomData,
+        };
+        confirmed += confirm.execute(connection)?;
     }
     Ok(confirmed)
 }
@@ -417,16 +359,23 @@ pub fn place(
 fn earlier(connection: &mut Connection, news: &[&NewNotification]) -> QueryResult<Vec<Option<Earlier>>> {
     let one = |new: &&NewNotification| {
         type Columns = (i64, UuidColumn, Option<Vec<u8>>, At);
-        let found: Option<Columns> = notifications::table
-            .filter(notifications::idempotency_key.eq(new.idempotency.key.as_slice()))
-            .select((
-                notifications::id,
-                notifications::uuid,
-                notifications::request_digest,
-                notifications::created_at,
-            ))
-            .get_result(connection)
-            .optional()?;
+        let columns = (
+            notifications::id,
+            notifications::uuid,
+            notifications::request_digest,
+            notifications::created_at,
+        );
+        let found: Option<Columns> = match new.idempotency.is_none() {
+            true => notifications::table
+                .filter(notifications::uuid.eq(UuidColumn(new.uuid)))
+                .select(columns)
+                .get_result(connection),
+            false => notifications::table
+                .filter(notifications::idempotency_key.eq(new.idempotency.key.as_slice()))
+                .select(columns)
+                .get_result(connection),
+        }
+        .optional()?;
         let Some((id, UuidColumn(uuid), request, At(created_at))) = found else { return Ok(None) };
         let id = NotificationId(id);
         let mut delivered_at = None;

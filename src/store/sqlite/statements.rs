@@ -1,0 +1,94 @@
+//! What is run for each notification, entry or chunk. Each is one text, prepared once: diesel walks through what it puts
+//! together several times for each row, and prepares every UPDATE anew.
+
+use diesel::RunQueryDsl;
+use diesel::prelude::QueryResult;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
+use diesel::sqlite::{Sqlite, SqliteConnection};
+
+use crate::store::types::{At, Instant, Uuid128, UuidColumn};
+
+/// A statement: text, a value, text, a value, and so on.
+macro_rules! statement {
+    ($name:ident { $($text:literal $field:ident: $sql:ty => $rust:ty,)* } $end:literal) => {
+        pub struct $name<'a> {
+            $(pub $field: $rust,)*
+            pub borrowed: std::marker::PhantomData<&'a ()>,
+        }
+
+        impl QueryFragment<Sqlite> for $name<'_> {
+            fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+                $(
+                    out.push_sql($text);
+                    out.push_bind_param::<$sql, _>(&self.$field)?;
+                )*
+                out.push_sql($end);
+                Ok(())
+            }
+        }
+
+        impl QueryId for $name<'_> {
+            type QueryId = $name<'static>;
+            const HAS_STATIC_QUERY_ID: bool = true;
+        }
+
+        impl RunQueryDsl<SqliteConnection> for $name<'_> {}
+    };
+}
+
+statement! {
+    InsertContent {
+        "INSERT OR IGNORE INTO notifications (id, uuid, tenant, kind, topic, title, message, data, idempotency_key, \
+         request_digest, created_at, priority, action_url, sender, expires_at, wish) VALUES (" id: BigInt => i64,
+        ", " uuid: Uuid128 => UuidColumn,
+        ", " tenant: Text => &'a str,
+        ", " kind: Text => &'a str,
+        ", " topic: Text => &'a str,
+        ", " title: Text => &'a str,
+        ", " message: Text => &'a str,
+        ", " data: Text => &'a str,
+        ", " key: Nullable<Binary> => Option<&'a [u8]>,
+        ", " digest: Nullable<Binary> => Option<&'a [u8]>,
+        ", " created_at: Instant => At,
+        ", " priority: Integer => i32,
+        ", " action_url: Nullable<Text> => Option<&'a str>,
+        ", " sender: Nullable<Text> => Option<&'a str>,
+        ", " expires_at: Nullable<Instant> => Option<At>,
+        ", " wish: Nullable<Text> => Option<String>,
+    } ")"
+}
+
+statement! {
+    InsertEntry {
+        "INSERT INTO inbox (recipient_id, position, notification_id, expires_at) VALUES (" recipient: BigInt => i64,
+        ", " position: BigInt => i64,
+        ", " notification: BigInt => i64,
+        ", " expires_at: Nullable<Instant> => Option<At>,
+    } ")"
+}
+
+statement! {
+    ConfirmEntry {
+        "UPDATE inbox SET confirmed_by = 'heartbeat', sent_at = " sent_at: Instant => At,
+        ", confirmed_at = " confirmed_at: Instant => At,
+        " WHERE recipient_id = " recipient: BigInt => i64,
+        " AND position = " position: BigInt => i64,
+    } " AND confirmed_at IS NULL"
+}
+
+statement! {
+    RememberNumber {
+        "UPDATE sqlite_sequence SET seq = " number: BigInt => i64,
+    } " WHERE name = 'notifications'"
+}
+
+statement! {
+    NoteProgress {
+        "UPDATE expansions SET reached = " reached: BigInt => i64,
+        ", present = " present: Nullable<Text> => Option<&'a str>,
+        ", recipients = recipients + " many: BigInt => i64,
+        ", chunks = chunks + " chunks: BigInt => i64,
+        " WHERE notification_id = " notification: BigInt => i64,
+    } ""
+}
