@@ -23,6 +23,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures_util::future::BoxFuture;
 
 use crate::access::Principal;
 use crate::domain::Secret;
@@ -42,8 +43,9 @@ pub use openapi::description;
 pub struct ClientAddress(pub IpAddr);
 
 /// Opens a stream of events.
-pub type Streams =
-    Arc<dyn Fn(Principal, Option<IpAddr>, Option<String>) -> Result<Body, Error> + Send + Sync>;
+pub type Streams = Arc<
+    dyn Fn(Principal, Option<IpAddr>, Option<String>) -> BoxFuture<'static, Result<Body, Error>> + Send + Sync,
+>;
 
 /// What the handlers of the API need.
 #[derive(Clone)]

@@ -65,6 +65,7 @@ mod people_choose_what_reaches_them;
 mod production_needs_secrets;
 mod pushes_are_for_one_device;
 mod raw_websockets_may_be_abused;
+mod raw_websockets_outlast_storms;
 mod raw_websockets_speak_as_seeds_say;
 mod read_stays_read;
 mod reading_all_holds_up_nobody;
