@@ -156,6 +156,7 @@ fn pages_that_speak_raw_websocket_miss_nothing() {
         ("CARILLON_ENV", "production"),
         ("JWT_SECRET_KEY", SECRET),
         ("BACKEND_SERVICE_TOKEN", BACKEND),
+        ("CARILLON_SERVER_ALLOWED_ORIGINS", "*"),
         ("CARILLON_WEBSOCKET_HEARTBEAT_MS", "1000"),
         ("CARILLON_WEBSOCKET_CONFIRM_MS", "300"),
     ];

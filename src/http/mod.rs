@@ -44,7 +44,9 @@ pub struct ClientAddress(pub IpAddr);
 
 /// Opens a stream of events.
 pub type Streams = Arc<
-    dyn Fn(Principal, Option<IpAddr>, Option<String>) -> BoxFuture<'static, Result<Body, Error>> + Send + Sync,
+    dyn Fn(Principal, Option<IpAddr>, Option<String>) -> BoxFuture<'static, Result<Body, Error>>
+        + Send
+        + Sync,
 >;
 
 /// What the handlers of the API need.

@@ -213,7 +213,9 @@ fn send(server: &Server, storm: &Storm) -> Vec<(u64, i64)> {
                         std::thread::sleep(due.saturating_duration_since(Instant::now()));
                         let to = match number % storm.per_second {
                             0 => 0,
-                            turn => whose(u64::from(turn * 7 + number / storm.per_second * 31) % storm.clients),
+                            turn => {
+                                whose(u64::from(turn * 7 + number / storm.per_second * 31) % storm.clients)
+                            }
                         };
                         sent.push((to, accepted(&backend, to, &format!("{number}"))));
                     }
@@ -281,7 +283,9 @@ impl Storm {
             .collect();
         let people: BTreeMap<u64, ()> = (0..self.clients).map(|number| (whose(number), ())).collect();
         // Everybody has been here: from now on what is for the role is for all of them.
-        eventually("everybody came", || (tally.opened.load(Ordering::Relaxed) as u64 >= self.clients).then_some(()));
+        eventually("everybody came", || {
+            (tally.opened.load(Ordering::Relaxed) as u64 >= self.clients).then_some(())
+        });
         eventually("everybody is known", || {
             let known = server.get("/health").json()["active_users"].as_u64();
             (known == Some(people.len() as u64)).then_some(())

@@ -122,7 +122,10 @@ fn marks_are_made_in_their_order_by_either_name() {
         page.emit("ack", json!({"message_id": last["id"]}));
         page.hear("read_confirmation");
         let person = Rest::user(&server, user);
-        assert_eq!(person.get(&format!("/api/v1/notifications/{}", last["id"])).expect(200)["status"], "read");
+        assert_eq!(
+            person.get(&format!("/api/v1/notifications/{}", last["id"])).expect(200)["status"],
+            "read"
+        );
         page.disconnect();
     }
 }
