@@ -206,12 +206,18 @@ fn stream(dice: &mut Dice, longest: usize) -> Vec<u8> {
             0 => dice.of(&edges),
             _ => dice.below(40),
         };
-        let length = if is_control && !dice.one_in(20) { length.min(125) } else { length.min(70_000) };
+        let length = if dice.one_in(12) { length } else { length.min(most) };
+        let length = if is_control && !dice.one_in(20) { length.min(125) } else { length };
         let text = dice.of(&["a", "\u{e9}", "\u{20ac}", "\u{10348}", "\u{d7ff}\u{e000}"]);
         let mut payload: Vec<u8> = match dice.below(4) {
             0 => (0..length).map(|_| dice.next() as u8).collect(),
-            _ => text.bytes().cycle().take(length as usize).collect(),
+            // Mostly whole letters.
+            _ => {
+                let most = length as usize / text.len() * text.len() + if dice.one_in(10) { 1 } else { 0 };
+                text.bytes().cycle().take(most.min(length as usize)).collect()
+            }
         };
+        let length = payload.len() as u64;
         if let (true, false) = (dice.one_in(10), payload.is_empty()) {
             let place = dice.below(payload.len() as u64) as usize;
             payload[place] = dice.of(&[0x80, 0xbf, 0xc0, 0xed, 0xf4, 0xf8, 0xff]);
