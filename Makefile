@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Recipes in their order, whatever -j says: cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: help run test check fmt lint doc openapi clients coverage bench faults soak dist clean
+.PHONY: help run test check fmt lint doc openapi clients coverage bench faults soak storm dist clean
 
 # What is built lands here; both are respected when they are set outside.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -73,6 +73,14 @@ faults: clients ## Each fault RUNS times (5), and write docs/RELIABILITY.md (abo
 
 soak: clients ## Random faults for MINUTES (10); ends at the first broken promise, and prints the seed
 	CARILLON_TESTS_ON=postgres CARILLON_SOAK_MINUTES=$(or $(MINUTES),10) cargo test --locked --test promises -- --ignored --exact --nocapture faults::random_faults_for_a_long_time
+
+storm: clients ## 2,000 raw WebSockets are cut off every few seconds for a minute, on both databases (about 3 minutes)
+	cargo build --release --locked
+	for ground in sqlite postgres; do \
+		CARILLON_TESTS_ON=$$ground CARILLON_TESTS_PROGRAM=$(abspath $(TARGET))/release/carillon \
+			cargo test --locked --test promises -- --ignored --exact --nocapture \
+			raw_websockets_outlast_storms::two_thousand_are_cut_off_for_a_minute; \
+	done
 
 dist: ## Build what is shipped; tell its size and what it links
 	cargo build --profile dist --locked

@@ -13,9 +13,10 @@ use crate::config::{Config, Environment};
 use crate::delivery::{CatchUp, Confirmations, Live, Replays, Rounds, Spreading, Templates, catch_up};
 use crate::domain::{Clock, SystemClock};
 use crate::gateway::ingest::Ingest;
-use crate::gateway::socketio::{self, Admission, Booking, Door, Feed, Namespace, Origins, Services};
+use crate::gateway::socketio::{self, Booking, Door, Feed, Namespace, Services};
 use crate::gateway::sse;
 use crate::gateway::websocket::{self, Replayer, WebSockets};
+use crate::gateway::{Admission, Origins};
 use crate::http::{self, Doorman, Readiness};
 use crate::listen::{Proxies, Servant};
 use crate::parts::{
@@ -157,14 +158,14 @@ impl App {
             config.limits.sockets_per_user,
         );
         let replayer = Replayer::new(hub.clone(), inbox.clone());
-        let streams = sse::Streams::new(
+        let streams = Arc::new(sse::Streams::new(
             hub.clone(),
             session.clone(),
             replayer,
             clock.clone(),
             tasks.clone(),
             &config.realtime,
-        );
+        ));
         let outgoing = Arc::new(Outgoing::new(store.clone(), dispatch, clock.clone()));
         let library = Arc::new(Library::new(store.clone(), templates, clock.clone()));
         let api = http::Services {
@@ -195,7 +196,10 @@ impl App {
             recurrings,
             library,
             audit: Arc::new(Audit::new(store.clone(), clock.clone())),
-            streams: Arc::new(move |who, address, last| streams.open(who, address, last)),
+            streams: Arc::new(move |who, address, last| {
+                let streams = streams.clone();
+                Box::pin(async move { streams.open(who, address, last).await })
+            }),
             max_body: config.limits.max_request_bytes,
         };
         if let Some(missed) = missed {

@@ -1,4 +1,5 @@
-//! The demo page in a real browser: the binary as a newcomer starts it, and `tests/browser/demo.mjs` looking at it.
+//! Pages in a real browser: the demo, served by the binary as a newcomer starts it (`tests/browser/demo.mjs` looks at it), and
+//! pages that speak raw WebSocket (`tests/browser/raw.mjs`), whose server is killed under them.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt as _;
@@ -84,10 +85,16 @@ impl Drop for Group {
 
 /// A server for development, with a fresh database; returns its address too.
 fn server(home: &Path) -> (Group, String) {
+    started(home, 0, &[])
+}
+
+/// The same on this port, with these variables.
+fn started(home: &Path, port: u16, variables: &[(&str, &str)]) -> (Group, String) {
     let mut command = program();
     command
         .current_dir(home)
-        .args(["serve", "--host", "127.0.0.1", "--port", "0"])
+        .envs(variables.iter().copied())
+        .args(["serve", "--host", "127.0.0.1", "--port", &port.to_string()])
         .arg("--database-url")
         .arg(home.join("demo.db"));
     let mut server = Group::spawn(&mut command);
@@ -137,5 +144,43 @@ fn a_newcomer_rings_the_bell() {
         Some(status) => assert!(status.success(), "{status}\n{told}"),
         None => panic!("the visit does not end\n{told}"),
     }
+    println!("{told}");
+}
+
+#[test]
+fn pages_that_speak_raw_websocket_miss_nothing() {
+    const SECRET: &str = "a-secret-that-only-this-browser-knows";
+    const BACKEND: &str = "the-back-end-token-of-this-browser";
+    let home = tempfile::tempdir().expect("a place for the database");
+    let variables = [
+        ("CARILLON_ENV", "production"),
+        ("JWT_SECRET_KEY", SECRET),
+        ("BACKEND_SERVICE_TOKEN", BACKEND),
+        ("CARILLON_SERVER_ALLOWED_ORIGINS", "*"),
+        ("CARILLON_WEBSOCKET_HEARTBEAT_MS", "1000"),
+        ("CARILLON_WEBSOCKET_CONFIRM_MS", "300"),
+    ];
+    // The same port again and again: nobody else is given it meanwhile, as long as it is below those given out.
+    let ports = 32_000_u16..32_700;
+    let port = ports.into_iter().find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    let port = port.expect("a free port");
+    let (mut server, address) = started(home.path(), port, &variables);
+    let mut visit = Command::new("node");
+    visit.current_dir(HERE).args(["tests/browser/raw.mjs", &format!("http://{address}")]);
+    visit.env("CHROMIUM", browser()).env("CARILLON_JWT", SECRET).env("CARILLON_BACKEND", BACKEND);
+    let mut visit = Group::spawn(&mut visit);
+    let (lines, deadline, mut told) = (visit.lines(), Instant::now() + PATIENCE, String::new());
+    while let Ok(line) = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        match line.as_str() {
+            "ask: kill" => {
+                server.signal(Signal::SIGKILL);
+                server.0.wait().expect("a child of ours");
+            }
+            "ask: start" => server = started(home.path(), port, &variables).0,
+            _ => told = told + &line + "\n",
+        }
+    }
+    let status = visit.end_within(Duration::from_secs(10));
+    assert!(status.is_some_and(|status| status.success()), "{status:?}\n{told}");
     println!("{told}");
 }

@@ -7,12 +7,14 @@ mod jwks;
 mod known;
 mod mint;
 mod refusal;
+mod shown;
 mod throttle;
 mod token;
 mod vapid;
 
 pub use mint::Mint;
 pub use refusal::TokenError;
+pub use shown::bearer;
 pub use throttle::{Throttle, address_key, hold};
 pub use token::{Keyring, KeyringError, Principal, Settings};
 pub use vapid::{Vapid, VapidError, from_base64};

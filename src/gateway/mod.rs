@@ -1,5 +1,6 @@
 //! Long-lived doors: each turns its protocol into service calls, and notifications into its protocol.
 
+mod admission;
 pub mod frames;
 pub mod ingest;
 pub mod socketio;
@@ -7,6 +8,8 @@ pub mod sse;
 pub mod websocket;
 
 use serde::{Deserialize, Serialize};
+
+pub use admission::{Admission, Origins, Permit, Refused};
 
 /// Settings of `[limits]`. Per-address limits do not count loopback or trusted proxies.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -67,14 +67,19 @@ impl Streams {
     }
 
     /// A stream for `who`, which goes on behind the notification of the name `last`; without one, it begins with
-    /// what was neither confirmed nor read.
+    /// what was neither confirmed nor read. Whatever is sent to many from then on comes to them, too.
     ///
     /// # Errors
     /// When the token speaks for nobody, or that person has too many connections.
-    pub fn open(&self, who: Principal, address: Option<IpAddr>, last: Option<String>) -> Result<Body, Error> {
+    pub async fn open(
+        &self,
+        who: Principal,
+        address: Option<IpAddr>,
+        last: Option<String>,
+    ) -> Result<Body, Error> {
         let nobody = "it names no user, so there is no inbox; send a token of the person whose inbox it is";
         let recipient = who.inbox().ok_or(Error::Forbidden(nobody))?;
-        let sid = Sid::new().map_err(|_| Error::Forbidden("the server has no random bytes"))?;
+        let sid = Sid::new().map_err(|_| Error::NoRandomBytes)?;
         let outbox = Outbox::new(Arc::default(), self.send_buffer);
         outbox.add_own(GREETING);
         let (id, since) = (self.hub.next_id(), self.clock.now());
@@ -91,6 +96,7 @@ impl Streams {
         };
         // Whatever goes wrong from here on, dropping `events` is the end of the connection.
         let recipient = self.session.enter(&connection, who, recipient, &DIALECT, None)?;
+        self.session.settled().await;
         let from = last.map_or(ReplayFrom::Unconfirmed, ReplayFrom::Sequence);
         let replayer = self.replayer.clone();
         self.tasks.spawn(async move { replayer.replay(&connection, &recipient, from).await });

@@ -23,6 +23,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures_util::future::BoxFuture;
 use tower::ServiceExt as _;
 
 use crate::access::Principal;
@@ -48,8 +49,11 @@ struct Arrival {
 }
 
 /// Opens a stream of events.
-pub type Streams =
-    Arc<dyn Fn(Principal, Option<IpAddr>, Option<String>) -> Result<Body, Error> + Send + Sync>;
+pub type Streams = Arc<
+    dyn Fn(Principal, Option<IpAddr>, Option<String>) -> BoxFuture<'static, Result<Body, Error>>
+        + Send
+        + Sync,
+>;
 
 /// What the handlers of the API need. Each request is handed it several times.
 #[derive(Clone)]

@@ -68,6 +68,7 @@ kinds! {
     TooMany: TOO_MANY_REQUESTS, "too_many_connections", "Too many connections";
     NoKeys: SERVICE_UNAVAILABLE, "keys_unavailable", "Tokens cannot be checked yet";
     NoPushKeys: SERVICE_UNAVAILABLE, "push_unavailable", "Web Push is not set up";
+    NoRandomBytes: SERVICE_UNAVAILABLE, "no_random_bytes", "The server has no random bytes";
     NoStore: SERVICE_UNAVAILABLE, "storage_unavailable", "The database does not answer";
 }
 
@@ -238,6 +239,7 @@ impl From<Error> for Problem {
                     "Nothing that was confirmed is lost. Send the request again in some seconds; see /health.",
                 )
             }
+            Error::NoRandomBytes => Self::new(Kind::NoRandomBytes, sentence(&error.to_string())),
             Error::Forbidden(_) => Self::new(Kind::Forbidden, sentence(&error.to_string())),
             Error::TooManySockets(_) => Self::new(Kind::TooMany, sentence(&error.to_string())),
         }

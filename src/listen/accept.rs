@@ -248,7 +248,7 @@ impl Servant {
         stream.keep(permit);
         let agreed = head::agreement(&handshake);
         if let Some(opening) = opening {
-            return self.websockets.serve(stream, agreed, opening, line);
+            return self.websockets.enter(opening, line).await.serve(stream, agreed);
         }
         if let Err(fault) = self.door.websocket(stream, agreed, address, line) {
             tracing::error!(fault, "a session could not begin");
@@ -294,7 +294,8 @@ impl Servant {
             return self.door.request(request, Arrival { address, line }).await;
         }
         if let Some(endpoint) = Endpoint::at(request.uri().path()) {
-            return raw::upgrade(self.door.admission(), &self.websockets, endpoint, request, (address, line));
+            let from = (address, line);
+            return raw::upgrade(self.door.admission(), &self.websockets, endpoint, request, from).await;
         }
         self.pages.answer(request.map(Body::new), address).await
     }

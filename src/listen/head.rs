@@ -10,7 +10,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tungstenite::handshake::derive_accept_key;
 
 use super::stream::ClientStream;
-use crate::gateway::socketio::{Door, Refused};
+use crate::gateway::Refused;
+use crate::gateway::socketio::Door;
 use crate::gateway::websocket::Endpoint;
 
 /// A longer head is left to the HTTP library, which refuses it.
@@ -141,7 +142,7 @@ pub fn agreement(handshake: &Handshake) -> Bytes {
 
 /// Turns the WebSocket down.
 pub async fn refuse(stream: &mut ClientStream, refused: &Refused) -> std::io::Result<()> {
-    let body = serde_json::json!({ "code": refused.status.as_u16(), "message": refused.message }).to_string();
+    let body = refused.body();
     let retry = if refused.is_temporary() { "Retry-After: 5\r\n" } else { "" };
     let response = format!(
         "HTTP/1.1 {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{retry}Connection: close\r\n\r\n{body}",

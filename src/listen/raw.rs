@@ -10,12 +10,12 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 
 use super::head;
-use crate::gateway::socketio::{Admission, Refused, refusal};
 use crate::gateway::websocket::{Endpoint, WebSockets};
+use crate::gateway::{Admission, Refused};
 use crate::realtime::Line;
 
 /// Answers a request for a raw WebSocket, and serves it once the connection is free for that.
-pub fn upgrade(
+pub async fn upgrade(
     admission: &Arc<Admission>,
     websockets: &WebSockets,
     endpoint: Endpoint,
@@ -26,7 +26,7 @@ pub fn upgrade(
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let Some(key) = key(headers) else {
         let message = "This is a WebSocket: connect with new WebSocket(\"ws://…\"), or any WebSocket client.";
-        let mut response = refusal(&Refused { status: StatusCode::UPGRADE_REQUIRED, message });
+        let mut response = Refused { status: StatusCode::UPGRADE_REQUIRED, message }.answer();
         response.headers_mut().insert(header::UPGRADE, http::HeaderValue::from_static("websocket"));
         return response;
     };
@@ -38,13 +38,14 @@ pub fn upgrade(
     });
     let (permit, opening) = match entered {
         Ok(entered) => entered,
-        Err(refused) => return refusal(&refused),
+        Err(refused) => return refused.answer(),
     };
     line.meter();
-    let (upgraded, websockets) = (hyper::upgrade::on(&mut request), websockets.clone());
+    let upgraded = hyper::upgrade::on(&mut request);
+    let entered = websockets.enter(opening.keeping(permit), line).await;
     tokio::spawn(async move {
         match upgraded.await {
-            Ok(stream) => websockets.serve(TokioIo::new(stream), Bytes::new(), opening.keeping(permit), line),
+            Ok(stream) => entered.serve(TokioIo::new(stream), Bytes::new()),
             Err(fault) => tracing::debug!(%fault, "a WebSocket could not begin"),
         }
     });

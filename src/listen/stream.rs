@@ -15,7 +15,7 @@ use tokio::task::coop::poll_proceed;
 use tokio::time::{Sleep, sleep};
 
 use super::accept::Opened;
-use crate::gateway::socketio::Permit;
+use crate::gateway::Permit;
 use crate::realtime::{Gate, Line};
 
 /// Read at once from a back end.

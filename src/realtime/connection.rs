@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -168,6 +169,8 @@ pub struct Connection {
     pub address: IpAddr,
     /// Since when.
     pub since: Timestamp,
+    /// The same, by a clock that nobody sets.
+    pub opened: Instant,
     dialect: &'static Dialect,
     outlet: Box<dyn Outlet>,
     identity: Mutex<Identity>,
@@ -197,6 +200,7 @@ impl Connection {
             socket_id: socket_id.into(),
             address,
             since,
+            opened: Instant::now(),
             dialect,
             outlet,
             identity: Mutex::default(),

@@ -115,6 +115,7 @@ impl Hub {
             connection
         };
         self.metrics.connections.dec();
+        self.metrics.connection_seconds.observe(connection.opened.elapsed().as_secs_f64());
         if let Some(departure) = self.departure.get() {
             departure(&connection);
         }

@@ -110,6 +110,9 @@ pub enum Error {
     /// The idempotency key was used for another request.
     #[error("this idempotency_key was used for a different request; send a new key with a new request")]
     KeyReused,
+    /// The system gives no random bytes, of which names are made that nobody can guess.
+    #[error("the server has no random bytes; try again later")]
+    NoRandomBytes,
     /// The database could not do it.
     #[error("the notification could not be stored; nothing was lost that had been confirmed. Send it again")]
     Store(#[from] StoreError),

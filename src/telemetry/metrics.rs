@@ -127,6 +127,8 @@ pub struct Metrics {
     ingested: Family<IngestLabel, Counter>,
     /// Live sockets.
     pub connections: Gauge,
+    /// Seconds that a socket lasted.
+    pub connection_seconds: Histogram,
     /// Seconds from the start of a commit until it was durable.
     pub commit_seconds: Histogram,
     /// Writes that shared one commit.
@@ -164,6 +166,7 @@ impl Metrics {
             ingested: Family::default(),
             ingest_up: Gauge::default(),
             connections: Gauge::default(),
+            connection_seconds: Histogram::new(exponential_buckets(1.0, 4.0, 9)),
             commit_seconds: seconds(),
             commit_writes: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
             delivery_seconds: seconds(),
@@ -195,6 +198,11 @@ impl Metrics {
         );
         registry.register("carillon_refusals", "What was turned away, by reason", self.refusals.clone());
         registry.register("websocket_connections_active", "Live sockets", self.connections.clone());
+        registry.register(
+            "carillon_connection_seconds",
+            "How long sockets lasted that have ended",
+            self.connection_seconds.clone(),
+        );
         registry.register(
             "carillon_commit_seconds",
             "Duration of a database commit",

@@ -66,6 +66,7 @@ fn notifications_are_counted_by_outcome() {
     page.disconnect();
     let left = || samples(&server).get("websocket_connections_active").filter(|open| **open == 1.0).copied();
     eventually("the page is no longer counted", left);
+    assert_eq!(samples(&server).get("carillon_connection_seconds_count"), Some(&1.0));
 }
 
 #[test]

@@ -1,45 +1,13 @@
 //! One inbox behind every door: whoever stops on one protocol goes on with another, by the same ids, without a gap and in
 //! order, even while new ones come.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
 use crate::support::{
-    Clients, Cluster, Library, PATIENCE, Rest, Server, Socket, in_seconds, note, sign, user_token,
+    Clients, Cluster, Events, Library, Rest, Server, Socket, in_seconds, note, sign, user_token,
 };
-
-/// A stream of server-sent events.
-struct Events(BufReader<TcpStream>);
-
-impl Events {
-    fn open(server: &Server, token: &str, last: &str) -> Self {
-        let mut stream = TcpStream::connect(server.address).expect("the server to listen");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
-        write!(
-            stream,
-            "GET /api/v1/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nLast-Event-ID: {last}\r\n\r\n"
-        )
-        .expect("the server to listen");
-        Self(BufReader::new(stream))
-    }
-
-    /// The next event's `id` and data.
-    fn next(&mut self) -> (String, Value) {
-        let (mut id, mut line) = (String::new(), String::new());
-        loop {
-            line.clear();
-            assert!(self.0.read_line(&mut line).expect("a line") > 0, "the stream has ended");
-            if let Some(text) = line.strip_prefix("id: ") {
-                id = text.trim().to_owned();
-            } else if let Some(data) = line.strip_prefix("data: ") {
-                return (id, serde_json::from_str(data).expect("JSON"));
-            }
-        }
-    }
-}
 
 fn raw(clients: &Clients, library: Library, user: u64, more: &str) -> Socket {
     clients.raw(library, &format!("/ws/notify?token={}{more}", user_token(user)))

@@ -98,6 +98,39 @@ fn each_message_is_answered() {
 }
 
 #[test]
+fn marks_are_made_in_their_order_by_either_name() {
+    let server = Server::start();
+    let (clients, backend) = (Clients::of(&server), Rest::backend(&server));
+    for (user, library) in (2..).zip(Library::RAW) {
+        let page = open(&clients, library, NOTIFY, user);
+        let sent: Vec<_> = (0..12)
+            .map(|number| backend.send(&json!({"user_id": user, "type": "t", "title": format!("{number}")})))
+            .collect();
+        page.hear_many("notification", sent.len());
+        // What is called by its UUID is looked up first, and must not be overtaken by what is called by its number.
+        let called = |number: usize| sent[number][["uuid", "id"][number % 2]].clone();
+        for number in 0..sent.len() {
+            page.emit("mark_read", json!({"notification_id": called(number)}));
+        }
+        let answers = page.hear_many("read_confirmation", sent.len());
+        let answered: Vec<_> = answers.iter().map(|one| one["notification_id"].clone()).collect();
+        assert_eq!(answered, (0..sent.len()).map(called).collect::<Vec<_>>(), "{library:?}");
+        // Of two marks of one, the later one holds: what was read is not merely delivered.
+        let last = backend.send(&json!({"user_id": user, "type": "t", "title": "both"}));
+        page.hear("notification");
+        page.emit("mark_read", json!({"notification_id": last["uuid"]}));
+        page.emit("ack", json!({"message_id": last["id"]}));
+        page.hear("read_confirmation");
+        let person = Rest::user(&server, user);
+        assert_eq!(
+            person.get(&format!("/api/v1/notifications/{}", last["id"])).expect(200)["status"],
+            "read"
+        );
+        page.disconnect();
+    }
+}
+
+#[test]
 fn what_is_sent_is_confirmed_by_the_pong() {
     // No heartbeat is due while this lasts.
     let server = Server::with(&[("websocket.confirm_ms", "100")]);
@@ -209,15 +242,24 @@ fn a_tenant_may_be_required() {
 fn a_person_has_so_many_and_no_more() {
     let server = Server::with(&[("limits.sockets_per_user", "2")]);
     let clients = Clients::of(&server);
-    let held = [open(&clients, Library::Ws, NOTIFY, 2), open(&clients, Library::Ws, CAMPUS, 2)];
-    assert_eq!(closed(&clients.raw(Library::Ws, &path(NOTIFY, &user_token(2)))), 1013);
-    held[0].disconnect();
-    eventually("there is room again", || {
-        let page = clients.raw(Library::Ws, &path(NOTIFY, &user_token(2)));
-        page.next_change("connected");
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        (page.changes("disconnected") == 0).then_some(())
-    });
+    // Whoever is answered has been let in; whoever has not is told so, and answered nothing.
+    let come = || {
+        let page = open(&clients, Library::Ws, NOTIFY, 2);
+        page.emit("ping", json!({}));
+        eventually("it is let in or not", || {
+            let is_in = !page.heard("pong").is_empty();
+            (is_in || page.changes("disconnected") > 0).then_some(is_in)
+        })
+        .then_some(page)
+    };
+    let mut held = vec![come().expect("the first"), come().expect("the second")];
+    for _ in 0..3 {
+        assert_eq!(closed(&open(&clients, Library::Ws, CAMPUS, 2)), 1013);
+        held.pop().expect("one of them").disconnect();
+        held.push(eventually("there is room again", come));
+        assert!(come().is_none(), "and no more than that");
+    }
+    assert!(held.iter().all(|page| page.changes("disconnected") == 0), "those who are in stay");
 }
 
 #[test]

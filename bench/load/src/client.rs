@@ -67,14 +67,7 @@ impl Client {
     }
 
     async fn connect_unhurried(server: SocketAddr, nth: u32, auth: &str) -> Result<Self> {
-        let socket = TcpSocket::new_v4()?;
-        socket.set_reuseaddr(true)?;
-        socket.bind((Ipv4Addr::from(0x7F00_0002 + nth % SOURCES), 0).into())?;
-        let stream = socket.connect(server).await.context("connecting")?;
-        stream.set_nodelay(true)?;
-        let mask = nth.wrapping_mul(0x9E37_79B9).to_be_bytes().map(|byte| byte | 1);
-        let mut client = Self { stream, inbox: BytesMut::new(), outbox: Vec::new(), mask };
-        client.upgrade(server).await?;
+        let mut client = Self::dial(server, nth, "/socket.io/?EIO=4&transport=websocket").await?;
         ensure!(client.next_message().await?.starts_with(b"0{"), "no Engine.IO open");
         client.queue_text(format!("40{auth}").as_bytes());
         client.flush().await?;
@@ -83,9 +76,26 @@ impl Client {
         Ok(client)
     }
 
-    async fn upgrade(&mut self, server: SocketAddr) -> Result<()> {
+    /// Opens a WebSocket at `path` over which no Socket.IO is spoken.
+    pub async fn open(server: SocketAddr, nth: u32, path: &str) -> Result<Self> {
+        timeout(PATIENCE, Self::dial(server, nth, path)).await.context("connecting took too long")?
+    }
+
+    async fn dial(server: SocketAddr, nth: u32, path: &str) -> Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind((Ipv4Addr::from(0x7F00_0002 + nth % SOURCES), 0).into())?;
+        let stream = socket.connect(server).await.context("connecting")?;
+        stream.set_nodelay(true)?;
+        let mask = nth.wrapping_mul(0x9E37_79B9).to_be_bytes().map(|byte| byte | 1);
+        let mut client = Self { stream, inbox: BytesMut::new(), outbox: Vec::new(), mask };
+        client.upgrade(server, path).await?;
+        Ok(client)
+    }
+
+    async fn upgrade(&mut self, server: SocketAddr, path: &str) -> Result<()> {
         let request = format!(
-            "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: {server}\r\nUpgrade: websocket\r\n\
+            "GET {path} HTTP/1.1\r\nHost: {server}\r\nUpgrade: websocket\r\n\
              Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         );
         self.stream.write_all(request.as_bytes()).await?;
@@ -104,7 +114,8 @@ impl Client {
         self.queue_text(format!(r#"42["{name}",{data}]"#).as_bytes());
     }
 
-    fn queue_text(&mut self, text: &[u8]) {
+    /// Queues a text message.
+    pub fn queue_text(&mut self, text: &[u8]) {
         frame::encode(&mut self.outbox, frame::TEXT, text, self.mask);
     }
 
@@ -144,6 +155,35 @@ impl Client {
             ensure!(!message.starts_with(b"41"), "the server ended the Socket.IO connection");
         }
         Ok(None)
+    }
+
+    /// The next text message among the bytes already read, whatever it says.
+    pub fn take_text(&mut self) -> Result<Option<Bytes>> {
+        while let Some((opcode, payload)) = frame::decode(&mut self.inbox)? {
+            match opcode {
+                frame::TEXT => return Ok(Some(payload)),
+                frame::PING => frame::encode(&mut self.outbox, frame::PONG, &payload, self.mask),
+                frame::CLOSE => bail!("the server closed the WebSocket"),
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Waits for a text message that says this.
+    pub async fn expect_text(&mut self, word: &str) -> Result<()> {
+        let wait = async {
+            loop {
+                while let Some(message) = self.take_text()? {
+                    if String::from_utf8_lossy(&message).contains(word) {
+                        return Ok(());
+                    }
+                }
+                self.flush().await?;
+                self.fill().await?;
+            }
+        };
+        timeout(PATIENCE, wait).await.with_context(|| format!("{word} never came"))?
     }
 
     fn take_message(&mut self) -> Result<Option<Bytes>> {

@@ -33,6 +33,11 @@ pub async fn feed(server: SocketAddr, nth: u32, user: u64) -> Result<Client> {
     Ok(client)
 }
 
+/// Opens a raw WebSocket as a user.
+pub async fn raw(server: SocketAddr, nth: u32, user: u64) -> Result<Client> {
+    Client::open(server, nth, &format!("/ws/notify?token={}", token(user))).await
+}
+
 /// Authenticates a connected client as a facilitator.
 pub async fn facilitator(client: &mut Client, id: u64) -> Result<()> {
     let proof = json!({ "facilitator_id": id, "token": token(id) });

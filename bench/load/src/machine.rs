@@ -60,7 +60,7 @@ pub fn describe(settings: &Settings) -> Result<Vec<(&'static str, String)>> {
         lines.push(("Redis", redis::version()));
     }
     let kinds = settings.all_kinds();
-    if kinds.iter().any(|kind| matches!(kind, Kind::Carillon | Kind::Single | Kind::Topic)) {
+    if kinds.iter().any(|kind| kind.is_carillon()) {
         let default = settings.root.join("target/release/carillon");
         let binary = settings.carillon.as_ref().unwrap_or(&default);
         lines.push((

@@ -177,7 +177,11 @@ fn command(shape: Shape, kind: Kind, settings: &Settings, dir: &Path, backing: &
         command.env("DATABASE_URL", url);
     }
     match kind {
-        Kind::Carillon | Kind::Single | Kind::Topic => {
+        Kind::Floor => {
+            // Built beside the load tool.
+            command.arg(std::env::current_exe()?.with_file_name("carillon-floor"));
+        }
+        kind if kind.is_carillon() => {
             command
                 .arg(carillon(settings)?)
                 .args(["serve", "--host", "127.0.0.1", "--port", "0"])
@@ -191,7 +195,7 @@ fn command(shape: Shape, kind: Kind, settings: &Settings, dir: &Path, backing: &
                 command.env("REDIS_URL", format!("redis+unix://{}", socket.display()));
                 command.env("CARILLON_REDIS_PREFIX", "bench:");
             }
-            if kind == Kind::Carillon && matches!(shape, Shape::Fanout | Shape::Fanout10k) {
+            if !kind.is_topic() && matches!(shape, Shape::Fanout | Shape::Fanout10k) {
                 // All of them are one user's.
                 command.args(["--set", &format!("limits.sockets_per_user={}", shape.sockets())]);
             }
@@ -199,7 +203,7 @@ fn command(shape: Shape, kind: Kind, settings: &Settings, dir: &Path, backing: &
                 command.args(["--set", "database.commit_batch=1"]);
             }
         }
-        Kind::Node | Kind::NodeTuned | Kind::Bun => {
+        _ => {
             let program = match shape {
                 Shape::Fanout | Shape::Fanout10k => "fanout.mjs",
                 Shape::Rest => "rest.mjs",

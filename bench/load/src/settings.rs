@@ -103,6 +103,8 @@ pub enum Servers {
     Carillon,
     Single,
     Topic,
+    /// Carillon by Socket.IO and by raw WebSockets, and the floor under both.
+    Raw,
     Node,
     NodeTuned,
     Bun,
@@ -119,9 +121,15 @@ pub enum Kind {
     Single,
     /// Carillon, where a room is a topic of different users.
     Topic,
+    /// Carillon, whose sockets are raw WebSockets.
+    Raw,
+    /// Both.
+    RawTopic,
     Node,
     NodeTuned,
     Bun,
+    /// An axum server that only writes.
+    Floor,
 }
 
 impl Kind {
@@ -130,10 +138,28 @@ impl Kind {
             Self::Carillon => "Carillon",
             Self::Single => "Carillon, single commits",
             Self::Topic => "Carillon, a topic",
+            Self::Raw => "Carillon, raw",
+            Self::RawTopic => "Carillon, raw, a topic",
             Self::Node => "Node",
             Self::NodeTuned => "Node, tuned",
             Self::Bun => "Bun",
+            Self::Floor => "axum, the floor",
         }
+    }
+
+    /// Whether its sockets are raw WebSockets.
+    pub fn is_raw(self) -> bool {
+        matches!(self, Self::Raw | Self::RawTopic | Self::Floor)
+    }
+
+    /// Whether a room is a topic.
+    pub fn is_topic(self) -> bool {
+        matches!(self, Self::Topic | Self::RawTopic)
+    }
+
+    /// Whether it is Carillon in any way.
+    pub fn is_carillon(self) -> bool {
+        !matches!(self, Self::Node | Self::NodeTuned | Self::Bun | Self::Floor)
     }
 }
 
@@ -144,12 +170,21 @@ impl Servers {
             Self::Single => vec![Kind::Single],
             Self::Topic => vec![Kind::Topic],
             Self::Bun => vec![Kind::Bun],
+            Self::Raw => vec![Kind::Carillon, Kind::Topic, Kind::Raw, Kind::RawTopic, Kind::Floor],
             Self::Node => vec![Kind::Node],
             Self::NodeTuned => vec![Kind::NodeTuned],
             Self::Both => vec![Kind::Carillon, Kind::Node],
-            Self::All => {
-                vec![Kind::Carillon, Kind::Single, Kind::Topic, Kind::Node, Kind::NodeTuned, Kind::Bun]
-            }
+            Self::All => vec![
+                Kind::Carillon,
+                Kind::Single,
+                Kind::Topic,
+                Kind::Raw,
+                Kind::RawTopic,
+                Kind::Node,
+                Kind::NodeTuned,
+                Kind::Bun,
+                Kind::Floor,
+            ],
         }
     }
 }
@@ -212,7 +247,9 @@ impl Shape {
             Self::PgOffline | Self::PgOnline => &[Kind::Carillon, Kind::Single, Kind::Node],
             Self::Nodes | Self::Nodes4 | Self::Nodes8 => &[Kind::Carillon, Kind::Node],
             Self::CatchUp | Self::List | Self::Broadcast => &[Kind::Carillon],
-            Self::Fanout | Self::Fanout10k => &[Kind::Carillon, Kind::Topic, Kind::Node, Kind::Bun],
+            Self::Fanout | Self::Fanout10k => {
+                &[Kind::Carillon, Kind::Topic, Kind::Raw, Kind::RawTopic, Kind::Node, Kind::Bun, Kind::Floor]
+            }
             Self::Rest => &[Kind::Carillon, Kind::Node],
             _ => &[Kind::Carillon, Kind::Node, Kind::NodeTuned],
         }

@@ -268,6 +268,9 @@ pub fn close(code: u16, reason: &str) -> Bytes {
 }
 
 #[cfg(test)]
+mod differential;
+
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 

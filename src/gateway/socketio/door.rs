@@ -10,20 +10,19 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower::Service as _;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::admission::{Admission, Origins, Refused};
 use super::engine::{Engine, Peer};
 use super::polling::{GatedBody, Poller, Pollers};
 use super::websocket::WebSockets;
 use super::{Inside, Protocol};
 use crate::domain::Clock;
-use crate::gateway::Limits;
+use crate::gateway::{Admission, Limits, Origins, Refused};
 use crate::realtime::{self, Hub, Line};
 use crate::telemetry::Metrics;
 
@@ -117,7 +116,7 @@ impl Door {
     async fn checked(&self, request: Request<Incoming>, from: Arrival) -> Response<Body> {
         let header = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
         if let Err(refused) = self.admission.check_origin(header(ORIGIN), header(HOST)) {
-            return refusal(&refused);
+            return refused.answer();
         }
         let query = request.uri().query().unwrap_or_default();
         match field(query, "sid").map(str::to_owned) {
@@ -130,7 +129,7 @@ impl Door {
     async fn open(&self, mut request: Request<Incoming>, from: Arrival) -> Response<Body> {
         let permit = match self.admission.enter(from.address) {
             Ok(permit) => permit,
-            Err(refused) => return refusal(&refused),
+            Err(refused) => return refused.answer(),
         };
         let query = request.uri().query().unwrap_or_default();
         let polling = field(query, "transport") != Some("websocket");
@@ -188,7 +187,7 @@ impl Door {
             // Back-pressure: the body is read no further, and the client does not send the next one.
             let Some(_alone) = poller.post() else {
                 let message = "One request at a time may send.";
-                return refusal(&Refused { status: StatusCode::BAD_REQUEST, message });
+                return Refused { status: StatusCode::BAD_REQUEST, message }.answer();
             };
             let line = poller.line.clone();
             return self.engine(request.map(|body| GatedBody::new(body, line))).await;
@@ -257,17 +256,7 @@ pub fn field<'a>(query: &'a str, name: &str) -> Option<&'a str> {
 /// python-engineio takes that for a farewell.
 fn closing() -> Response<Body> {
     let message = "The session has ended. Connect again.";
-    refusal(&Refused { status: StatusCode::SERVICE_UNAVAILABLE, message })
-}
-
-/// The answer that turns a socket down.
-pub fn refusal(refused: &Refused) -> Response<Body> {
-    let body = serde_json::json!({ "code": refused.status.as_u16(), "message": refused.message });
-    let mut response = text(refused.status, "application/json", body.to_string().into());
-    if refused.is_temporary() {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
-    }
-    response
+    Refused { status: StatusCode::SERVICE_UNAVAILABLE, message }.answer()
 }
 
 fn text(status: StatusCode, kind: &'static str, body: Bytes) -> Response<Body> {

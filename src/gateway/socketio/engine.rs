@@ -26,12 +26,11 @@ use socketioxide::service::SocketIoService;
 use socketioxide::socket::{DisconnectReason, Socket};
 use socketioxide::{ParserConfig, SendError, SocketError, SocketIo, TransportType};
 
-use super::admission::Permit;
 use super::polling::Pollers;
 use super::{Ack, Event, Inside, Unwelcome, wire};
 use crate::access::Principal;
-use crate::gateway::Limits;
 use crate::gateway::frames::{MOST_UNSENT, Pace};
+use crate::gateway::{Limits, Permit};
 use crate::realtime::{self, Connection, Line, Outlet, PushError, Transport};
 use crate::telemetry::Refusal;
 

@@ -4,7 +4,6 @@
 //! own, has the sessions that open by WebSocket; `engine`, the only file that knows socketioxide, has those
 //! that begin by polling, whatever they upgrade to.
 
-mod admission;
 mod answer;
 mod asyncapi;
 mod booking;
@@ -28,10 +27,9 @@ use crate::domain::Clock;
 use crate::realtime::{Connection, Dialect, Hub, Outlet};
 use crate::telemetry::Metrics;
 
-pub use admission::{Admission, Origins, Permit, Refused};
 pub use asyncapi::description;
 pub use booking::Booking;
-pub use door::{Arrival, Door, refusal};
+pub use door::{Arrival, Door};
 pub use events::{Said, Told};
 pub use feed::{Feed, Services};
 pub use namespace::Namespace;

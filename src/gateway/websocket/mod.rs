@@ -18,10 +18,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::Limits;
 use super::frames::{Outbox, Session, Sid};
-use super::socketio;
-use crate::access::{Principal, Throttle};
+use super::{Limits, Permit, Refused};
+use crate::access::{Principal, Throttle, bearer};
 use crate::delivery::Confirmations;
 use crate::domain::{Clock, Recipient, Tenant};
 use crate::realtime::{self, Connection, Dialect, Encode, Form, Hub, Line};
@@ -112,12 +111,12 @@ pub struct Opening {
     address: IpAddr,
     proved: Result<Principal, TurnedAway>,
     from: ReplayFrom,
-    permit: Option<socketio::Permit>,
+    permit: Option<Permit>,
 }
 
 impl Opening {
     /// Gives `permit` back when the session ends.
-    pub fn keeping(self, permit: socketio::Permit) -> Self {
+    pub fn keeping(self, permit: Permit) -> Self {
         Self { permit: Some(permit), ..self }
     }
 }
@@ -201,21 +200,17 @@ impl WebSockets {
         query: &str,
         authorization: Option<&str>,
         address: IpAddr,
-    ) -> Result<Opening, socketio::Refused> {
-        let fault = socketio::Refused {
+    ) -> Result<Opening, Refused> {
+        let fault = Refused {
             status: StatusCode::SERVICE_UNAVAILABLE,
             message: "The server has no random bytes. Try again later.",
         };
         let sid = Sid::new().map_err(|_| fault)?;
         let shown: Shown = serde_urlencoded::from_str(query).unwrap_or_default();
-        let bearer = || {
-            let (scheme, token) = authorization?.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
-        };
-        let token = shown.token.or_else(bearer).unwrap_or_default();
+        let token = shown.token.as_deref().or_else(|| bearer(authorization?)).unwrap_or_default();
         let from = shown.replay_from.or(shown.replay_id).filter(|name| !name.is_empty());
         let from = from.map_or(ReplayFrom::Unconfirmed, ReplayFrom::Sequence);
-        let proved = match self.0.session.admit(&token, address, sid.as_str()) {
+        let proved = match self.0.session.admit(token, address, sid.as_str()) {
             Ok(who) if self.0.settings.require_tenant && who.tenant == Tenant::default() => {
                 let reason = "the token names no tenant, and one is required";
                 Err(TurnedAway { sid, told_at: Instant::now(), code: close::NO_TENANT, reason })
@@ -232,13 +227,13 @@ impl WebSockets {
         error: &Error,
         after: Duration,
         address: IpAddr,
-    ) -> Result<TurnedAway, socketio::Refused> {
+    ) -> Result<TurnedAway, Refused> {
         if let Error::TooManySockets(_) = error {
             let reason = "this user has as many connections as allowed; close some, and try again later";
             return Ok(TurnedAway { sid, told_at: Instant::now(), code: close::TRY_LATER, reason });
         }
         if !self.0.refusals.failed(address, std::time::Instant::now()).is_zero() {
-            return Err(socketio::Refused {
+            return Err(Refused {
                 status: StatusCode::TOO_MANY_REQUESTS,
                 message: "This address has shown too many tokens that are wrong or have expired. Get a new one first.",
             });
@@ -251,33 +246,60 @@ impl WebSockets {
         Ok(TurnedAway { sid, told_at: Instant::now() + after, code: close::POLICY, reason })
     }
 
-    /// Serves the client behind `stream`; `agreed`, the end of the handshake, is the first it hears.
-    pub fn serve<S>(&self, stream: S, agreed: Bytes, opening: Opening, line: Arc<Line>)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    /// Lets in whoever is `opening`, and waits until whoever sends to many knows of them: all that is sent from the answer
+    /// to the handshake on reaches them. Not for long: a database that is away keeps nobody waiting.
+    pub async fn enter(&self, opening: Opening, line: Arc<Line>) -> Entered {
         let house = &self.0;
         let Opening { endpoint, sid, address, proved, from, permit } = opening;
         let outbox = Outbox::new(line, house.send_buffer);
-        // Where an HTTP library has answered the handshake, nothing is left to say.
+        let entered = proved.and_then(|who| house.enter(endpoint, sid, address, who, &outbox));
+        if entered.is_ok() {
+            house.session.settled().await;
+        }
+        let entered = entered.map(|(raw, recipient)| (raw, recipient, from));
+        Entered { house: house.clone(), outbox, entered, permit }
+    }
+}
+
+/// Somebody to whose handshake may be agreed: who is here from now on, or is to hear why they may not stay. To drop it is
+/// to leave.
+pub struct Entered {
+    house: Arc<House>,
+    outbox: Arc<Outbox>,
+    entered: Result<(Raw, Recipient, ReplayFrom), TurnedAway>,
+    permit: Option<Permit>,
+}
+
+impl Entered {
+    /// Serves the client behind `stream`; `agreed`, the end of the handshake, is the first it hears.
+    pub fn serve<S>(self, stream: S, agreed: Bytes)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self { house, outbox, entered, permit } = self;
+        // Where an HTTP library has answered the handshake, nothing is left to say. Nothing else waits yet: what is live
+        // waits behind the replay.
         if !agreed.is_empty() {
             outbox.add_own(agreed);
         }
-        let entered = proved.and_then(|who| house.enter(endpoint, sid, address, who, &outbox));
         match entered {
-            Ok((raw, recipient)) => {
+            Ok((raw, recipient, from)) => {
                 house.begin(&raw.connection(), recipient, from);
                 let session = Session::new(stream, outbox, house.longest, raw);
-                house.tasks.spawn(async move {
-                    let _permit = permit;
-                    session.run().await;
-                });
+                house.tasks.spawn(while_kept(permit, session.run()));
             }
             Err(turned_away) => {
-                house.tasks.spawn(Session::new(stream, outbox, house.longest, turned_away).run());
+                let session = Session::new(stream, outbox, house.longest, turned_away);
+                house.tasks.spawn(while_kept(permit, session.run()));
             }
         }
     }
+}
+
+/// Gives `permit` back when `session` has ended.
+async fn while_kept(permit: Option<Permit>, session: impl Future<Output = ()>) {
+    session.await;
+    drop(permit);
 }
 
 impl House {

@@ -283,6 +283,13 @@ impl Talk for Raw {
     }
 }
 
+/// However it ends, and if it never began.
+impl Drop for Raw {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
 /// Somebody who was let in only to hear why they may not stay.
 pub struct TurnedAway {
     pub sid: Sid,

@@ -45,7 +45,7 @@ pub async fn stream(State(api): State<Api>, request: Request) -> Result<Response
     let Whence(address) = Whence::from_request_parts(&mut parts, &api).await?;
     let last = parts.headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let last = last.or(opening.last_event_id).filter(|last| !last.is_empty());
-    let body = (api.streams)(who, address, last)?;
+    let body = (api.streams)(who, address, last).await?;
     let mut response = body.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

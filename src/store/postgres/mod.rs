@@ -101,23 +101,42 @@ async fn position_of(
     Ok(diesel_async::RunQueryDsl::get_result(here, connection).await.optional()?)
 }
 
-/// The place behind which the recipient of row `recipient` has what came after a notification of somebody else's.
+/// Entries that are read at once, from the newest on.
+const SOME: i64 = 256;
+/// So many entries in a row are older than a notification: none that is newer stands before them. Those that are spread,
+/// or wait for their time, may come later than their numbers say; nobody has so many of them at once.
+const IN_A_ROW: usize = 1_024;
+
+/// The place behind which the recipient of row `recipient` has what came after a notification of somebody else's. Reads
+/// what will be handed out, and [`IN_A_ROW`] more: not the whole inbox.
 async fn position_after(
     connection: &mut Connection,
     recipient: i64,
     id: NotificationId,
 ) -> Result<Position, StoreError> {
-    use diesel::dsl::{max, min};
     use diesel::{ExpressionMethods as _, QueryDsl as _};
-    let here = inbox::table.filter(inbox::recipient_id.eq(recipient));
-    let later = here.filter(inbox::notification_id.gt(id.0)).select(min(inbox::position));
-    let later: Option<i64> = diesel_async::RunQueryDsl::get_result(later, connection).await?;
-    if let Some(later) = later {
-        return Ok(later - 1);
+    let (mut place, mut before, mut older) = (None, Position::MAX, 0);
+    while older < IN_A_ROW {
+        let some = inbox::table
+            .filter(inbox::recipient_id.eq(recipient))
+            .filter(inbox::position.lt(before))
+            .order(inbox::position.desc())
+            .select((inbox::position, inbox::notification_id))
+            .limit(SOME);
+        let some: Vec<(Position, i64)> = diesel_async::RunQueryDsl::load(some, connection).await?;
+        let Some((last, _)) = some.last() else { break };
+        before = *last;
+        for (position, number) in some {
+            // If nothing is newer, what comes next is.
+            place.get_or_insert(position);
+            if number > id.0 {
+                (place, older) = (Some(position - 1), 0);
+            } else {
+                older += 1;
+            }
+        }
     }
-    let last: Option<i64> =
-        diesel_async::RunQueryDsl::get_result(here.select(max(inbox::position)), connection).await?;
-    Ok(last.unwrap_or(0))
+    Ok(place.unwrap_or(0))
 }
 
 /// What each of `people` has behind the place given with them.

@@ -137,6 +137,19 @@ impl Raw {
         }
     }
 
+    /// The next text message, with pings of the WebSocket protocol answered on the way; nothing when the connection has
+    /// ended.
+    pub fn hear_alive(&mut self) -> Option<Vec<u8>> {
+        loop {
+            match self.next_frame()? {
+                (1, body) => return Some(body),
+                (8, _) => return None,
+                (9, body) => _ = self.say_frame(0x8a, &body),
+                _ => {}
+            }
+        }
+    }
+
     /// Reads on until a message begins so.
     pub fn wait_for(&mut self, beginning: &str) -> String {
         let deadline = Instant::now() + PATIENCE;

@@ -137,6 +137,14 @@ impl Server {
         kill(Pid::from_raw(self.child.id() as i32), signal).expect("the server to take a signal");
     }
 
+    /// What the kernel says of its memory, in KB: `VmRSS` is what it holds, `VmHWM` the most it ever held.
+    pub fn memory(&self, what: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a process");
+        let line = status.lines().find_map(|line| line.strip_prefix(what)?.strip_prefix(':'));
+        let value = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+        value.unwrap_or_else(|| panic!("{what} in {status}"))
+    }
+
     /// Takes the server away at once, as a power cut would.
     pub fn kill(&mut self) {
         self.signal(Signal::SIGKILL);

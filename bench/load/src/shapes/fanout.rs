@@ -70,7 +70,7 @@ pub async fn run(settings: &Settings, site: &Site, sockets: u64) -> Result<Outco
         room.send(&mut sender, site.kind, number, sockets).await?;
     }
     let usage = before.until_now()?;
-    if site.kind == Kind::Carillon {
+    if matches!(site.kind, Kind::Carillon | Kind::Raw) {
         let held = site.here().total_notifications().await?;
         ensure!(held == number, "/stats counts {held} notifications, {number} were sent");
     }
@@ -89,6 +89,26 @@ pub async fn run(settings: &Settings, site: &Site, sockets: u64) -> Result<Outco
     })
 }
 
+/// The number of the next notification among what was read.
+fn next(client: &mut Client, is_raw: bool) -> Result<Option<u64>> {
+    if is_raw {
+        while let Some(message) = client.take_text()? {
+            // Heartbeats have no data.
+            if let Ok(Arrived { data }) = serde_json::from_slice(&message) {
+                return Ok(Some(data.number));
+            }
+        }
+        return Ok(None);
+    }
+    while let Some(event) = client.take_event()? {
+        if event.name() == b"notification" {
+            let Arrived { data } = event.data()?;
+            return Ok(Some(data.number));
+        }
+    }
+    Ok(None)
+}
+
 impl Room {
     fn open(&self) -> MutexGuard<'_, Arrivals> {
         self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
@@ -101,10 +121,19 @@ impl Room {
         let mut ids = 1..=sockets;
         loop {
             for id in ids.by_ref().take(AT_ONCE - coming.len()) {
-                let user = if kind == Kind::Carillon { 1 } else { id };
+                let user = if kind.is_carillon() && !kind.is_topic() { 1 } else { id };
                 coming.spawn(async move {
+                    if kind.is_raw() {
+                        let mut client = login::raw(address, id as u32, user).await?;
+                        if kind.is_topic() {
+                            client.queue_text(br#"{"type":"subscribe_channel","channel":"room"}"#);
+                            client.flush().await?;
+                            client.expect_text("subscription_confirmed").await?;
+                        }
+                        return anyhow::Ok(client);
+                    }
                     let mut client = login::feed(address, id as u32, user).await?;
-                    if kind == Kind::Topic {
+                    if kind.is_topic() {
                         client.queue_event("subscribe", r#"{"channels":["room"]}"#);
                         client.flush().await?;
                         client.expect("subscribed").await?;
@@ -115,7 +144,7 @@ impl Room {
             let Some(come) = coming.join_next().await else { return Ok(tasks) };
             let (client, room) = (come??, self.clone());
             tasks.spawn(async move {
-                if let Err(fault) = room.note(client).await {
+                if let Err(fault) = room.note(client, kind.is_raw()).await {
                     room.open().fault.get_or_insert(format!("{fault:#}"));
                     room.complete.notify_one();
                 }
@@ -123,14 +152,10 @@ impl Room {
         }
     }
 
-    async fn note(&self, mut client: Client) -> Result<()> {
+    async fn note(&self, mut client: Client, is_raw: bool) -> Result<()> {
         let mut last = 0;
         loop {
-            while let Some(event) = client.take_event()? {
-                if event.name() != b"notification" {
-                    continue;
-                }
-                let Arrived { data: Numbered { number } } = event.data()?;
+            while let Some(number) = next(&mut client, is_raw)? {
                 let mut arrivals = self.open();
                 ensure!(number == last + 1 && number == arrivals.number, "{number} came after {last}");
                 last = number;
@@ -149,8 +174,8 @@ impl Room {
     /// Sends one, and waits until it has arrived everywhere.
     async fn send(&self, sender: &mut Http, kind: Kind, number: u64, sockets: u64) -> Result<()> {
         let (path, to) = match kind {
-            Kind::Carillon => ("/api/v1/notifications", r#""user_id":1,"#),
-            Kind::Topic => ("/api/v1/notifications", r#""topic":"room","#),
+            Kind::Carillon | Kind::Raw => ("/api/v1/notifications", r#""user_id":1,"#),
+            Kind::Topic | Kind::RawTopic => ("/api/v1/notifications", r#""topic":"room","#),
             _ => ("/emit", ""),
         };
         let body = format!(

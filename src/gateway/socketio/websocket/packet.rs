@@ -298,4 +298,36 @@ mod tests {
         assert_eq!(text(ack(17, &payload)), r#"4317[{"a":1}]"#);
         assert_eq!(PING, crate::gateway::frames::frame(Kind::Text, b"2"));
     }
+
+    /// What is written as clients write it is understood, and whatever else comes is survived.
+    #[test]
+    fn packets_are_understood_whatever_is_in_them() {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut dice = move |sides: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 16) % sides
+        };
+        let letters = ["a", "Z", "7", "-", "/", "[", "{", "\"", " ", "é", "\u{20ac}", "\u{10348}", "\0"];
+        for _ in 0..50_000 {
+            let start = ["4", "45", "46", "42/", ""][dice(5) as usize];
+            let mut word = |most| (0..dice(most)).map(|_| letters[dice(13) as usize]).collect::<String>();
+            let (namespace, data) = (format!("/{}", word(6)), format!("[{}]", word(20)));
+            let nonsense = format!("{start}{}", word(12));
+            Packet::parse(&nonsense).ok();
+            let ack = (dice(2) == 0).then(|| dice(u64::MAX));
+            let attachments = (dice(3) == 0).then(|| dice(1_000) as usize);
+            let is_default = dice(2) == 0;
+            let place = if is_default { String::new() } else { format!("{namespace},") };
+            let kind = attachments.map_or("42".to_owned(), |many| format!("45{many}-"));
+            let text = format!("{kind}{place}{}{data}", ack.map(|ack| ack.to_string()).unwrap_or_default());
+            let namespace = if is_default { "/" } else { &namespace };
+            let expected = Packet::Event { namespace, ack, attachments, data: &data };
+            assert_eq!(Packet::parse(&text), Ok(expected), "{text}");
+            // Cut anywhere, it may be another packet, but nothing breaks.
+            let end = dice(text.len() as u64 + 1) as usize;
+            Packet::parse(text.get(..end).unwrap_or_default()).ok();
+        }
+    }
 }

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
+use axum::body::Body;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
 
 use crate::access::address_key;
 use crate::telemetry::{Metrics, Refusal};
@@ -67,6 +69,23 @@ impl Refused {
     /// Whether trying later may help.
     pub fn is_temporary(&self) -> bool {
         matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+    }
+
+    /// What it says, as JSON.
+    pub fn body(&self) -> String {
+        serde_json::json!({ "code": self.status.as_u16(), "message": self.message }).to_string()
+    }
+
+    /// The answer that turns a socket down.
+    pub fn answer(&self) -> Response<Body> {
+        let mut response = Response::new(Body::from(self.body()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if self.is_temporary() {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        response
     }
 }
 
