@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::domain::{TemplateName, Templated, Tenant};
-use crate::render::{RenderError, Sources, Template, built_in};
+use crate::domain::{Locale, Notification, TemplateName, Templated, Tenant};
+use crate::render::{RenderError, Scene, Sources, Template, Words, built_in};
 use crate::store::{Store, StoreError};
 
 /// Compiled templates that are kept at most; beyond them it starts anew.
@@ -90,6 +90,44 @@ impl Templates {
     /// As [`Templates::current`].
     pub async fn of(&self, tenant: &Tenant, templated: &Templated) -> Result<Arc<Template>, TemplateFault> {
         self.at_version(tenant, &templated.name, templated.version).await
+    }
+
+    /// What `notification` says on every surface: by its template, or in its sender's words. What was accepted goes out, even
+    /// if its template cannot be used any more: then what was stored is all that is said.
+    ///
+    /// # Errors
+    /// When the database could not tell.
+    pub async fn words(
+        &self,
+        tenant: &Tenant,
+        templated: Option<&Templated>,
+        notification: &Notification,
+    ) -> Result<Words, StoreError> {
+        let own = |locale: &Locale| Words::own(&notification.title, &notification.message, locale);
+        let Some(templated) = templated else { return Ok(own(&Locale::default())) };
+        let said = match self.of(tenant, templated).await {
+            Ok(template) => {
+                let data = serde_json::from_str(&notification.data).unwrap_or_default();
+                let scene = Scene::new(&data, templated.locale.clone(), templated.zone);
+                scene.and_then(|scene| template.words(&scene)).map_err(|fault| fault.to_string())
+            }
+            Err(TemplateFault::Store(fault)) => return Err(fault),
+            Err(fault) => Err(fault.to_string()),
+        };
+        Ok(match said {
+            // The title and the message were read before, perhaps.
+            Ok(words) => Words { texts: own(&templated.locale).texts, ..words },
+            Err(fault) => {
+                let (template, version) = (templated.name.as_str(), templated.version);
+                tracing::warn!(
+                    template,
+                    version,
+                    fault,
+                    "a template cannot be used any more; what it once said goes out"
+                );
+                own(&templated.locale)
+            }
+        })
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Template>>> {

@@ -356,6 +356,86 @@ mod tests {
         assert_eq!(mail.subject, "one Bcc: x@example.org");
     }
 
+    /// Whatever is put together of what templates are made of: it is refused, or ends; and what comes of it is small, and
+    /// has no element that its author may not write.
+    #[test]
+    fn anything_at_all_is_bounded() {
+        let pieces = [
+            "{{",
+            "}}",
+            "{%",
+            "%}",
+            "{#",
+            "#}",
+            " a ",
+            " b",
+            "list",
+            "x",
+            ".y",
+            "|",
+            "upper",
+            "list",
+            "date",
+            "length",
+            "'",
+            "\"",
+            " if ",
+            " endif ",
+            " else ",
+            " for ",
+            " in ",
+            " endfor ",
+            " is defined ",
+            " not ",
+            "(",
+            ")",
+            "[",
+            "]",
+            "0",
+            "-",
+            "<",
+            ">",
+            "<p>",
+            "</p>",
+            "<a href=\"https://a.example\">",
+            "&",
+            "text",
+            "\n",
+            "{{ a }}",
+            "{{ list|list }}",
+            "{% for one in list %}",
+            "{% endfor %}",
+            "{% if a is defined %}",
+            "{% endif %}",
+            "{{ one }}",
+            "é",
+            "<script>",
+        ];
+        let data = json!({"a": "<script>alert(1)</script>", "b": 2, "list": ["<b>", "\"'"], "x": {"y": "<i onclick=x>"}});
+        let scene = Scene::new(&data, Locale::default(), Zone::UTC).unwrap();
+        let mut dice = 7_u64;
+        let mut roll = |sides: usize| {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(dice >> 33).unwrap() % sides
+        };
+        let mut rendered = 0;
+        for _ in 0..4_000 {
+            let many = 1 + roll(8);
+            let source: String = (0..many).map(|_| pieces[roll(pieces.len())]).collect();
+            let Ok(template) = template("t", Some(&source)) else { continue };
+            let Ok(words) = template.words(&scene) else { continue };
+            rendered += 1;
+            let html = words.html.unwrap();
+            assert!(html.len() <= 64 * 1024);
+            assert!(!html.contains("<script") && !html.contains("onclick=x>"), "{source}: {html}");
+            let elements = html.split('<').skip(1).map(|rest| rest.split('>').next().unwrap());
+            for element in elements {
+                assert!(["p", "/p", "a href=\"https://a.example\""].contains(&element), "{source}: {html}");
+            }
+        }
+        assert!(rendered > 200, "only {rendered} of them could be rendered");
+    }
+
     #[test]
     fn lines_and_paragraphs_are_tidy() {
         assert_eq!(line(" a \n\tb\u{0}c "), "a b c");

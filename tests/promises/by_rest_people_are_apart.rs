@@ -22,6 +22,8 @@ enum Case {
     Device,
     /// It names a person; `contacts_are_ones_own` shows whose it is.
     Person,
+    /// `{name}` is a tenant's template: to other tenants it is none.
+    Template,
     /// What its owner is answered has the secret in it; what others are answered has not.
     Shows(Owner),
     /// This number is more than none for its owner, and none for others.
@@ -40,7 +42,7 @@ enum Owner {
     Admin,
 }
 
-use Case::{Changes, Counts, Device, Notification, Recurring, Scheduled, Shows};
+use Case::{Changes, Counts, Device, Notification, Recurring, Scheduled, Shows, Template};
 use Owner::{Admin, Person, Service};
 
 /// Stands in all that is somebody's.
@@ -59,6 +61,18 @@ fn device(name: &str) -> Value {
 fn in_hub_words(device: Value) -> Value {
     let keys = &device["keys"];
     json!({"endpoint": device["endpoint"], "p256dh_key": keys["p256dh"], "auth_key": keys["auth"]})
+}
+
+/// What an author writes.
+fn sources() -> Value {
+    json!({"type": "note", "locales": {"en": {"title": "x", "message": "y"}}})
+}
+
+/// A new template of this name.
+fn template(name: &str) -> Value {
+    let mut template = sources();
+    template["name"] = json!(name);
+    template
 }
 
 /// Method, path, a body that is good, and what shows that people are apart.
@@ -109,6 +123,15 @@ fn table() -> Vec<(&'static str, &'static str, Option<Value>, Case)> {
         ("DELETE", "/api/v1/push/subscriptions/{id}", None, Device),
         ("GET", "/api/v1/recipients/{user_id}", None, Case::Person),
         ("PUT", "/api/v1/recipients/{user_id}", Some(json!({"locale": "el"})), Case::Person),
+        ("GET", "/templates", None, Shows(Service)),
+        ("GET", "/api/v1/templates", None, Shows(Service)),
+        ("POST", "/api/v1/templates", Some(template("own")), Changes("")),
+        ("POST", "/api/v1/templates/preview", Some(json!({"template": sources()})), Changes("")),
+        ("GET", "/api/v1/templates/{name}", None, Template),
+        ("PUT", "/api/v1/templates/{name}", Some(sources()), Template),
+        ("DELETE", "/api/v1/templates/{name}", None, Template),
+        ("GET", "/api/v1/templates/{name}/versions", None, Template),
+        ("POST", "/api/v1/templates/{name}/preview", Some(json!({})), Template),
         ("GET", "/api/v1/audit", None, Shows(Admin)),
         ("GET", "/api/v1/stream", None, Case::Streams),
         ("POST", "/internal/broadcast", Some(send.clone()), Changes("")),
@@ -147,7 +170,7 @@ fn every_route_wants_a_good_token() {
     let forged = sign_with(&claims, "a-secret-that-somebody-else-knows", jsonwebtoken::Algorithm::HS256);
     let old = sign(&json!({"sub": "2", "exp": in_seconds(-60)}));
     for (method, path, body, _) in table() {
-        let path = path.replace("{id}", "1");
+        let path = path.replace("{id}", "1").replace("{name}", "own");
         let body = body.map(|body| body.to_string());
         let ask = |shown: &[(&str, &str)]| call(server.address, method, &path, shown, body.as_deref());
         for (shown, code) in [
@@ -199,6 +222,7 @@ impl Owners {
         owners.new_device();
         owners.new_recurring(Person);
         owners.new_recurring(Service);
+        owners.new_template(SECRET);
         owners
     }
 
@@ -230,6 +254,10 @@ impl Owners {
         let mut later = note(2, SECRET);
         later["scheduled_at"] = json!(instant(in_seconds(3_600)));
         self.service.send(&later)
+    }
+
+    fn new_template(&self, name: &str) {
+        self.admin.post("/api/v1/templates", &template(name)).expect(201);
     }
 
     fn new_recurring(&self, owner: Owner) -> Value {
@@ -311,6 +339,32 @@ fn what_is_anothers_is_none() {
             let reply = ask(owners.who(owner), method, path, body.as_ref(), &ids[0]);
             assert!((200..300).contains(&reply.status), "{method} {path}: it is there: {reply:?}");
         }
+    }
+}
+
+#[test]
+fn anothers_template_is_none() {
+    let server = Server::start();
+    let owners = Owners::settle(&server);
+    for (method, path, body, case) in table() {
+        let Template = case else { continue };
+        let body = body.map(|body| body.to_string());
+        let name = method.to_lowercase();
+        owners.new_template(&format!("{name}-{}", path.len()));
+        let theirs = format!("{name}-{}", path.len());
+        let ask = |who: &Rest, name: &str| who.call(method, &path.replace("{name}", name), body.as_deref());
+        let mut is_none = false;
+        for (name, other) in others(&server) {
+            let none = seen(&ask(&other, "no-such"));
+            // Whoever may not, may not whatever there is.
+            assert!([403, 404].contains(&none.0), "{method} {path}: {name}: {none:?}");
+            is_none |= none.0 == 404;
+            for named in [theirs.as_str(), SECRET] {
+                assert_eq!(seen(&ask(&other, named)), none, "{method} {path}: {name}");
+            }
+        }
+        assert!(is_none, "{method} {path}: nobody may");
+        ask(&owners.admin, &theirs).expect(200);
     }
 }
 

@@ -78,6 +78,7 @@ mod settings_are_explained;
 mod sockets_are_limited_per_owner;
 mod stats_add_up;
 mod streams_tell_that_they_live;
+mod templates_say_it_in_ones_language;
 mod tenants_are_apart;
 mod text_messages_go_where_they_may;
 mod the_api_is_as_described;
