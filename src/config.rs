@@ -23,7 +23,7 @@ const PREFIX: &str = "CARILLON_";
 const MOST_PER_MINUTE: usize = 60_000_000;
 
 /// The seeds' names; of several for one setting, the first that is set counts.
-const ALIASES: [(&str, &str); 34] = [
+const ALIASES: [(&str, &str); 35] = [
     ("JWT_SECRET_KEY", "auth.jwt_secret"),
     ("JWT_SECRET", "auth.jwt_secret"),
     ("SECRET_KEY", "auth.jwt_secret"),

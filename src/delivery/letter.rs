@@ -5,9 +5,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::channel::{Letter, Parcel};
-use super::templates::{TemplateFault, Templates};
-use crate::domain::{Channel, Digest, Locale, Templated, Timestamp};
-use crate::render::{Alert, Letterhead, Mail, Push, Scene, Sms, Words};
+use super::templates::Templates;
+use crate::domain::{Channel, Digest, Locale, Timestamp};
+use crate::render::{Alert, Letterhead, Mail, Push, Sms, Words};
 use crate::store::{Claimed, Outcome};
 
 /// Writes letters.
@@ -45,27 +45,10 @@ impl Letters {
 
     /// What it says: its template's words, or its sender's.
     async fn words(&self, claimed: &Claimed, now: Timestamp) -> Result<Words, Outcome> {
-        let notification = &claimed.notification;
         let own = claimed.contacts.locale.as_deref().and_then(|locale| Locale::new(locale).ok());
-        let Some(Templated { name, version, locale, .. }) = &claimed.wish.template else {
-            let locale = own.unwrap_or_default();
-            return Ok(Words::own(&notification.title, &notification.message, &locale));
-        };
-        // A language that was asked for is meant; else it is the recipient's.
-        let locale = match *locale == Locale::default() {
-            true => own.unwrap_or_default(),
-            false => locale.clone(),
-        };
-        let tenant = &claimed.recipient.tenant;
-        let template =
-            self.templates.at_version(tenant, name, *version).await.map_err(|fault| match fault {
-                TemplateFault::Store(fault) => Outcome::Later(now.plus_seconds(1), fault.to_string()),
-                fault => Outcome::Failed(format!("its template {}: {fault}", name.as_str())),
-            })?;
-        let data = serde_json::from_str(&notification.data).unwrap_or_default();
-        let scene = Scene::new(&data, locale, claimed.time_zone);
-        let words = scene.and_then(|scene| template.words(&scene));
-        words.map_err(|fault| Outcome::Failed(format!("its template {}: {fault}", name.as_str())))
+        let template = claimed.wish.template.as_ref();
+        let words = self.templates.words(&claimed.recipient.tenant, template, own, &claimed.notification);
+        words.await.map_err(|fault| Outcome::Later(now.plus_seconds(1), fault.to_string()))
     }
 
     fn letter(&self, claimed: &Claimed, words: Words) -> Result<Letter, Outcome> {

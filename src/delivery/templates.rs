@@ -92,8 +92,9 @@ impl Templates {
         self.at_version(tenant, &templated.name, templated.version).await
     }
 
-    /// What `notification` says on every surface: by its template, or in its sender's words. What was accepted goes out, even
-    /// if its template cannot be used any more: then what was stored is all that is said.
+    /// What `notification` says on every surface: by its template, or in its sender's words. Whoever was asked for in no
+    /// certain language gets it in their `own`. What was accepted goes out, even if its template cannot be used any more: then
+    /// what was stored is all that is said.
     ///
     /// # Errors
     /// When the database could not tell.
@@ -101,14 +102,19 @@ impl Templates {
         &self,
         tenant: &Tenant,
         templated: Option<&Templated>,
+        own: Option<Locale>,
         notification: &Notification,
     ) -> Result<Words, StoreError> {
-        let own = |locale: &Locale| Words::own(&notification.title, &notification.message, locale);
-        let Some(templated) = templated else { return Ok(own(&Locale::default())) };
+        let stored = |locale: &Locale| Words::own(&notification.title, &notification.message, locale);
+        let Some(templated) = templated else { return Ok(stored(&own.unwrap_or_default())) };
+        let locale = match own {
+            Some(own) if templated.locale == Locale::default() => own,
+            _ => templated.locale.clone(),
+        };
         let said = match self.of(tenant, templated).await {
             Ok(template) => {
                 let data = serde_json::from_str(&notification.data).unwrap_or_default();
-                let scene = Scene::new(&data, templated.locale.clone(), templated.zone);
+                let scene = Scene::new(&data, locale.clone(), templated.zone);
                 scene.and_then(|scene| template.words(&scene)).map_err(|fault| fault.to_string())
             }
             Err(TemplateFault::Store(fault)) => return Err(fault),
@@ -116,7 +122,12 @@ impl Templates {
         };
         Ok(match said {
             // The title and the message were read before, perhaps.
-            Ok(words) => Words { texts: own(&templated.locale).texts, ..words },
+            Ok(mut words) => {
+                if locale == templated.locale {
+                    words.texts = stored(&locale).texts;
+                }
+                words
+            }
             Err(fault) => {
                 let (template, version) = (templated.name.as_str(), templated.version);
                 tracing::warn!(
@@ -125,7 +136,7 @@ impl Templates {
                     fault,
                     "a template cannot be used any more; what it once said goes out"
                 );
-                own(&templated.locale)
+                stored(&templated.locale)
             }
         })
     }
