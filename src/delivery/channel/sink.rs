@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -83,7 +83,7 @@ impl Sink {
 }
 
 /// Writes what waits, all at once, and tells whoever waits for it.
-fn write(mut file: File, path: &PathBuf, mut waiting: mpsc::Receiver<Line>) {
+fn write(mut file: File, path: &Path, mut waiting: mpsc::Receiver<Line>) {
     let (mut bytes, mut told) = (Vec::new(), Vec::new());
     while let Some(first) = waiting.blocking_recv() {
         let mut next = Some(first);
