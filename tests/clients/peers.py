@@ -9,6 +9,7 @@ signed by the token. They end with their input.
 
 import asyncio
 import base64
+import calendar
 import hashlib
 import hmac
 import json
@@ -99,7 +100,7 @@ class Mailbox:
 
 def login(server, session, envelope, mechanism, data):
     is_good = isinstance(data, LoginPassword) and (data.login, data.password) == MAIL_LOGIN
-    return AuthResult(success=is_good, auth_data=data)
+    return AuthResult(success=is_good, handled=False, auth_data=data)
 
 
 def mail(secure):
@@ -372,7 +373,7 @@ def aws_signature(handler, body):
     names = names.split(";")
     assert names == sorted(names) and {"host", "x-amz-date"} <= set(names), "too little is signed"
     at = handler.headers["x-amz-date"]
-    assert abs(time.mktime(time.strptime(at, "%Y%m%dT%H%M%SZ")) - time.timezone - time.time()) < 300, "its time"
+    assert abs(calendar.timegm(time.strptime(at, "%Y%m%dT%H%M%SZ")) - time.time()) < 300, "its time"
     lines = "".join(f"{name}:{handler.headers[name].strip()}\n" for name in names)
     canonical = f"POST\n{handler.path}\n\n{lines}\n{';'.join(names)}\n{hashlib.sha256(body).hexdigest()}"
     scope = f"{day}/{region}/sns/aws4_request"
