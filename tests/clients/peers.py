@@ -22,6 +22,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import warnings
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
@@ -38,6 +39,7 @@ TWILIO = ("AC0123456789abcdef0123456789abcdef", "twilio-token")
 AWS = {"id": "AKIDEXAMPLE", "secret": "aws-secret", "region": "eu-central-1"}
 
 lock = threading.Lock()
+warnings.simplefilter("ignore")  # aiosmtpd's own, of itself
 
 
 def tell(peer, **what):
@@ -428,8 +430,13 @@ class Sns(Handler):
 # ---- all of them ---------------------------------------------------------------------------------
 
 
+class Server(ThreadingHTTPServer):
+    def handle_error(self, *_):
+        """Whoever hangs up has heard enough."""
+
+
 def serve(handler):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = Server(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server.server_address[1]
