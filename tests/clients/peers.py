@@ -9,6 +9,7 @@ signed by the token. They end with their input.
 
 import asyncio
 import base64
+import calendar
 import hashlib
 import hmac
 import json
@@ -21,6 +22,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import warnings
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
@@ -37,6 +39,7 @@ TWILIO = ("AC0123456789abcdef0123456789abcdef", "twilio-token")
 AWS = {"id": "AKIDEXAMPLE", "secret": "aws-secret", "region": "eu-central-1"}
 
 lock = threading.Lock()
+warnings.simplefilter("ignore")  # aiosmtpd's own, of itself
 
 
 def tell(peer, **what):
@@ -99,7 +102,7 @@ class Mailbox:
 
 def login(server, session, envelope, mechanism, data):
     is_good = isinstance(data, LoginPassword) and (data.login, data.password) == MAIL_LOGIN
-    return AuthResult(success=is_good, auth_data=data)
+    return AuthResult(success=is_good, handled=False, auth_data=data)
 
 
 def mail(secure):
@@ -372,7 +375,7 @@ def aws_signature(handler, body):
     names = names.split(";")
     assert names == sorted(names) and {"host", "x-amz-date"} <= set(names), "too little is signed"
     at = handler.headers["x-amz-date"]
-    assert abs(time.mktime(time.strptime(at, "%Y%m%dT%H%M%SZ")) - time.timezone - time.time()) < 300, "its time"
+    assert abs(calendar.timegm(time.strptime(at, "%Y%m%dT%H%M%SZ")) - time.time()) < 300, "its time"
     lines = "".join(f"{name}:{handler.headers[name].strip()}\n" for name in names)
     canonical = f"POST\n{handler.path}\n\n{lines}\n{';'.join(names)}\n{hashlib.sha256(body).hexdigest()}"
     scope = f"{day}/{region}/sns/aws4_request"
@@ -427,8 +430,13 @@ class Sns(Handler):
 # ---- all of them ---------------------------------------------------------------------------------
 
 
+class Server(ThreadingHTTPServer):
+    def handle_error(self, *_):
+        """Whoever hangs up has heard enough."""
+
+
 def serve(handler):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = Server(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server.server_address[1]

@@ -77,6 +77,7 @@ fn every_page_registers_in_its_own_words() {
 
     ana.delete(&format!("/push/unsubscribe?endpoint={}", endpoint("one"))).expect(200);
     ana.post("/push/unsubscribe", &json!({"endpoint": endpoint("one")})).expect(404);
+    ana.delete("/push/unsubscribe?endpoint=%00").expect(404);
     ana.delete(&path).expect(200);
     assert!(listed(&ana).is_empty());
     let audit = Rest::claiming(&server, json!({"sub": "boss", "role": "admin"}));

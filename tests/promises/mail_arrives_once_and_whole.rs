@@ -8,7 +8,7 @@ use carillon::delivery::settings::{EmailSettings, Security};
 use carillon::domain::{Channel, Secret};
 
 use crate::support::channels::{Provided, email, key};
-use crate::support::{Peers, SENDGRID_KEY, certificates};
+use crate::support::{Peers, SENDGRID_KEY, certificates, eventually};
 
 fn by_smtp(peers: &Peers) -> EmailSettings {
     EmailSettings {
@@ -97,7 +97,7 @@ fn what_broke_off_after_the_text_comes_again_under_the_same_id() {
     let first = provided.send(Channel::Email, email("drop@example.com", key(5)));
     assert!(matches!(first, Err(Fault::Retry { .. })), "{first:?}");
     provided.send(Channel::Email, email("drop@example.com", key(5))).expect("it is taken");
-    let told = peers.told("smtp");
+    let told = eventually("both came", || Some(peers.told("smtp")).filter(|both| both.len() == 2));
     let ids: Vec<_> = told
         .iter()
         .filter_map(|told| told["data"].as_str()?.lines().find(|line| line.starts_with("Message-ID")))

@@ -10,8 +10,8 @@ use carillon::domain::{Channel, Device, Priority, Secret, SystemClock};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::Peers;
 use crate::support::channels::{Provided, key, parcel};
+use crate::support::{Peers, eventually};
 
 fn pushing() -> (Provided, String) {
     let (public, private) = Vapid::generate().expect("keys");
@@ -48,8 +48,8 @@ fn a_device_can_read_it_and_its_service_knows_from_whom() {
     assert_eq!((&got["key"], &got["urgency"], &got["ttl"]), (&json!(public), &json!("high"), &json!(86_400)));
     // A resend takes the place of the first; the token is signed once.
     provided.send(Channel::Push, first).expect("it is taken");
-    let both = peers.told("push");
-    assert_eq!((both.len(), &both[0]["topic"], &both[0]["token"]), (2, &both[1]["topic"], &both[1]["token"]));
+    let both = eventually("both came", || Some(peers.told("push")).filter(|both| both.len() == 2));
+    assert_eq!((&both[0]["topic"], &both[0]["token"]), (&both[1]["topic"], &both[1]["token"]));
     // What ends soon is kept no longer.
     let mut short = push(device(&peers.subscription("202", "short")), &said, key(2));
     short.expires_at = Some(SystemClock.now().plus_seconds(90));

@@ -45,7 +45,7 @@ fn twilio_gets_what_it_wants_and_is_understood() {
     let peers = Peers::start();
     let provided = sending(by_twilio(&peers));
     let mut parcel = sms("+14155550123", "Sarah & Tom: 5 > 4? Γειά", key(1));
-    parcel.expires_at = Some(SystemClock.now().plus_seconds(600));
+    parcel.expires_at = Some(SystemClock.now().plus_seconds(590));
     let taken = provided.send(Channel::Sms, parcel).expect("it is taken");
     assert!(taken.provider_id.is_some_and(|id| id.starts_with("SM")));
     let got = peers.hear("twilio", |told| told["to"] == "+14155550123");

@@ -177,21 +177,23 @@ fn in_words(why: &Error) -> String {
         (Some(code), Some(enhanced)) => format!("{} {enhanced}", shown(code)),
         (Some(code), None) => shown(code),
         (None, _) if why.is_timeout() => "it does not answer in time".to_owned(),
-        (None, _) if why.is_tls() || is_about_tls(why) => {
-            "its certificate is not accepted, or it speaks no TLS".to_owned()
-        }
         (None, _) if why.is_client() => {
             "it does not offer what is set (STARTTLS, or a way to log in)".to_owned()
         }
         (None, _) if why.is_response() => "it broke off, or its answer is none".to_owned(),
-        (None, _) => "the line to it broke, or it cannot be reached".to_owned(),
+        (None, _) => format!("the line to it broke, or it cannot be reached{}", below(why)),
     }
 }
 
-/// Whether it went wrong beneath the library's own eyes.
-fn is_about_tls(why: &Error) -> bool {
-    let below = std::error::Error::source(why).and_then(|why| why.downcast_ref::<std::io::Error>());
-    below.and_then(std::io::Error::get_ref).is_some_and(|inner| inner.is::<rustls::Error>())
+/// What the system, or TLS, says of a line; a mail server says none of it.
+fn below(why: &Error) -> String {
+    let mut text = String::new();
+    let mut below = std::error::Error::source(why);
+    while let Some(inner) = below {
+        text = format!("{text}: {inner}");
+        below = inner.source();
+    }
+    text
 }
 
 fn shown(code: Code) -> String {

@@ -1,7 +1,7 @@
 //! Providers on loopback (`tests/clients/peers.py`), and what they got.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -17,7 +17,6 @@ pub const TWILIO_TOKEN: &str = "twilio-token";
 /// A mail server, push services, SendGrid, Twilio and SNS.
 pub struct Peers {
     child: Child,
-    orders: Mutex<Option<ChildStdin>>,
     told: Arc<Mutex<Vec<Value>>>,
     all: Value,
 }
@@ -41,8 +40,7 @@ impl Peers {
                 kept.lock().expect("the peers").push(serde_json::from_str(&line).expect("JSON"));
             }
         });
-        let orders = Mutex::new(child.stdin.take());
-        Self { child, orders, told, all }
+        Self { child, told, all }
     }
 
     pub fn port(&self, peer: &str) -> u16 {
@@ -75,24 +73,10 @@ impl Peers {
             self.told(peer).into_iter().find(|told| is_it(told))
         })
     }
-
-    /// Twilio says this to `url`, signed by `token`; the status it is answered.
-    pub fn call_back(&self, url: &str, params: &Value, token: &str) -> u64 {
-        let before = self.told("twilio").len();
-        let order = json!({"call_back": {"url": url, "params": params, "token": token}});
-        let mut orders = self.orders.lock().expect("the peers");
-        writeln!(orders.as_mut().expect("a pipe"), "{order}").expect("the peers to listen");
-        let answered = eventually("it is answered", || {
-            let told = self.told("twilio").split_off(before);
-            told.into_iter().find(|told| told["called_back"] == url)
-        });
-        answered["status"].as_u64().expect("a status")
-    }
 }
 
 impl Drop for Peers {
     fn drop(&mut self) {
-        *self.orders.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = None;
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
