@@ -170,6 +170,9 @@ impl Confirmations {
         let since = watch.looked.replace(now).map_or(Duration::ZERO, |looked| now.duration_since(looked));
         watch.lived += since.min(LONGEST_STEP);
         let mut due = std::mem::take(&mut watch.answered);
+        // One of a person's connections is enough; their pongs come one after another.
+        due.sort_unstable_by_key(|entry| (entry.place.recipient, entry.place.position));
+        due.dedup_by_key(|entry| entry.place);
         due.iter_mut().for_each(|entry| entry.confirmed_at = confirmed_at);
         let mut ended = 0;
         let Watch { lived, stream, polling, sent, many, .. } = &mut *watch;
@@ -332,6 +335,16 @@ mod tests {
         confirmations.left(one.id);
         confirmations.answered(one.id, 9);
         assert!(look(&confirmations, Instant::now(), 60_000, 0).is_empty());
+        // Whoever has many connections is written down once for each notification, not once for each connection.
+        let both = [connection(2, Transport::Stream), connection(3, Transport::Stream)];
+        for number in [4, 5] {
+            both.iter().for_each(|one| drop(one.outlet().line().queued(1)));
+            let place = Place { recipient: 7, position: number };
+            confirmations.watch(both.each_ref(), NotificationId(number), place, sent);
+        }
+        both.iter().for_each(|one| confirmations.answered(one.id, 9));
+        let confirmed = look(&confirmations, Instant::now(), 60_000, 0);
+        assert_eq!(confirmed.iter().map(|entry| entry.place.position).collect::<Vec<_>>(), [4, 5]);
         assert_eq!(confirmations.lock().many, 0);
     }
 
