@@ -338,7 +338,7 @@ mod tests {
         // Whoever has many connections is written down once for each notification, not once for each connection.
         let both = [connection(2, Transport::Stream), connection(3, Transport::Stream)];
         for number in [4, 5] {
-            both.iter().for_each(|one| drop(one.outlet().line().queued(1)));
+            both.iter().for_each(|one| _ = one.outlet().line().queued(1));
             let place = Place { recipient: 7, position: number };
             confirmations.watch(both.each_ref(), NotificationId(number), place, sent);
         }
