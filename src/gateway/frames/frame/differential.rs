@@ -68,11 +68,11 @@ fn reference(bytes: &[u8], longest: usize) -> (Vec<Heard>, Option<Broken>) {
             9 => heard.push(Heard::Ping(payload)),
             10 => heard.push(Heard::Pong(payload)),
             _ => {
-                match (opcode, begun) {
-                    (0, None) | (1 | 2, Some(_)) => return (heard, Some(Broken::Pieces)),
-                    (0, Some(_)) => {}
-                    (kind, None) => (begun, pieces) = (Some(kind), 0),
-                    _ => unreachable!("all others were refused"),
+                if (opcode == 0) != begun.is_some() {
+                    return (heard, Some(Broken::Pieces));
+                }
+                if opcode != 0 {
+                    (begun, pieces) = (Some(opcode), 0);
                 }
                 message.extend(payload);
                 if message.len() > longest {
