@@ -8,13 +8,12 @@ use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::access::Principal;
 use crate::domain::{
     Broken, Draft, Locale, NotificationId, Priority, Status, TemplateName, Tenant, Timestamp, To, Zone,
 };
 use crate::http::input;
 use crate::http::values::{self, Category, Label, Name, Outlook};
-use crate::service::{Broadcast, Error, Library, Page, Reached, Receipt, say};
+use crate::service::{Broadcast, Error, Page, Reached, Receipt};
 use crate::store::Held;
 
 mod audit;
@@ -22,8 +21,10 @@ mod looks;
 mod push;
 mod recipients;
 mod recurring;
+mod said;
 mod schedule;
 mod templates;
+mod topics;
 pub use audit::{AuditIn, AuditPageOut};
 pub use looks::{LookAtIn, LookIn, SaidOut};
 pub use push::{DeviceChangeIn, DeviceIn, DeviceOut, DeviceRegisteredOut, DevicesOut, PushKeyOut};
@@ -34,6 +35,7 @@ pub use stats::{StatsIn, StatsOut};
 pub use templates::{
     SourcesIn, TemplateKeptOut, TemplateNewIn, TemplateOut, TemplatesOut, VersionIn, VersionsIn, VersionsOut,
 };
+pub use topics::{SubscribeIn, TopicsOut, UnsubscribeIn};
 
 /// For whom it is has not been said.
 const NOBODY: &str = "nothing says for whom it is; do, by one of user_id, user_ids, role and everyone";
@@ -144,29 +146,6 @@ pub enum Unaddressed {
 }
 
 impl SendIn {
-    /// What `who` wants to send, said by the template that it names, if it names one.
-    ///
-    /// # Errors
-    /// As [`SendIn::draft`]; and when there is no such template, or the data lacks what it needs.
-    pub async fn said(
-        mut self,
-        library: &Library,
-        who: &Principal,
-        unaddressed: Unaddressed,
-        idempotency_key: Option<String>,
-    ) -> Result<Draft, Error> {
-        let (locale, zone) = (self.locale.take().unwrap_or_default(), self.time_zone.unwrap_or_default());
-        let Some(name) = self.template.take() else {
-            return self.draft(&who.tenant, unaddressed, idempotency_key);
-        };
-        let template = library.named(&who.tenant, &name).await?;
-        self.r#type.get_or_insert_with(|| template.sources().kind.clone());
-        self.priority.get_or_insert(template.sources().priority);
-        let mut draft = self.draft(&who.tenant, unaddressed, idempotency_key)?;
-        say(&template, &mut draft, locale, zone)?;
-        Ok(draft)
-    }
-
     /// What its sender, of `tenant`, wants.
     ///
     /// # Errors
@@ -451,33 +430,4 @@ impl DeletedOut {
     pub const USED_NO_MORE: Self = Self { detail: "The template is used no more." };
     /// It was taken back.
     pub const TAKEN_BACK: Self = Self { detail: "The notification was taken back and will not go out." };
-}
-
-/// Topics to hear of.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, expecting = "a JSON object")]
-#[schema(as = Subscribe, example = json!({"topics": ["orders", "news"]}))]
-pub struct SubscribeIn {
-    /// Their names. Also `channels`.
-    #[schema(max_items = 100, value_type = Vec<Label>)]
-    #[serde(alias = "channels")]
-    pub topics: Vec<String>,
-}
-
-/// The topic to hear of no longer.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields, expecting = "a JSON object")]
-#[into_params(parameter_in = Query)]
-pub struct UnsubscribeIn {
-    /// Its name.
-    #[param(value_type = Label)]
-    pub topic: String,
-}
-
-/// What is heard of now.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Topics)]
-pub struct TopicsOut {
-    /// The names, in their order.
-    pub topics: Vec<String>,
 }
