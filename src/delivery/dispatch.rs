@@ -1,7 +1,7 @@
 //! Takes deliveries whose turn has come, hands them to their providers, and notes what those said.
 //!
 //! Promises: each channel has its own loop and its own places, so that a provider that hangs holds up its own deliveries
-//! only. A delivery is this process's for a minute: whoever dies with it has lost nothing, another one goes on, and what
+//! only. A delivery is this process's for half a minute: whoever dies with it has lost nothing, another one goes on, and what
 //! comes of the earlier attempt then counts no more. What a provider took just before a crash may go out a second time, under
 //! the same key.
 
@@ -27,8 +27,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const RESPITE: Duration = Duration::from_secs(1);
 /// When all that is due was somebody else's.
 const BRIEFLY: Duration = Duration::from_millis(20);
-/// A provider's time, whatever it says of itself: less than a delivery is held for.
-const LONGEST: Duration = Duration::from_secs(30);
+/// A provider's time, whatever is set: less than a delivery is held for.
+const LONGEST: Duration = Duration::from_secs(20);
 
 /// A provider, and how much may be asked of it.
 #[derive(Clone)]

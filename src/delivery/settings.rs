@@ -23,6 +23,7 @@ pub struct Settings {
     pub per_second: u32,
     /// What is waited after an attempt that failed for now, after the next one, and so on, in milliseconds; then it has
     /// failed.
+    #[serde(deserialize_with = "numbers")]
     pub retry_ms: Vec<u64>,
     /// Where notifications go whose senders do not say: `in_app`, `email`, `push`, `sms`.
     #[serde(deserialize_with = "list")]
@@ -229,6 +230,26 @@ pub enum SmsProvider {
     Sns,
     /// A file.
     Sink,
+}
+
+/// `1000, 5000` or a list.
+fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a list of milliseconds: 1000, 5000, or [1000, 5000]")]
+    enum Given {
+        One(u64),
+        Text(String),
+        List(Vec<u64>),
+    }
+    Ok(match Given::deserialize(deserializer)? {
+        Given::One(one) => vec![one],
+        Given::List(list) => list,
+        Given::Text(text) => {
+            let signs = |sign: char| sign.is_whitespace() || matches!(sign, ',' | '[' | ']');
+            let numbers = text.split(signs).filter(|item| !item.is_empty()).map(str::parse);
+            numbers.collect::<Result<_, _>>().map_err(serde::de::Error::custom)?
+        }
+    })
 }
 
 /// `US, GB` or a list.

@@ -19,7 +19,7 @@ use crate::domain::{
 use crate::store::audit::of_batch;
 use crate::store::schema::{audit_log, deployment, expansions, nodes, notifications, subscriptions};
 use crate::store::types::At;
-use crate::store::writer::{Beat, Mark};
+use crate::store::write::{Beat, Mark};
 use crate::store::{TAKEN_BACK, Task, Write, Written};
 
 body! {

@@ -7,7 +7,7 @@ use crate::domain::{
 };
 
 /// How long somebody who tries has a delivery for themselves, in seconds: longer than any provider may take.
-pub const HELD_SECONDS: i64 = 60;
+pub const HELD_SECONDS: i64 = 28;
 
 /// How a delivery stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,6 +27,7 @@ mod trace;
 mod transfer;
 mod types;
 mod url;
+mod write;
 mod writer;
 
 use std::collections::HashMap;
@@ -55,7 +56,7 @@ pub use templates::{TemplateChange, TemplateKept, TemplateVersion};
 pub use trace::{Member, Trace, TracedEntry, TracedHush, TracedSpread, Waiting};
 pub use transfer::{Moved, transfer};
 pub use url::{DatabaseUrl, UrlError};
-pub use writer::{Beat, Before, Done, Mark, Presence, Sent, Spread, Write, Written};
+pub use write::{Beat, Before, Done, Mark, Presence, Sent, Spread, Write, Written};
 
 /// A node that gave no sign of life for this many seconds is dead: nobody is connected to it.
 pub const LEASE_SECONDS: i64 = 20;

@@ -8,7 +8,7 @@ use crate::domain::{Contacts, Recipient};
 use crate::store::devices::{ContactsWrite, DeviceWrite, NewDevice, WhichDevice};
 use crate::store::schema::{push_subscriptions, recipients};
 use crate::store::types::At;
-use crate::store::writer::Written;
+use crate::store::write::Written;
 
 fn unwritable(fault: serde_json::Error) -> diesel::result::Error {
     diesel::result::Error::SerializationError(Box::new(fault))

@@ -16,7 +16,7 @@ use crate::domain::{Group, Hush, Muted, NotificationId, Recipient, Tenant, Times
 use crate::store::content::{Content, content, notification as shown};
 use crate::store::schema::{connections, expansions, notifications, recipients, roles, subscriptions};
 use crate::store::types::At;
-use crate::store::writer::{Spread, Written};
+use crate::store::write::{Spread, Written};
 
 /// An expansion that is due, as it is stored: its notification, tenant and group, the last recipient reached, when it was
 /// due, and the last socket whose person has it (none: all who are connected have).

@@ -219,6 +219,7 @@ fn an_audience_gets_it_once_each() {
 fn by_mail(peers: &Peers, more: &[(&str, &str)]) -> Server {
     let (port, authority) = (peers.port("smtp").to_string(), certificates::authority());
     let settings = [
+        ("CARILLON_SERVER_ENVIRONMENT", "development"),
         ("CARILLON_DELIVERY_ALLOW_LOOPBACK", "true"),
         ("SMTP_HOST", "localhost"),
         ("SMTP_PORT", &port),

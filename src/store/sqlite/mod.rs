@@ -221,7 +221,10 @@ pub async fn start_writer(
     let (lock, checkpoints, connection) = tokio::task::spawn_blocking(move || {
         let lock = FileLock::take(&path)?;
         let mut connection = open_writer(&path)?;
-        diesel::delete(connections::table).execute(&mut connection).map_err(|fault| {
+        // What was under way when it ended is tried again: nobody else is at it.
+        let again = "UPDATE deliveries SET state = 0, due_at = 0 WHERE state < 2 AND state = 1";
+        let cleared = diesel::delete(connections::table).execute(&mut connection);
+        cleared.and_then(|_| connection.batch_execute(again)).map_err(|fault| {
             StoreError::Unreachable(format!("{} cannot be written ({fault})", path.display()))
         })?;
         Ok::<_, StoreError>((lock, Checkpoints::start(&path)?, connection))
