@@ -153,6 +153,9 @@ pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
     api_v1::ROUTES.iter().chain(api::ROUTES).chain(root::ROUTES).copied()
 }
 
+/// What is described and needs no token: what it tells is meant for everybody.
+pub const OPEN: &[(&str, &str)] = &[("GET", "/api/v1/push/vapid-public-key")];
+
 /// Headers that most answers get besides their own.
 const USUAL_HEADERS: usize = 8;
 
@@ -170,7 +173,7 @@ impl Pages {
             api_v1::router()
                 .merge(api::router())
                 .merge(root::router())
-                // The only one that wants no token: what it tells is meant for everybody.
+                // These want no token.
                 .route("/api/v1/push/vapid-public-key", get(api_v1::push::public_key))
                 .route("/callbacks/twilio/{name}", post(callbacks::twilio))
                 .method_not_allowed_fallback(problem::wrong_method)

@@ -15,7 +15,7 @@ fn by_twilio(peers: &Peers) -> Server {
         ("TWILIO_AUTH_TOKEN", TWILIO_TOKEN),
         ("TWILIO_PHONE_NUMBER", "+14155550100"),
         ("sms.twilio_url", &peers.url("twilio")),
-        ("sms.public_url", "https://notify.example.com"),
+        ("delivery.public_url", "https://notify.example.com"),
     ])
 }
 
