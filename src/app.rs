@@ -26,7 +26,7 @@ use crate::parts::{
 use crate::realtime::Hub;
 use crate::service::{
     Addresses, Audit, Choices, Devices, Explain, Failures, Inbox, Library, Notify, Outgoing, Presences,
-    RecurringLimits, Recurrings, Roster, Session, StatsService, Topics, Worker,
+    RecurringLimits, Recurrings, Reports, Roster, Session, StatsService, Topics, Worker,
 };
 use crate::store::{DatabaseUrl, Store};
 use crate::telemetry::{Metrics, vital};
@@ -193,6 +193,7 @@ impl App {
                 config.limits.devices_per_user.into(),
             )),
             addresses: Arc::new(Addresses::new(store.clone(), clock.clone())),
+            reports: Arc::new(Reports::new(store.clone(), channels.callbacks.clone(), clock.clone())),
             recurrings,
             library,
             audit: Arc::new(Audit::new(store.clone(), clock.clone())),

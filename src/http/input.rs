@@ -103,7 +103,11 @@ impl<T: DeserializeOwned> FromRequest<Api> for Sent<T> {
     }
 }
 
-async fn whole(request: Request, most: usize) -> Result<bytes::Bytes, Problem> {
+/// A whole body, if it is not too large and does not come too slowly.
+///
+/// # Errors
+/// When it is, or does.
+pub async fn whole(request: Request, most: usize) -> Result<bytes::Bytes, Problem> {
     let too_large = || {
         let detail =
             format!("A request may have {most} bytes (limits.max_request_bytes). Send less at once.");

@@ -2,6 +2,7 @@
 
 mod api;
 mod api_v1;
+mod callbacks;
 mod caller;
 mod cors;
 mod demo;
@@ -22,7 +23,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use futures_util::future::BoxFuture;
 use tower::ServiceExt as _;
 
@@ -30,7 +31,7 @@ use crate::access::Principal;
 use crate::domain::Secret;
 use crate::service::{
     Addresses, Audit, Choices, Devices, Error, Explain, Inbox, Library, Notify, Outgoing, Quota, Recurrings,
-    Standing, StatsService, Topics,
+    Reports, Standing, StatsService, Topics,
 };
 use crate::telemetry::Metrics;
 
@@ -93,6 +94,8 @@ pub struct Services {
     pub devices: Arc<Devices>,
     /// Where else they can be reached.
     pub addresses: Arc<Addresses>,
+    /// What providers say later.
+    pub reports: Arc<Reports>,
     /// Why.
     pub explain: Arc<Explain>,
     /// What goes out again and again.
@@ -150,6 +153,9 @@ pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
     api_v1::ROUTES.iter().chain(api::ROUTES).chain(root::ROUTES).copied()
 }
 
+/// What is described and needs no token: what it tells is meant for everybody.
+pub const OPEN: &[(&str, &str)] = &[("GET", "/api/v1/push/vapid-public-key")];
+
 /// Headers that most answers get besides their own.
 const USUAL_HEADERS: usize = 8;
 
@@ -167,8 +173,9 @@ impl Pages {
             api_v1::router()
                 .merge(api::router())
                 .merge(root::router())
-                // The only one that wants no token: what it tells is meant for everybody.
+                // These want no token.
                 .route("/api/v1/push/vapid-public-key", get(api_v1::push::public_key))
+                .route("/callbacks/twilio/{name}", post(callbacks::twilio))
                 .method_not_allowed_fallback(problem::wrong_method)
                 .with_state(state.api.clone())
         };

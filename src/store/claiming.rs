@@ -329,7 +329,7 @@ body! {
         if delivery.contacts.has_stopped && delivery.contacts.phone.as_ref() == Some(&phone) {
             return Ok(Verdict::Skip("no_phone_number: its owner wants no more".into()));
         }
-        let number = hex(Digest::of(&[phone.expose()]));
+        let number = number_digest(&phone);
         let since = At(now.plus_seconds(-DAY));
         let lately = || {
             deliveries::table
@@ -359,6 +359,7 @@ body! {
     }
 }
 
-fn hex(digest: Digest) -> String {
-    digest.0.iter().map(|byte| format!("{byte:02x}")).collect()
+/// What is kept of a number.
+pub fn number_digest(phone: &Phone) -> String {
+    Digest::of(&[phone.expose()]).0.iter().map(|byte| format!("{byte:02x}")).collect()
 }

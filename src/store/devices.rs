@@ -8,7 +8,7 @@ use super::schema::push_subscriptions;
 use super::types::At;
 use super::{Readers, Store, StoreError, on, postgres, sqlite};
 use crate::domain::{
-    Contacts, ContactsChange, Deed, Device, Phone, Priority, QuietHours, Recipient, Timestamp, Zone,
+    Contacts, ContactsChange, Deed, Device, Priority, QuietHours, Recipient, Timestamp, Zone,
 };
 
 /// One to be registered.
@@ -87,13 +87,28 @@ pub enum ContactsWrite {
         /// As it is written down.
         deed: Deed,
     },
-    /// The number of the recipient of this row, if it is still this one, wants no more text messages.
-    Stopped {
-        /// The recipient's row.
-        recipient: i64,
-        /// The number.
-        phone: Phone,
+    /// A provider tells what became of what it had taken. The same once more changes nothing.
+    Reported {
+        /// Which provider.
+        provider: &'static str,
+        /// How it calls it.
+        provider_id: String,
+        /// What it says.
+        said: Said,
+        /// When.
+        at: Timestamp,
     },
+}
+
+/// What a provider says later of something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// It arrived.
+    Arrived,
+    /// It did not, and why.
+    Failed(String),
+    /// It did not, and its owner wants no more at that number.
+    Stopped(String),
 }
 
 /// A device, as its owner and whoever sends to it see it.

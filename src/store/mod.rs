@@ -44,7 +44,7 @@ pub use audit::{Recorded, Sought};
 pub use counts::{Counts, Recent, Roll};
 pub use deliveries::{Attempt, Claimed, Delivery, HELD_SECONDS, Outcome, SmsCaps, State, Tried};
 use devices::Row as RegisteredRow;
-pub use devices::{ContactsWrite, DeviceWrite, NewDevice, Registered, WhichDevice};
+pub use devices::{ContactsWrite, DeviceWrite, NewDevice, Registered, Said, WhichDevice};
 pub use due::Task;
 pub use error::StoreError;
 use error::is_of_one_write;

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use diesel::prelude::*;
 
+use super::reaching::stop_numbers;
 use super::{Connection, RunQueryDsl, note_tried};
 use crate::domain::{Channel, NewNotification, NotificationId, Placed, Tenant, Timestamp, Wish};
 use crate::store::schema::{deliveries, notifications, push_subscriptions};
@@ -145,6 +146,7 @@ body! {
         let gone = all.iter().filter(|one| noted.contains(&one.id) && matches!(one.outcome, Outcome::Gone(_)));
         let gone: Vec<i64> = gone.map(|one| one.id).collect();
         if !gone.is_empty() {
+            wait!(stop_numbers(connection, &gone))?;
             let devices: Vec<Option<i64>> = wait!(deliveries::table
                 .filter(deliveries::id.eq_any(gone))
                 .select(deliveries::device_id)

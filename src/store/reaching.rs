@@ -2,11 +2,14 @@
 
 use diesel::prelude::*;
 
+use super::claiming::number_digest;
 use super::commit::was_done;
+use super::outbox::{end, next_step};
 use super::{Connection, Memory, RunQueryDsl, preferences_of, record, row_of};
-use crate::domain::{Contacts, Recipient};
-use crate::store::devices::{ContactsWrite, DeviceWrite, NewDevice, WhichDevice};
-use crate::store::schema::{push_subscriptions, recipients};
+use crate::domain::{Channel, Contacts, Recipient, Timestamp};
+use crate::store::State;
+use crate::store::devices::{ContactsWrite, DeviceWrite, NewDevice, Said, WhichDevice};
+use crate::store::schema::{deliveries, push_subscriptions, recipients};
 use crate::store::types::At;
 use crate::store::write::Written;
 
@@ -156,29 +159,83 @@ body! {
         memory: &mut Memory,
         write: &ContactsWrite,
     ) -> QueryResult<Written> {
-        let row = match write {
-            ContactsWrite::Change { recipient, .. } => {
+        match write {
+            ContactsWrite::Change { recipient, change, deed } => {
                 // Theirs until the commit.
                 wait!(preferences_of(connection, memory, recipient))?;
-                wait!(row_of(connection, memory, recipient))?
-            }
-            ContactsWrite::Stopped { recipient, .. } => *recipient,
-        };
-        let stored: Option<Option<String>> =
-            wait!(recipients::table.find(row).select(recipients::contacts).get_result(connection)).optional()?;
-        let before = stored.flatten().as_deref().map(Contacts::from_stored).unwrap_or_default();
-        let after = match write {
-            ContactsWrite::Change { change, deed, .. } => {
+                let row = wait!(row_of(connection, memory, recipient))?;
+                let this = recipients::table.find(row);
+                let stored: Option<String> = wait!(this.select(recipients::contacts).get_result(connection))?;
+                let before = stored.as_deref().map(Contacts::from_stored).unwrap_or_default();
+                let after = before.changed(change.clone());
+                let text = after.to_stored();
+                wait!(diesel::update(this).set(recipients::contacts.eq(text)).execute(connection))?;
                 wait!(record(connection, std::slice::from_ref(deed)))?;
-                before.changed(change.clone())
+                Ok(Written::Reachable(after.into()))
             }
-            ContactsWrite::Stopped { phone, .. } if before.phone.as_ref() == Some(phone) => {
-                Contacts { has_stopped: true, ..before }
+            ContactsWrite::Reported { provider, provider_id, said, at } => {
+                wait!(reported(connection, provider, provider_id, said, *at))?;
+                Ok(Written::Done)
             }
-            ContactsWrite::Stopped { .. } => return Ok(Written::Reachable(before.into())),
-        };
-        let text = after.to_stored();
-        wait!(diesel::update(recipients::table.find(row)).set(recipients::contacts.eq(text)).execute(connection))?;
-        Ok(Written::Reachable(after.into()))
+        }
+    }
+}
+
+body! {
+    /// Notes what a provider says of what it had taken, and of which nothing was known yet.
+    fn reported(
+        connection: &mut Connection,
+        provider: &str,
+        provider_id: &str,
+        said: &Said,
+        at: Timestamp,
+    ) -> QueryResult<()> {
+        let ids: Vec<i64> = wait!(deliveries::table
+            .filter(deliveries::provider_id.eq(provider_id))
+            .filter(deliveries::provider.eq(provider))
+            .filter(deliveries::state.eq(State::Sent.number()))
+            .select(deliveries::id)
+            .load(connection))?;
+        for id in &ids {
+            match said {
+                Said::Arrived => {
+                    let arrived =
+                        (deliveries::state.eq(State::Delivered.number()), deliveries::finished_at.eq(At(at)));
+                    wait!(diesel::update(deliveries::table.find(id)).set(arrived).execute(connection))?;
+                }
+                Said::Failed(reason) | Said::Stopped(reason) => {
+                    wait!(end(connection, *id, State::Failed, reason, at))?;
+                    wait!(next_step(connection, *id, at))?;
+                }
+            }
+        }
+        if matches!(said, Said::Stopped(_)) {
+            wait!(stop_numbers(connection, &ids))?;
+        }
+        Ok(())
+    }
+}
+
+body! {
+    /// The numbers that these text messages went to want no more, as far as they are still somebody's.
+    pub fn stop_numbers(connection: &mut Connection, ids: &[i64]) -> QueryResult<()> {
+        let all: Vec<(i64, Option<String>, Option<String>)> = wait!(deliveries::table
+            .inner_join(recipients::table)
+            .filter(deliveries::id.eq_any(ids))
+            .filter(deliveries::channel.eq(Channel::Sms.number()))
+            .select((recipients::id, deliveries::number_digest, recipients::contacts))
+            .load(connection))?;
+        for (row, number, stored) in all {
+            let Some(stored) = stored else { continue };
+            let contacts = Contacts::from_stored(&stored);
+            if contacts.has_stopped || contacts.phone.as_ref().map(number_digest) != number {
+                continue;
+            }
+            let stopped = Contacts { has_stopped: true, ..contacts }.to_stored();
+            // Unless they have just changed.
+            let same = recipients::table.find(row).filter(recipients::contacts.eq(stored));
+            wait!(diesel::update(same).set(recipients::contacts.eq(stopped)).execute(connection))?;
+        }
+        Ok(())
     }
 }

@@ -77,6 +77,7 @@ mod roles_are_of_all_ones_sockets;
 mod settings_are_explained;
 mod sockets_are_limited_per_owner;
 mod stats_add_up;
+mod stop_is_heeded;
 mod streams_tell_that_they_live;
 mod templates_say_it_in_ones_language;
 mod tenants_are_apart;
