@@ -48,6 +48,7 @@ kinds! {
     NotFound: NOT_FOUND, "not_found", "Notification not found";
     NotScheduled: NOT_FOUND, "not_scheduled", "Nothing of this id waits to go out";
     NoRecurring: NOT_FOUND, "no_such_recurring", "Recurring notification not found";
+    NoDelivery: NOT_FOUND, "no_such_delivery", "Failed delivery not found";
     NoDevice: NOT_FOUND, "no_such_device", "Device not found";
     NoRecipient: NOT_FOUND, "no_such_recipient", "Recipient not found";
     NoTemplate: NOT_FOUND, "no_such_template", "Template not found";
@@ -218,6 +219,10 @@ impl From<Error> for Problem {
             Error::Template(fault) => fault.into(),
             Error::TooManyTemplates(_) => Self::new(Kind::TooManyTemplates, sentence(&error.to_string())),
             Error::TooManyRecurring(_) => Self::new(Kind::TooManyRecurring, sentence(&error.to_string())),
+            Error::NoSuchDelivery => Self::new(
+                Kind::NoDelivery,
+                "No delivery of this number has failed. GET /api/v1/deliveries/failed lists those that have.",
+            ),
             Error::NoSuchDevice => Self::new(
                 Kind::NoDevice,
                 "You have no device of this name. GET /api/v1/push/subscriptions lists those you have.",

@@ -76,6 +76,9 @@ pub enum Error {
          (of services) or limits.recurring_per_user (of a person)"
     )]
     TooManyRecurring(i64),
+    /// No delivery of this number has failed, or it is somebody else's.
+    #[error("there is no such failed delivery")]
+    NoSuchDelivery,
     /// There is no such device, or it is somebody else's.
     #[error("there is no such device")]
     NoSuchDevice,

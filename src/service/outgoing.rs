@@ -137,7 +137,7 @@ impl Outgoing {
     /// When the token does not allow it, none of that number has failed, or it could not be stored.
     pub async fn retry(&self, who: &Principal, id: Option<i64>) -> Result<usize, Error> {
         if id.is_some() && !who.can_broadcast {
-            return Err(Error::NotFound);
+            return Err(Error::NoSuchDelivery);
         }
         may(who)?;
         let now = self.clock.now();
@@ -155,7 +155,7 @@ impl Outgoing {
             return Err(StoreError::Closed.into());
         };
         if revived == 0 && id.is_some() {
-            return Err(Error::NotFound);
+            return Err(Error::NoSuchDelivery);
         }
         self.dispatch.wake();
         Ok(revived)

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::support::{Reply, Rest, Server, call, in_seconds, instant, note, sign, sign_with};
+use crate::support::{Reply, Rest, Server, call, eventually, in_seconds, instant, note, sign, sign_with};
 
 /// What shows that people are apart on a route.
 #[derive(Clone, Copy)]
@@ -20,6 +20,8 @@ enum Case {
     Recurring,
     /// `{id}` is a device: to others it is none.
     Device,
+    /// `{id}` is a delivery that has failed: to others it is none.
+    Failed,
     /// It names a person; `contacts_are_ones_own` shows whose it is.
     Person,
     /// `{name}` is a tenant's template: to other tenants it is none.
@@ -42,7 +44,7 @@ enum Owner {
     Admin,
 }
 
-use Case::{Changes, Counts, Device, Notification, Recurring, Scheduled, Shows, Template};
+use Case::{Changes, Counts, Device, Failed, Notification, Recurring, Scheduled, Shows, Template};
 use Owner::{Admin, Person, Service};
 
 /// Stands in all that is somebody's.
@@ -133,6 +135,10 @@ fn table() -> Vec<(&'static str, &'static str, Option<Value>, Case)> {
         ("GET", "/api/v1/templates/{name}/versions", None, Template),
         ("POST", "/api/v1/templates/{name}/preview", Some(json!({})), Template),
         ("GET", "/api/v1/audit", None, Shows(Admin)),
+        ("GET", "/api/v1/deliveries/failed", None, Shows(Admin)),
+        ("POST", "/api/v1/deliveries/failed/retry", None, Changes("")),
+        ("POST", "/api/v1/deliveries/{id}/retry", None, Failed),
+        ("POST", "/notify", Some(json!({"title": "x"})), Changes("")),
         ("GET", "/api/v1/stream", None, Case::Streams),
         ("POST", "/internal/broadcast", Some(send.clone()), Changes("")),
         ("GET", "/api/notifications", None, Shows(Person)),
@@ -220,6 +226,7 @@ impl Owners {
         owners.new_notification();
         owners.new_scheduled();
         owners.new_device();
+        owners.new_failed(server);
         owners.new_recurring(Person);
         owners.new_recurring(Service);
         owners.new_template(SECRET);
@@ -248,6 +255,18 @@ impl Owners {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("{SECRET}/{}", NEXT.fetch_add(1, Ordering::Relaxed));
         self.person.post("/api/v1/push/subscribe", &in_hub_words(device(&name))).expect(201)
+    }
+
+    /// A delivery to the person that has failed.
+    fn new_failed(&self, server: &Server) -> Value {
+        let lost = json!({"user_id": 2, "type": SECRET, "title": SECRET, "channels": ["email"]});
+        self.service.send(&lost);
+        let failed = "UPDATE deliveries SET state = 4 WHERE state <> 0";
+        eventually("it has failed", || {
+            server.sql(failed, failed);
+            let failed = self.admin.get("/api/v1/deliveries/failed").expect(200);
+            failed["deliveries"].get(0).cloned()
+        })
     }
 
     fn new_scheduled(&self) -> Value {
@@ -312,6 +331,7 @@ fn what_is_anothers_is_none() {
             Scheduled => vec![(owners.new_scheduled(), Service)],
             Recurring => [Person, Service].map(|owner| (owners.new_recurring(owner), owner)).to_vec(),
             Device => vec![(owners.new_device(), Person)],
+            Failed => vec![(owners.new_failed(&server), Admin)],
             _ => continue,
         };
         for (theirs, owner) in all {
@@ -320,7 +340,7 @@ fn what_is_anothers_is_none() {
                 number.into_iter().chain(theirs["uuid"].as_str().map(str::to_owned)).collect();
             assert_eq!(
                 ids.len(),
-                if matches!(case, Recurring | Device) { 1 } else { 2 },
+                if matches!(case, Recurring | Device | Failed) { 1 } else { 2 },
                 "{method} {path}: {theirs}"
             );
             let mut body = body.clone();

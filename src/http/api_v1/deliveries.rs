@@ -131,7 +131,7 @@ pub async fn retry(
     Path(id): Path<String>,
     _: NoParams,
 ) -> Result<Json<RetriedOut>, Problem> {
-    let id = id.parse().map_err(|_| Error::NotFound)?;
+    let id = id.parse().map_err(|_| Error::NoSuchDelivery)?;
     Ok(Json(RetriedOut { retried: api.outgoing.retry(&who, Some(id)).await? }))
 }
 
