@@ -195,12 +195,16 @@ impl Dispatch {
             Ok(taken) => Outcome::Sent(taken.provider_id),
             Err(Fault::Reject { reason }) => Outcome::Failed(reason),
             Err(Fault::Gone { reason }) => Outcome::Gone(reason),
-            Err(Fault::Retry { after: asked, reason }) => {
-                match pause(&self.pauses, claimed.attempt - claimed.since, chance()) {
-                    Some(usual) => Outcome::Again(after(now, usual.max(asked.unwrap_or_default())), reason),
-                    None => Outcome::Failed(format!("{reason}; it was tried as often as it may be")),
-                }
-            }
+            Err(Fault::Retry { after: asked, reason }) => self.again(claimed, now, asked, reason),
+            Err(Fault::Later { reason }) => self.again(claimed, now, None, reason),
+        }
+    }
+
+    /// When it is tried again, if it may be.
+    fn again(&self, claimed: &Claimed, now: Timestamp, asked: Option<Duration>, reason: String) -> Outcome {
+        match pause(&self.pauses, claimed.attempt - claimed.since, chance()) {
+            Some(usual) => Outcome::Again(after(now, usual.max(asked.unwrap_or_default())), reason),
+            None => Outcome::Failed(format!("{reason}; it was tried as often as it may be")),
         }
     }
 

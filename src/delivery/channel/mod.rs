@@ -100,6 +100,12 @@ pub enum Fault {
         /// What happened: no contacts, no secrets.
         reason: String,
     },
+    /// The same, because of this address alone: others may be served meanwhile.
+    #[error("{reason}")]
+    Later {
+        /// What happened: no contacts, no secrets.
+        reason: String,
+    },
     /// It will never be taken.
     #[error("{reason}")]
     Reject {

@@ -144,6 +144,10 @@ impl Smtp {
 /// What a mail server's no means.
 fn fate(why: &Error) -> Fault {
     let reason = format!("the mail server said no: {}", in_words(why));
+    // A mailbox is full, or whoever writes to it for the first time has to come again.
+    if matches!(why.status().map(u16::from), Some(450..=452)) {
+        return Fault::Later { reason };
+    }
     if !why.is_permanent() {
         // It is busy, or the line broke, whether it had taken the letter or not.
         return Fault::Retry { after: None, reason };

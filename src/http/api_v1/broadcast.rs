@@ -28,7 +28,8 @@ pub async fn broadcast(
     Sent(given): Sent<wire::SendIn>,
 ) -> Answer {
     let draft = api.notify.counted(given.said(&api.library, &who, Unaddressed::ForEveryone, key).await)?;
-    Ok(Json(api.notify.broadcast(&who, draft).await?.into()))
+    let channels = api.notify.channels(draft.wish.as_ref());
+    Ok(Json(wire::BroadcastOut::new(api.notify.broadcast(&who, draft).await?, &channels)))
 }
 
 /// Tells users, or a whole tenant; for services. For whom must be said.
@@ -52,5 +53,6 @@ pub async fn internal(
         return Err(Error::Forbidden(people).into());
     }
     let draft = api.notify.counted(given.said(&api.library, &who, Unaddressed::Refused, key).await)?;
-    Ok(Json(api.notify.send_and_count(&who, draft).await?.into()))
+    let channels = api.notify.channels(draft.wish.as_ref());
+    Ok(Json(wire::BroadcastOut::new(api.notify.send_and_count(&who, draft).await?, &channels)))
 }

@@ -39,8 +39,10 @@ pub async fn send(
 ) -> Result<impl IntoResponse, Problem> {
     let draft = api.notify.counted(given.said(&api.library, &who, Unaddressed::ForCaller, key).await)?;
     let is_own = draft.is_own(who.inbox().as_ref());
+    let channels = api.notify.channels(draft.wish.as_ref());
     let receipt = api.notify.send(&who, draft).await?;
-    Ok((StatusCode::CREATED, values::location(&who, is_own, &receipt), Json(wire::SentOut::from(receipt))))
+    let location = values::location(&who, is_own, &receipt);
+    Ok((StatusCode::CREATED, location, Json(wire::SentOut::new(receipt, &channels))))
 }
 
 /// Lists the inbox, newest first.

@@ -9,7 +9,8 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::domain::{
-    Broken, Draft, Locale, NotificationId, Priority, Status, TemplateName, Tenant, Timestamp, To, Zone,
+    Broken, Channel, Draft, Locale, NotificationId, Priority, Status, TemplateName, Tenant, Timestamp, To,
+    Zone,
 };
 use crate::http::input;
 use crate::http::values::{self, Category, Label, Name, Outlook};
@@ -221,18 +222,19 @@ pub struct SentOut {
     sent_at: Option<Timestamp>,
     scheduled_at: Option<Timestamp>,
     #[schema(value_type = Vec<String>)]
-    channels: [&'static str; 1],
+    channels: Vec<&'static str>,
 }
 
-impl From<Receipt> for SentOut {
-    fn from(receipt: Receipt) -> Self {
+impl SentOut {
+    /// What was accepted, and by which channels it goes.
+    pub fn new(receipt: Receipt, channels: &[Channel]) -> Self {
         let (status, scheduled_at) = values::outlook(receipt.reached);
         let sent_at = match receipt.reached {
             Reached::Sent(at) => Some(at),
             _ => None,
         };
         let Receipt { id, uuid, created_at, .. } = receipt;
-        Self { id, uuid, status, created_at, sent_at, scheduled_at, channels: ["in_app"] }
+        Self { id, uuid, status, created_at, sent_at, scheduled_at, channels: values::listed(channels) }
     }
 }
 
@@ -248,15 +250,25 @@ pub struct BroadcastOut {
     total_users: i64,
     sent_count: i64,
     #[schema(value_type = Vec<String>)]
-    channels: [&'static str; 1],
+    channels: Vec<&'static str>,
 }
 
-impl From<Broadcast> for BroadcastOut {
-    fn from(broadcast: Broadcast) -> Self {
+impl BroadcastOut {
+    /// What was accepted, and by which channels it goes.
+    pub fn new(broadcast: Broadcast, channels: &[Channel]) -> Self {
         let Receipt { id, uuid, created_at, .. } = broadcast.receipt;
         let (status, scheduled_at) = values::outlook(broadcast.receipt.reached);
         let (total_users, sent_count) = (broadcast.people, broadcast.reached);
-        Self { id, uuid, status, created_at, scheduled_at, total_users, sent_count, channels: ["in_app"] }
+        Self {
+            id,
+            uuid,
+            status,
+            created_at,
+            scheduled_at,
+            total_users,
+            sent_count,
+            channels: values::listed(channels),
+        }
     }
 }
 
