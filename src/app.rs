@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access::Keyring;
+use crate::access::{Keyring, Links};
 use crate::config::{Config, Environment};
 use crate::delivery::{CatchUp, Confirmations, Live, Replays, Rounds, Spreading, Templates, catch_up};
 use crate::domain::{Clock, SystemClock};
@@ -170,6 +170,7 @@ impl App {
         let library = Arc::new(Library::new(store.clone(), templates, clock.clone()));
         let api = http::Services {
             outgoing: outgoing.clone(),
+            links: Arc::new(Links::new(&config.auth)),
             quota,
             doorman: Arc::new(Doorman::new(keyring.clone(), metrics.clone(), failures.clone())),
             notify: notify.clone(),

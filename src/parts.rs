@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::json;
 
-use crate::access::Mint;
+use crate::access::{Links, Mint};
 use crate::config::{Config, Environment};
 use crate::delivery::channel::{ChannelSettings, Channels};
 use crate::delivery::{CatchUp, Dispatch, Letters, Live, Templates, Way};
@@ -182,7 +182,8 @@ pub fn dispatch(
     };
     let ways: HashMap<Channel, Way> = Channel::BEYOND.into_iter().filter_map(way).collect();
     let base_url = Some(config.delivery.public_url.clone()).filter(|url| !url.is_empty());
-    let letters = Letters::new(templates.clone(), config.delivery.sender_name.clone(), base_url);
+    let (sender, links) = (config.delivery.sender_name.clone(), Arc::new(Links::new(&config.auth)));
+    let letters = Letters::new(templates.clone(), sender, base_url, links, mandatory(config));
     let caps = SmsCaps {
         per_number: config.sms.per_number_per_day,
         per_user: config.sms.per_user_per_day,

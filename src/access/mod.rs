@@ -5,6 +5,7 @@
 
 mod jwks;
 mod known;
+mod links;
 mod mint;
 mod refusal;
 mod shown;
@@ -12,6 +13,7 @@ mod throttle;
 mod token;
 mod vapid;
 
+pub use links::Links;
 pub use mint::Mint;
 pub use refusal::TokenError;
 pub use shown::bearer;

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::channel::{Letter, Parcel};
 use super::templates::Templates;
+use crate::access::Links;
 use crate::domain::{Channel, Digest, Locale, Timestamp};
 use crate::render::{Alert, Letterhead, Mail, Push, Sms, Words};
 use crate::store::{Claimed, Outcome};
@@ -17,12 +18,30 @@ pub struct Letters {
     sender: String,
     /// Where paths begin.
     base_url: Option<String>,
+    links: Arc<Links>,
+    /// Types that nobody can mute.
+    mandatory: Arc<[String]>,
 }
 
 impl Letters {
-    /// In the words of `templates`, from `sender`; what is a path begins at `base_url`.
-    pub fn new(templates: Arc<Templates>, sender: String, base_url: Option<String>) -> Self {
-        Self { templates, sender, base_url }
+    /// In the words of `templates`, from `sender`; what is a path begins at `base_url`, and so do `links` that end e-mails but
+    /// those of `mandatory` types.
+    pub fn new(
+        templates: Arc<Templates>,
+        sender: String,
+        base_url: Option<String>,
+        links: Arc<Links>,
+        mandatory: Arc<[String]>,
+    ) -> Self {
+        Self { templates, sender, base_url, links, mandatory }
+    }
+
+    /// Where one click ends such e-mails.
+    fn unsubscribe(&self, claimed: &Claimed) -> Option<String> {
+        let (base, kind) = (self.base_url.as_deref()?, &claimed.notification.kind);
+        let is_mandatory = self.mandatory.contains(kind);
+        let link = self.links.sign(&claimed.recipient, kind).filter(|_| !is_mandatory)?;
+        Some(format!("{}/unsubscribe/{link}", base.trim_end_matches('/')))
     }
 
     /// What is to be handed over, as of `now`.
@@ -76,10 +95,16 @@ impl Letters {
             }
             Channel::Email | Channel::Realtime => {
                 let to = claimed.email().ok_or(Outcome::Nowhere("no_email"))?;
-                let head = Letterhead { sender: &self.sender, action_url, base_url, unsubscribe: None };
+                let unsubscribe = self.unsubscribe(claimed);
+                let head = Letterhead {
+                    sender: &self.sender,
+                    action_url,
+                    base_url,
+                    unsubscribe: unsubscribe.as_deref(),
+                };
                 let mail = Mail::of(&words, &head).map_err(|fault| Outcome::Failed(fault.to_string()))?;
                 let subject = claimed.wish.subject.clone().unwrap_or(mail.subject);
-                Letter::Email { to, subject, text: mail.text, html: mail.html, unsubscribe: None }
+                Letter::Email { to, subject, text: mail.text, html: mail.html, unsubscribe }
             }
         })
     }

@@ -50,6 +50,9 @@ pub struct Id(pub String);
 /// The number by which a path names what recurs.
 pub struct RecurringId(pub i64);
 
+/// The number by which a path names a delivery.
+pub struct DeliveryId(pub i64);
+
 /// The number by which a path names a device.
 pub struct DeviceId(pub i64);
 
@@ -211,6 +214,16 @@ impl FromRequestParts<Api> for RecurringId {
         // What is no number is nobody's.
         let path = Path::<i64>::from_request_parts(parts, api).await;
         path.map(|Path(id)| Self(id)).map_err(|_| Error::NoSuchRecurring.into())
+    }
+}
+
+impl FromRequestParts<Api> for DeliveryId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        // What is no number is nobody's.
+        let path = Path::<i64>::from_request_parts(parts, api).await;
+        path.map(|Path(id)| Self(id)).map_err(|_| Error::NoSuchDelivery.into())
     }
 }
 

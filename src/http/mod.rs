@@ -12,6 +12,7 @@ mod metrics;
 mod openapi;
 mod problem;
 mod root;
+mod unsubscribe;
 mod values;
 
 use std::net::IpAddr;
@@ -27,7 +28,7 @@ use axum::routing::{get, post};
 use futures_util::future::BoxFuture;
 use tower::ServiceExt as _;
 
-use crate::access::Principal;
+use crate::access::{Links, Principal};
 use crate::domain::Secret;
 use crate::service::{
     Addresses, Audit, Choices, Devices, Error, Explain, Inbox, Library, Notify, Outgoing, Quota, Recurrings,
@@ -88,6 +89,8 @@ pub struct Services {
     pub topics: Arc<Topics>,
     /// How they want to hear.
     pub choices: Arc<Choices>,
+    /// Links that end e-mails.
+    pub links: Arc<Links>,
     /// What goes out beyond sockets.
     pub outgoing: Arc<Outgoing>,
     /// Where they take pushes.
@@ -176,6 +179,7 @@ impl Pages {
                 // These want no token.
                 .route("/api/v1/push/vapid-public-key", get(api_v1::push::public_key))
                 .route("/callbacks/twilio/{name}", post(callbacks::twilio))
+                .route("/unsubscribe/{link}", get(unsubscribe::ask).post(unsubscribe::end))
                 .method_not_allowed_fallback(problem::wrong_method)
                 .with_state(state.api.clone())
         };

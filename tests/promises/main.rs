@@ -56,6 +56,7 @@ mod nobody_reads_anothers;
 mod nodes_are_restarted_one_by_one;
 mod of_the_last_days_all_is_counted;
 mod offline_facilitators_hear_on_return;
+mod one_click_ends_e_mails;
 mod one_core_is_enough;
 mod one_log_has_many_doors;
 mod one_server_per_database;

@@ -1,16 +1,15 @@
 //! What failed over channels that are not sockets, and trying it again; for administrators.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::{NotificationId, Timestamp};
 use crate::http::Api;
 use crate::http::caller::Caller;
-use crate::http::input::{self, NoParams, Params};
+use crate::http::input::{self, DeliveryId, NoParams, Params};
 use crate::http::problem::Problem;
-use crate::service::Error;
 use crate::store::{Attempt, Delivery};
 
 /// Which part of the list.
@@ -128,10 +127,9 @@ pub async fn failed(
 pub async fn retry(
     State(api): State<Api>,
     Caller(who): Caller,
-    Path(id): Path<String>,
+    DeliveryId(id): DeliveryId,
     _: NoParams,
 ) -> Result<Json<RetriedOut>, Problem> {
-    let id = id.parse().map_err(|_| Error::NoSuchDelivery)?;
     Ok(Json(RetriedOut { retried: api.outgoing.retry(&who, Some(id)).await? }))
 }
 

@@ -1,0 +1,90 @@
+//! Links that let whoever has them do one thing: end e-mails of a kind to one person (RFC 8058). They are signed, prove
+//! nothing else, and last as long as the secrets do.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::digest::KeyInit;
+use hmac::{Hmac, Mac};
+use sha2::{Digest as _, Sha256};
+
+use super::Settings;
+use crate::domain::{Recipient, Tenant, UserId};
+
+/// What no other signature of the same secrets is about.
+const PURPOSE: &str = "carillon: one-click unsubscription";
+
+/// Makes and reads them.
+pub struct Links {
+    keys: Vec<[u8; 32]>,
+}
+
+impl Links {
+    /// By the secrets of `settings`: the first signs, the others are still believed.
+    pub fn new(settings: &Settings) -> Self {
+        let backend = settings.backend_token.expose().split(',').map(str::trim);
+        let secrets = [settings.jwt_secret.expose(), settings.jwt_secret_previous.expose()];
+        let key = |secret: &str| {
+            Sha256::new().chain_update(PURPOSE).chain_update([0]).chain_update(secret).finalize().into()
+        };
+        let keys = secrets.into_iter().chain(backend).filter(|secret| !secret.is_empty()).map(key);
+        Self { keys: keys.collect() }
+    }
+
+    fn mac(key: &[u8; 32], claim: &str) -> Option<Hmac<Sha256>> {
+        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).ok()?;
+        mac.update(claim.as_bytes());
+        Some(mac)
+    }
+
+    /// What ends e-mails of `kind` to `recipient`; nothing without secrets.
+    pub fn sign(&self, recipient: &Recipient, kind: &str) -> Option<String> {
+        let claim = serde_json::to_vec(&(recipient.tenant.as_str(), recipient.user.as_str(), kind)).ok()?;
+        let claim = URL_SAFE_NO_PAD.encode(claim);
+        let mac = Self::mac(self.keys.first()?, &claim)?.finalize().into_bytes();
+        Some(format!("{claim}.{}", URL_SAFE_NO_PAD.encode(mac)))
+    }
+
+    /// Whose e-mails of which kind it ends, if it is one of ours.
+    pub fn read(&self, link: &str) -> Option<(Recipient, String)> {
+        let (claim, mac) = link.split_once('.')?;
+        let mac = URL_SAFE_NO_PAD.decode(mac).ok()?;
+        let is_ours = |key| Self::mac(key, claim).is_some_and(|made| made.verify_slice(&mac).is_ok());
+        if !self.keys.iter().any(is_ours) {
+            return None;
+        }
+        let claim = URL_SAFE_NO_PAD.decode(claim).ok()?;
+        let (tenant, user, kind): (String, String, String) = serde_json::from_slice(&claim).ok()?;
+        let recipient = Recipient { tenant: Tenant::new(&tenant).ok()?, user: UserId::new(&user).ok()? };
+        Some((recipient, kind))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::domain::Secret;
+
+    fn links(secret: &str, previous: &str) -> Links {
+        let (jwt_secret, jwt_secret_previous) = (Secret::new(secret), Secret::new(previous));
+        Links::new(&Settings { jwt_secret, jwt_secret_previous, ..Settings::default() })
+    }
+
+    #[test]
+    fn a_link_is_for_one_person_and_kind() {
+        let ana = Recipient { tenant: Tenant::default(), user: UserId::new("ana").unwrap() };
+        let ours = links("a secret of ours", "");
+        let link = ours.sign(&ana, "news").unwrap();
+        assert_eq!(ours.read(&link), Some((ana.clone(), "news".to_owned())));
+        assert_eq!(links("another", "a secret of ours").read(&link), Some((ana.clone(), "news".to_owned())));
+        assert_eq!(links("another", "").read(&link), None);
+        assert_eq!(links("", "").sign(&ana, "news"), None);
+        let (claim, mac) = link.split_once('.').unwrap();
+        let other = ours.sign(&ana, "alarm").unwrap();
+        let (foreign, _) = other.split_once('.').unwrap();
+        for bad in ["", ".", claim, &format!("{claim}."), &format!("{foreign}.{mac}"), &format!("{link}A")] {
+            assert_eq!(ours.read(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! One click ends e-mails of a kind (RFC 8058): a page that asks, for people who follow the link; and what mail programs post.
+//! The link is all that is shown: nobody logs in, and nobody learns whether somebody is known here.
+
+use askama::Template as _;
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::{Html, IntoResponse, Response};
+
+use super::Api;
+use super::problem::{Kind, Problem};
+use crate::domain::{Change, Recipient, Switches};
+
+/// The page's own form and style, and nothing else.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+#[derive(askama::Template)]
+#[template(path = "unsubscribe.html")]
+struct Page<'a> {
+    kind: &'a str,
+    is_done: bool,
+}
+
+fn page(kind: &str, is_done: bool) -> Response {
+    let html = Page { kind, is_done }.render().unwrap_or_default();
+    ([(header::CONTENT_SECURITY_POLICY, POLICY), (header::CACHE_CONTROL, "no-store")], Html(html))
+        .into_response()
+}
+
+fn meant(api: &Api, link: &str) -> Result<(Recipient, String), Problem> {
+    let broken = "This link is not one of ours, or too old. The latest e-mail has a new one.";
+    api.links.read(link).ok_or_else(|| Problem::new(Kind::NoRoute, broken))
+}
+
+/// Asks. Changes nothing: mail programs look at links before anybody clicks.
+pub async fn ask(State(api): State<Api>, Path(link): Path<String>) -> Result<Response, Problem> {
+    let (_, kind) = meant(&api, &link)?;
+    Ok(page(&kind, false))
+}
+
+/// Does it.
+pub async fn end(State(api): State<Api>, Path(link): Path<String>) -> Result<Response, Problem> {
+    let (recipient, kind) = meant(&api, &link)?;
+    let known = api.choices.of(&recipient).await?;
+    let rules = Switches { email: Some(false), ..known.types.get(&kind).copied().unwrap_or_default() };
+    let change = Change { types: [(kind.clone(), rules)].into(), ..Change::default() };
+    api.choices.change(&recipient, change).await?;
+    Ok(page(&kind, true))
+}
