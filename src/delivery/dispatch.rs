@@ -163,8 +163,8 @@ impl Dispatch {
         let provider = provider.as_ref().map_or("none", |provider| provider.name());
         self.metrics.delivery(claimed.channel.name(), outcome.state().name());
         let took_ms = i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX);
-        let Claimed { id, attempt, .. } = claimed;
-        report.send(Tried { id, attempt, at, took_ms, provider, outcome }).ok();
+        let Claimed { id, attempt, device_id: device, .. } = claimed;
+        report.send(Tried { id, device, attempt, at, took_ms, provider, outcome }).ok();
         drop(place);
     }
 

@@ -91,7 +91,7 @@ body! {
                     Written::Claimed { claimed: claimed.into(), looked }
                 }
                 Write::Tried { all, now } => {
-                    Written::Changed(wait!(outbox::tried(connection, all, *now))?)
+                    Written::Changed(wait!(outbox::tried(connection, memory, all, *now))?)
                 }
                 Write::Revive { tenant, id, now, deed } => {
                     let revived = wait!(outbox::revive(connection, tenant, *id, *now))?;

@@ -129,6 +129,8 @@ pub struct SmsCaps {
 pub struct Tried {
     /// The delivery.
     pub id: i64,
+    /// To which device.
+    pub device: Option<i64>,
     /// Which attempt.
     pub attempt: i32,
     /// When it began.

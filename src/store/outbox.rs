@@ -7,12 +7,12 @@ use std::collections::HashSet;
 
 use diesel::prelude::*;
 
-use super::reaching::stop_numbers;
-use super::{Connection, RunQueryDsl, note_tried};
+use super::reaching::{of_devices, stop_numbers};
+use super::{Connection, Memory, RunQueryDsl, note_tried};
 use crate::domain::{Channel, NewNotification, NotificationId, Placed, Tenant, Timestamp, Wish};
-use crate::store::schema::{deliveries, notifications, push_subscriptions};
+use crate::store::schema::{deliveries, notifications};
 use crate::store::types::At;
-use crate::store::{Outcome, State, Tried};
+use crate::store::{DeviceWrite, Outcome, State, Tried};
 
 /// Rows that are stored by one statement.
 const TOGETHER: usize = 1_000;
@@ -141,19 +141,31 @@ body! {
 
 body! {
     /// Notes what came of attempts. Returns how many counted.
-    pub fn tried(connection: &mut Connection, all: &[Tried], now: Timestamp) -> QueryResult<usize> {
+    pub fn tried(
+        connection: &mut Connection,
+        memory: &mut Memory,
+        all: &[Tried],
+        now: Timestamp,
+    ) -> QueryResult<usize> {
         let noted: HashSet<i64> = wait!(note_tried(connection, all, now))?;
-        let gone = all.iter().filter(|one| noted.contains(&one.id) && matches!(one.outcome, Outcome::Gone(_)));
-        let gone: Vec<i64> = gone.map(|one| one.id).collect();
-        if !gone.is_empty() {
-            wait!(stop_numbers(connection, &gone))?;
-            let devices: Vec<Option<i64>> = wait!(deliveries::table
-                .filter(deliveries::id.eq_any(gone))
-                .select(deliveries::device_id)
-                .load(connection))?;
-            let devices: Vec<i64> = devices.into_iter().flatten().collect();
-            let devices = push_subscriptions::table.filter(push_subscriptions::id.eq_any(devices));
-            wait!(diesel::delete(devices).execute(connection))?;
+        let counted = |is_it: fn(&Outcome) -> bool| {
+            all.iter().filter(move |one| is_it(&one.outcome)).filter(|one| noted.contains(&one.id))
+        };
+        let refused: Vec<i64> = counted(|what| matches!(what, Outcome::Gone(_))).map(|one| one.id).collect();
+        if !refused.is_empty() {
+            wait!(stop_numbers(connection, &refused))?;
+        }
+        let of = |is_it| -> Vec<i64> { counted(is_it).filter_map(|one| one.device).collect() };
+        let (gone, failed) = (of(|what| matches!(what, Outcome::Gone(_))), of(|what| matches!(what, Outcome::Failed(_))));
+        let reached = of(|what| matches!(what, Outcome::Sent(_)));
+        for (devices, write) in [
+            (gone.len(), DeviceWrite::Gone(gone)),
+            (failed.len(), DeviceWrite::Failed(failed)),
+            (reached.len(), DeviceWrite::Reached(reached, now)),
+        ] {
+            if devices > 0 {
+                wait!(of_devices(connection, memory, &write))?;
+            }
         }
         for one in all.iter().filter(|one| noted.contains(&one.id)) {
             if matches!(one.outcome.state(), State::Failed | State::Skipped) {
