@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::support::{Rest, Server, in_seconds, instant, note, sign};
+use crate::support::{Rest, Server, in_seconds, instant, note, run_command, sign};
 
 const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
 const DESCRIPTION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
@@ -14,7 +14,12 @@ const SEED: &str = "CARILLON_SCHEMATHESIS_SEED";
 
 /// A server with notifications to be found, some of them for later. `schemathesis.toml` knows their numbers.
 fn stocked() -> Server {
-    let server = Server::start();
+    // Without keys there are no pushes, and that is told by 503.
+    let made = run_command(&["vapid"], &[]).stdout;
+    let made = String::from_utf8(made).expect("a text");
+    let keys: Vec<(&str, &str)> = made.lines().filter_map(|line| line.split_once('=')).collect();
+    assert_eq!(keys.len(), 2, "{made}");
+    let server = Server::with(&keys);
     let backend = Rest::backend(&server);
     for number in 1..=9 {
         let mut notification = note(2, "hello");
