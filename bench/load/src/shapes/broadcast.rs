@@ -26,6 +26,7 @@ pub async fn run(settings: &Settings, site: &Site) -> Result<Outcome> {
     let ledger = Ledger::shared(settings.online_facilitators, Expected::Delivered);
     let _listeners = facilitators::listen(site.here(), settings.online_facilitators, &ledger).await?;
     let mut backend = login::backend(site.here().address, 0).await?;
+    let mut sender = Http::connect(site.here().address).await?;
     let pace = Pace { rate: settings.cross_rate, gives_way: false };
     let (warm_up, span) = (Duration::from_secs(settings.warm_up), Duration::from_secs(settings.seconds));
     within(warm_up, &ledger, keep_schedule(&mut backend, pace, warm_up, &ledger)).await?;
@@ -36,8 +37,6 @@ pub async fn run(settings: &Settings, site: &Site) -> Result<Outcome> {
     let beside_from = open(&ledger).sent();
     let (alone, _) = open(&ledger).latencies(alone_from);
 
-    // Only now: a connection on which nothing comes is closed after a while.
-    let mut sender = Http::connect(site.here().address).await?;
     let mut broadcasts = 0;
     let beside = within(span, &ledger, keep_schedule(&mut backend, pace, span, &ledger));
     let broadcasting = async {
