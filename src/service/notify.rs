@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
@@ -178,17 +178,16 @@ impl Notify {
 
     /// How many have it, once all do or the sender has waited long enough. It is durable: not to know is no fault.
     async fn reached(&self, id: NotificationId) -> i64 {
+        // No read is left half-done: on one thread its connection could not be given back.
+        let until = Instant::now() + PATIENCE;
         let mut reached = 0;
-        let all = async {
-            while let Ok(Some((many, is_finished))) = self.store.spread_of(id).await {
-                reached = many;
-                if is_finished {
-                    break;
-                }
-                tokio::time::sleep(LOOK).await;
+        while let Ok(Some((many, is_finished))) = self.store.spread_of(id).await {
+            reached = many;
+            if is_finished || Instant::now() >= until {
+                break;
             }
-        };
-        tokio::time::timeout(PATIENCE, all).await.ok();
+            tokio::time::sleep(LOOK).await;
+        }
         reached
     }
 
