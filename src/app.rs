@@ -45,8 +45,8 @@ pub struct App {
     pub admission: Arc<Admission>,
     /// Whether new work is taken.
     pub readiness: Readiness,
-    /// Ends what comes by Redis.
-    pub ingest: CancellationToken,
+    /// Ends what this process takes by itself: what comes by Redis, and what is due beyond sockets.
+    pub intake: CancellationToken,
     /// Ends the listener.
     pub stop: CancellationToken,
     /// Everything that serves a client.
@@ -70,7 +70,7 @@ impl App {
         let keyring = Arc::new(Keyring::new(&config.auth)?);
         let store = Arc::new(Store::open(&config.database, mandatory(config), metrics.clone()).await?);
         let channels = channels(config, clock.clone())?;
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let (intake, stop, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
         keyring.fetch().await;
         until(&stop, keyring.clone().refresh());
         let node = node(config)?;
@@ -113,9 +113,8 @@ impl App {
         let recurrings = Arc::new(Recurrings::new(store.clone(), notify.clone(), spreading.clone(), limits));
         if config.worker.enabled {
             until(&stop, spreading.clone().run());
-            until(&stop, dispatch.clone().run());
+            vital("dispatch", tasks.track_future(dispatch.clone().run(intake.clone())));
         }
-        let ingest = CancellationToken::new();
         let largest = config.limits.max_request_bytes;
         let from_redis =
             Ingest::new(&config.ingest, &config.redis, notify.clone(), metrics.clone(), &node, largest)
@@ -307,7 +306,7 @@ impl App {
         vital("confirmations", confirmations.run(hub.clone(), store.clone(), clock));
         vital("listener", listener.run(servant));
         if let Some(from_redis) = from_redis {
-            vital("ingest", tasks.track_future(from_redis.run(ingest.clone())));
+            vital("ingest", tasks.track_future(from_redis.run(intake.clone())));
         }
         readiness.set(true);
         Ok(Arc::new(Self {
@@ -317,7 +316,7 @@ impl App {
             failures,
             admission,
             readiness,
-            ingest,
+            intake,
             stop,
             tasks,
             address,
@@ -327,11 +326,14 @@ impl App {
 }
 
 impl App {
-    /// What `carillon worker` runs, without end: it has no connections, and tells the servers that do.
+    /// What `carillon worker` runs until `stop`: it has no connections, and tells the servers that do.
     ///
     /// # Errors
     /// When the database cannot be opened, or is a file of one process.
-    pub async fn worker(config: &Config) -> anyhow::Result<impl Future<Output = ()>> {
+    pub async fn worker(
+        config: &Config,
+        stop: CancellationToken,
+    ) -> anyhow::Result<impl Future<Output = ()>> {
         let shared = matches!(config.database.url.parse()?, DatabaseUrl::Postgres(_));
         anyhow::ensure!(
             shared,
@@ -352,7 +354,10 @@ impl App {
         let dispatch = dispatch(config, &channels, &templates, &store, &clock, &metrics);
         let spreading = Spreading::new(store.clone(), live, dispatch.clone(), clock);
         Ok(async move {
-            tokio::join!(Worker::new(store).run(), spreading.run(), dispatch.run());
+            let (worker, dispatch) = (Worker::new(store), dispatch.run(stop.clone()));
+            let (worker, spreading) =
+                (stop.run_until_cancelled(worker.run()), stop.run_until_cancelled(spreading.run()));
+            tokio::join!(worker, spreading, dispatch);
         })
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
 
 use crate::access::{Mint, Vapid};
 use crate::app::App;
@@ -204,13 +205,19 @@ fn work(config: &Config) -> anyhow::Result<()> {
     let in_development = config.server.environment == Environment::Development;
     telemetry::start_logging(&config.log, in_development)?;
     runtime(1)?.block_on(async {
-        let worker = App::worker(config).await?;
+        let stop = CancellationToken::new();
+        let worker = App::worker(config, stop.clone()).await?;
         let mut signals = lifecycle::Signals::listen()?;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "working");
-        tokio::select! {
-            signal = signals.told_to_stop() => tracing::info!(signal, "stopped"),
-            () = worker => {}
-        }
+        let told = async {
+            let signal = signals.told_to_stop().await;
+            tracing::info!(signal, "stopping: what is under way is brought to an end");
+            stop.cancel();
+            tokio::time::sleep(Duration::from_millis(config.server.shutdown_timeout_ms)).await;
+        };
+        // Whichever comes first.
+        tokio::select! { () = worker => {}, () = told => {} }
+        tracing::info!("stopped");
         Ok(())
     })
 }

@@ -54,7 +54,7 @@ pub async fn stop(app: Arc<App>, limit: Duration, delay: Duration) {
     tokio::time::sleep(delay.min(limit / 2)).await;
     let deadline = Instant::now() + limit.saturating_sub(delay.min(limit / 2));
     app.admission.close();
-    app.ingest.cancel();
+    app.intake.cancel();
 
     // Nothing more is read; what was read is committed and answered.
     let here = app.hub.everybody();

@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::breaker::Breakers;
 use super::channel::{Channel as Provider, Fault, Letter};
 use super::letter::Letters;
-use crate::domain::{Channel, Clock, Timestamp, Until, pause};
+use crate::domain::{Channel, Clock, Until, pause};
 use crate::store::{Claimed, Outcome, SmsCaps, Store, StoreError, Tried, Write, Written};
 use crate::telemetry::Metrics;
 
@@ -39,6 +40,14 @@ pub struct Way {
     pub at_once: usize,
     /// How many may begin in a second; 0: as many as there are.
     pub per_second: u32,
+}
+
+/// What is due.
+enum Turn {
+    /// These, of so many that were looked at.
+    Taken(Arc<[Claimed]>, usize),
+    /// Nothing, for so long.
+    Idle(Duration),
 }
 
 /// Sends what is due.
@@ -75,33 +84,39 @@ impl Dispatch {
         self.something_new.iter().for_each(Notify::notify_one);
     }
 
-    /// Sends, without end.
-    pub async fn run(self: Arc<Self>) {
+    /// Sends until `stop`; what is under way then is brought to an end.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let (report, reports) = mpsc::unbounded_channel();
-        let loops = Channel::BEYOND.into_iter().map(|channel| self.clone().always(channel, report.clone()));
+        let always = |channel: Channel| self.clone().always(channel, report.clone(), stop.clone());
+        let loops: Vec<_> = Channel::BEYOND.into_iter().map(always).collect();
+        drop(report);
         tokio::join!(futures_util::future::join_all(loops), self.note(reports));
     }
 
-    async fn always(self: Arc<Self>, channel: Channel, report: mpsc::UnboundedSender<Tried>) {
+    async fn always(
+        self: Arc<Self>,
+        channel: Channel,
+        report: mpsc::UnboundedSender<Tried>,
+        stop: CancellationToken,
+    ) {
         // What has nobody to take it is told so.
         let way = self.ways.get(&channel).cloned();
         let (at_once, per_second) = way.as_ref().map_or((1, 0), |way| (way.at_once, way.per_second));
         let provider = way.map(|way| way.provider);
         let places = Arc::new(Semaphore::new(at_once.max(1)));
         let mut allowance = Allowance::new(per_second);
-        loop {
+        let room = async |allowance: &mut Allowance| {
             // Whoever takes a delivery must have a place for it: the time it is held for runs.
             drop(places.clone().acquire_owned().await);
-            let most = allowance.wait().await.min(places.available_permits()).clamp(1, TOGETHER);
-            match self.claim(channel, most).await {
-                Ok(Ok((claimed, looked))) => {
+            allowance.wait().await.min(places.available_permits()).clamp(1, TOGETHER)
+        };
+        while let Some(most) = stop.run_until_cancelled(room(&mut allowance)).await {
+            let rest = match self.claim(channel, most).await {
+                Ok(Turn::Taken(claimed, looked)) => {
                     allowance.take(claimed.len());
                     if claimed.len() < looked {
                         // What was passed over may have brought the next step forward.
                         self.wake();
-                    }
-                    if claimed.is_empty() && looked > 0 {
-                        tokio::time::sleep(BRIEFLY).await;
                     }
                     for one in claimed.iter() {
                         let Ok(place) = places.clone().acquire_owned().await else { return };
@@ -112,37 +127,34 @@ impl Dispatch {
                             report.clone(),
                         ));
                     }
+                    // All that is due is somebody else's.
+                    if claimed.is_empty() { BRIEFLY } else { Duration::ZERO }
                 }
-                Ok(Err(idle)) => {
+                Ok(Turn::Idle(idle)) => {
                     let new = self.something_new[channel as usize].notified();
-                    drop(tokio::time::timeout(idle, new).await);
+                    stop.run_until_cancelled(tokio::time::timeout(idle, new)).await;
+                    Duration::ZERO
                 }
                 Err(fault) => {
                     tracing::warn!(%fault, channel = channel.name(), "the database does not tell what is to be sent; asking again");
-                    tokio::time::sleep(RESPITE).await;
+                    RESPITE
                 }
+            };
+            if !rest.is_zero() {
+                stop.run_until_cancelled(tokio::time::sleep(rest)).await;
             }
         }
     }
 
-    /// What is due now, and how much was looked at; or for how long nothing will be.
-    async fn claim(
-        &self,
-        channel: Channel,
-        most: usize,
-    ) -> Result<Result<(Arc<[Claimed]>, usize), Duration>, StoreError> {
-        let now = self.clock.now();
+    async fn claim(&self, channel: Channel, most: usize) -> Result<Turn, StoreError> {
         match self.store.next_delivery(channel).await? {
-            None => return Ok(Err(LOOK)),
-            Some(at) if at > now => {
-                let left = u64::try_from(at.as_micros() - now.as_micros()).unwrap_or(0);
-                return Ok(Err(Duration::from_micros(left).min(LOOK)));
-            }
+            None => return Ok(Turn::Idle(LOOK)),
+            Some(left) if !left.is_zero() => return Ok(Turn::Idle(left.min(LOOK))),
             Some(_) => {}
         }
         let most = i64::try_from(most).unwrap_or(1);
-        match self.store.write(Write::Claim { channel, most, caps: self.caps, now }).await? {
-            Written::Claimed { claimed, looked } => Ok(Ok((claimed, looked))),
+        match self.store.write(Write::Claim { channel, most, caps: self.caps }).await? {
+            Written::Claimed { claimed, looked } => Ok(Turn::Taken(claimed, looked)),
             _ => Err(StoreError::Closed),
         }
     }
@@ -157,19 +169,21 @@ impl Dispatch {
     ) {
         let (at, started) = (self.clock.now(), Instant::now());
         let outcome = match &provider {
-            Some(provider) => self.outcome(&**provider, &claimed, at).await,
+            Some(provider) => self.outcome(&**provider, &claimed).await,
             None => Outcome::Nowhere("no_provider: nobody is set up to take it"),
         };
         let provider = provider.as_ref().map_or("none", |provider| provider.name());
         self.metrics.delivery(claimed.channel.name(), outcome.state().name());
         let took_ms = i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX);
-        let Claimed { id, attempt, device_id: device, .. } = claimed;
-        report.send(Tried { id, device, attempt, at, took_ms, provider, outcome }).ok();
+        let Claimed { id, attempt, device_id: device, step, .. } = claimed;
+        let (notification, row) = (claimed.notification.id, claimed.place.recipient);
+        let tried = Tried { id, notification, row, step, device, attempt, at, took_ms, provider, outcome };
+        report.send(tried).ok();
         drop(place);
     }
 
-    async fn outcome(&self, provider: &dyn Provider, claimed: &Claimed, now: Timestamp) -> Outcome {
-        let parcel = match self.letters.parcel(claimed, now).await {
+    async fn outcome(&self, provider: &dyn Provider, claimed: &Claimed) -> Outcome {
+        let parcel = match self.letters.parcel(claimed).await {
             Ok(parcel) => parcel,
             Err(outcome) => return outcome,
         };
@@ -181,10 +195,7 @@ impl Dispatch {
             return Outcome::Settled("it was confirmed or read just before it went out");
         }
         if let Err(left) = self.breakers.ask(&whom) {
-            return Outcome::Later(
-                after(now, left),
-                format!("{whom} has failed again and again; it is left alone"),
-            );
+            return Outcome::Later(left, format!("{whom} has failed again and again; it is left alone"));
         }
         let sent = tokio::time::timeout(LONGEST, provider.send(&parcel)).await;
         let sent = sent.unwrap_or_else(|_| {
@@ -195,15 +206,15 @@ impl Dispatch {
             Ok(taken) => Outcome::Sent(taken.provider_id),
             Err(Fault::Reject { reason }) => Outcome::Failed(reason),
             Err(Fault::Gone { reason }) => Outcome::Gone(reason),
-            Err(Fault::Retry { after: asked, reason }) => self.again(claimed, now, asked, reason),
-            Err(Fault::Later { reason }) => self.again(claimed, now, None, reason),
+            Err(Fault::Retry { after: asked, reason }) => self.again(claimed, asked, reason),
+            Err(Fault::Later { reason }) => self.again(claimed, None, reason),
         }
     }
 
     /// When it is tried again, if it may be.
-    fn again(&self, claimed: &Claimed, now: Timestamp, asked: Option<Duration>, reason: String) -> Outcome {
+    fn again(&self, claimed: &Claimed, asked: Option<Duration>, reason: String) -> Outcome {
         match pause(&self.pauses, claimed.attempt - claimed.since, chance()) {
-            Some(usual) => Outcome::Again(after(now, usual.max(asked.unwrap_or_default())), reason),
+            Some(usual) => Outcome::Again(usual.max(asked.unwrap_or_default()), reason),
             None => Outcome::Failed(format!("{reason}; it was tried as often as it may be")),
         }
     }
@@ -226,9 +237,7 @@ impl Dispatch {
         let mut all = Vec::new();
         while reports.recv_many(&mut all, TOGETHER).await > 0 {
             let all: Arc<[Tried]> = std::mem::take(&mut all).into();
-            while let Err(fault) =
-                self.store.write(Write::Tried { all: all.clone(), now: self.clock.now() }).await
-            {
+            while let Err(fault) = self.store.write(Write::Tried(all.clone())).await {
                 tracing::warn!(%fault, attempts = all.len(), "what came of deliveries could not be noted; trying again");
                 tokio::time::sleep(RESPITE).await;
             }
@@ -244,12 +253,6 @@ impl Dispatch {
 fn origin(address: &str) -> &str {
     let host = address.find("://").map_or(0, |at| at + 3);
     address[host..].find('/').map_or(address, |end| &address[..host + end])
-}
-
-fn after(now: Timestamp, pause: Duration) -> Timestamp {
-    Timestamp::from_micros(
-        now.as_micros().saturating_add(i64::try_from(pause.as_micros()).unwrap_or(i64::MAX / 2)),
-    )
 }
 
 /// From 0 to 1.

@@ -1,15 +1,19 @@
 //! Writes what goes to one address: puts the words as the channel needs them, in the recipient's language.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::channel::{Letter, Parcel};
 use super::templates::Templates;
 use crate::access::Links;
-use crate::domain::{Channel, Digest, Locale, Timestamp};
+use crate::domain::{Channel, Digest, Locale};
 use crate::render::{Alert, Letterhead, Mail, Push, Sms, Words};
 use crate::store::{Claimed, Outcome};
+
+/// When words could not be had, they are asked for again.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Writes letters.
 pub struct Letters {
@@ -44,12 +48,12 @@ impl Letters {
         Some(format!("{}/unsubscribe/{link}", base.trim_end_matches('/')))
     }
 
-    /// What is to be handed over, as of `now`.
+    /// What is to be handed over.
     ///
     /// # Errors
     /// What comes of the attempt, if nothing can be handed over.
-    pub async fn parcel(&self, claimed: &Claimed, now: Timestamp) -> Result<Parcel, Outcome> {
-        let words = self.words(claimed, now).await?;
+    pub async fn parcel(&self, claimed: &Claimed) -> Result<Parcel, Outcome> {
+        let words = self.words(claimed).await?;
         let notification = &claimed.notification;
         Ok(Parcel {
             key: key(claimed),
@@ -63,11 +67,11 @@ impl Letters {
     }
 
     /// What it says: its template's words, or its sender's.
-    async fn words(&self, claimed: &Claimed, now: Timestamp) -> Result<Words, Outcome> {
+    async fn words(&self, claimed: &Claimed) -> Result<Words, Outcome> {
         let own = claimed.contacts.locale.as_deref().and_then(|locale| Locale::new(locale).ok());
         let template = claimed.wish.template.as_ref();
         let words = self.templates.words(&claimed.recipient.tenant, template, own, &claimed.notification);
-        words.await.map_err(|fault| Outcome::Later(now.plus_seconds(1), fault.to_string()))
+        words.await.map_err(|fault| Outcome::Later(SOON, fault.to_string()))
     }
 
     fn letter(&self, claimed: &Claimed, words: Words) -> Result<Letter, Outcome> {
@@ -114,7 +118,7 @@ impl Letters {
 fn key(claimed: &Claimed) -> Uuid {
     let device = claimed.device_id.map(|id| id.to_string()).unwrap_or_default();
     let notification = claimed.notification.uuid.to_string();
-    let recipient = claimed.row.to_string();
+    let recipient = claimed.place.recipient.to_string();
     let parts = [&notification, &recipient, claimed.channel.name(), &device];
     uuid::Builder::from_custom_bytes(Digest::of(&parts.map(|part| part as &str)).0).into_uuid()
 }

@@ -28,8 +28,12 @@ pub struct Situation<'a> {
     pub read_at: Option<Timestamp>,
     /// Whether its recipient has removed it.
     pub is_deleted: bool,
+    /// Whether it waits in the inbox for the end of quiet hours: what comes then may be a summary.
+    pub is_deferred: bool,
     /// Whether a summary after quiet hours tells of it.
     pub is_summed_up: bool,
+    /// How often it was begun since it was last called to life.
+    pub begun: i32,
     /// When it ceases to matter.
     pub expires_at: Option<Timestamp>,
     /// What it is about.
@@ -53,7 +57,14 @@ pub enum Verdict {
     Over(Cow<'static, str>),
     /// It cannot or must not go this way; the next step is taken at once.
     Skip(Cow<'static, str>),
+    /// It is given up; the next step is taken at once.
+    Fail(&'static str),
 }
+
+/// Attempts that may be begun and never finished: each may have ended its process.
+const MOST_BEGUN: i32 = 12;
+/// What waits for the end of quiet hours is looked at again after so many seconds, when they seem to be over.
+const SOON: i64 = 1;
 
 impl Situation<'_> {
     /// What becomes of it.
@@ -79,9 +90,15 @@ impl Situation<'_> {
             Some(Hush::Quiet(until)) => return Verdict::Wait(until),
             None => {}
         }
+        if self.is_deferred {
+            return Verdict::Wait(self.now.plus_seconds(SOON));
+        }
         let turn = self.turn();
         if self.step > 0 && !self.is_begun && turn > self.now {
             return Verdict::Wait(turn);
+        }
+        if self.begun >= MOST_BEGUN {
+            return Verdict::Fail("it was begun as often as it may be, and never finished");
         }
         Verdict::Go
     }
@@ -135,7 +152,9 @@ mod tests {
             confirmed_at: None,
             read_at: None,
             is_deleted: false,
+            is_deferred: false,
             is_summed_up: false,
+            begun: 0,
             expires_at: None,
             matter: Matter { kind: "grade", topic: "", priority: Priority::High },
             preferences: None,

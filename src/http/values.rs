@@ -161,13 +161,12 @@ pub const fn spelled(channel: Channel) -> &'static str {
     }
 }
 
-/// Channels, as `/api/v1` calls them.
-pub fn listed(channels: &[Channel]) -> Vec<&'static str> {
-    let named = |channel: &Channel| match channel {
+/// A channel, as `/api/v1` calls it.
+pub const fn called(channel: Channel) -> &'static str {
+    match channel {
         Channel::Realtime => "in_app",
         beyond => beyond.name(),
-    };
-    channels.iter().map(named).collect()
+    }
 }
 
 /// The channels that a sender names, each once; nothing, if it names none: then the usual ones are meant.

@@ -8,7 +8,7 @@ use super::{Error, Notify, Outgoing};
 use crate::access::Principal;
 use crate::delivery::Live;
 use crate::domain::{
-    Action, Audience, Channel, Clock, Draft, Group, Hush, Matter, NotificationId, Recipient, Tenant,
+    Action, Audience, Channel, Clock, Draft, Group, Hush, Matter, Muted, NotificationId, Recipient, Tenant,
     Timestamp, UserId,
 };
 use crate::realtime::Hub;
@@ -190,6 +190,7 @@ impl Explain {
         let mut steps = vec![Step::done("stored", at, stored)];
         if let Some((state, reason)) = &entry.hush {
             let told = match (state, over.or(trace.expires_at)) {
+                (TracedHush::Muted, _) if reason == Muted::Unasked.reason() => reason.clone(),
                 (TracedHush::Muted, _) => format!("{reason}, by the recipient's preferences"),
                 (TracedHush::Waits, Some(_)) if over.is_some() => {
                     format!("the recipient had {reason}; it expired before it could be told")
@@ -296,7 +297,10 @@ impl Explain {
         let matter = Matter { kind: &new.kind, topic: &new.topic, priority: new.priority };
         let prospect = |member: Member| {
             let preferences = member.preferences.as_ref();
-            let hush = preferences.and_then(|all| all.hush(matter, Channel::Realtime, &self.mandatory, at));
+            let hush = match new.wish.as_ref().is_some_and(|wish| !wish.has_realtime()) {
+                true => Some(Hush::Muted(Muted::Unasked)),
+                false => preferences.and_then(|all| all.hush(matter, Channel::Realtime, &self.mandatory, at)),
+            };
             let prospect = match (hush, new.due_at) {
                 (Some(Hush::Quiet(until)), _) if new.expires_at.is_some_and(|end| end <= until) => {
                     Prospect::Expired(until)

@@ -140,9 +140,8 @@ impl Outgoing {
             return Err(Error::NoSuchDelivery);
         }
         may(who)?;
-        let now = self.clock.now();
         let deed = Deed {
-            at: now,
+            at: self.clock.now(),
             tenant: who.tenant.clone(),
             actor: Some(who.name().to_owned()),
             action: Action::Retry,
@@ -150,7 +149,7 @@ impl Outgoing {
             detail: json!({}).to_string(),
             address: None,
         };
-        let write = Write::Revive { tenant: who.tenant.clone(), id, now, deed };
+        let write = Write::Revive { tenant: who.tenant.clone(), id, deed };
         let Written::Changed(revived) = self.store.write(write).await? else {
             return Err(StoreError::Closed.into());
         };
@@ -165,7 +164,9 @@ impl Outgoing {
 fn may(who: &Principal) -> Result<(), Error> {
     match who.can_broadcast {
         true => Ok(()),
-        false => Err(Error::Forbidden("failed deliveries are for the role admin")),
+        false => {
+            Err(Error::Forbidden("failed deliveries are for administrators, and services that may broadcast"))
+        }
     }
 }
 

@@ -8,27 +8,26 @@ use std::collections::{HashMap, HashSet};
 use diesel::prelude::*;
 
 use super::outbox::{end, next_step};
+use super::recur::clock;
 use super::{Connection, Memory, RunQueryDsl, held_entries, take_due};
 use crate::domain::{
-    Channel, Contacts, Digest, Matter, Phone, Preferences, Recipient, Situation, Tenant, Timestamp, UserId,
-    Verdict, Wish,
+    Channel, Contacts, Digest, Matter, Phone, Place, Preferences, Recipient, Situation, Tenant, Timestamp,
+    UserId, Verdict, Wish,
 };
 use crate::store::content::{Content, content, notification as shown};
 use crate::store::preferred;
 use crate::store::schema::{connections, deliveries, inbox, notifications, push_subscriptions, recipients};
 use crate::store::types::At;
-use crate::store::{Claimed, HELD_SECONDS, Registered, RegisteredRow, SUMMED_UP, SmsCaps, State};
+use crate::store::{Claimed, HELD_SECONDS, QUIET, Registered, RegisteredRow, SUMMED_UP, SmsCaps, State};
 
 /// A delivery that is due: its number, the entry's recipient and position, and its step.
 pub type DueDelivery = (i64, i64, i64, i32);
-/// Attempts that may be begun and never finished: each may have ended this process.
-const MOST_BEGUN: i32 = 12;
 /// A day, in seconds.
 const DAY: i64 = 24 * 60 * 60;
 
 /// What is looked at when a delivery's turn has come.
 type Row = (
-    (i64, i32, i32, i32, Option<i64>, At),
+    (i64, i64, i32, i32, i32, Option<i64>, At),
     (Option<At>, Option<At>, Option<At>, Option<i32>),
     (i64, String, String, Option<String>, Option<String>),
     Option<String>,
@@ -44,14 +43,14 @@ body! {
         channel: Channel,
         most: i64,
         caps: SmsCaps,
-        now: Timestamp,
     ) -> QueryResult<(Vec<Claimed>, usize)> {
+        // That of the database: nodes whose clocks go wrong take nothing from each other.
+        let now = wait!(clock(connection))?;
         let due: Vec<DueDelivery> = wait!(take_due(connection, channel, most, now))?;
         let looked = due.len();
         // What ends an escalation is not to happen meanwhile.
         let held: HashSet<(i64, i64)> = wait!(held_entries(connection, &due))?;
-        let ids: Vec<i64> =
-            due.iter().filter(|(_, row, place, _)| held.contains(&(*row, *place))).map(|(id, ..)| *id).collect();
+        let ids: Vec<i64> = due.iter().map(|(id, ..)| *id).collect();
         if ids.is_empty() {
             return Ok((Vec::new(), looked));
         }
@@ -60,11 +59,12 @@ body! {
             .inner_join(inbox::table.on(entry))
             .inner_join(recipients::table)
             .inner_join(notifications::table)
-            .filter(deliveries::id.eq_any(ids))
+            .filter(deliveries::id.eq_any(&ids))
             .order(deliveries::id)
             .select((
                 (
                     deliveries::id,
+                    deliveries::position,
                     deliveries::step,
                     deliveries::attempt,
                     deliveries::since,
@@ -83,23 +83,27 @@ body! {
                 content(),
             ))
             .load(connection))?;
+        let found: HashSet<i64> = rows.iter().map(|row| row.0.0).collect();
+        let lost: Vec<i64> = ids.into_iter().filter(|id| !found.contains(id)).collect();
+        let mut ended = HashMap::from([((State::Cancelled.number(), "what it tells of is kept no more".into()), lost)]);
+        let rows: Vec<Row> = rows.into_iter().filter(|row| held.contains(&(row.2.0, row.0.1))).collect();
         let here = wait!(present(connection, &rows))?;
         let devices = wait!(devices(connection, channel, &rows))?;
         let mut claimed = Vec::with_capacity(rows.len());
+        let mut passed_over = Vec::new();
         for row in rows {
             let is_here = here.contains(&(row.2.1.clone(), row.2.2.clone()));
             let (mut verdict, mut delivery, preferences) = judge(row, channel, is_here, &memory.mandatory, now)?;
             if verdict == Verdict::Go {
                 verdict = match channel {
                     Channel::Push => {
-                        let own = devices.get(&delivery.row).map(Vec::as_slice).unwrap_or_default();
+                        let own = devices.get(&delivery.place.recipient).map(Vec::as_slice).unwrap_or_default();
                         match delivery.device_id {
                             Some(id) => to_device(&mut delivery, own, id, preferences.as_ref(), now),
+                            None if own.is_empty() => Verdict::Skip("no_subscription".into()),
                             None => {
-                                if wait!(divide(connection, &delivery, own, now))? {
-                                    continue;
-                                }
-                                Verdict::Skip("no_subscription".into())
+                                wait!(divide(connection, &delivery, own, now))?;
+                                continue;
                             }
                         }
                     }
@@ -110,22 +114,31 @@ body! {
                     },
                 };
             }
-            match verdict {
-                Verdict::Go => claimed.push(delivery),
+            let (state, why) = match verdict {
+                Verdict::Go => {
+                    claimed.push(delivery);
+                    continue;
+                }
                 Verdict::Wait(until) => {
                     wait!(diesel::update(deliveries::table.find(delivery.id))
                         .set(deliveries::due_at.eq(At(until)))
                         .execute(connection))?;
+                    continue;
                 }
-                Verdict::Over(why) => {
-                    wait!(end(connection, delivery.id, State::Cancelled, &why, now))?;
-                }
-                Verdict::Skip(why) => {
-                    let state = if why == NEVER_FINISHED { State::Failed } else { State::Skipped };
-                    wait!(end(connection, delivery.id, state, &why, now))?;
-                    wait!(next_step(connection, delivery.id, now))?;
-                }
+                Verdict::Over(why) => (State::Cancelled, why),
+                Verdict::Skip(why) => (State::Skipped, why),
+                Verdict::Fail(why) => (State::Failed, why.into()),
+            };
+            ended.entry((state.number(), why)).or_default().push(delivery.id);
+            if state != State::Cancelled {
+                passed_over.push((delivery.notification.id, delivery.place.recipient, delivery.step));
             }
+        }
+        for ((state, why), ids) in ended.iter().filter(|(_, ids)| !ids.is_empty()) {
+            wait!(end(connection, ids, State::from_number(*state), why, now))?;
+        }
+        for (notification, recipient, step) in passed_over {
+            wait!(next_step(connection, notification, recipient, step, now))?;
         }
         let taken: Vec<i64> = claimed.iter().map(|one| one.id).collect();
         if !taken.is_empty() {
@@ -141,9 +154,6 @@ body! {
     }
 }
 
-/// Why something that was begun again and again is not tried any more.
-const NEVER_FINISHED: &str = "it was begun as often as it may be, and never finished";
-
 /// What becomes of a delivery.
 fn judge(
     row: Row,
@@ -153,7 +163,7 @@ fn judge(
     now: Timestamp,
 ) -> QueryResult<(Verdict, Claimed, Option<Preferences>)> {
     let (delivery, entry, (recipient, tenant, user, stored, contacts), wish, content) = row;
-    let (id, step, attempt, since, device, placed_at) = delivery;
+    let (id, position, step, attempt, since, device, placed_at) = delivery;
     let (confirmed_at, read_at, deleted_at, hush) = entry;
     let notification = shown(content);
     let wish = wish.as_deref().and_then(Wish::read).unwrap_or_default();
@@ -169,7 +179,9 @@ fn judge(
         confirmed_at: confirmed_at.map(|at| at.0),
         read_at: read_at.map(|at| at.0),
         is_deleted: deleted_at.is_some(),
+        is_deferred: hush == Some(QUIET),
         is_summed_up: hush == Some(SUMMED_UP),
+        begun: attempt - since,
         expires_at: notification.expires_at,
         matter: Matter {
             kind: &notification.kind,
@@ -180,10 +192,7 @@ fn judge(
         mandatory,
         now,
     };
-    let verdict = match situation.verdict() {
-        Verdict::Go if attempt - since >= MOST_BEGUN => Verdict::Skip(NEVER_FINISHED.into()),
-        verdict => verdict,
-    };
+    let verdict = situation.verdict();
     let recipient_of = |tenant: &str, user: &str| {
         let unreadable = |fault| diesel::result::Error::DeserializationError(Box::new(fault));
         let tenant = Tenant::new(tenant).map_err(unreadable)?;
@@ -198,7 +207,7 @@ fn judge(
         device_id: device,
         device: None,
         phone: None,
-        row: recipient,
+        place: Place { recipient, position },
         recipient: recipient_of(&tenant, &user)?,
         contacts: contacts.as_deref().map(Contacts::from_stored).unwrap_or_default(),
         time_zone: preferences.as_ref().map(|all| all.time_zone).unwrap_or_default(),
@@ -212,7 +221,7 @@ fn judge(
 body! {
     /// Who of those whom the rows are for has a socket. Asked only where that decides.
     fn present(connection: &mut Connection, rows: &[Row]) -> QueryResult<HashSet<(String, String)>> {
-        let asked = rows.iter().filter(|row| row.0.1 > 0 && row.0.2 == 0 && row.0.4.is_none());
+        let asked = rows.iter().filter(|row| row.0.2 > 0 && row.0.3 == 0 && row.0.5.is_none());
         let people: HashSet<(&str, &str)> = asked.map(|row| (row.2.1.as_str(), row.2.2.as_str())).collect();
         if people.is_empty() {
             return Ok(HashSet::new());
@@ -251,25 +260,18 @@ body! {
 }
 
 body! {
-    /// Makes a delivery for each device; none, if there is no device.
+    /// Makes a delivery for each of these devices.
     fn divide(
         connection: &mut Connection,
         delivery: &Claimed,
         devices: &[Registered],
         now: Timestamp,
-    ) -> QueryResult<bool> {
-        if devices.is_empty() {
-            return Ok(false);
-        }
-        let position: i64 = wait!(deliveries::table
-            .find(delivery.id)
-            .select(deliveries::position)
-            .get_result(connection))?;
+    ) -> QueryResult<()> {
         let row = |device: &Registered| {
             (
                 deliveries::notification_id.eq(delivery.notification.id.0),
-                deliveries::recipient_id.eq(delivery.row),
-                deliveries::position.eq(position),
+                deliveries::recipient_id.eq(delivery.place.recipient),
+                deliveries::position.eq(delivery.place.position),
                 deliveries::tenant.eq(delivery.recipient.tenant.as_str().to_owned()),
                 deliveries::channel.eq(Channel::Push.number()),
                 deliveries::step.eq(delivery.step),
@@ -281,8 +283,7 @@ body! {
         let rows: Vec<_> = devices.iter().map(row).collect();
         wait!(diesel::insert_into(deliveries::table).values(rows).execute(connection))?;
         let many = format!("to {} devices", devices.len());
-        wait!(end(connection, delivery.id, State::Divided, &many, now))?;
-        Ok(true)
+        wait!(end(connection, &[delivery.id], State::Divided, &many, now))
     }
 }
 
@@ -340,7 +341,7 @@ body! {
         };
         for (most, which) in [
             (caps.per_number, lately().filter(deliveries::number_digest.eq(&number)).into_boxed()),
-            (caps.per_user, lately().filter(deliveries::recipient_id.eq(delivery.row)).into_boxed()),
+            (caps.per_user, lately().filter(deliveries::recipient_id.eq(delivery.place.recipient)).into_boxed()),
             (caps.per_tenant, lately().filter(deliveries::tenant.eq(delivery.recipient.tenant.as_str())).into_boxed()),
         ] {
             let many: i64 = match most {

@@ -85,16 +85,13 @@ body! {
                 Write::Count { recipient, which, now } => {
                     Written::Changed(wait!(count_on(connection, recipient, which, *now))?)
                 }
-                Write::Claim { channel, most, caps, now } => {
-                    let (claimed, looked) =
-                        wait!(claim(connection, memory, *channel, *most, *caps, *now))?;
+                Write::Claim { channel, most, caps } => {
+                    let (claimed, looked) = wait!(claim(connection, memory, *channel, *most, *caps))?;
                     Written::Claimed { claimed: claimed.into(), looked }
                 }
-                Write::Tried { all, now } => {
-                    Written::Changed(wait!(outbox::tried(connection, memory, all, *now))?)
-                }
-                Write::Revive { tenant, id, now, deed } => {
-                    let revived = wait!(outbox::revive(connection, tenant, *id, *now))?;
+                Write::Tried(all) => Written::Changed(wait!(outbox::tried(connection, memory, all))?),
+                Write::Revive { tenant, id, deed } => {
+                    let revived = wait!(outbox::revive(connection, tenant, *id))?;
                     wait!(record(connection, if revived > 0 { slice::from_ref(deed) } else { &[] }))?;
                     Written::Changed(revived)
                 }
@@ -195,15 +192,17 @@ body! {
             wanted.extend(new.audience.named().iter().map(one));
         }
         let mut places = wait!(placed(connection, memory, &wanted))?.into_iter();
+        let mut beyond = Vec::new();
         for (index, new, id) in fresh {
             if let Audience::Whoever(tenant, group) = &new.audience {
                 let due_at = new.due_at.unwrap_or(new.created_at);
                 wait!(expect(connection, tenant, group, due_at, id))?;
             }
             let places: Vec<_> = places.by_ref().take(new.audience.named().len()).collect();
-            wait!(outbox::post(connection, new, id, &places))?;
+            beyond.extend(outbox::asked(id, &new.tenant, new.wish.as_ref(), new.created_at, &places));
             written[index] = Written::Accepted(Accepted::New { id, places });
         }
+        wait!(outbox::post(connection, &beyond))?;
         Ok(())
     }
 }

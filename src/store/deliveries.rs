@@ -1,9 +1,11 @@
 //! What goes out over channels that are not sockets.
 
+use std::time::Duration;
+
 use super::{Readers, Store, StoreError, on, postgres, sqlite};
 use crate::domain::{
-    Channel, Contacts, Device, Email, Notification, NotificationId, Phone, Recipient, Tenant, Timestamp,
-    Wish, Zone,
+    Channel, Contacts, Device, Email, Notification, NotificationId, Phone, Place, Recipient, Tenant,
+    Timestamp, Wish, Zone,
 };
 
 /// How long somebody who tries has a delivery for themselves, in seconds: longer than any provider may take.
@@ -87,8 +89,8 @@ pub struct Claimed {
     pub device: Option<Device>,
     /// The number that it goes to, if it is a text message.
     pub phone: Option<Phone>,
-    /// The recipient's row.
-    pub row: i64,
+    /// Where it stands in an inbox.
+    pub place: Place,
     /// For whom.
     pub recipient: Recipient,
     /// Where they can be reached.
@@ -129,6 +131,12 @@ pub struct SmsCaps {
 pub struct Tried {
     /// The delivery.
     pub id: i64,
+    /// Of which notification.
+    pub notification: NotificationId,
+    /// To whom: the recipient's row.
+    pub row: i64,
+    /// Which step it is.
+    pub step: i32,
     /// To which device.
     pub device: Option<i64>,
     /// Which attempt.
@@ -148,10 +156,10 @@ pub struct Tried {
 pub enum Outcome {
     /// Yes, and how it calls it.
     Sent(Option<String>),
-    /// Not now: it is tried again then.
-    Again(Timestamp, String),
-    /// Nobody was asked: it is tried then, and this attempt does not count.
-    Later(Timestamp, String),
+    /// Not now: it is tried again after so long.
+    Again(Duration, String),
+    /// Nobody was asked: it is tried after so long, and this attempt does not count.
+    Later(Duration, String),
     /// No.
     Failed(String),
     /// Nobody is there any more.
@@ -184,11 +192,11 @@ impl Outcome {
         }
     }
 
-    /// When it is tried again, and whether this attempt counts.
-    pub(super) fn again(&self) -> Option<(Timestamp, bool)> {
+    /// When it is tried again, seen from `now`, and whether this attempt counts.
+    pub(super) fn again(&self, now: Timestamp) -> Option<(Timestamp, bool)> {
         match self {
-            Self::Again(at, _) => Some((*at, true)),
-            Self::Later(at, _) => Some((*at, false)),
+            Self::Again(pause, _) => Some((now.plus(*pause), true)),
+            Self::Later(pause, _) => Some((now.plus(*pause), false)),
             _ => None,
         }
     }
@@ -255,11 +263,11 @@ pub struct Attempt {
 }
 
 impl Store {
-    /// When the next delivery over `channel` is due, if any waits.
+    /// How long it is until the next delivery over `channel` is due, if any waits.
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn next_delivery(&self, channel: Channel) -> Result<Option<Timestamp>, StoreError> {
+    pub async fn next_delivery(&self, channel: Channel) -> Result<Option<Duration>, StoreError> {
         on!(&self.readers, next_delivery(channel))
     }
 

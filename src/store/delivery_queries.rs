@@ -1,10 +1,13 @@
 //! Reads of deliveries. Compiled twice, like `queries.rs`.
 
+use std::time::Duration;
+
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
-use crate::domain::{Channel, NotificationId, Recipient, Tenant, Timestamp};
+use super::writing::now;
+use crate::domain::{Channel, NotificationId, Recipient, Tenant};
 use crate::store::schema::{deliveries, delivery_attempts, notifications, recipients};
 use crate::store::types::At;
 use crate::store::{Attempt, Delivery, State, StoreError};
@@ -13,19 +16,20 @@ use crate::store::{Attempt, Delivery, State, StoreError};
 pub async fn next_delivery(
     connection: &mut Connection,
     channel: Channel,
-) -> Result<Option<Timestamp>, StoreError> {
+) -> Result<Option<Duration>, StoreError> {
     // As the index `deliveries_due` has it.
     let unfinished = diesel::dsl::sql::<diesel::sql_types::Bool>("deliveries.state < 2");
-    let next: Option<At> = deliveries::table
+    let next: Option<(At, At)> = deliveries::table
         .filter(deliveries::channel.eq(channel.number()))
         .filter(unfinished)
         .order(deliveries::due_at)
-        .select(deliveries::due_at)
+        .select((deliveries::due_at, now()))
         .limit(1)
         .get_result(connection)
         .await
         .optional()?;
-    Ok(next.map(|at| at.0))
+    let left = |(due, now): (At, At)| u64::try_from(due.0.as_micros() - now.0.as_micros()).unwrap_or(0);
+    Ok(next.map(|both| Duration::from_micros(left(both))))
 }
 
 type Columns = (
@@ -145,7 +149,7 @@ pub async fn failed_deliveries(
         .inner_join(notifications::table)
         .filter(failed)
         .filter(deliveries::id.lt(before.unwrap_or(i64::MAX)))
-        .filter(recipients::tenant.eq(tenant.as_str()))
+        .filter(deliveries::tenant.eq(tenant.as_str()))
         .order(deliveries::id.desc())
         .limit(limit)
         .select(columns!())

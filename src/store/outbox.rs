@@ -8,8 +8,9 @@ use std::collections::HashSet;
 use diesel::prelude::*;
 
 use super::reaching::{of_devices, stop_numbers};
-use super::{Connection, Memory, RunQueryDsl, note_tried};
-use crate::domain::{Channel, NewNotification, NotificationId, Placed, Tenant, Timestamp, Wish};
+use super::recur::clock;
+use super::{Connection, Memory, RunQueryDsl, insert_deliveries, note_tried, now};
+use crate::domain::{Channel, NotificationId, Place, Placed, Tenant, Timestamp, Wish};
 use crate::store::schema::{deliveries, notifications};
 use crate::store::types::At;
 use crate::store::{DeviceWrite, Outcome, State, Tried};
@@ -17,68 +18,64 @@ use crate::store::{DeviceWrite, Outcome, State, Tried};
 /// Rows that are stored by one statement.
 const TOGETHER: usize = 1_000;
 
+/// A delivery that is to be made.
+pub struct NewDelivery<'a> {
+    pub notification: NotificationId,
+    pub tenant: &'a str,
+    pub place: Place,
+    pub channel: Channel,
+    pub step: i32,
+    pub due_at: Timestamp,
+    /// When what it tells of came into the inbox.
+    pub placed_at: Timestamp,
+}
+
+/// What is to go out of a notification that came into the inboxes at `places`, as its sender wants it.
+pub fn asked<'a>(
+    notification: NotificationId,
+    tenant: &'a Tenant,
+    wish: Option<&Wish>,
+    placed_at: Timestamp,
+    places: &[Placed],
+) -> Vec<NewDelivery<'a>> {
+    let Some(wish) = wish else { return Vec::new() };
+    let tenant = tenant.as_str();
+    let steps = wish.steps();
+    let new = |placed: &Placed, (channel, step): (Channel, i32)| {
+        let later = i64::from(step - 1).max(0) * i64::from(wish.escalation.after);
+        let due_at = placed_at.plus_seconds(later);
+        NewDelivery { notification, tenant, place: placed.place, channel, step, due_at, placed_at }
+    };
+    places.iter().flat_map(|placed| steps.iter().map(move |step| new(placed, *step))).collect()
+}
+
 body! {
-    /// Notes what is to go out of `new`, which its recipients have at `places`.
-    pub fn post(
-        connection: &mut Connection,
-        new: &NewNotification,
-        id: NotificationId,
-        places: &[Placed],
-    ) -> QueryResult<()> {
-        match &new.wish {
-            Some(wish) => wait!(post_all(connection, &new.tenant, wish, id, new.created_at, places)),
-            None => Ok(()),
+    /// Makes these deliveries.
+    pub fn post(connection: &mut Connection, all: &[NewDelivery<'_>]) -> QueryResult<()> {
+        for some in all.chunks(TOGETHER) {
+            wait!(insert_deliveries(connection, some))?;
         }
+        Ok(())
     }
 }
 
 body! {
-    /// The same, of what spreads.
-    pub fn post_spread(
+    /// `notification` has another place now in the inbox of row `recipient`: what is to go out of it may do so at once.
+    pub fn follow(
         connection: &mut Connection,
-        tenant: &Tenant,
-        id: NotificationId,
-        wish: Option<&Wish>,
-        at: Timestamp,
-        places: &[Placed],
+        notification: NotificationId,
+        recipient: i64,
+        position: i64,
     ) -> QueryResult<()> {
-        match wish {
-            Some(wish) => wait!(post_all(connection, tenant, wish, id, at, places)),
-            None => Ok(()),
-        }
-    }
-}
-
-body! {
-    fn post_all(
-        connection: &mut Connection,
-        tenant: &Tenant,
-        wish: &Wish,
-        id: NotificationId,
-        at: Timestamp,
-        places: &[Placed],
-    ) -> QueryResult<()> {
-        let steps = wish.steps();
-        let row = |placed: &Placed, channel: Channel, step: i32| {
-            let later = i64::from(step - 1).max(0) * i64::from(wish.escalation.after);
-            (
-                deliveries::notification_id.eq(id.0),
-                deliveries::recipient_id.eq(placed.place.recipient),
-                deliveries::position.eq(placed.place.position),
-                deliveries::tenant.eq(tenant.as_str()),
-                deliveries::channel.eq(channel.number()),
-                deliveries::step.eq(step),
-                deliveries::due_at.eq(At(at.plus_seconds(later))),
-                deliveries::created_at.eq(At(at)),
-            )
+        let all = || {
+            deliveries::table
+                .filter(deliveries::notification_id.eq(notification.0))
+                .filter(deliveries::recipient_id.eq(recipient))
         };
-        let rows: Vec<_> = places
-            .iter()
-            .flat_map(|placed| steps.iter().map(move |(channel, step)| row(placed, *channel, *step)))
-            .collect();
-        for some in rows.chunks(TOGETHER) {
-            wait!(diesel::insert_into(deliveries::table).values(some.to_vec()).execute(connection))?;
-        }
+        wait!(diesel::update(all()).set(deliveries::position.eq(position)).execute(connection))?;
+        let waiting = all().filter(deliveries::state.eq(State::Waiting.number()));
+        let waiting = waiting.filter(deliveries::attempt.eq(0));
+        wait!(diesel::update(waiting).set(deliveries::due_at.eq(now())).execute(connection))?;
         Ok(())
     }
 }
@@ -93,9 +90,15 @@ body! {
 }
 
 body! {
-    /// Nothing more is to be done for this one.
-    pub fn end(connection: &mut Connection, id: i64, state: State, why: &str, now: Timestamp) -> QueryResult<()> {
-        wait!(diesel::update(deliveries::table.find(id))
+    /// Nothing more is to be done for these.
+    pub fn end(
+        connection: &mut Connection,
+        ids: &[i64],
+        state: State,
+        why: &str,
+        now: Timestamp,
+    ) -> QueryResult<()> {
+        wait!(diesel::update(deliveries::table.filter(deliveries::id.eq_any(ids)))
             .set((
                 deliveries::state.eq(state.number()),
                 deliveries::reason.eq(why),
@@ -107,21 +110,23 @@ body! {
 }
 
 body! {
-    /// What was to follow this delivery follows at once, if it had a step.
-    pub fn next_step(connection: &mut Connection, id: i64, now: Timestamp) -> QueryResult<()> {
-        let (notification, recipient, step): (i64, i64, i32) = wait!(deliveries::table
-            .find(id)
-            .select((deliveries::notification_id, deliveries::recipient_id, deliveries::step))
-            .get_result(connection))?;
+    /// What was to follow this step of a notification's way to a recipient follows at once, unless other devices may have it, or
+    /// get it, by the same step.
+    pub fn next_step(
+        connection: &mut Connection,
+        notification: NotificationId,
+        recipient: i64,
+        step: i32,
+        now: Timestamp,
+    ) -> QueryResult<()> {
         if step == 0 {
             return Ok(());
         }
         let of_entry = || {
             deliveries::table
-                .filter(deliveries::notification_id.eq(notification))
+                .filter(deliveries::notification_id.eq(notification.0))
                 .filter(deliveries::recipient_id.eq(recipient))
         };
-        // Other devices may have it, or get it.
         let others: i64 = wait!(of_entry()
             .filter(deliveries::step.eq(step))
             .filter(deliveries::state.lt(State::Failed.number()))
@@ -145,8 +150,8 @@ body! {
         connection: &mut Connection,
         memory: &mut Memory,
         all: &[Tried],
-        now: Timestamp,
     ) -> QueryResult<usize> {
+        let now = wait!(clock(connection))?;
         let noted: HashSet<i64> = wait!(note_tried(connection, all, now))?;
         let counted = |is_it: fn(&Outcome) -> bool| {
             all.iter().filter(move |one| is_it(&one.outcome)).filter(|one| noted.contains(&one.id))
@@ -169,7 +174,7 @@ body! {
         }
         for one in all.iter().filter(|one| noted.contains(&one.id)) {
             if matches!(one.outcome.state(), State::Failed | State::Skipped) {
-                wait!(next_step(connection, one.id, now))?;
+                wait!(next_step(connection, one.notification, one.row, one.step, now))?;
             }
         }
         Ok(noted.len())
@@ -178,12 +183,8 @@ body! {
 
 body! {
     /// Calls failed deliveries of `tenant`'s back to life: the one of this number, or all.
-    pub fn revive(
-        connection: &mut Connection,
-        tenant: &Tenant,
-        id: Option<i64>,
-        now: Timestamp,
-    ) -> QueryResult<usize> {
+    pub fn revive(connection: &mut Connection, tenant: &Tenant, id: Option<i64>) -> QueryResult<usize> {
+        let now = wait!(clock(connection))?;
         let failed = deliveries::table
             .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("deliveries.state = 4"))
             .filter(deliveries::tenant.eq(tenant.as_str()))

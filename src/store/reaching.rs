@@ -6,7 +6,7 @@ use super::claiming::number_digest;
 use super::commit::was_done;
 use super::outbox::{end, next_step};
 use super::{Connection, Memory, RunQueryDsl, preferences_of, record, row_of};
-use crate::domain::{Channel, Contacts, Recipient, Timestamp};
+use crate::domain::{Channel, Contacts, NotificationId, Recipient, Timestamp};
 use crate::store::State;
 use crate::store::devices::{ContactsWrite, DeviceWrite, NewDevice, Said, WhichDevice};
 use crate::store::schema::{deliveries, push_subscriptions, recipients};
@@ -190,13 +190,13 @@ body! {
         said: &Said,
         at: Timestamp,
     ) -> QueryResult<()> {
-        let ids: Vec<i64> = wait!(deliveries::table
+        let ids: Vec<(i64, i64, i64, i32)> = wait!(deliveries::table
             .filter(deliveries::provider_id.eq(provider_id))
             .filter(deliveries::provider.eq(provider))
             .filter(deliveries::state.eq(State::Sent.number()))
-            .select(deliveries::id)
+            .select((deliveries::id, deliveries::notification_id, deliveries::recipient_id, deliveries::step))
             .load(connection))?;
-        for id in &ids {
+        for (id, notification, recipient, step) in &ids {
             match said {
                 Said::Arrived => {
                     let arrived =
@@ -204,12 +204,14 @@ body! {
                     wait!(diesel::update(deliveries::table.find(id)).set(arrived).execute(connection))?;
                 }
                 Said::Failed(reason) | Said::Stopped(reason) => {
-                    wait!(end(connection, *id, State::Failed, reason, at))?;
-                    wait!(next_step(connection, *id, at))?;
+                    wait!(end(connection, &[*id], State::Failed, reason, at))?;
+                    let notification = NotificationId(*notification);
+                    wait!(next_step(connection, notification, *recipient, *step, at))?;
                 }
             }
         }
         if matches!(said, Said::Stopped(_)) {
+            let ids: Vec<i64> = ids.iter().map(|(id, ..)| *id).collect();
             wait!(stop_numbers(connection, &ids))?;
         }
         Ok(())

@@ -12,11 +12,12 @@ use uuid::Uuid;
 use super::recur::clock;
 use super::{
     Connection, Memory, RunQueryDsl, deferred, hush_all, insert_all, keep_preferences, next_place, now,
-    place_all, preferences_of, record, shift,
+    outbox, place_all, preferences_of, record, shift,
 };
 use crate::domain::{
-    Action, Audience, Broken, Change, Channel, Deed, Hush, Idempotency, Matter, Muted, NewNotification,
-    NotificationId, Place, Placed, Preferences, Priority, Recipient, Tenant, Timestamp, UserId,
+    Action, Audience, Broken, Change, Channel, Contact, Deed, Hush, Idempotency, Matter, Muted,
+    NewNotification, NotificationId, Place, Placed, Preferences, Priority, Recipient, Tenant, Timestamp,
+    UserId, Wish,
 };
 use crate::store::content::{Content, content, notification as shown};
 use crate::store::schema::{deferrals, inbox, notifications};
@@ -154,12 +155,14 @@ body! {
         wait!(diesel::delete(deferrals::table.find(row)).execute(connection))?;
         let places = wait!(wanted_still(connection, memory, row, &preferences, present))?;
         let named = places.iter().take(NAMED).copied().collect();
-        let first: Vec<(i64, Content)> = wait!(entries(row, named)
+        let first: Vec<(i64, Content, Option<String>)> = wait!(entries(row, named)
             .inner_join(notifications::table)
             .order(inbox::position)
-            .select((inbox::position, content()))
+            .select((inbox::position, content(), notifications::wish))
             .load(connection))?;
-        let mut first: Vec<_> = first.into_iter().map(|(position, all)| (position, shown(all))).collect();
+        let wishes: Vec<Wish> =
+            first.iter().filter_map(|(.., wish)| wish.as_deref().and_then(Wish::read)).collect();
+        let mut first: Vec<_> = first.into_iter().map(|(position, all, _)| (position, shown(all))).collect();
         let (notification, placed) = match (places.len(), first.pop()) {
             (_, None) => return Ok(None),
             (1, Some((position, notification))) => {
@@ -169,13 +172,14 @@ body! {
                 wait!(diesel::update(inbox::table.find((row, position)))
                     .set((inbox::position.eq(place), inbox::hush.eq(None::<i32>)))
                     .execute(connection))?;
+                wait!(outbox::follow(connection, notification.id, row, place))?;
                 let place = Place { recipient: row, position: place };
                 (notification, Placed { place, is_hushed: false })
             }
             (many, Some(last)) => {
                 first.push(last);
                 let all: Vec<_> = first.into_iter().map(|(_, notification)| notification).collect();
-                let new = summary(&recipient, many, &all, present);
+                let new = summary(&recipient, many, &all, together(&wishes), present);
                 let id = wait!(insert_all(connection, memory, &[&new]))?.pop().flatten();
                 let id = NotificationId(id.ok_or(diesel::result::Error::NotFound)?);
                 let told = format!("a summary after quiet hours tells of it: notification {id}");
@@ -187,7 +191,10 @@ body! {
                 let matter = Matter { kind: &new.kind, topic: &new.topic, priority: new.priority };
                 let wanted =
                     Wanted { recipient: &recipient, notification: id, matter, at: present, expires_at: None, is_unasked: false };
-                let placed = wait!(placed(connection, memory, &[wanted]))?.pop();
+                let placed = wait!(placed(connection, memory, &[wanted]))?;
+                let beyond = outbox::asked(id, &new.tenant, new.wish.as_ref(), present, &placed);
+                wait!(outbox::post(connection, &beyond))?;
+                let placed = placed.into_iter().next();
                 (new.stored(id), placed.ok_or(diesel::result::Error::NotFound)?)
             }
         };
@@ -273,11 +280,25 @@ fn named(tenant: &str, user: &str) -> QueryResult<Recipient> {
     Ok(Recipient { tenant, user: UserId::new(user).map_err(unreadable)? })
 }
 
+/// What goes over each channel over which one of these was to go; nothing, if all were for sockets only.
+fn together(wishes: &[Wish]) -> Option<Wish> {
+    let asked = |channel: &Channel| wishes.iter().any(|wish| wish.channels.contains(channel));
+    let channels: Vec<Channel> = Channel::BEYOND.into_iter().filter(asked).collect();
+    let given = |one: fn(&Wish) -> &Option<Contact>| wishes.iter().rev().find_map(|wish| one(wish).clone());
+    (!channels.is_empty()).then(|| Wish {
+        channels: channels.into_iter().chain([Channel::Realtime]).collect(),
+        email: given(|wish| &wish.email),
+        phone: given(|wish| &wish.phone),
+        ..Wish::default()
+    })
+}
+
 /// What tells that `many` came, and which were the `first`.
 fn summary(
     recipient: &Recipient,
     many: usize,
     first: &[crate::domain::Notification],
+    wish: Option<Wish>,
     present: Timestamp,
 ) -> NewNotification {
     let titles = first.iter().map(|one| if one.title.is_empty() { &one.message } else { &one.title });
@@ -303,7 +324,7 @@ fn summary(
         action_url: None,
         sender: None,
         expires_at: None,
-        wish: None,
+        wish,
         due_at: None,
         idempotency: Idempotency::none(uuid),
         uuid,

@@ -289,7 +289,8 @@ body! {
             places.iter_mut().for_each(|(_, hush)| *hush = Some(Hush::Muted(Muted::Unasked)));
         }
         let places = wait!(hushed(connection, places))?;
-        wait!(outbox::post_spread(connection, &tenant, id, wish.as_ref(), at, &places))?;
+        let beyond = outbox::asked(id, &tenant, wish.as_ref(), at, &places);
+        wait!(outbox::post(connection, &beyond))?;
         let Progress { reached, present, is_finished } = progress;
         let many = i64::try_from(places.len()).unwrap_or(i64::MAX);
         wait!(note_progress(connection, id, (reached, present.as_deref()), many))?;

@@ -118,24 +118,15 @@ pub enum Write {
         most: i64,
         /// How many text messages may go out.
         caps: SmsCaps,
-        /// The present.
-        now: Timestamp,
     },
     /// This came of attempts.
-    Tried {
-        /// What.
-        all: Arc<[Tried]>,
-        /// The present.
-        now: Timestamp,
-    },
+    Tried(Arc<[Tried]>),
     /// What has failed is tried again.
     Revive {
         /// Whose it is.
         tenant: Tenant,
         /// Which delivery; all, if none is said.
         id: Option<i64>,
-        /// The present.
-        now: Timestamp,
         /// As it is written down.
         deed: Deed,
     },

@@ -63,8 +63,7 @@ async fn accept(store: &Store, recipient: &Recipient) -> NotificationId {
 }
 
 async fn claim(store: &Store) -> Vec<Claimed> {
-    let write =
-        Write::Claim { channel: Channel::Sms, most: 64, caps: SmsCaps::default(), now: SystemClock.now() };
+    let write = Write::Claim { channel: Channel::Sms, most: 64, caps: SmsCaps::default() };
     match store.write(write).await.expect("a commit") {
         Written::Claimed { claimed, .. } => claimed.to_vec(),
         other => panic!("{other:?}"),

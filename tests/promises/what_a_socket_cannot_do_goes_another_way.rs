@@ -6,7 +6,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Value, json};
 
-use crate::support::{Clients, Peers, Rest, Server, SinkFile, certificates, eventually, quiet_now};
+use crate::support::{
+    Clients, Clock, Ground, Peers, Rest, Server, SinkFile, certificates, eventually, on_postgres, quiet_now,
+};
 
 const PREFERENCES: &str = "/api/v1/notifications/preferences";
 const FAILED: &str = "/api/v1/deliveries/failed";
@@ -156,6 +158,44 @@ fn people_decide_what_reaches_them_and_when() {
 }
 
 #[test]
+fn what_waited_for_the_morning_goes_out_then() {
+    let sink = SinkFile::new();
+    let server = server_with(&sink);
+    let backend = Rest::backend(&server);
+    let page = Clients::of(&server).feed(3);
+    let sleeps = |user, asleep: bool| {
+        let hours = if asleep { quiet_now() } else { Value::Null };
+        Rest::user(&server, user).put(PREFERENCES, &json!({"quiet_hours": hours})).expect(200);
+    };
+    sleeps(2, true);
+    sleeps(3, true);
+    let both = ["websocket", "email"];
+    backend.post("/notify", &to(2, "Alone", &both)).expect(200);
+    for title in ["First", "Second", "Third"] {
+        backend.post("/notify", &to(3, title, &both)).expect(200);
+    }
+    assert!(sink.taken().is_empty(), "{:?}", sink.taken());
+    sleeps(2, false);
+    // What came alone is sent as it is, though it has another place in the inbox now.
+    eventually("it goes out", || (sink.by("email").len() == 1).then_some(()));
+    assert_eq!(sink.by("email")[0]["subject"], "Alone");
+    // Of several, one summary tells: on sockets, and by e-mail.
+    sleeps(3, false);
+    assert_eq!(page.hear("notification")["type"], "quiet_hours_summary");
+    eventually("the summary goes out", || (sink.by("email").len() == 2).then_some(()));
+    server.sql(
+        "UPDATE deliveries SET due_at = 0 WHERE state = 0",
+        "UPDATE deliveries SET due_at = now() WHERE state = 0",
+    );
+    // What follows goes the same way: by then, nothing else has.
+    backend.post("/notify", &to(3, "Later", &both)).expect(200);
+    eventually("what follows goes out", || (sink.by("email").len() == 3).then_some(()));
+    let mails: Vec<_> = sink.by("email").into_iter().map(|mail| mail["subject"].clone()).collect();
+    assert_eq!(mails, ["Alone", "3 notifications came during your quiet hours", "Later"]);
+    assert_eq!(sink.by("email")[1]["to"], "user3@example.com");
+}
+
+#[test]
 fn nobody_is_sent_more_text_messages_than_may_be() {
     let sink = SinkFile::new();
     let (name, path) = sink.setting();
@@ -215,20 +255,24 @@ fn an_audience_gets_it_once_each() {
     assert_eq!(all.len(), 300, "each has a key of its own");
 }
 
-/// A server whose mail goes to the peers.
-fn by_mail(peers: &Peers, more: &[(&str, &str)]) -> Server {
-    let (port, authority) = (peers.port("smtp").to_string(), certificates::authority());
-    let settings = [
+/// With these, mail goes to the peers.
+fn mail_settings<'a>(port: &'a str, authority: &'a str) -> [(&'a str, &'a str); 8] {
+    [
         ("CARILLON_SERVER_ENVIRONMENT", "development"),
         ("CARILLON_DELIVERY_ALLOW_LOOPBACK", "true"),
         ("SMTP_HOST", "localhost"),
-        ("SMTP_PORT", &port),
+        ("SMTP_PORT", port),
         ("SMTP_USER", "carillon"),
         ("SMTP_PASSWORD", "bells"),
         ("EMAIL_FROM", "bells@example.org"),
-        ("CARILLON_EMAIL_SMTP_CA_FILE", &authority),
-    ];
-    Server::with(&[&settings, more].concat())
+        ("CARILLON_EMAIL_SMTP_CA_FILE", authority),
+    ]
+}
+
+/// A server whose mail goes to the peers.
+fn by_mail(peers: &Peers, more: &[(&str, &str)]) -> Server {
+    let (port, authority) = (peers.port("smtp").to_string(), certificates::authority());
+    Server::with(&[mail_settings(&port, &authority).as_slice(), more].concat())
 }
 
 fn mail_to(name: &str, user: u64) -> Value {
@@ -324,8 +368,60 @@ fn who_hangs_holds_up_nobody_else() {
     );
 }
 
+/// Whoever is stopped knows what became of what it had begun: nobody gets it twice.
+#[test]
+fn a_restart_sends_nothing_twice() {
+    let peers = Peers::start();
+    let mut server = by_mail(&peers, &[]);
+    let sent = Rest::backend(&server).post("/notify", &mail_to("late", 2)).expect(200);
+    peers.hear("smtp", |told| told["to"][0] == "late@example.com");
+    // The mail server has it, and takes two seconds to say so.
+    assert!(server.stop().success());
+    server.restart();
+    let backend = Rest::backend(&server);
+    eventually("it is known to have gone", || {
+        let known = steps(&backend, &id_of(&sent), 2, "email");
+        known.iter().any(|(happened, _)| *happened == json!(true)).then_some(())
+    });
+    backend.post("/notify", &mail_to("next", 3)).expect(200);
+    peers.hear("smtp", |told| told["to"][0] == "next@example.com");
+    let got = peers.told("smtp").into_iter().filter(|told| told["to"][0] == "late@example.com").count();
+    assert_eq!(got, 1);
+}
+
+#[test]
+fn a_wrong_clock_takes_nothing_from_others() {
+    let (peers, ground) = (Peers::start(), Ground::usual());
+    let Some(clock) = Clock::right().filter(|_| on_postgres()) else { return };
+    let (port, authority) = (peers.port("smtp").to_string(), certificates::authority());
+    let settings = mail_settings(&port, &authority);
+    let right = Server::on(&ground, &settings);
+    clock.set(600);
+    let wrong = Server::by_clock(&ground, &settings, &clock);
+    let sent: Vec<_> = (0..10)
+        .map(|user| {
+            let mut mail = mail_to(&format!("late{user}"), user + 2);
+            mail["email"] = json!(format!("late@host{user}.example.com"));
+            Rest::backend(&right).post("/notify", &mail).expect(200)
+        })
+        .collect();
+    let backend = Rest::backend(&wrong);
+    for (sent, user) in sent.iter().zip(2..) {
+        eventually("it is known to have gone", || {
+            let known = steps(&backend, &id_of(sent), user, "email");
+            known.iter().any(|(happened, _)| *happened == json!(true)).then_some(())
+        });
+    }
+    assert_eq!(peers.told("smtp").len(), 10, "somebody got it twice");
+}
+
 #[test]
 fn what_nobody_takes_is_said() {
+    // Where nobody is set up to take it, it has not gone, whatever its recipient prefers.
+    let bare = Server::start();
+    let sent = Rest::backend(&bare).post("/notify", &to(7, "Nobody takes it", &["sms"])).expect(200);
+    let word = outcomes(&Rest::backend(&bare), &sent, 7, &["sms"]).remove(0);
+    assert!(word == "failed" || word.starts_with("no_provider"), "{word}");
     let server = Server::with(&[
         ("CARILLON_SERVER_ENVIRONMENT", "development"),
         ("CARILLON_PUSH_PROVIDER", "sink"),

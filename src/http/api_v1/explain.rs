@@ -13,6 +13,7 @@ use crate::http::Api;
 use crate::http::caller::{Caller, Whence};
 use crate::http::input::{Body, Id, Params};
 use crate::http::problem::Problem;
+use crate::http::values;
 use crate::http::values::Name;
 use crate::service::{Preview, Prospect, Step, Timeline};
 
@@ -41,18 +42,9 @@ struct StepOut {
     reason: String,
 }
 
-const fn named(channel: Channel) -> &'static str {
-    match channel {
-        Channel::Realtime => "in_app",
-        Channel::Email => "email",
-        Channel::Push => "push",
-        Channel::Sms => "sms",
-    }
-}
-
 impl From<Step> for StepOut {
     fn from(Step { step, channel, at, happened, reason }: Step) -> Self {
-        Self { step, channel: channel.map(named), at, happened, reason }
+        Self { step, channel: channel.map(values::called), at, happened, reason }
     }
 }
 
@@ -77,7 +69,7 @@ impl From<Timeline> for TimelineOut {
             id: trace.id,
             uuid: trace.uuid,
             r#type: trace.kind,
-            topic: crate::http::values::some(trace.topic),
+            topic: values::some(trace.topic),
             user_id: recipient.map(|user| user.as_str().to_owned()),
             steps: steps.into_iter().map(StepOut::from).collect(),
         }
@@ -136,7 +128,7 @@ impl From<(UserId, Prospect)> for ProspectOut {
             Prospect::Expired(_) => ("expired", None, Some("it expires before quiet hours are over")),
             Prospect::Hushed(Hush::Muted(muted)) => ("muted", None, Some(muted.reason())),
         };
-        let channel = named(Channel::Realtime);
+        let channel = values::called(Channel::Realtime);
         Self { user_id: user.as_str().to_owned(), channel, outcome, at, reason }
     }
 }

@@ -234,7 +234,8 @@ impl SentOut {
             _ => None,
         };
         let Receipt { id, uuid, created_at, .. } = receipt;
-        Self { id, uuid, status, created_at, sent_at, scheduled_at, channels: values::listed(channels) }
+        let channels = channels.iter().copied().map(values::called).collect();
+        Self { id, uuid, status, created_at, sent_at, scheduled_at, channels }
     }
 }
 
@@ -267,7 +268,7 @@ impl BroadcastOut {
             scheduled_at,
             total_users,
             sent_count,
-            channels: values::listed(channels),
+            channels: channels.iter().copied().map(values::called).collect(),
         }
     }
 }

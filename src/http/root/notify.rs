@@ -191,6 +191,7 @@ fn word(progress: &Progress) -> &'static str {
         Progress::Queued => "queued",
         Progress::Failed(_) => "failed",
         Progress::Cancelled(_) => "not_needed",
+        Progress::Skipped(why) if why.starts_with("no_provider") => "failed",
         Progress::Skipped(why) => {
             let known =
                 ["no_subscription", "no_phone_number", "no_email", "priority_too_low", "rate_limited"];

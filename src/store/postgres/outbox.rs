@@ -6,9 +6,9 @@ use std::marker::PhantomData;
 use diesel::prelude::{ExpressionMethods, QueryDsl, QueryResult};
 use diesel_async::RunQueryDsl;
 
-use super::{Connection, DueDelivery};
+use super::{Connection, DueDelivery, NewDelivery};
 use crate::domain::{Channel, Timestamp};
-use crate::store::postgres::statements::{HoldEntries, NoteTried};
+use crate::store::postgres::statements::{HoldEntries, InsertDeliveries, NoteTried};
 use crate::store::schema::deliveries;
 use crate::store::types::At;
 use crate::store::{State, Tried};
@@ -51,6 +51,26 @@ pub async fn held_entries(
     Ok(held)
 }
 
+/// Makes these deliveries.
+pub async fn insert_deliveries(connection: &mut Connection, all: &[NewDelivery<'_>]) -> QueryResult<()> {
+    if all.is_empty() {
+        return Ok(());
+    }
+    let insert = InsertDeliveries {
+        notifications: all.iter().map(|new| new.notification.0).collect(),
+        recipients: all.iter().map(|new| new.place.recipient).collect(),
+        positions: all.iter().map(|new| new.place.position).collect(),
+        tenants: all.iter().map(|new| new.tenant).collect(),
+        channels: all.iter().map(|new| new.channel.number()).collect(),
+        steps: all.iter().map(|new| new.step).collect(),
+        dues: all.iter().map(|new| At(new.due_at)).collect(),
+        instants: all.iter().map(|new| At(new.placed_at)).collect(),
+        borrowed: PhantomData,
+    };
+    insert.execute(connection).await?;
+    Ok(())
+}
+
 /// Notes attempts that count; tells of which deliveries.
 pub async fn note_tried(
     connection: &mut Connection,
@@ -60,7 +80,7 @@ pub async fn note_tried(
     if all.is_empty() {
         return Ok(HashSet::new());
     }
-    let again = |one: &Tried| one.outcome.again().unwrap_or((now, true));
+    let again = |one: &Tried| one.outcome.again(now).unwrap_or((now, true));
     let note = NoteTried {
         ids: all.iter().map(|one| one.id).collect(),
         attempts: all.iter().map(|one| one.attempt).collect(),

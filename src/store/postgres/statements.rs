@@ -360,6 +360,22 @@ type EntryColumns = (
 );
 
 over_arrays! {
+    InsertDeliveries {
+        notifications: BigInt => i64,
+        recipients: BigInt => i64,
+        positions: BigInt => i64,
+        tenants: Text => &'a str,
+        channels: Integer => i32,
+        steps: Integer => i32,
+        dues: Instant => At,
+        instants: Instant => At
+    } -> (),
+    "INSERT INTO deliveries \
+         (notification_id, recipient_id, position, tenant, channel, step, due_at, created_at) SELECT * FROM ",
+    ")"
+}
+
+over_arrays! {
     HoldEntries {
         recipients: BigInt => i64,
         positions: BigInt => i64

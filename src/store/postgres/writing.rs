@@ -68,7 +68,8 @@ use commit::{Earlier, Marked};
 use counting::{count_on, read_on};
 use marking::{hold, keep_counts, mark, read_between, shift};
 use outbox_body as outbox;
-use outbox_special::{held_entries, note_tried, take_due};
+use outbox_body::NewDelivery;
+use outbox_special::{held_entries, insert_deliveries, note_tried, take_due};
 use quiet::{deferred, hush_all, keep_preferences, next_place, preferences_of};
 use release::{Wanted, hush_columns, hushed, placed};
 use roles::{connect, unite_roles};
@@ -189,7 +190,7 @@ async fn confirm(connection: &mut Connection, entries: &[Sent]) -> QueryResult<u
 }
 
 /// The database's own time: the clocks of nodes may differ.
-fn now() -> SqlLiteral<Instant> {
+pub fn now() -> SqlLiteral<Instant> {
     sql("now()")
 }
 

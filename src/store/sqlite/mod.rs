@@ -14,6 +14,7 @@ use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfi
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use futures_util::FutureExt as _;
 
+use self::beside::Beside;
 use self::checkpoint::Checkpoints;
 use super::writer::{Inlet, Job, Writer, queue};
 use super::{Entry, Roll, StoreError, Write, Written, is_of_one_write};
@@ -22,7 +23,7 @@ use crate::store::schema::{connections, deployment, expansions, inbox};
 use crate::telemetry::Metrics;
 
 /// A reader.
-pub type ReadConnection = SyncConnectionWrapper<SqliteConnection>;
+pub type ReadConnection = SyncConnectionWrapper<SqliteConnection, Beside>;
 /// The readers.
 pub type Pool = Deadpool<ReadConnection>;
 
@@ -65,6 +66,7 @@ pub mod queries {
 
 use ReadConnection as Connection;
 
+mod beside;
 mod checkpoint;
 mod writing;
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use diesel::prelude::*;
 
-use super::{Connection, DueDelivery};
+use super::{Connection, DueDelivery, NewDelivery};
 use crate::domain::{Channel, Timestamp};
 use crate::store::schema::{deliveries, delivery_attempts};
 use crate::store::types::At;
@@ -32,12 +32,31 @@ pub fn held_entries(_: &mut Connection, due: &[DueDelivery]) -> QueryResult<Hash
     Ok(due.iter().map(|(_, recipient, position, _)| (*recipient, *position)).collect())
 }
 
+/// Makes these deliveries.
+pub fn insert_deliveries(connection: &mut Connection, all: &[NewDelivery<'_>]) -> QueryResult<()> {
+    let row = |new: &NewDelivery<'_>| {
+        (
+            deliveries::notification_id.eq(new.notification.0),
+            deliveries::recipient_id.eq(new.place.recipient),
+            deliveries::position.eq(new.place.position),
+            deliveries::tenant.eq(new.tenant.to_owned()),
+            deliveries::channel.eq(new.channel.number()),
+            deliveries::step.eq(new.step),
+            deliveries::due_at.eq(At(new.due_at)),
+            deliveries::created_at.eq(At(new.placed_at)),
+        )
+    };
+    let rows: Vec<_> = all.iter().map(row).collect();
+    diesel::insert_into(deliveries::table).values(rows).execute(connection)?;
+    Ok(())
+}
+
 /// Notes attempts that count; tells of which deliveries.
 pub fn note_tried(connection: &mut Connection, all: &[Tried], now: Timestamp) -> QueryResult<HashSet<i64>> {
     let mut noted = HashSet::with_capacity(all.len());
     for one in all {
         let state = one.outcome.state();
-        let (due_at, counts) = one.outcome.again().unwrap_or((now, true));
+        let (due_at, counts) = one.outcome.again(now).unwrap_or((now, true));
         let finished_at = (state != State::Waiting).then_some(At(now));
         let changed = diesel::update(deliveries::table.find(one.id))
             .filter(deliveries::attempt.eq(one.attempt))

@@ -66,7 +66,8 @@ use commit::{Earlier, Marked};
 use counting::{count_on, read_on};
 use marking::{hold, keep_counts, mark, read_between, shift};
 use outbox_body as outbox;
-use outbox_special::{held_entries, note_tried, take_due};
+use outbox_body::NewDelivery;
+use outbox_special::{held_entries, insert_deliveries, note_tried, take_due};
 use quiet::{deferred, hush_all, keep_preferences, next_place, preferences_of};
 use release::{Wanted, hush_columns, hushed, placed};
 use roles::{connect, unite_roles};
@@ -319,7 +320,7 @@ pub fn row(connection: &mut Connection, recipient: &Recipient) -> QueryResult<Op
 }
 
 /// The database's own time: the clocks of nodes may differ.
-fn now() -> SqlLiteral<Instant> {
+pub fn now() -> SqlLiteral<Instant> {
     sql("CAST(unixepoch('subsec') * 1000000 AS INTEGER)")
 }
 

@@ -71,7 +71,7 @@ impl Stage {
             let ground = shared.clone().reached_at(&shared.database.url_at(line.address));
             let ground = ground.with_redis(&urls[number]).into();
             match clock.as_ref().filter(|_| number == 0) {
-                Some(clock) => Server::by_clock(&ground, clock),
+                Some(clock) => Server::by_clock(&ground, &[], clock),
                 None => Server::on(&ground, &[]),
             }
         };

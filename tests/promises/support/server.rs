@@ -64,8 +64,8 @@ impl Server {
     }
 
     /// One that takes the time of day from this clock.
-    pub fn by_clock(ground: &Ground, clock: &Clock) -> Self {
-        Self::at(Home::Own(tempfile::tempdir().expect("a folder")), ground, &[], clock.variables())
+    pub fn by_clock(ground: &Ground, settings: &[(&str, &str)], clock: &Clock) -> Self {
+        Self::at(Home::Own(tempfile::tempdir().expect("a folder")), ground, settings, clock.variables())
     }
 
     /// With its SQLite file in a folder that outlives it.
