@@ -1,7 +1,8 @@
 //! The command line.
 
-use std::io::{Read as _, Write as _};
-use std::net::{TcpStream, ToSocketAddrs as _};
+mod ask;
+mod deliveries;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,6 +11,8 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
+use self::ask::ask;
+use self::deliveries::Deliveries;
 use crate::access::{Mint, Vapid};
 use crate::app::App;
 use crate::config::{self, Config, Environment, Flags, Loaded};
@@ -77,6 +80,9 @@ enum Command {
     Asyncapi,
     /// Ask the server on this machine whether it is ready; for container health checks
     Health,
+    /// List what e-mail, push and text messages could not deliver, or try it again; asks the server on this machine
+    #[command(subcommand)]
+    Deliveries(Deliveries),
 }
 
 #[derive(Args)]
@@ -117,6 +123,13 @@ pub fn run() -> ExitCode {
         Some(Command::Openapi) => describe(&http::description()),
         Some(Command::Asyncapi) => describe(&socketio::description()),
         Some(Command::Health) => health(&loaded.config),
+        Some(Command::Deliveries(what)) => {
+            let mut config = loaded.config;
+            if secrets::kept(&config) {
+                secrets::ensure(&mut config)?;
+            }
+            deliveries::run(&config, &what)
+        }
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -325,21 +338,8 @@ fn describe(description: &impl serde::Serialize) -> anyhow::Result<()> {
 }
 
 fn health(config: &Config) -> anyhow::Result<()> {
-    const PATIENCE: Duration = Duration::from_secs(3);
-    let host = match config.server.host.as_str() {
-        "0.0.0.0" => "127.0.0.1",
-        "::" => "::1",
-        host => host,
-    };
-    let address = (host, config.server.port).to_socket_addrs()?.next().context("no address")?;
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)
-        .with_context(|| format!("nothing listens on {address}"))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.take(4096).read_to_string(&mut answer).context("the server does not answer")?;
-    let ready = answer.starts_with("HTTP/1.1 200");
-    anyhow::ensure!(ready, "not ready: {}", answer.lines().last().unwrap_or_default());
+    let answer = ask(config, "GET", "/health/ready", None)?;
+    anyhow::ensure!(answer.status == 200, "not ready: {}", answer.body.lines().last().unwrap_or_default());
     println!("ready");
     Ok(())
 }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::breaker::Breakers;
 use super::channel::{Channel as Provider, Fault, Letter};
 use super::letter::Letters;
-use crate::domain::{Channel, Clock, Until, pause};
+use crate::domain::{Channel, Clock, Recipient, Until, pause};
 use crate::store::{Claimed, Outcome, SmsCaps, Store, StoreError, Tried, Write, Written};
 use crate::telemetry::Metrics;
 
@@ -82,6 +82,21 @@ impl Dispatch {
     /// Something new may be due.
     pub fn wake(&self) {
         self.something_new.iter().for_each(Notify::notify_one);
+    }
+
+    /// Takes back what was pushed to `recipient` of what they have read or removed since, soon. Should this be lost, such pushes
+    /// stay where they are.
+    pub fn retract(self: &Arc<Self>, recipient: Recipient) {
+        if !self.ways.contains_key(&Channel::Push) {
+            return;
+        }
+        let dispatch = self.clone();
+        let done = move |written| {
+            if matches!(written, Ok(Written::Changed(many)) if many > 0) {
+                dispatch.wake();
+            }
+        };
+        self.store.submit(Write::Retract(recipient), Box::new(done));
     }
 
     /// Sends until `stop`; what is under way then is brought to an end.
@@ -215,6 +230,8 @@ impl Dispatch {
     fn again(&self, claimed: &Claimed, asked: Option<Duration>, reason: String) -> Outcome {
         match pause(&self.pauses, claimed.attempt - claimed.since, chance()) {
             Some(usual) => Outcome::Again(usual.max(asked.unwrap_or_default()), reason),
+            // Nobody is to look into it.
+            None if claimed.is_retraction => Outcome::Settled("it could not be taken back"),
             None => Outcome::Failed(format!("{reason}; it was tried as often as it may be")),
         }
     }

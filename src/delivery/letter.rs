@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::channel::{Letter, Parcel};
 use super::templates::Templates;
 use crate::access::Links;
-use crate::domain::{Channel, Digest, Locale};
-use crate::render::{Alert, Letterhead, Mail, Push, Sms, Words};
+use crate::domain::{Channel, Digest, Locale, Priority};
+use crate::render::{Alert, Letterhead, Mail, Push, Retraction, Sms, Words};
 use crate::store::{Claimed, Outcome};
 
 /// When words could not be had, they are asked for again.
@@ -60,7 +60,7 @@ impl Letters {
             tenant: claimed.recipient.tenant.clone(),
             notification: notification.uuid,
             kind: notification.kind.clone(),
-            priority: notification.priority,
+            priority: if claimed.is_retraction { Priority::Low } else { notification.priority },
             expires_at: notification.expires_at,
             letter: self.letter(claimed, words)?,
         })
@@ -80,6 +80,10 @@ impl Letters {
         Ok(match claimed.channel {
             Channel::Push => {
                 let to = claimed.device.clone().ok_or(Outcome::Nowhere("no_subscription"))?;
+                if claimed.is_retraction {
+                    let payload = Retraction::of(notification.id.0, notification.uuid).payload();
+                    return Ok(Letter::Push { to, payload });
+                }
                 let alert = Alert {
                     id: notification.id.0,
                     uuid: notification.uuid,

@@ -57,6 +57,11 @@ impl Spreading {
         Arc::new(Self { store, live, dispatch, clock, something_new: Default::default() })
     }
 
+    /// What sends over channels that are not sockets.
+    pub fn dispatch(&self) -> &Arc<Dispatch> {
+        &self.dispatch
+    }
+
     /// Something new is to spread.
     pub fn wake(&self) {
         self.something_new.iter().for_each(Notify::notify_one);

@@ -107,10 +107,9 @@ impl Templates {
     ) -> Result<Words, StoreError> {
         let stored = |locale: &Locale| Words::own(&notification.title, &notification.message, locale);
         let Some(templated) = templated else { return Ok(stored(&own.unwrap_or_default())) };
-        let locale = match own {
-            Some(own) if templated.locale == Locale::default() => own,
-            _ => templated.locale.clone(),
-        };
+        // In which the title and the message are stored.
+        let first = templated.locale.clone().unwrap_or_default();
+        let locale = templated.locale.clone().or(own).unwrap_or_default();
         let said = match self.of(tenant, templated).await {
             Ok(template) => {
                 let data = serde_json::from_str(&notification.data).unwrap_or_default();
@@ -123,7 +122,7 @@ impl Templates {
         Ok(match said {
             // The title and the message were read before, perhaps.
             Ok(mut words) => {
-                if locale == templated.locale {
+                if locale == first {
                     words.texts = stored(&locale).texts;
                 }
                 words
@@ -136,7 +135,7 @@ impl Templates {
                     fault,
                     "a template cannot be used any more; what it once said goes out"
                 );
-                stored(&templated.locale)
+                stored(&first)
             }
         })
     }

@@ -159,9 +159,9 @@ pub struct Templated {
     /// Its version; 0: the one built in.
     #[serde(default)]
     pub version: i64,
-    /// The language that was asked for, not what was found.
+    /// The language that was asked for, not what was found; none: each recipient's own.
     #[serde(default)]
-    pub locale: Locale,
+    pub locale: Option<Locale>,
     /// By whose clocks.
     #[serde(default)]
     pub zone: Zone,

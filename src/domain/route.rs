@@ -61,6 +61,8 @@ pub enum Verdict {
     Fail(&'static str),
 }
 
+/// Why what was begun again and again is not tried any more.
+const NEVER_FINISHED: &str = "it was begun as often as it may be, and never finished";
 /// Attempts that may be begun and never finished: each may have ended its process.
 const MOST_BEGUN: i32 = 12;
 /// What waits for the end of quiet hours is looked at again after so many seconds, when they seem to be over.
@@ -98,7 +100,18 @@ impl Situation<'_> {
             return Verdict::Wait(turn);
         }
         if self.begun >= MOST_BEGUN {
-            return Verdict::Fail("it was begun as often as it may be, and never finished");
+            return Verdict::Fail(NEVER_FINISHED);
+        }
+        Verdict::Go
+    }
+
+    /// What becomes of a message that takes another one back.
+    pub fn afterwards(&self) -> Verdict {
+        if self.expires_at.is_some_and(|end| end <= self.now) {
+            return Verdict::Over("it has expired".into());
+        }
+        if self.begun >= MOST_BEGUN {
+            return Verdict::Over(NEVER_FINISHED.into());
         }
         Verdict::Go
     }

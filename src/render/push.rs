@@ -56,6 +56,27 @@ pub struct Push {
     priority: &'static str,
 }
 
+/// A push message that takes an earlier one back: its notification was read on another device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Retraction {
+    r#type: &'static str,
+    /// Of what is not to be shown any more.
+    tag: String,
+    notification_id: i64,
+}
+
+impl Retraction {
+    /// Of the notification of this number and second name.
+    pub fn of(notification_id: i64, uuid: Uuid) -> Self {
+        Self { r#type: "retract", tag: uuid.to_string(), notification_id }
+    }
+
+    /// As the service worker reads it: a JSON object.
+    pub fn payload(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Data {
     notification_id: i64,

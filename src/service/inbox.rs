@@ -388,6 +388,7 @@ impl Inbox {
             }
         }
         if read > 0 {
+            self.spreading.dispatch().retract(recipient.clone());
             self.hub.tell_standing(recipient, &Standing::all_read(at));
         }
         Ok(read)

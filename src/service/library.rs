@@ -86,13 +86,13 @@ async fn aside<T: Send + 'static>(
 ///
 /// # Errors
 /// What the data lacks; or when the sender has words of their own, too.
-pub fn say(template: &Template, draft: &mut Draft, locale: Locale, zone: Zone) -> Result<(), Error> {
+pub fn say(template: &Template, draft: &mut Draft, locale: Option<Locale>, zone: Zone) -> Result<(), Error> {
     if !(draft.title.is_empty() && draft.message.is_empty()) {
         let field = if draft.title.is_empty() { "message" } else { "title" };
         let expected = "nothing, where a template is named: it says the title and the message";
         return Err(Broken { field, expected }.into());
     }
-    let scene = Scene::new(&draft.data, locale.clone(), zone).map_err(Error::Template)?;
+    let scene = Scene::new(&draft.data, locale.clone().unwrap_or_default(), zone).map_err(Error::Template)?;
     let words = template.words(&scene).map_err(Error::Template)?;
     (draft.title, draft.message) = (words.texts.title, words.texts.message);
     let wish = draft.wish.get_or_insert_default();

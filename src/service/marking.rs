@@ -102,6 +102,9 @@ impl Marking {
             self.metrics.notification(Outcome::Read);
         }
         let marked = standing(id, before, mark, self.at);
+        if before.is_beyond && marked.is_new && matches!(mark, Mark::Read | Mark::Deleted) {
+            self.spreading.dispatch().retract(recipient.clone());
+        }
         if marked.is_new {
             tell(&self.hub, recipient, before.sender.as_deref(), &marked.standing);
         }

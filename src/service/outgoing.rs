@@ -173,7 +173,7 @@ fn may(who: &Principal) -> Result<(), Error> {
 /// How far each channel is. What goes to several devices has arrived when one has it.
 fn progress(all: &[Delivery]) -> HashMap<Channel, Progress> {
     let mut channels: HashMap<Channel, Progress> = HashMap::new();
-    for one in all.iter().filter(|one| one.state != State::Divided) {
+    for one in all.iter().filter(|one| one.state != State::Divided && !one.is_retraction) {
         let reason = one.reason.clone().unwrap_or_default();
         let this = match one.state {
             State::Sent | State::Delivered => Progress::Sent,
@@ -200,7 +200,8 @@ fn progress(all: &[Delivery]) -> HashMap<Channel, Progress> {
 fn tried(delivery: &Delivery, attempt: &Attempt) -> Step {
     let device = delivery.device.map(|id| format!(" for device {id}")).unwrap_or_default();
     let Attempt { number, provider, took_ms, .. } = attempt;
-    let took = format!("attempt {number} by {provider}{device}, {took_ms} ms");
+    let what = if delivery.is_retraction { "taking it back, " } else { "" };
+    let took = format!("{what}attempt {number} by {provider}{device}, {took_ms} ms");
     let step = match (attempt.state, &attempt.reason) {
         (State::Sent | State::Delivered, _) => Step::done("sent", Some(attempt.at), format!("{took}: taken")),
         (State::Waiting, reason) => Step {
@@ -222,6 +223,9 @@ fn words(reason: &Option<String>) -> &str {
 fn stands(one: &Delivery) -> Option<Step> {
     let step = match one.state {
         State::Sent | State::Divided => return None,
+        State::Waiting | State::UnderWay if one.is_retraction => {
+            Step::unknown("sent", "it was read elsewhere; the push is being taken back")
+        }
         State::Delivered => Step::done("confirmed", one.finished_at, "the provider says that it arrived"),
         State::Waiting if one.step > 0 && one.attempt == 0 => Step::not(
             "sent",

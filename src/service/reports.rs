@@ -1,11 +1,16 @@
 //! What providers say later of what they have taken.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Error;
 use crate::delivery::channel::{Fate, TwilioCallbacks};
 use crate::domain::Clock;
-use crate::store::{ContactsWrite, Said, Store, Write};
+use crate::store::{ContactsWrite, Said, Store, Write, Written};
+
+/// What a report tells of is looked for again after these.
+const PAUSES: [Duration; 4] =
+    [Duration::from_millis(50), Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
 
 /// Reports of providers.
 pub struct Reports {
@@ -42,8 +47,15 @@ impl Reports {
             Fate::Stopped => Said::Stopped(reason),
         };
         let (provider, provider_id, at) = ("twilio", report.provider_id, self.clock.now());
-        let write = ContactsWrite::Reported { provider, provider_id, said, at };
-        self.store.write(Write::Reachable(Arc::new(write))).await?;
+        let write = Arc::new(ContactsWrite::Reported { provider, provider_id, said, at });
+        // It may be said sooner than it is noted that it was taken.
+        for pause in PAUSES {
+            match self.store.write(Write::Reachable(write.clone())).await? {
+                Written::Changed(0) => tokio::time::sleep(pause).await,
+                _ => return Ok(true),
+            }
+        }
+        tracing::warn!(provider, "a report tells of a message that nothing is known of; it is passed over");
         Ok(true)
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
 
-use super::outbox::{end, next_step};
+use super::outbox::{RETRACTION, end, next_step};
 use super::recur::clock;
 use super::{Connection, Memory, RunQueryDsl, held_entries, take_due};
 use crate::domain::{
@@ -27,7 +27,7 @@ const DAY: i64 = 24 * 60 * 60;
 
 /// What is looked at when a delivery's turn has come.
 type Row = (
-    (i64, i64, i32, i32, i32, Option<i64>, At),
+    (i64, i64, i32, i32, i32, Option<i64>, At, i32),
     (Option<At>, Option<At>, Option<At>, Option<i32>),
     (i64, String, String, Option<String>, Option<String>),
     Option<String>,
@@ -70,6 +70,7 @@ body! {
                     deliveries::since,
                     deliveries::device_id,
                     deliveries::created_at,
+                    deliveries::retraction,
                 ),
                 (inbox::confirmed_at, inbox::read_at, inbox::deleted_at, inbox::hush),
                 (
@@ -163,7 +164,7 @@ fn judge(
     now: Timestamp,
 ) -> QueryResult<(Verdict, Claimed, Option<Preferences>)> {
     let (delivery, entry, (recipient, tenant, user, stored, contacts), wish, content) = row;
-    let (id, position, step, attempt, since, device, placed_at) = delivery;
+    let (id, position, step, attempt, since, device, placed_at, retraction) = delivery;
     let (confirmed_at, read_at, deleted_at, hush) = entry;
     let notification = shown(content);
     let wish = wish.as_deref().and_then(Wish::read).unwrap_or_default();
@@ -192,7 +193,8 @@ fn judge(
         mandatory,
         now,
     };
-    let verdict = situation.verdict();
+    let is_retraction = retraction == RETRACTION;
+    let verdict = if is_retraction { situation.afterwards() } else { situation.verdict() };
     let recipient_of = |tenant: &str, user: &str| {
         let unreadable = |fault| diesel::result::Error::DeserializationError(Box::new(fault));
         let tenant = Tenant::new(tenant).map_err(unreadable)?;
@@ -205,6 +207,7 @@ fn judge(
         channel,
         step,
         device_id: device,
+        is_retraction,
         device: None,
         phone: None,
         place: Place { recipient, position },
@@ -298,6 +301,10 @@ fn to_device(
     let Some(device) = devices.iter().find(|one| one.device.id == id) else {
         return Verdict::Skip("no_subscription: this device is not registered any more".into());
     };
+    if delivery.is_retraction {
+        delivery.device = Some(device.device.clone());
+        return Verdict::Go;
+    }
     let notification = &delivery.notification;
     if !device.wants(&notification.kind) {
         return Verdict::Skip("this device does not take this type".into());

@@ -89,6 +89,7 @@ body! {
                     let (claimed, looked) = wait!(claim(connection, memory, *channel, *most, *caps))?;
                     Written::Claimed { claimed: claimed.into(), looked }
                 }
+                Write::Retract(recipient) => Written::Changed(wait!(outbox::retract(connection, recipient))?),
                 Write::Tried(all) => Written::Changed(wait!(outbox::tried(connection, memory, all))?),
                 Write::Revive { tenant, id, deed } => {
                     let revived = wait!(outbox::revive(connection, tenant, *id))?;

@@ -85,6 +85,8 @@ pub struct Claimed {
     pub step: i32,
     /// The number of the device that it is for.
     pub device_id: Option<i64>,
+    /// Whether it takes back what that device was sent before.
+    pub is_retraction: bool,
     /// That device.
     pub device: Option<Device>,
     /// The number that it goes to, if it is a text message.
@@ -227,6 +229,8 @@ pub struct Delivery {
     pub step: i32,
     /// To which device.
     pub device: Option<i64>,
+    /// Whether it takes back what that device was sent before.
+    pub is_retraction: bool,
     /// How it stands.
     pub state: State,
     /// When it is tried next, while it waits.

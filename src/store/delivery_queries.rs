@@ -36,7 +36,7 @@ type Columns = (
     i64,
     i64,
     (String, String),
-    (i32, i32, Option<i64>, i32),
+    (i32, i32, Option<i64>, i32, i32),
     At,
     i32,
     (Option<String>, Option<String>),
@@ -50,7 +50,13 @@ macro_rules! columns {
             deliveries::id,
             deliveries::notification_id,
             (notifications::kind, recipients::user_id),
-            (deliveries::channel, deliveries::step, deliveries::device_id, deliveries::state),
+            (
+                deliveries::channel,
+                deliveries::step,
+                deliveries::device_id,
+                deliveries::state,
+                deliveries::retraction,
+            ),
             deliveries::due_at,
             deliveries::attempt,
             (deliveries::reason, deliveries::provider),
@@ -63,7 +69,7 @@ macro_rules! columns {
 fn delivery(columns: Columns) -> Delivery {
     let (id, notification, (kind, user), place, due_at, attempt, (reason, provider), created_at, finished_at) =
         columns;
-    let (channel, step, device, state) = place;
+    let (channel, step, device, state, retraction) = place;
     Delivery {
         id,
         notification: NotificationId(notification),
@@ -72,6 +78,7 @@ fn delivery(columns: Columns) -> Delivery {
         channel: Channel::from_number(channel).unwrap_or(Channel::Email),
         step,
         device,
+        is_retraction: retraction == 2,
         state: State::from_number(state),
         due_at: due_at.0,
         attempt,

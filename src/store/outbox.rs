@@ -10,11 +10,17 @@ use diesel::prelude::*;
 use super::reaching::{of_devices, stop_numbers};
 use super::recur::clock;
 use super::{Connection, Memory, RunQueryDsl, insert_deliveries, note_tried, now};
-use crate::domain::{Channel, NotificationId, Place, Placed, Tenant, Timestamp, Wish};
-use crate::store::schema::{deliveries, notifications};
+use crate::domain::{Channel, NotificationId, Place, Placed, Recipient, Tenant, Timestamp, Wish};
+use crate::store::schema::{deliveries, inbox, notifications, push_subscriptions, recipients};
 use crate::store::types::At;
 use crate::store::{DeviceWrite, Outcome, State, Tried};
 
+/// Pushes that are taken back in one commit.
+const TAKEN_BACK_TOGETHER: i64 = 100;
+/// A push that was taken back.
+const RETRACTED: i32 = 1;
+/// What takes one back.
+pub const RETRACTION: i32 = 2;
 /// Rows that are stored by one statement.
 const TOGETHER: usize = 1_000;
 
@@ -178,6 +184,66 @@ body! {
             }
         }
         Ok(noted.len())
+    }
+}
+
+/// A push that was sent: its number, notification, place and device.
+type Pushed = (i64, i64, i64, Option<i64>);
+
+body! {
+    /// Takes back what was pushed to `recipient` of what they have read or removed since. Safari takes it amiss when a push shows
+    /// nothing, so what went there stays. Returns how many are taken back.
+    pub fn retract(connection: &mut Connection, recipient: &Recipient) -> QueryResult<usize> {
+        let entry = inbox::recipient_id.eq(deliveries::recipient_id).and(inbox::position.eq(deliveries::position));
+        let device = push_subscriptions::id.nullable().eq(deliveries::device_id);
+        let pushed: Vec<(i64, Pushed)> = wait!(deliveries::table
+            .inner_join(recipients::table)
+            .inner_join(inbox::table.on(entry))
+            .inner_join(push_subscriptions::table.on(device))
+            .filter(recipients::tenant.eq(recipient.tenant.as_str()))
+            .filter(recipients::user_id.eq(recipient.user.as_str()))
+            // As the index `deliveries_pushed` has it.
+            .filter(diesel::dsl::sql::<diesel::sql_types::Bool>(
+                "deliveries.channel = 2 AND deliveries.state = 2 AND deliveries.retraction = 0",
+            ))
+            .filter(inbox::read_at.is_not_null().or(inbox::deleted_at.is_not_null()))
+            .filter(push_subscriptions::endpoint.not_like("https://web.push.apple.com/%"))
+            .order(deliveries::id)
+            .limit(TAKEN_BACK_TOGETHER)
+            .select((
+                recipients::id,
+                (
+                    deliveries::id,
+                    deliveries::notification_id,
+                    deliveries::position,
+                    deliveries::device_id,
+                ),
+            ))
+            .load(connection))?;
+        if pushed.is_empty() {
+            return Ok(0);
+        }
+        let now = wait!(clock(connection))?;
+        let ids: Vec<i64> = pushed.iter().map(|(_, one)| one.0).collect();
+        let these = deliveries::table.filter(deliveries::id.eq_any(ids));
+        wait!(diesel::update(these).set(deliveries::retraction.eq(RETRACTED)).execute(connection))?;
+        let row = |(row, (_, notification, position, device)): &(i64, Pushed)| {
+            (
+                deliveries::notification_id.eq(*notification),
+                deliveries::recipient_id.eq(*row),
+                deliveries::position.eq(*position),
+                deliveries::tenant.eq(recipient.tenant.as_str().to_owned()),
+                deliveries::channel.eq(Channel::Push.number()),
+                deliveries::step.eq(0),
+                deliveries::device_id.eq(*device),
+                deliveries::due_at.eq(At(now)),
+                deliveries::created_at.eq(At(now)),
+                deliveries::retraction.eq(RETRACTION),
+            )
+        };
+        let rows: Vec<_> = pushed.iter().map(row).collect();
+        wait!(diesel::insert_into(deliveries::table).values(rows).execute(connection))?;
+        Ok(pushed.len())
     }
 }
 

@@ -174,29 +174,35 @@ body! {
                 Ok(Written::Reachable(after.into()))
             }
             ContactsWrite::Reported { provider, provider_id, said, at } => {
-                wait!(reported(connection, provider, provider_id, said, *at))?;
-                Ok(Written::Done)
+                Ok(Written::Changed(wait!(reported(connection, provider, provider_id, said, *at))?))
             }
         }
     }
 }
 
 body! {
-    /// Notes what a provider says of what it had taken, and of which nothing was known yet.
+    /// Notes what a provider says of what it had taken, as far as nothing was known of that yet. Returns of how many deliveries
+    /// it speaks.
     fn reported(
         connection: &mut Connection,
         provider: &str,
         provider_id: &str,
         said: &Said,
         at: Timestamp,
-    ) -> QueryResult<()> {
-        let ids: Vec<(i64, i64, i64, i32)> = wait!(deliveries::table
+    ) -> QueryResult<usize> {
+        let all: Vec<(i64, i64, i64, i32, i32)> = wait!(deliveries::table
             .filter(deliveries::provider_id.eq(provider_id))
             .filter(deliveries::provider.eq(provider))
-            .filter(deliveries::state.eq(State::Sent.number()))
-            .select((deliveries::id, deliveries::notification_id, deliveries::recipient_id, deliveries::step))
+            .select((
+                deliveries::id,
+                deliveries::notification_id,
+                deliveries::recipient_id,
+                deliveries::step,
+                deliveries::state,
+            ))
             .load(connection))?;
-        for (id, notification, recipient, step) in &ids {
+        let ids: Vec<_> = all.iter().filter(|one| one.4 == State::Sent.number()).collect();
+        for (id, notification, recipient, step, _) in &ids {
             match said {
                 Said::Arrived => {
                     let arrived =
@@ -214,7 +220,7 @@ body! {
             let ids: Vec<i64> = ids.iter().map(|(id, ..)| *id).collect();
             wait!(stop_numbers(connection, &ids))?;
         }
-        Ok(())
+        Ok(all.len())
     }
 }
 

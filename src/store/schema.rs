@@ -250,6 +250,7 @@ diesel::table! {
         number_digest -> Nullable<Text>,
         created_at -> Instant,
         finished_at -> Nullable<Instant>,
+        retraction -> Integer,
     }
 }
 

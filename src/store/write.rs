@@ -119,6 +119,8 @@ pub enum Write {
         /// How many text messages may go out.
         caps: SmsCaps,
     },
+    /// Pushes that told this person of what they have read or removed since are taken back.
+    Retract(Recipient),
     /// This came of attempts.
     Tried(Arc<[Tried]>),
     /// What has failed is tried again.
@@ -216,6 +218,8 @@ pub struct Before {
     pub confirmed_at: Option<Timestamp>,
     /// When it was looked at.
     pub read_at: Option<Timestamp>,
+    /// Whether it went beyond sockets, perhaps.
+    pub is_beyond: bool,
 }
 
 /// An inbox entry that was sent to a socket and confirmed.
@@ -270,7 +274,7 @@ pub enum Written {
     /// Of `Accept`.
     Accepted(Accepted),
     /// Of `Confirm`: how many were not confirmed before. Of `Device`, when some are removed or were reached: how many. Of
-    /// `Reschedule`: how many waited. Of `Tried` and `Revive`: how many counted. Of `Cease`: how many there were. Of
+    /// `Reschedule`: how many waited. Of `Tried` and `Revive`: how many counted. Of `Retract`: how many there were. Of `Cease`: how many there were. Of
     /// `Count`: how many were looked at.
     Changed(usize),
     /// Of `ReadAll`.

@@ -4,10 +4,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use carillon::access::Vapid;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Clients, Clock, Ground, Peers, Rest, Server, SinkFile, certificates, eventually, on_postgres, quiet_now,
+    Clients, Clock, Ground, JWT_SECRET, Peers, Rest, Server, SinkFile, certificates, eventually, on_postgres,
+    quiet_now, run_command,
 };
 
 const PREFERENCES: &str = "/api/v1/notifications/preferences";
@@ -323,6 +325,28 @@ fn what_fails_is_tried_again_and_then_kept() {
     let foreign = Rest::claiming(&server, json!({"sub": "boss", "role": "admin", "tenant_id": "elsewhere"}));
     assert_eq!(foreign.post(&path, &json!({})).status, 404);
 
+    // By the command line, too.
+    let port = server.address.port().to_string();
+    let told = |args: &[&str]| {
+        let settings =
+            [("JWT_SECRET_KEY", JWT_SECRET), ("PORT", &port), ("CARILLON_SERVER_HOST", "127.0.0.1")];
+        let output = run_command(&[&["deliveries"], args].concat(), &settings);
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
+        )
+    };
+    let (_, listed) = eventually("it has failed again", || {
+        Some(told(&["failed"])).filter(|(_, listed)| listed.lines().count() == 3)
+    });
+    assert!(listed.contains("policy violation") || listed.contains("550"), "{listed}");
+    let number = listed.lines().nth(1).and_then(|line| line.split(' ').next()).expect("a number").to_owned();
+    assert_eq!(told(&["retry", &number]), (true, "1 tried again\n".to_owned()));
+    assert_eq!(told(&["retry", "--all", "--tenant", "elsewhere"]), (true, "0 tried again\n".to_owned()));
+    let (is_well, why) = told(&["retry", "999999"]);
+    assert!(!is_well && why.contains("404"), "{why}");
+    assert!(!told(&["retry"]).0, "which?");
+
     // What was cut off just after the mail server had it goes out once more, under the same name.
     let drop = backend.post("/notify", &mail_to("drop", 5)).expect(200);
     let twice = eventually("it goes out again", || {
@@ -444,4 +468,61 @@ fn what_nobody_takes_is_said() {
     let own = Rest::user(&server, 3).post("/notify", &json!({"title": "to myself"})).expect(200);
     assert_eq!(own["channels"]["websocket"], "user_offline");
     assert_eq!(Rest::user(&server, 3).titles(), ["to myself"]);
+}
+
+/// What was pushed and is read elsewhere is taken back: the device is told, under the name that it knows.
+#[test]
+fn what_is_read_elsewhere_is_shown_no_more() {
+    let peers = Peers::start();
+    let (public, private) = Vapid::generate().expect("keys");
+    let server = Server::with(&[
+        ("CARILLON_SERVER_ENVIRONMENT", "development"),
+        ("CARILLON_DELIVERY_ALLOW_LOOPBACK", "true"),
+        ("VAPID_PUBLIC_KEY", &public),
+        ("VAPID_PRIVATE_KEY", &private),
+        ("VAPID_EMAIL", "admin@example.org"),
+    ]);
+    let (backend, two) = (Rest::backend(&server), Rest::user(&server, 2));
+    for name in ["phone", "desk"] {
+        two.post("/push/subscribe", &peers.subscription("201", name)).expect(201);
+    }
+    let texts = |name: &str| -> Vec<Value> {
+        let path = format!("/201/{name}");
+        let of = peers.told("push").into_iter().filter(|told| told["path"] == path.as_str());
+        of.map(|told| {
+            let text: Value = serde_json::from_str(told["text"].as_str().expect("a text")).expect("JSON");
+            json!({"text": text, "topic": told["topic"], "urgency": told["urgency"]})
+        })
+        .collect()
+    };
+    let both = ["websocket", "push"];
+    let ids = ["Read", "Kept", "Removed"]
+        .map(|title| id_of(&backend.post("/notify", &to(2, title, &both)).expect(200)));
+    eventually("both devices have them", || (texts("phone").len() + texts("desk").len() == 6).then_some(()));
+    two.post(&format!("/api/v1/notifications/{}/read", ids[0]), &json!({})).expect(200);
+    two.post(&format!("/api/v1/notifications/{}/read", ids[0]), &json!({})).expect(200);
+    two.delete(&format!("/api/v1/notifications/{}", ids[2])).expect(200);
+    eventually("they are taken back", || (texts("phone").len() + texts("desk").len() == 10).then_some(()));
+    for device in ["phone", "desk"] {
+        let all = texts(device);
+        for id in [&ids[0], &ids[2]] {
+            let of: Vec<_> = all.iter().filter(|one| one["text"]["tag"] == id.as_str()).collect();
+            assert_eq!(
+                (of.len(), &of[1]["text"]["type"], &of[1]["urgency"]),
+                (2, &json!("retract"), &json!("low"))
+            );
+            assert_eq!(
+                of[0]["topic"], of[1]["topic"],
+                "it takes the place of the first, while the device is off"
+            );
+        }
+    }
+    // Everything at once; and nothing twice.
+    two.post("/api/v1/notifications/read-all", &json!({})).expect(200);
+    eventually("the last one, too", || (texts("phone").len() + texts("desk").len() == 12).then_some(()));
+    let told = steps(&backend, &ids[0], 2, "push");
+    assert!(told.iter().any(|(_, how)| how.starts_with("taking it back")), "{told:?}");
+    let again = backend.post("/notify", &to(2, "Next", &both)).expect(200);
+    assert_eq!(outcomes(&backend, &again, 2, &["push"]), ["delivered"]);
+    assert_eq!(texts("phone").len() + texts("desk").len(), 14);
 }

@@ -100,7 +100,7 @@ impl NotifyIn {
         who: &Principal,
         idempotency_key: Option<String>,
     ) -> Result<Draft, Error> {
-        let locale = self.locale.take().unwrap_or_default();
+        let locale = self.locale.take();
         let Some(name) = self.template_id.take() else { return Ok(self.draft(idempotency_key)?) };
         let template = library.named(&who.tenant, &name).await?;
         self.notification_type.get_or_insert_with(|| template.sources().kind.clone());

@@ -20,7 +20,7 @@ pub async fn mark(
     mark: Mark,
     entries: &[&Marked<'_>],
 ) -> QueryResult<Vec<Option<Before>>> {
-    type Columns = (i64, UuidColumn, Option<String>, Option<At>, Option<At>);
+    type Columns = (i64, UuidColumn, Option<String>, Option<At>, Option<At>, bool);
     macro_rules! marked {
         ($statement:ident) => {
             $statement {
@@ -41,10 +41,10 @@ pub async fn mark(
         Mark::Deleted => marked!(MarkDeleted),
     };
     let mut found = vec![None; entries.len()];
-    for (which, UuidColumn(uuid), sender, confirmed_at, read_at) in there {
+    for (which, UuidColumn(uuid), sender, confirmed_at, read_at, is_beyond) in there {
         if let Some(found) = nth(&mut found, which) {
             let (confirmed_at, read_at) = (confirmed_at.map(|at| at.0), read_at.map(|at| at.0));
-            *found = Some(Before { uuid, sender, confirmed_at, read_at });
+            *found = Some(Before { uuid, sender, confirmed_at, read_at, is_beyond });
         }
     }
     Ok(found)

@@ -160,7 +160,7 @@ type EarlierColumns = (
 );
 
 /// What is told of an entry that is marked: which of them it is, and how it stood before.
-type MarkedColumns = (BigInt, Uuid128, Nullable<Text>, Nullable<Instant>, Nullable<Instant>);
+type MarkedColumns = (BigInt, Uuid128, Nullable<Text>, Nullable<Instant>, Nullable<Instant>, Bool);
 
 /// Keeps counts true: `marked` has the entries that were changed, as they are now. Of each, so many more (or fewer)
 /// are held and unread.
@@ -229,7 +229,7 @@ macro_rules! marking {
                      RETURNING inbox.recipient_id, inbox.position, inbox.notification_id, inbox.expires_at, inbox.hush, \
                          inbox.read_at), ",
                 shift!($total, $unread),
-                " SELECT found.place, n.uuid, n.sender, found.confirmed_at, found.read_at FROM found \
+                " SELECT found.place, n.uuid, n.sender, found.confirmed_at, found.read_at, n.wish IS NOT NULL FROM found \
                      JOIN notifications AS n ON n.id = found.notification"
             )
         }

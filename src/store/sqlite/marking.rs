@@ -23,10 +23,16 @@ pub fn mark(
             return Ok(None);
         };
         let entry = inbox::table.find((recipient, position));
-        let (UuidColumn(uuid), sender, confirmed_at, read_at) = entry
+        let (UuidColumn(uuid), sender, confirmed_at, read_at, is_beyond) = entry
             .inner_join(notifications::table)
-            .select((notifications::uuid, notifications::sender, inbox::confirmed_at, inbox::read_at))
-            .get_result::<(UuidColumn, Option<String>, Option<At>, Option<At>)>(connection)?;
+            .select((
+                notifications::uuid,
+                notifications::sender,
+                inbox::confirmed_at,
+                inbox::read_at,
+                notifications::wish.is_not_null(),
+            ))
+            .get_result::<(UuidColumn, Option<String>, Option<At>, Option<At>, bool)>(connection)?;
         let is_unread = i64::from(read_at.is_none());
         let (total, unread) = match mark {
             Mark::Confirmed => (0, 0),
@@ -40,6 +46,7 @@ pub fn mark(
             sender,
             confirmed_at: confirmed_at.map(|at| at.0),
             read_at: read_at.map(|at| at.0),
+            is_beyond,
         };
         let at = At(marked.at);
         let by = match mark {

@@ -72,6 +72,7 @@ struct Delivery {
     number_digest: Option<String>,
     created_at: At,
     finished_at: Option<At>,
+    retraction: i32,
 }
 
 /// A try.

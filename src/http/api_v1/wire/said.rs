@@ -16,7 +16,7 @@ impl SendIn {
         unaddressed: Unaddressed,
         idempotency_key: Option<String>,
     ) -> Result<Draft, Error> {
-        let (locale, zone) = (self.locale.take().unwrap_or_default(), self.time_zone.unwrap_or_default());
+        let (locale, zone) = (self.locale.take(), self.time_zone.unwrap_or_default());
         let Some(name) = self.template.take() else {
             return self.draft(&who.tenant, unaddressed, idempotency_key);
         };
