@@ -8,14 +8,10 @@ use super::{Error, Notify, Outgoing};
 use crate::access::Principal;
 use crate::delivery::Live;
 use crate::domain::{
-    Action, Audience, Channel, Clock, Draft, Group, Hush, Matter, Muted, NotificationId, Recipient, Tenant,
-    Timestamp, UserId,
+    Action, Audience, Channel, Clock, Group, Muted, NotificationId, Recipient, Tenant, Timestamp, UserId,
 };
 use crate::realtime::Hub;
-use crate::store::{Member, Sought, Store, Trace, TracedEntry, TracedHush, TracedSpread};
-
-/// People of an audience that a preview names.
-const NAMED: i64 = 100;
+use crate::store::{Sought, Store, Trace, TracedEntry, TracedHush, TracedSpread};
 
 /// One step of a notification's way to somebody.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,43 +57,15 @@ pub struct Timeline {
     pub steps: Vec<Step>,
 }
 
-/// What a notification would do.
-#[derive(Clone, Debug)]
-pub struct Preview {
-    /// When it would go out, if not at once.
-    pub due_at: Option<Timestamp>,
-    /// Whom it is for, as the audit log names it; several people by name have no name together.
-    pub subject: Option<String>,
-    /// How many people it is for.
-    pub people: i64,
-    /// The first of them, and what would happen by socket.
-    pub first: Vec<(UserId, Prospect)>,
-}
-
-/// What would happen to a notification on somebody's sockets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Prospect {
-    /// It would be told at once.
-    Sent,
-    /// Nobody is there: it would be told on return.
-    Stored,
-    /// It would go out later; who is there by then is told.
-    Scheduled(Timestamp),
-    /// It would not be told at once.
-    Hushed(Hush),
-    /// It would never be told: it expires before quiet hours are over.
-    Expired(Timestamp),
-}
-
 /// Answers why.
 pub struct Explain {
-    store: Arc<Store>,
+    pub(super) store: Arc<Store>,
     hub: Arc<Hub>,
     live: Arc<Live>,
-    notify: Arc<Notify>,
+    pub(super) notify: Arc<Notify>,
     outgoing: Arc<Outgoing>,
     clock: Arc<dyn Clock>,
-    mandatory: Arc<[String]>,
+    pub(super) mandatory: Arc<[String]>,
 }
 
 impl Explain {
@@ -284,42 +252,6 @@ impl Explain {
         };
         Ok(Step::not("stored", reason))
     }
-
-    /// Who would get `draft` from `who`, when, and how. It is checked like one that is sent.
-    ///
-    /// # Errors
-    /// As [`Notify::send`].
-    pub async fn preview(&self, who: &Principal, draft: Draft) -> Result<Preview, Error> {
-        let new = self.notify.admit(who, draft)?;
-        let (tenant, group) = group_of(&new.audience, &who.tenant);
-        let people = self.store.audience(&tenant, &group).await?;
-        let at = new.due_at.unwrap_or(new.created_at);
-        let matter = Matter { kind: &new.kind, topic: &new.topic, priority: new.priority };
-        let prospect = |member: Member| {
-            let preferences = member.preferences.as_ref();
-            let hush = match new.wish.as_ref().is_some_and(|wish| !wish.has_realtime()) {
-                true => Some(Hush::Muted(Muted::Unasked)),
-                false => preferences.and_then(|all| all.hush(matter, Channel::Realtime, &self.mandatory, at)),
-            };
-            let prospect = match (hush, new.due_at) {
-                (Some(Hush::Quiet(until)), _) if new.expires_at.is_some_and(|end| end <= until) => {
-                    Prospect::Expired(until)
-                }
-                (Some(hush), _) => Prospect::Hushed(hush),
-                (None, Some(at)) => Prospect::Scheduled(at),
-                (None, None) if member.is_online => Prospect::Sent,
-                (None, None) => Prospect::Stored,
-            };
-            (member.user, prospect)
-        };
-        let first = self.store.members(&tenant, &group, NAMED).await?;
-        let subject = match &new.audience {
-            Audience::One(recipient) => Some(recipient.user.as_str().to_owned()),
-            audience => audience.deed(false).1,
-        };
-        let first = first.into_iter().map(prospect).collect();
-        Ok(Preview { due_at: new.due_at, subject, people, first })
-    }
 }
 
 fn accepted(trace: &Trace, is_service: bool) -> Step {
@@ -356,7 +288,7 @@ fn spreading(spread: &TracedSpread, accepted_at: Timestamp, now: Timestamp, is_s
 }
 
 /// The people of an audience.
-fn group_of(audience: &Audience, tenant: &Tenant) -> (Tenant, Group) {
+pub(super) fn group_of(audience: &Audience, tenant: &Tenant) -> (Tenant, Group) {
     match audience {
         Audience::Whoever(tenant, group) => (tenant.clone(), group.clone()),
         named => {

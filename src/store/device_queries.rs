@@ -16,7 +16,7 @@ pub async fn devices(connection: &mut Connection, recipient: &Recipient) -> Resu
     devices_of(connection, &[row]).await
 }
 
-/// See [`crate::store::Store::devices_of`].
+/// The devices of the recipients of these rows.
 pub async fn devices_of(connection: &mut Connection, rows: &[i64]) -> Result<Vec<Row>, StoreError> {
     let of = push_subscriptions::table.filter(push_subscriptions::recipient_id.eq_any(rows.to_vec()));
     Ok(of.order(push_subscriptions::id).load(connection).await?)
@@ -35,15 +35,4 @@ pub async fn contacts(
         .await
         .optional()?;
     Ok(stored.flatten())
-}
-
-/// See [`crate::store::Store::contacts_of`].
-pub async fn contacts_of(
-    connection: &mut Connection,
-    rows: &[i64],
-) -> Result<Vec<(i64, String)>, StoreError> {
-    let of = recipients::table.filter(recipients::id.eq_any(rows.to_vec()));
-    let known = of.filter(recipients::contacts.is_not_null());
-    let columns = (recipients::id, recipients::contacts.assume_not_null());
-    Ok(known.select(columns).load(connection).await?)
 }

@@ -1,7 +1,5 @@
 //! Browsers that take pushes, and where people can be reached, as they are kept.
 
-use std::collections::HashMap;
-
 use diesel::prelude::*;
 
 use super::schema::push_subscriptions;
@@ -194,15 +192,6 @@ impl Store {
         Ok(rows.into_iter().map(Registered::from).collect())
     }
 
-    /// The devices of the recipients of these rows.
-    ///
-    /// # Errors
-    /// When the database cannot answer.
-    pub async fn devices_of(&self, recipients: &[i64]) -> Result<Vec<Registered>, StoreError> {
-        let rows = on!(&self.readers, devices_of(recipients))?;
-        Ok(rows.into_iter().map(Registered::from).collect())
-    }
-
     /// Where `recipient` can be reached.
     ///
     /// # Errors
@@ -210,14 +199,5 @@ impl Store {
     pub async fn contacts(&self, recipient: &Recipient) -> Result<Contacts, StoreError> {
         let stored = on!(&self.readers, contacts(recipient))?;
         Ok(stored.as_deref().map(Contacts::from_stored).unwrap_or_default())
-    }
-
-    /// Where the recipients of these rows can be reached; who never said is left out.
-    ///
-    /// # Errors
-    /// When the database cannot answer.
-    pub async fn contacts_of(&self, recipients: &[i64]) -> Result<HashMap<i64, Contacts>, StoreError> {
-        let stored = on!(&self.readers, contacts_of(recipients))?;
-        Ok(stored.into_iter().map(|(row, stored)| (row, Contacts::from_stored(&stored))).collect())
     }
 }

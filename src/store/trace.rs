@@ -2,10 +2,10 @@
 
 use uuid::Uuid;
 
-use super::{Readers, Store, StoreError, on, postgres, sqlite};
+use super::{Readers, Registered, Store, StoreError, on, postgres, sqlite};
 use crate::domain::{
-    Group, Idempotency, Notification, NotificationId, Preferences, Priority, Recipient, Tenant, Timestamp,
-    UserId,
+    Contacts, Group, Idempotency, Notification, NotificationId, Preferences, Priority, Recipient, Tenant,
+    Timestamp, UserId,
 };
 
 /// A notification, and one recipient's entry of it.
@@ -87,6 +87,10 @@ pub struct Member {
     pub preferences: Option<Preferences>,
     /// Whether a socket of theirs is connected to some node.
     pub is_online: bool,
+    /// Where they can be reached besides.
+    pub contacts: Contacts,
+    /// The browsers that take their pushes.
+    pub devices: Vec<Registered>,
 }
 
 /// One notification that is to go out later.

@@ -6,13 +6,14 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
-use crate::domain::{Group, Idempotency, NotificationId, Recipient, Tenant, Timestamp, UserId};
+use super::device_queries::devices_of;
+use crate::domain::{Contacts, Group, Idempotency, NotificationId, Recipient, Tenant, Timestamp, UserId};
 use crate::store::content::{Content, content, notification};
 use crate::store::schema::{connections, expansions, inbox, notifications, recipients, roles, subscriptions};
 use crate::store::types::{At, UuidColumn};
 use crate::store::{
-    MUTED, Member, QUIET, StoreError, TAKEN_BACK, Trace, TracedEntry, TracedHush, TracedSpread, Waiting,
-    preferred,
+    MUTED, Member, QUIET, Registered, StoreError, TAKEN_BACK, Trace, TracedEntry, TracedHush, TracedSpread,
+    Waiting, preferred,
 };
 
 /// See [`crate::store::Store::trace`].
@@ -176,7 +177,7 @@ pub async fn members(
     group: &Group,
     limit: i64,
 ) -> Result<Vec<Member>, StoreError> {
-    type Columns = (String, Option<String>);
+    type Columns = (i64, String, Option<String>, Option<String>);
     let name = tenant.as_str();
     let found: Vec<Columns> = match group {
         Group::Everyone => {
@@ -184,7 +185,7 @@ pub async fn members(
                 .filter(recipients::tenant.eq(name))
                 .order(recipients::id)
                 .limit(limit)
-                .select((recipients::user_id, recipients::preferences))
+                .select((recipients::id, recipients::user_id, recipients::preferences, recipients::contacts))
                 .load(connection)
                 .await?
         }
@@ -195,7 +196,7 @@ pub async fn members(
                 .filter(subscriptions::topic.eq(topic))
                 .order(recipients::id)
                 .limit(limit)
-                .select((recipients::user_id, recipients::preferences))
+                .select((recipients::id, recipients::user_id, recipients::preferences, recipients::contacts))
                 .load(connection)
                 .await?
         }
@@ -206,7 +207,7 @@ pub async fn members(
                 .filter(roles::role.eq(role))
                 .order(recipients::id)
                 .limit(limit)
-                .select((recipients::user_id, recipients::preferences))
+                .select((recipients::id, recipients::user_id, recipients::preferences, recipients::contacts))
                 .load(connection)
                 .await?
         }
@@ -215,15 +216,22 @@ pub async fn members(
             let known: Vec<Columns> = recipients::table
                 .filter(recipients::tenant.eq(name))
                 .filter(recipients::user_id.eq_any(&some))
-                .select((recipients::user_id, recipients::preferences))
+                .select((recipients::id, recipients::user_id, recipients::preferences, recipients::contacts))
                 .load(connection)
                 .await?;
             // Whoever never had anything has no row, and no preferences.
-            let mut known: HashMap<String, Option<String>> = known.into_iter().collect();
-            some.into_iter().map(|user| (user.clone(), known.remove(user).flatten())).collect()
+            let mut known: HashMap<String, Columns> =
+                known.into_iter().map(|columns| (columns.1.clone(), columns)).collect();
+            let nobody = |user: &String| (0, user.clone(), None, None);
+            some.into_iter().map(|user| known.remove(user).unwrap_or_else(|| nobody(user))).collect()
         }
     };
-    let users: Vec<&String> = found.iter().map(|(user, _)| user).collect();
+    let rows: Vec<i64> = found.iter().map(|(row, ..)| *row).collect();
+    let mut devices: HashMap<i64, Vec<Registered>> = HashMap::new();
+    for device in devices_of(connection, &rows).await?.into_iter().map(Registered::from) {
+        devices.entry(device.recipient).or_default().push(device);
+    }
+    let users: Vec<&String> = found.iter().map(|(_, user, ..)| user).collect();
     let here: HashSet<String> = connections::table
         .filter(connections::tenant.eq(name))
         .filter(connections::user_id.eq_any(users))
@@ -232,13 +240,15 @@ pub async fn members(
         .await?
         .into_iter()
         .collect();
-    let member = |(user, stored): Columns| {
+    let member = |(row, user, stored, contacts): Columns| {
         let is_online = here.contains(&user);
         let odd = |fault| diesel::result::Error::DeserializationError(Box::new(fault));
         Ok(Member {
             user: UserId::new(&user).map_err(odd)?,
             preferences: stored.as_deref().map(preferred::read),
             is_online,
+            contacts: contacts.as_deref().map(Contacts::from_stored).unwrap_or_default(),
+            devices: devices.remove(&row).unwrap_or_default(),
         })
     };
     found.into_iter().map(member).collect()

@@ -279,6 +279,32 @@ fn a_preview_says_who_would_get_it_and_writes_nothing() {
         .post(PREVIEW, &json!({"user_id": 3, "type": "note", "title": "x", "scheduled_at": at}))
         .expect(200);
     assert_eq!(outcomes(&told), [pair("3", "scheduled")]);
+    // On each channel that is asked for: what cannot be taken gives way to the next step.
+    backend.put("/api/v1/recipients/2", &json!({"phone": "+14155550123"})).expect(200);
+    let asked = json!({
+        "user_ids": [2, 3], "type": "note", "title": "x", "priority": "high", "channels": ["in_app", "push", "sms", "email"],
+    });
+    let told = backend.post(PREVIEW, &asked).expect(200);
+    let ways: Vec<_> = told["recipients"]
+        .as_array()
+        .expect("recipients")
+        .iter()
+        .map(|one| format!("{} {} {}", one["user_id"], one["channel"], one["outcome"]).replace('"', ""))
+        .collect();
+    let expected = [
+        "2 in_app sent",
+        "2 email skipped",
+        "2 push skipped",
+        "2 sms escalates",
+        "3 in_app stored",
+        "3 email skipped",
+        "3 push skipped",
+        "3 sms skipped",
+    ];
+    assert_eq!(ways, expected, "{told}");
+    let unasked =
+        backend.post(PREVIEW, &json!({"user_id": 2, "type": "note", "title": "x", "channels": ["email"]}));
+    assert_eq!(unasked.expect(200)["recipients"][0]["outcome"], "muted");
     assert_eq!(told["recipients"][0]["at"], told["scheduled_at"]);
     // It is checked like one that is sent.
     backend.post(PREVIEW, &json!({"user_id": 3, "type": "", "title": "x"})).expect(422);

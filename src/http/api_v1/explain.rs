@@ -1,5 +1,7 @@
 //! Why something reached somebody, or did not; and who would get what.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -13,8 +15,7 @@ use crate::http::Api;
 use crate::http::caller::{Caller, Whence};
 use crate::http::input::{Body, Id, Params};
 use crate::http::problem::Problem;
-use crate::http::values;
-use crate::http::values::Name;
+use crate::http::values::{self, Name};
 use crate::service::{Preview, Prospect, Step, Timeline};
 
 /// Of whom a timeline is asked for.
@@ -102,34 +103,38 @@ pub async fn timeline(
     Ok(Json(timeline.into()))
 }
 
-/// What would happen on somebody's sockets.
+/// What would happen on one of somebody's channels.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Prospect)]
 struct ProspectOut {
     user_id: String,
-    /// By which channel: `in_app`; this release has no other.
+    /// By which channel: `in_app`, `push`, `email`, `sms`.
     channel: &'static str,
-    /// `sent`, `stored` (nobody is there: on return), `scheduled`, `deferred` (quiet hours), `muted`, or `expired` (it
-    /// is in the inbox until then, but never told: quiet hours last longer).
+    /// `sent`, `stored` (nobody is there: on return), `scheduled`, `escalates` (then, if nothing before it was enough),
+    /// `deferred` (quiet hours), `muted`, `skipped` (it cannot go this way), or `expired` (quiet hours last longer).
     outcome: &'static str,
     /// When, if it is later.
     at: Option<Timestamp>,
     /// Why not at once.
-    reason: Option<&'static str>,
+    #[schema(value_type = Option<String>)]
+    reason: Option<Cow<'static, str>>,
 }
 
-impl From<(UserId, Prospect)> for ProspectOut {
-    fn from((user, prospect): (UserId, Prospect)) -> Self {
-        let (outcome, at, reason) = match prospect {
+impl From<(UserId, Channel, Prospect)> for ProspectOut {
+    fn from((user, channel, prospect): (UserId, Channel, Prospect)) -> Self {
+        let (outcome, at, reason): (_, _, Option<Cow<'static, str>>) = match prospect {
             Prospect::Sent => ("sent", None, None),
-            Prospect::Stored => ("stored", None, Some("no socket of the recipient is connected")),
-            Prospect::Scheduled(at) => ("scheduled", Some(at), Some("it was asked for then")),
-            Prospect::Hushed(Hush::Quiet(until)) => ("deferred", Some(until), Some("quiet hours")),
-            Prospect::Expired(_) => ("expired", None, Some("it expires before quiet hours are over")),
-            Prospect::Hushed(Hush::Muted(muted)) => ("muted", None, Some(muted.reason())),
+            Prospect::Stored => ("stored", None, Some("no socket of the recipient is connected".into())),
+            Prospect::Scheduled(at) => ("scheduled", Some(at), Some("it was asked for then".into())),
+            Prospect::Escalates(at) => {
+                ("escalates", Some(at), Some("if nothing before it was enough by then".into()))
+            }
+            Prospect::Hushed(Hush::Quiet(until)) => ("deferred", Some(until), Some("quiet hours".into())),
+            Prospect::Expired(_) => ("expired", None, Some("it expires before quiet hours are over".into())),
+            Prospect::Hushed(Hush::Muted(muted)) => ("muted", None, Some(muted.reason().into())),
+            Prospect::Skipped(why) => ("skipped", None, Some(why)),
         };
-        let channel = values::called(Channel::Realtime);
-        Self { user_id: user.as_str().to_owned(), channel, outcome, at, reason }
+        Self { user_id: user.as_str().to_owned(), channel: values::called(channel), outcome, at, reason }
     }
 }
 
@@ -141,7 +146,7 @@ pub struct PreviewOut {
     scheduled_at: Option<Timestamp>,
     /// How many people it is for.
     total_users: i64,
-    /// The first 100 of them.
+    /// The first 100 of them, on each channel that is asked for; `in_app` in any case.
     recipients: Vec<ProspectOut>,
 }
 
@@ -169,7 +174,7 @@ pub async fn preview(
     let draft = given.said(&api.library, &who, Unaddressed::ForCaller, None).await?;
     let preview = api.explain.preview(&who, draft).await?;
     let own = who.inbox().map(|own| own.user);
-    let is_own = preview.people == 1 && preview.first.iter().all(|(user, _)| Some(user) == own.as_ref());
+    let is_own = preview.people == 1 && preview.first.iter().all(|(user, ..)| Some(user) == own.as_ref());
     if !is_own {
         let detail = json!({"total_users": preview.people});
         api.audit.note(&who, address, Action::PreviewRead, preview.subject.clone(), &detail).await?;

@@ -50,7 +50,7 @@ mod traces_body;
 pub mod queries {
     pub use super::audit_queries::audited;
     pub use super::delivery_queries::{attempts_of, deliveries_of, failed_deliveries, next_delivery};
-    pub use super::device_queries::{contacts, contacts_of, devices, devices_of};
+    pub use super::device_queries::{contacts, devices};
     pub use super::places_body::{place_behind, place_of};
     pub use super::queries_body::{
         audience, counts, deployment_name, due_releases, due_spreads, find, held, held_counts,
