@@ -149,6 +149,22 @@ impl Outbound {
         Ok(url)
     }
 
+    /// Looks at what the name of `url` leads to now. A name that leads nowhere yet may do so later.
+    ///
+    /// # Errors
+    /// When it leads to an address that is not public.
+    pub async fn leads_outside(&self, url: &Url) -> Result<(), Unsuitable> {
+        let name = url.host_str().unwrap_or_default();
+        let looked = Looked { allow_loopback: self.allow_loopback };
+        let Ok(name) = name.parse() else { return Ok(()) };
+        match tokio::time::timeout(self.patience, looked.resolve(name)).await {
+            Ok(Err(fault)) if fault.is::<NotPublic>() => {
+                Err(Unsuitable("its host leads to an address that is not public"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Posts `body` to `url` and waits for the answer.
     ///
     /// # Errors
@@ -323,6 +339,12 @@ mod tests {
         let looked = |allow_loopback| Looked { allow_loopback }.resolve("localhost".parse().unwrap());
         assert!(looked(false).await.err().unwrap().is::<NotPublic>());
         assert!(looked(true).await.is_ok());
+        let here = Url::parse("https://localhost/x").unwrap();
+        assert!(outbound(false).leads_outside(&here).await.is_err());
+        assert!(outbound(true).leads_outside(&here).await.is_ok());
+        for literal in ["https://8.8.8.8/x", "https://[2606:4700::1111]/x"] {
+            assert!(outbound(false).leads_outside(&Url::parse(literal).unwrap()).await.is_ok(), "{literal}");
+        }
     }
 
     #[test]
