@@ -35,6 +35,11 @@ fn may(who: &Principal) -> Result<(), Error> {
     if who.can_manage_webhooks { Ok(()) } else { Err(Error::Forbidden(needed)) }
 }
 
+/// The same, of one that is named: to others there is none.
+fn may_name(who: &Principal) -> Result<(), Error> {
+    may(who).map_err(|_| Error::NoSuchWebhook)
+}
+
 /// The host of an address: the rest may be a secret.
 fn host(url: &str) -> String {
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
@@ -68,7 +73,7 @@ impl Hooks {
     /// # Errors
     /// When there is none of this number.
     pub async fn find(&self, who: &Principal, id: i64) -> Result<Webhook, Error> {
-        may(who)?;
+        may_name(who)?;
         self.store.webhook(&who.tenant, id).await?.ok_or(Error::NoSuchWebhook)
     }
 
@@ -121,7 +126,7 @@ impl Hooks {
     /// # Errors
     /// When there is none.
     pub async fn remove(&self, who: &Principal, from: Option<IpAddr>, id: i64) -> Result<(), Error> {
-        may(who)?;
+        may_name(who)?;
         let deed = self.deed(who, from, Some(id), Action::WebhookNoMore, json!({}));
         self.keep(WebhookWrite::Remove { id, deed }).await.map(|_| ())
     }
@@ -150,7 +155,7 @@ impl Hooks {
     /// # Errors
     /// When there is none.
     pub async fn test(&self, who: &Principal, from: Option<IpAddr>, id: i64) -> Result<Uuid, Error> {
-        may(who)?;
+        may_name(who)?;
         let uuid = Uuid::now_v7();
         let deed = self.deed(who, from, Some(id), Action::WebhookTest, json!({}));
         self.keep(WebhookWrite::Test { id, uuid, deed }).await?;
@@ -187,7 +192,7 @@ impl Hooks {
         id: i64,
         which: Replayed,
     ) -> Result<usize, Error> {
-        may(who)?;
+        may_name(who)?;
         let deed = self.deed(who, from, Some(id), Action::WebhookReplay, json!({}));
         match self.keep(WebhookWrite::Replay { id, which, deed }).await? {
             WebhookKept::Replayed(many) => {

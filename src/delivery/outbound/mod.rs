@@ -28,6 +28,8 @@ pub use address::{is_loopback, is_public};
 const MOST_READ: usize = 64 * 1024;
 /// Nobody is left alone for longer than this.
 const LONGEST_REST: Duration = Duration::from_secs(24 * 60 * 60);
+/// A name that somebody writes down may take so long to be looked up.
+const LOOKED_UP: Duration = Duration::from_secs(2);
 /// When a limit ends, in seconds since 1970 (or from now).
 const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
@@ -157,7 +159,7 @@ impl Outbound {
         let name = url.host_str().unwrap_or_default();
         let looked = Looked { allow_loopback: self.allow_loopback };
         let Ok(name) = name.parse() else { return Ok(()) };
-        match tokio::time::timeout(self.patience, looked.resolve(name)).await {
+        match tokio::time::timeout(self.patience.min(LOOKED_UP), looked.resolve(name)).await {
             Ok(Err(fault)) if fault.is::<NotPublic>() => {
                 Err(Unsuitable("its host leads to an address that is not public"))
             }

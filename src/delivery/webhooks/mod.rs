@@ -138,7 +138,7 @@ impl Webhooks {
         due.sort_by_key(taken);
         let mut wanted = Vec::new();
         for webhook in due {
-            let most = self.breakers.places(&webhook.to_string(), AT_ONCE);
+            let most = self.breakers.places(&known_as(webhook), AT_ONCE);
             let free = most.saturating_sub(taken(&webhook)).min(left);
             if free > 0 {
                 left -= free;
@@ -169,7 +169,7 @@ impl Webhooks {
             }
             None => Err(Fault::Reject { reason: "it could not be signed: its secret is none".to_owned() }),
         };
-        self.breakers.note(&message.webhook.to_string(), &sent);
+        self.breakers.note(&known_as(message.webhook), &sent);
         match sent {
             Ok(_) => Outcome::Sent(None),
             Err(Fault::Gone { reason }) => Outcome::Gone(reason),
@@ -251,6 +251,11 @@ impl Drop for Place {
         drop(places);
         self.all.wake();
     }
+}
+
+/// An address's name among breakers, and in logs.
+fn known_as(webhook: i64) -> String {
+    format!("webhook {webhook}")
 }
 
 /// The name of a message, as it is told.
