@@ -115,7 +115,7 @@ impl App {
         if config.worker.enabled {
             until(&stop, spreading.clone().run());
             vital("dispatch", tasks.track_future(dispatch.clone().run(intake.clone())));
-            until(&stop, webhooks.clone().run());
+            vital("webhooks", tasks.track_future(webhooks.clone().run(intake.clone())));
         }
         let largest = config.limits.max_request_bytes;
         let from_redis =
@@ -367,7 +367,7 @@ impl App {
             let (worker, dispatch) = (Worker::new(store), dispatch.run(stop.clone()));
             let (worker, spreading) =
                 (stop.run_until_cancelled(worker.run()), stop.run_until_cancelled(spreading.run()));
-            let webhooks = stop.run_until_cancelled(webhooks.run());
+            let webhooks = webhooks.run(stop.clone());
             tokio::join!(worker, spreading, dispatch, webhooks);
         })
     }

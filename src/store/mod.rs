@@ -59,7 +59,7 @@ pub use transfer::{Moved, transfer};
 pub use url::{DatabaseUrl, UrlError};
 pub use webhooks::{
     MessagesSought, NewWebhook, Replayed, ToldMessage, Webhook, WebhookChange, WebhookKept, WebhookMessage,
-    WebhookWrite,
+    WebhookTried, WebhookWrite,
 };
 pub use write::{Beat, Before, Done, Mark, Presence, Sent, Spread, Write, Written};
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::hooked::{LONGEST, entries_at, entries_of};
+use super::recur::clock;
 use super::{Connection, Marked, Memory, RunQueryDsl};
 use crate::domain::{Channel, Position, Timestamp, WebhookEvent};
 use crate::store::schema::{deliveries, inbox, notifications, recipients, webhook_messages, webhooks};
@@ -74,6 +75,10 @@ body! {
 body! {
     /// Writes down facts for those who want them.
     fn post(connection: &mut Connection, listeners: &[Listener], facts: Vec<Fact>) -> QueryResult<()> {
+        let due_at = match facts.is_empty() {
+            true => return Ok(()),
+            false => At(wait!(clock(connection))?),
+        };
         let mut rows = Vec::new();
         for Fact { event, tenant, at, data } in facts {
             let (uuid, data) = (UuidColumn(Uuid::now_v7()), data.to_string());
@@ -85,7 +90,7 @@ body! {
                     webhook_messages::event.eq(event.name()),
                     webhook_messages::data.eq(data.clone()),
                     webhook_messages::happened_at.eq(At(at)),
-                    webhook_messages::due_at.eq(At(at)),
+                    webhook_messages::due_at.eq(due_at),
                 )
             }));
         }

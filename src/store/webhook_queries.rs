@@ -7,9 +7,9 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
-use crate::domain::{Tenant, Timestamp};
+use super::writing::now;
+use crate::domain::Tenant;
 use crate::store::schema::{webhook_attempts, webhook_messages, webhooks};
-use crate::store::types::At;
 use crate::store::webhooks::{AttemptRow, MessageRow, MessagesSought, Row, ToldMessage};
 use crate::store::{Attempt, State, StoreError};
 
@@ -79,13 +79,13 @@ pub async fn webhook_messages_of(
 }
 
 /// See [`crate::store::Store::due_webhooks`].
-pub async fn due_webhooks(connection: &mut Connection, now: Timestamp) -> Result<Vec<i64>, StoreError> {
+pub async fn due_webhooks(connection: &mut Connection) -> Result<Vec<i64>, StoreError> {
     // As the index `webhook_messages_due` has it.
     let unfinished = diesel::dsl::sql::<diesel::sql_types::Bool>("webhook_messages.state < 2");
     let due = webhook_messages::table
         .filter(webhook_messages::webhook_id.eq(webhooks::id))
         .filter(unfinished)
-        .filter(webhook_messages::due_at.le(At(now)));
+        .filter(webhook_messages::due_at.le(now()));
     let these = webhooks::table.filter(webhooks::is_enabled.eq(1)).filter(exists(due));
     Ok(these.order(webhooks::id).select(webhooks::id).load(connection).await?)
 }

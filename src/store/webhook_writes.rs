@@ -8,14 +8,15 @@ use serde_json::json;
 
 use super::commit::was_done;
 use super::hooked::due_messages;
-use super::{Connection, Memory, RunQueryDsl, now as present, record};
+use super::recur::clock;
+use super::{Connection, Memory, RunQueryDsl, ago, now as present, record};
 use crate::domain::{Action, Deed, Secret, TEST_EVENT, Tenant, Timestamp};
 use crate::store::schema::{webhook_attempts, webhook_messages, webhooks};
 use crate::store::types::{At, UuidColumn};
 use crate::store::webhooks::{
     NewWebhook, Replayed, WebhookChange, WebhookKept, WebhookWrite, written_events,
 };
-use crate::store::{HELD_SECONDS, Outcome, State, Tried, WebhookMessage, Written};
+use crate::store::{HELD_SECONDS, Outcome, State, WebhookMessage, WebhookTried, Written};
 
 /// The address of this number, if it is this tenant's.
 #[diesel::dsl::auto_type]
@@ -61,23 +62,23 @@ body! {
                             webhook_messages::event.eq(TEST_EVENT),
                             webhook_messages::data.eq(json!({"webhook_id": id}).to_string()),
                             webhook_messages::happened_at.eq(At(deed.at)),
-                            webhook_messages::due_at.eq(At(deed.at)),
+                            webhook_messages::due_at.eq(present()),
                         ))
                         .execute(connection))?;
                 }
                 kept(*id, usize::from(found > 0))
             }
             WebhookWrite::Replay { id, which, deed } => wait!(replay(connection, *id, *which, deed))?,
-            WebhookWrite::Claim { wanted, now } => {
-                let claimed = wait!(claim(connection, wanted, *now))?;
+            WebhookWrite::Claim { wanted } => {
+                let claimed = wait!(claim(connection, wanted))?;
                 return Ok(Written::Messages(claimed.into()));
             }
-            WebhookWrite::Tried { all, failing_before, now } => {
-                let counted = wait!(tried(connection, memory, all, *failing_before, *now))?;
+            WebhookWrite::Tried { all, longest } => {
+                let counted = wait!(tried(connection, memory, all, *longest))?;
                 return Ok(Written::Changed(counted));
             }
-            WebhookWrite::Clear { before, most } => {
-                return Ok(Written::Changed(wait!(clear(connection, *before, *most))?));
+            WebhookWrite::Clear { age, most } => {
+                return Ok(Written::Changed(wait!(clear(connection, *age, *most))?));
             }
         };
         memory.listeners.forget();
@@ -187,7 +188,7 @@ body! {
         let anew = (
             webhook_messages::state.eq(State::Waiting.number()),
             webhook_messages::since.eq(webhook_messages::attempt),
-            webhook_messages::due_at.eq(At(deed.at)),
+            webhook_messages::due_at.eq(present()),
             webhook_messages::finished_at.eq(None::<At>),
         );
         let own = webhook_messages::table.filter(webhook_messages::webhook_id.eq(id));
@@ -213,11 +214,8 @@ body! {
 }
 
 body! {
-    fn claim(
-        connection: &mut Connection,
-        wanted: &[(i64, i64)],
-        now: Timestamp,
-    ) -> QueryResult<Vec<WebhookMessage>> {
+    fn claim(connection: &mut Connection, wanted: &[(i64, i64)]) -> QueryResult<Vec<WebhookMessage>> {
+        let now = wait!(clock(connection))?;
         let mut ids: Vec<i64> = Vec::new();
         for (webhook, most) in wanted {
             ids.extend(wait!(due_messages(connection, *webhook, *most, now))?);
@@ -277,15 +275,15 @@ body! {
     fn tried(
         connection: &mut Connection,
         memory: &mut Memory,
-        all: &[Tried],
-        failing_before: Timestamp,
-        now: Timestamp,
+        all: &[WebhookTried],
+        longest: i64,
     ) -> QueryResult<usize> {
+        let now = wait!(clock(connection))?;
         let mut counted = 0;
         let mut said: BTreeMap<i64, Said<'_>> = BTreeMap::new();
         for one in all {
             let state = one.outcome.state();
-            let due_at = one.outcome.again().map_or(now, |(at, _)| at);
+            let due_at = one.outcome.again(now).map_or(now, |(at, _)| at);
             let mine = webhook_messages::table
                 .filter(webhook_messages::id.eq(one.id))
                 .filter(webhook_messages::attempt.eq(one.attempt))
@@ -328,9 +326,8 @@ body! {
                 let well = one.filter(webhooks::failing_since.is_null());
                 wait!(diesel::update(well).set(webhooks::failing_since.eq(At(now))).execute(connection))?;
             }
-            let long = Some(At(failing_before));
-            let failing: i64 =
-                wait!(one.filter(webhooks::failing_since.le(long)).count().get_result(connection))?;
+            let long = one.filter(webhooks::failing_since.le(ago(longest).nullable()));
+            let failing: i64 = wait!(long.count().get_result(connection))?;
             let why = match gone {
                 Some(_) => gone,
                 None if !took && failing > 0 => Some("it has taken nothing for too long"),
@@ -374,12 +371,12 @@ body! {
 }
 
 body! {
-    fn clear(connection: &mut Connection, before: Timestamp, most: i64) -> QueryResult<usize> {
+    fn clear(connection: &mut Connection, age: i64, most: i64) -> QueryResult<usize> {
         let ended = webhooks::table.filter(webhooks::former_until.lt(present().nullable()));
         let none = (webhooks::former_secret.eq(None::<String>), webhooks::former_until.eq(None::<At>));
         wait!(diesel::update(ended).set(none).execute(connection))?;
         let ids: Vec<i64> = wait!(webhook_messages::table
-            .filter(webhook_messages::happened_at.lt(At(before)))
+            .filter(webhook_messages::happened_at.lt(ago(age)))
             .order(webhook_messages::happened_at)
             .limit(most)
             .select(webhook_messages::id)

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::schema::{webhook_attempts, webhook_messages, webhooks};
 use super::types::{At, UuidColumn};
-use super::{Attempt, Readers, State, Store, StoreError, Tried, on, postgres, sqlite};
+use super::{Attempt, Outcome, Readers, State, Store, StoreError, on, postgres, sqlite};
 use crate::domain::{Deed, Secret, Tenant, Timestamp, WebhookEvent};
 
 /// What is to be done with addresses, and with what they are told.
@@ -72,22 +72,18 @@ pub enum WebhookWrite {
     Claim {
         /// Which, and how many.
         wanted: Vec<(i64, i64)>,
-        /// The present.
-        now: Timestamp,
     },
-    /// This came of attempts. Who has taken nothing since then is disabled.
+    /// This came of attempts. Who has taken nothing for so many seconds is disabled.
     Tried {
         /// What.
-        all: Arc<[Tried]>,
-        /// Since when at the latest.
-        failing_before: Timestamp,
-        /// The present.
-        now: Timestamp,
+        all: Arc<[WebhookTried]>,
+        /// How long.
+        longest: i64,
     },
-    /// At most so many messages of what happened before then are forgotten.
+    /// At most so many messages of what happened so many seconds ago, or longer, are forgotten.
     Clear {
-        /// When.
-        before: Timestamp,
+        /// How long ago.
+        age: i64,
         /// How many.
         most: i64,
     },
@@ -189,6 +185,21 @@ pub struct WebhookMessage {
     pub attempt: i32,
     /// Attempts up to this one do not count.
     pub since: i32,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug)]
+pub struct WebhookTried {
+    /// The message.
+    pub id: i64,
+    /// Which attempt.
+    pub attempt: i32,
+    /// When it began.
+    pub at: Timestamp,
+    /// How long it took, in milliseconds.
+    pub took_ms: i32,
+    /// What the address said.
+    pub outcome: Outcome,
 }
 
 /// A message, as it is shown.
@@ -379,7 +390,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn due_webhooks(&self, now: Timestamp) -> Result<Vec<i64>, StoreError> {
-        on!(&self.readers, due_webhooks(now))
+    pub async fn due_webhooks(&self) -> Result<Vec<i64>, StoreError> {
+        on!(&self.readers, due_webhooks())
     }
 }

@@ -17,13 +17,14 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::breaker::Breakers;
 use super::channel::{Fault, Taken};
 use super::outbound::{Answer, Outbound, Unanswered};
 use crate::domain::{Clock, Timestamp, pause};
-use crate::store::{Outcome, Store, StoreError, Tried, WebhookMessage, WebhookWrite, Write, Written};
+use crate::store::{Outcome, Store, StoreError, WebhookMessage, WebhookTried, WebhookWrite, Write, Written};
 use crate::telemetry::Metrics;
 
 pub use secret::{NoSecret, WebhookSecret};
@@ -89,33 +90,38 @@ impl Webhooks {
         self.something_new.notify_one();
     }
 
-    /// Sends, without end.
-    pub async fn run(self: Arc<Self>) {
+    /// Sends until `stop`; what is under way then is brought to an end.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let (report, reports) = mpsc::unbounded_channel();
-        tokio::join!(self.clone().always(report), self.note(reports), self.clear());
+        let clear = stop.run_until_cancelled(self.clear());
+        tokio::join!(self.clone().always(report, stop.clone()), self.note(reports), clear);
     }
 
-    async fn always(self: Arc<Self>, report: mpsc::UnboundedSender<Tried>) {
-        loop {
-            match self.round(&report).await {
-                Ok(0) => drop(tokio::time::timeout(LOOK, self.something_new.notified()).await),
-                Ok(_) => {}
+    async fn always(self: Arc<Self>, report: mpsc::UnboundedSender<WebhookTried>, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let rest = match self.round(&report).await {
+                Ok(0) => LOOK,
+                Ok(_) => continue,
                 Err(fault) => {
                     tracing::warn!(%fault, "the database does not tell what webhooks are due; asking again");
-                    tokio::time::sleep(RESPITE).await;
+                    RESPITE
                 }
-            }
+            };
+            let new = self.something_new.notified();
+            stop.run_until_cancelled(tokio::time::timeout(rest, new)).await;
         }
     }
 
     /// Takes what is due, as far as there are places for it; tells how much that was.
-    async fn round(self: &Arc<Self>, report: &mpsc::UnboundedSender<Tried>) -> Result<usize, StoreError> {
-        let now = self.clock.now();
-        let wanted = self.free(self.store.due_webhooks(now).await?);
+    async fn round(
+        self: &Arc<Self>,
+        report: &mpsc::UnboundedSender<WebhookTried>,
+    ) -> Result<usize, StoreError> {
+        let wanted = self.free(self.store.due_webhooks().await?);
         if wanted.is_empty() {
             return Ok(0);
         }
-        let write = WebhookWrite::Claim { wanted, now };
+        let write = WebhookWrite::Claim { wanted };
         let Written::Messages(claimed) = self.store.write(Write::Webhook(Arc::new(write))).await? else {
             return Err(StoreError::Closed);
         };
@@ -149,14 +155,14 @@ impl Webhooks {
     }
 
     /// Tries one. Should this panic, it is another one's when its time has run out.
-    async fn tell(self: Arc<Self>, message: WebhookMessage, report: mpsc::UnboundedSender<Tried>) {
+    async fn tell(self: Arc<Self>, message: WebhookMessage, report: mpsc::UnboundedSender<WebhookTried>) {
         let place = Place { all: self.clone(), webhook: message.webhook };
         let (at, started) = (self.clock.now(), Instant::now());
         let outcome = self.outcome(&message, at).await;
         self.metrics.webhook(outcome.state().name());
         let took_ms = i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX);
         let WebhookMessage { id, attempt, .. } = message;
-        report.send(Tried { id, device: None, attempt, at, took_ms, provider: "webhook", outcome }).ok();
+        report.send(WebhookTried { id, attempt, at, took_ms, outcome }).ok();
         drop(place);
     }
 
@@ -173,40 +179,28 @@ impl Webhooks {
         match sent {
             Ok(_) => Outcome::Sent(None),
             Err(Fault::Gone { reason }) => Outcome::Gone(reason),
-            Err(Fault::Retry { after, reason }) => self.again(message, now, after, reason),
-            Err(Fault::Later { reason } | Fault::Reject { reason }) => self.again(message, now, None, reason),
+            Err(Fault::Retry { after, reason }) => self.again(message, after, reason),
+            Err(Fault::Later { reason } | Fault::Reject { reason }) => self.again(message, None, reason),
         }
     }
 
     /// When it is tried again, if it may be.
-    fn again(
-        &self,
-        message: &WebhookMessage,
-        now: Timestamp,
-        asked: Option<Duration>,
-        reason: String,
-    ) -> Outcome {
+    fn again(&self, message: &WebhookMessage, asked: Option<Duration>, reason: String) -> Outcome {
         let mut byte = [0];
         getrandom::fill(&mut byte).ok();
         match pause(&self.pauses, message.attempt - message.since, f64::from(byte[0]) / 255.0) {
-            Some(usual) => {
-                let pause = usual.max(asked.unwrap_or_default());
-                let micros = i64::try_from(pause.as_micros()).unwrap_or(i64::MAX / 2);
-                Outcome::Again(Timestamp::from_micros(now.as_micros().saturating_add(micros)), reason)
-            }
+            Some(usual) => Outcome::Again(usual.max(asked.unwrap_or_default()), reason),
             None => Outcome::Failed(format!("{reason}; it was tried as often as it may be")),
         }
     }
 
     /// Writes down what came of attempts, many in one commit.
-    async fn note(&self, mut reports: mpsc::UnboundedReceiver<Tried>) {
+    async fn note(&self, mut reports: mpsc::UnboundedReceiver<WebhookTried>) {
         let mut all = Vec::new();
         while reports.recv_many(&mut all, NOTED).await > 0 {
-            let all: Arc<[Tried]> = std::mem::take(&mut all).into();
+            let all: Arc<[WebhookTried]> = std::mem::take(&mut all).into();
             loop {
-                let now = self.clock.now();
-                let failing_before = now.plus_seconds(-self.disable_after);
-                let write = WebhookWrite::Tried { all: all.clone(), failing_before, now };
+                let write = WebhookWrite::Tried { all: all.clone(), longest: self.disable_after };
                 let Err(fault) = self.store.write(Write::Webhook(Arc::new(write))).await else { break };
                 tracing::warn!(%fault, attempts = all.len(), "what came of webhooks could not be noted; trying again");
                 tokio::time::sleep(RESPITE).await;
@@ -217,8 +211,7 @@ impl Webhooks {
     /// Forgets what is too old.
     async fn clear(&self) {
         loop {
-            let before = self.clock.now().plus_seconds(-self.keep);
-            let write = WebhookWrite::Clear { before, most: CLEARED };
+            let write = WebhookWrite::Clear { age: self.keep, most: CLEARED };
             match self.store.write(Write::Webhook(Arc::new(write))).await {
                 Ok(Written::Changed(many)) if i64::try_from(many).is_ok_and(|many| many >= CLEARED) => {
                     // Others have the database meanwhile.
