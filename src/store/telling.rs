@@ -232,7 +232,6 @@ body! {
 }
 
 /// The columns of a [`Told`].
-#[expect(clippy::type_complexity, reason = "they are only columns")]
 pub const fn told() -> (
     inbox::recipient_id,
     inbox::position,
