@@ -211,7 +211,7 @@ body! {
                 deliveries::device_id,
                 deliveries::provider,
                 deliveries::reason,
-                told().4,
+                about_columns(),
                 recipients::user_id,
             ))
             .load(connection))?;
@@ -231,30 +231,30 @@ body! {
     }
 }
 
-/// The columns of a [`Told`].
-pub const fn told() -> (
+type AboutColumns = (
+    notifications::id,
+    notifications::uuid,
+    notifications::tenant,
+    notifications::kind,
+    notifications::topic,
+);
+type ToldColumns = (
     inbox::recipient_id,
     inbox::position,
     inbox::confirmed_at,
     inbox::read_at,
-    (
-        notifications::id,
-        notifications::uuid,
-        notifications::tenant,
-        notifications::kind,
-        notifications::topic,
-    ),
+    AboutColumns,
     recipients::user_id,
-) {
-    let (entry, notification) = (
-        (inbox::recipient_id, inbox::position, inbox::confirmed_at, inbox::read_at),
-        (
-            notifications::id,
-            notifications::uuid,
-            notifications::tenant,
-            notifications::kind,
-            notifications::topic,
-        ),
-    );
-    (entry.0, entry.1, entry.2, entry.3, notification, recipients::user_id)
+);
+
+/// The columns of an [`About`].
+const fn about_columns() -> AboutColumns {
+    use notifications::*;
+    (id, uuid, tenant, kind, topic)
+}
+
+/// The columns of a [`Told`].
+pub const fn told() -> ToldColumns {
+    use inbox::*;
+    (recipient_id, position, confirmed_at, read_at, about_columns(), recipients::user_id)
 }

@@ -50,7 +50,10 @@ body! {
                     webhooks::secret.eq(secret.expose()),
                     webhooks::updated_at.eq(At(deed.at)),
                 ));
-                kept(*id, wait!(rotated.execute(connection))?)
+                wait!(rotated.execute(connection))?;
+                let same = this(*id, deed.tenant.as_str()).filter(webhooks::secret.eq(secret.expose()));
+                let found: i64 = wait!(same.count().get_result(connection))?;
+                kept(*id, usize::from(found > 0))
             }
             WebhookWrite::Test { id, uuid, deed } => {
                 let found: i64 = wait!(this(*id, deed.tenant.as_str()).count().get_result(connection))?;

@@ -156,6 +156,8 @@ fn for_a_while_two_secrets_sign() {
     );
     let rotated = boss.post(&format!("{}/rotate", one(&made)), &json!({"secret": GIVEN})).expect(200);
     assert_eq!(rotated["secret"], GIVEN);
+    // The same once more does not end the former one.
+    boss.post(&format!("{}/rotate", one(&made)), &json!({"secret": GIVEN})).expect(200);
     peers.know(GIVEN);
     test();
     let both = hear_at(&peers, "200/x", 2).pop().expect("a message");

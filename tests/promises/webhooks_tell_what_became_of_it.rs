@@ -1,10 +1,14 @@
 //! Whoever wants to be told what becomes of notifications is: of what really happened, signed as Standard Webhooks says, over
 //! each channel, once each, and nobody else's.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::support::hooks::{HOOKED, admin, hear_at, messages, tell, told_at};
-use crate::support::{Clients, Peers, Rest, Server, TWILIO_SID, TWILIO_TOKEN, eventually, note};
+use crate::support::{
+    Clients, Peers, Rest, Server, Shared, TWILIO_SID, TWILIO_TOKEN, eventually, note, on_postgres,
+};
 
 /// How many of these are of this event.
 fn of(all: &[Value], event: &str) -> Vec<Value> {
@@ -70,7 +74,7 @@ fn what_a_device_confirms_and_a_person_reads_is_told() {
     let reads = hear_at(&peers, "200/reads", 5);
     assert_eq!((reads.len(), of(&reads, "notification.read").len()), (5, 5));
     let all = hear_at(&peers, "200/all", 10);
-    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    std::thread::sleep(Duration::from_millis(1_500));
     assert_eq!(told_at(&peers, "200/all").len(), 10, "each once: {all:?}");
     let mut ids: Vec<&str> = all.iter().map(|one| one["said"]["id"].as_str().expect("a name")).collect();
     ids.sort_unstable();
@@ -180,6 +184,33 @@ fn nobody_is_told_what_is_anothers() {
         let told = hear_at(&peers, how, 1);
         assert_eq!(told[0]["told"]["data"]["notification_id"], sent["id"], "{how}");
     }
-    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    std::thread::sleep(Duration::from_millis(1_500));
     assert_eq!(peers.told("hooks").len(), 2);
+}
+
+#[test]
+fn where_nobody_wants_to_be_told_the_database_is_hardly_asked() {
+    if !on_postgres() {
+        return;
+    }
+    let shared = Shared::fresh();
+    let server = Server::on(&shared.clone().into(), &[]);
+    let (backend, two) = (Rest::backend(&server), Rest::user(&server, 2));
+    let ids: Vec<Value> =
+        (0..300).map(|number| backend.send(&note(2, &number.to_string()))["id"].clone()).collect();
+    let asked = || {
+        let count = "SELECT coalesce(seq_scan, 0) + coalesce(idx_scan, 0) FROM pg_stat_user_tables WHERE relname LIKE 'webhook%'";
+        // What a session has done is counted within a second after it.
+        std::thread::sleep(Duration::from_secs(2));
+        let counts = shared.database.tell(count).expect("counts");
+        counts.iter().map(|count| count.parse::<u64>().expect("a number")).sum::<u64>()
+    };
+    let (before, started) = (asked(), Instant::now());
+    for id in &ids {
+        two.post(&format!("/api/v1/notifications/{id}/read"), &json!({})).expect(200);
+    }
+    let (scans, seconds) = (asked() - before, started.elapsed().as_secs() + 1);
+    println!("{scans} looks in {seconds} s, with {} commits", ids.len());
+    // It is looked twice a second what is due, and once a second at most who wants to be told.
+    assert!(scans <= 4 * seconds + 4 && scans < 150, "{scans} looks in {seconds} s");
 }
