@@ -289,7 +289,7 @@ impl Owners {
 
     fn new_webhook(&self) -> Value {
         let url = format!("https://hooks.example.com/{SECRET}");
-        self.admin.post("/api/v1/webhooks", &json!({"url": url, "events": ["notification.read"]})).expect(201)
+        self.admin.post("/api/v1/webhooks", &json!({"url": url, "events": ["notification.sent"]})).expect(201)
     }
 
     fn new_template(&self, name: &str) {

@@ -151,7 +151,7 @@ fn what_providers_take_refuse_and_report_is_told() {
         assert!(!failed.to_string().contains("415555"), "no numbers: {failed}");
     }
     assert_eq!(told_at(&peers, "200/all").len(), 4);
-    assert_eq!(messages(&boss, &made, "&state=sent").len(), 4);
+    eventually("all are noted", || (messages(&boss, &made, "&state=sent").len() == 4).then_some(()));
     let metrics = crate::support::get_with(
         server.address,
         "/metrics",
