@@ -38,10 +38,7 @@ pub use templates::{
     SourcesIn, TemplateKeptOut, TemplateNewIn, TemplateOut, TemplatesOut, VersionIn, VersionsIn, VersionsOut,
 };
 pub use topics::{SubscribeIn, TopicsOut, UnsubscribeIn};
-pub use webhooks::{
-    MessagesIn, MessagesOut, ReplayIn, ReplayedOut, RotateIn, RotatedOut, TestedOut, WebhookChangeIn,
-    WebhookMadeOut, WebhookNewIn, WebhookOut, WebhooksOut,
-};
+pub use webhooks::*;
 
 /// For whom it is has not been said.
 const NOBODY: &str = "nothing says for whom it is; do, by one of user_id, user_ids, role and everyone";
