@@ -10,7 +10,9 @@ use diesel::prelude::*;
 use super::reaching::{of_devices, stop_numbers};
 use super::recur::clock;
 use super::{Connection, Memory, RunQueryDsl, insert_deliveries, note_tried, now, telling};
-use crate::domain::{Channel, NotificationId, Place, Placed, Recipient, Tenant, Timestamp, WebhookEvent, Wish};
+use crate::domain::{
+    Channel, NotificationId, Place, Placed, Recipient, Tenant, Timestamp, WebhookEvent, Wish,
+};
 use crate::store::schema::{deliveries, inbox, notifications, push_subscriptions, recipients};
 use crate::store::types::At;
 use crate::store::{DeviceWrite, Outcome, State, Tried};

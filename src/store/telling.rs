@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::hooked::{LONGEST, entries_at, entries_of};
+use super::outbox::RETRACTION;
 use super::recur::clock;
 use super::{Connection, Marked, Memory, RunQueryDsl};
 use crate::domain::{Channel, Position, Timestamp, WebhookEvent};
@@ -204,6 +205,8 @@ body! {
             .inner_join(recipients::table)
             .inner_join(notifications::table)
             .filter(deliveries::id.eq_any(ids))
+            // What takes a push back tells nobody anything.
+            .filter(deliveries::retraction.ne(RETRACTION))
             .order(deliveries::id)
             .select((
                 deliveries::id,
