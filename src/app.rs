@@ -21,12 +21,12 @@ use crate::http::{self, Doorman, Readiness};
 use crate::listen::{Proxies, Servant};
 use crate::parts::{
     RESERVE, UNUSABLE_REDIS, backplane, bind, channels, demo, dispatch, mandatory, node, quota, sockets,
-    usual,
+    usual, webhooks,
 };
 use crate::realtime::Hub;
 use crate::service::{
-    Addresses, Audit, Choices, Devices, Explain, Failures, Inbox, Library, Notify, Outgoing, Presences,
-    RecurringLimits, Recurrings, Reports, Roster, Session, StatsService, Topics, Worker,
+    Addresses, Audit, Choices, Devices, Explain, Failures, Hooks, Inbox, Library, Notify, Outgoing,
+    Presences, RecurringLimits, Recurrings, Reports, Roster, Session, StatsService, Topics, Worker,
 };
 use crate::store::{DatabaseUrl, Store};
 use crate::telemetry::{Metrics, vital};
@@ -93,6 +93,7 @@ impl App {
         listening.set(Arc::downgrade(&live)).ok();
         let templates = Arc::new(Templates::new(store.clone()));
         let dispatch = dispatch(config, &channels, &templates, &store, &clock, &metrics);
+        let webhooks = webhooks(config, &channels, &store, &clock, &metrics);
         let spreading = Spreading::new(store.clone(), live.clone(), dispatch.clone(), clock.clone());
         let notify = Arc::new(
             Notify::new(
@@ -114,6 +115,7 @@ impl App {
         if config.worker.enabled {
             until(&stop, spreading.clone().run());
             vital("dispatch", tasks.track_future(dispatch.clone().run(intake.clone())));
+            vital("webhooks", tasks.track_future(webhooks.clone().run(intake.clone())));
         }
         let largest = config.limits.max_request_bytes;
         let from_redis =
@@ -196,6 +198,13 @@ impl App {
             reports: Arc::new(Reports::new(store.clone(), channels.callbacks.clone(), clock.clone())),
             recurrings,
             library,
+            hooks: Arc::new(Hooks::new(
+                store.clone(),
+                channels.outbound.clone(),
+                webhooks,
+                clock.clone(),
+                &config.webhooks,
+            )),
             audit: Arc::new(Audit::new(store.clone(), clock.clone())),
             streams: Arc::new(move |who, address, last| {
                 let streams = streams.clone();
@@ -352,12 +361,14 @@ impl App {
         let channels = channels(config, clock.clone())?;
         let templates = Arc::new(Templates::new(store.clone()));
         let dispatch = dispatch(config, &channels, &templates, &store, &clock, &metrics);
+        let webhooks = webhooks(config, &channels, &store, &clock, &metrics);
         let spreading = Spreading::new(store.clone(), live, dispatch.clone(), clock);
         Ok(async move {
             let (worker, dispatch) = (Worker::new(store), dispatch.run(stop.clone()));
             let (worker, spreading) =
                 (stop.run_until_cancelled(worker.run()), stop.run_until_cancelled(spreading.run()));
-            tokio::join!(worker, spreading, dispatch);
+            let webhooks = webhooks.run(stop.clone());
+            tokio::join!(worker, spreading, dispatch, webhooks);
         })
     }
 }

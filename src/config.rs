@@ -95,6 +95,8 @@ pub struct Config {
     pub push: delivery::settings::PushSettings,
     /// Text messages.
     pub sms: delivery::settings::SmsSettings,
+    /// Addresses that are told what becomes of notifications.
+    pub webhooks: delivery::webhooks::Settings,
     /// Work that belongs to no connection.
     pub worker: WorkerSettings,
     /// Logs.
@@ -204,6 +206,8 @@ fn usable(config: &Config, figment: &Figment) -> anyhow::Result<()> {
         ("limits.events_per_second", limits.events_per_second.into(), 1),
         ("limits.bytes_per_second", limits.bytes_per_second.into(), 1_024),
         ("delivery.timeout_ms", config.delivery.timeout_ms, 50),
+        ("webhooks.keep_days", config.webhooks.keep_days.into(), 2),
+        ("webhooks.disable_after_hours", config.webhooks.disable_after_hours.into(), 1),
         ("email.smtp_connections", config.email.smtp_connections as u64, 1),
         ("database.readers", config.database.readers as u64, 1),
         ("database.commit_batch", config.database.commit_batch as u64, 1),

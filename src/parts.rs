@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::access::{Links, Mint};
 use crate::config::{Config, Environment};
 use crate::delivery::channel::{ChannelSettings, Channels};
+use crate::delivery::webhooks::Webhooks;
 use crate::delivery::{CatchUp, Dispatch, Letters, Live, Templates, Way};
 use crate::domain::{Channel, Clock};
 use crate::http::Demo;
@@ -191,6 +192,18 @@ pub fn dispatch(
     };
     let pauses = config.delivery.retry_ms.iter().map(|ms| Duration::from_millis(*ms)).collect();
     Dispatch::new(store.clone(), letters, ways, caps, pauses, clock.clone(), metrics.clone())
+}
+
+/// What tells a tenant's own programs what becomes of notifications.
+pub fn webhooks(
+    config: &Config,
+    channels: &Channels,
+    store: &Arc<Store>,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> Arc<Webhooks> {
+    let outbound = channels.outbound.clone();
+    Webhooks::new(store.clone(), outbound, &config.webhooks, clock.clone(), metrics.clone())
 }
 
 /// Who takes what leaves this server.

@@ -67,6 +67,7 @@ mod tests {
             can_send: true,
             can_broadcast: false,
             can_write_templates: false,
+            can_manage_webhooks: false,
             expires_at: Some(Timestamp::from_micros(expires_at)),
         }
     }

@@ -86,6 +86,8 @@ pub struct Principal {
     pub can_broadcast: bool,
     /// Whether it may change templates.
     pub can_write_templates: bool,
+    /// Whether it may say who is told what becomes of notifications.
+    pub can_manage_webhooks: bool,
     /// When it ends; the static back-end token does not.
     pub expires_at: Option<Timestamp>,
 }
@@ -317,6 +319,7 @@ impl Keyring {
             can_send: true,
             can_broadcast: true,
             can_write_templates: false,
+            can_manage_webhooks: false,
             expires_at: None,
         })
     }
@@ -415,6 +418,7 @@ fn principal(claims: &Claims) -> Result<Principal, TokenError> {
     roles.extend(words(&claims.role));
     let can_broadcast = scopes.contains(&"notifications:broadcast") || roles.contains(&"admin");
     let can_write_templates = scopes.contains(&"templates:write") || roles.contains(&"admin");
+    let can_manage_webhooks = scopes.contains(&"webhooks:write") || roles.contains(&"admin");
     let can_send = can_broadcast || scopes.contains(&"notifications:send") || roles.contains(&"service");
     // Nobody can send to others.
     let roles = roles.into_iter().filter(|role| is_name(role)).map(str::to_owned).collect();
@@ -434,6 +438,7 @@ fn principal(claims: &Claims) -> Result<Principal, TokenError> {
         can_send,
         can_broadcast,
         can_write_templates,
+        can_manage_webhooks,
         expires_at,
     })
 }

@@ -39,6 +39,15 @@ impl Breakers {
         self.all.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
+    /// How many may go to `name` at once, of `most`: none while it is left alone, one while it fails.
+    pub fn places(&self, name: &str, most: usize) -> usize {
+        match self.all().get(name) {
+            None => most,
+            Some(breaker) if breaker.until.is_some_and(|until| until > Instant::now()) => 0,
+            Some(_) => 1,
+        }
+    }
+
     /// Whether `name` may be asked; if not, how long to wait.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ mod replay;
 pub mod settings;
 mod spread;
 mod templates;
+pub mod webhooks;
 
 pub use catch_up::CatchUp;
 pub use confirm::{Confirmations, Rounds};

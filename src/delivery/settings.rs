@@ -233,7 +233,7 @@ pub enum SmsProvider {
 }
 
 /// `1000, 5000` or a list.
-fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, D::Error> {
+pub(super) fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "a list of milliseconds: 1000, 5000, or [1000, 5000]")]
     enum Given {

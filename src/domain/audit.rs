@@ -63,6 +63,20 @@ actions! {
     TemplateOtherwise: "template.change";
     /// It is used no more.
     TemplateNoMore: "template.delete";
+    /// An address is told what becomes of notifications.
+    Webhook: "webhook.create";
+    /// It was changed.
+    WebhookOtherwise: "webhook.change";
+    /// It is told nothing any more.
+    WebhookNoMore: "webhook.delete";
+    /// What it is told is signed by another secret.
+    WebhookRotate: "webhook.rotate";
+    /// It was tried out.
+    WebhookTest: "webhook.test";
+    /// It was told again.
+    WebhookReplay: "webhook.replay";
+    /// It was disabled, by nobody: it takes nothing.
+    WebhookDisable: "webhook.disable";
     /// Somebody showed no good token.
     AuthFailure: "auth.failure";
     /// A service looked at how a notification got to somebody.

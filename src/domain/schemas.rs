@@ -3,7 +3,9 @@
 use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
 use utoipa::openapi::{ArrayBuilder, Object, ObjectBuilder, OneOfBuilder};
 
-use super::{Action, NotificationId, Priority, QuietChange, QuietHours, Timestamp, UserId, Zone};
+use super::{
+    Action, NotificationId, Priority, QuietChange, QuietHours, Timestamp, UserId, WebhookEvent, Zone,
+};
 
 const TIME_OF_DAY: &str = "^([01][0-9]|2[0-3]):[0-5][0-9]$";
 
@@ -58,6 +60,9 @@ schemas! {
     "Action": Action => ObjectBuilder::new()
         .schema_type(Type::String)
         .enum_values(Some(Action::ALL.iter().map(|action| action.name())));
+    "WebhookEvent": WebhookEvent => ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(WebhookEvent::ALL.iter().map(|event| event.name())));
     "Priority": Priority => ObjectBuilder::new()
         .schema_type(Type::String)
         .enum_values(Some(["low", "normal", "medium", "high", "urgent", "critical"]));

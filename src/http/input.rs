@@ -56,6 +56,9 @@ pub struct DeliveryId(pub i64);
 /// The number by which a path names a device.
 pub struct DeviceId(pub i64);
 
+/// The number by which a path names an address that is told.
+pub struct WebhookId(pub i64);
+
 /// Whom a path names; nobody: `me`.
 pub struct Person(pub Option<UserId>);
 /// The name by which a path calls a template.
@@ -234,6 +237,16 @@ impl FromRequestParts<Api> for DeviceId {
         // What is no number is nobody's.
         let path = Path::<i64>::from_request_parts(parts, api).await;
         path.map(|Path(id)| Self(id)).map_err(|_| Error::NoSuchDevice.into())
+    }
+}
+
+impl FromRequestParts<Api> for WebhookId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        // What is no number is nobody's.
+        let path = Path::<i64>::from_request_parts(parts, api).await;
+        path.map(|Path(id)| Self(id)).map_err(|_| Error::NoSuchWebhook.into())
     }
 }
 

@@ -31,8 +31,8 @@ use tower::ServiceExt as _;
 use crate::access::{Links, Principal};
 use crate::domain::Secret;
 use crate::service::{
-    Addresses, Audit, Choices, Devices, Error, Explain, Inbox, Library, Notify, Outgoing, Quota, Recurrings,
-    Reports, Standing, StatsService, Topics,
+    Addresses, Audit, Choices, Devices, Error, Explain, Hooks, Inbox, Library, Notify, Outgoing, Quota,
+    Recurrings, Reports, Standing, StatsService, Topics,
 };
 use crate::telemetry::Metrics;
 
@@ -103,6 +103,8 @@ pub struct Services {
     pub explain: Arc<Explain>,
     /// What goes out again and again.
     pub recurrings: Arc<Recurrings>,
+    /// Who is told what becomes of notifications.
+    pub hooks: Arc<Hooks>,
     /// What notifications say.
     pub library: Arc<Library>,
     /// What was done.

@@ -52,6 +52,7 @@ kinds! {
     NoDevice: NOT_FOUND, "no_such_device", "Device not found";
     NoRecipient: NOT_FOUND, "no_such_recipient", "Recipient not found";
     NoTemplate: NOT_FOUND, "no_such_template", "Template not found";
+    NoWebhook: NOT_FOUND, "no_such_webhook", "Webhook not found";
     NoRoute: NOT_FOUND, "no_such_route", "There is no such address";
     WrongMethod: METHOD_NOT_ALLOWED, "method_not_allowed", "This address does not take that method";
     TooSlow: REQUEST_TIMEOUT, "request_timeout", "The request came too slowly";
@@ -59,6 +60,7 @@ kinds! {
     TooManyDevices: CONFLICT, "too_many_devices", "Too many devices";
     TemplateTaken: CONFLICT, "template_exists", "There is a template of this name";
     TooManyTemplates: CONFLICT, "too_many_templates", "Too many templates";
+    TooManyWebhooks: CONFLICT, "too_many_webhooks", "Too many webhooks";
     TooLarge: PAYLOAD_TOO_LARGE, "request_too_large", "The request is too large";
     NotJson: UNSUPPORTED_MEDIA_TYPE, "not_json", "The body is not called JSON";
     Broken: UNPROCESSABLE_ENTITY, "invalid_field", "A field breaks a rule";
@@ -223,6 +225,11 @@ impl From<Error> for Problem {
                 Kind::NoDelivery,
                 "No delivery of this number has failed. GET /api/v1/deliveries/failed lists those that have.",
             ),
+            Error::NoSuchWebhook => Self::new(
+                Kind::NoWebhook,
+                "You have no webhook of this number, or it has no such message. GET /api/v1/webhooks lists those you have.",
+            ),
+            Error::TooManyWebhooks(_) => Self::new(Kind::TooManyWebhooks, sentence(&error.to_string())),
             Error::NoSuchDevice => Self::new(
                 Kind::NoDevice,
                 "You have no device of this name. GET /api/v1/push/subscriptions lists those you have.",

@@ -22,6 +22,7 @@ mod session;
 mod stats;
 mod tally;
 mod topics;
+mod webhooks;
 mod worker;
 
 use crate::access::TokenError;
@@ -50,6 +51,7 @@ pub use session::{Refused, Session};
 pub use stats::{Health, Online, Stats, StatsService};
 pub use tally::{Many, Tally};
 pub use topics::Topics;
+pub use webhooks::Hooks;
 pub use worker::Worker;
 
 /// Why something was not done. `Display` is what a caller may read; sources stay inside.
@@ -81,6 +83,12 @@ pub enum Error {
     /// No delivery of this number has failed, or it is somebody else's.
     #[error("there is no such failed delivery")]
     NoSuchDelivery,
+    /// There is no such webhook, or it is somebody else's.
+    #[error("there is no such webhook")]
+    NoSuchWebhook,
+    /// There are as many webhooks as there may be.
+    #[error("there are {0} webhooks, which is the limit; delete some, or raise webhooks.per_tenant")]
+    TooManyWebhooks(i64),
     /// There is no such device, or it is somebody else's.
     #[error("there is no such device")]
     NoSuchDevice,

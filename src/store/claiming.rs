@@ -9,10 +9,10 @@ use diesel::prelude::*;
 
 use super::outbox::{RETRACTION, end, next_step};
 use super::recur::clock;
-use super::{Connection, Memory, RunQueryDsl, held_entries, take_due};
+use super::{Connection, Memory, RunQueryDsl, held_entries, take_due, telling};
 use crate::domain::{
     Channel, Contacts, Digest, Matter, Phone, Place, Preferences, Recipient, Situation, Tenant, Timestamp,
-    UserId, Verdict, Wish,
+    UserId, Verdict, WebhookEvent, Wish,
 };
 use crate::store::content::{Content, content, notification as shown};
 use crate::store::preferred;
@@ -137,6 +137,9 @@ body! {
         }
         for ((state, why), ids) in ended.iter().filter(|(_, ids)| !ids.is_empty()) {
             wait!(end(connection, ids, State::from_number(*state), why, now))?;
+            if *state == State::Failed.number() {
+                wait!(telling::of_deliveries(connection, memory, ids, WebhookEvent::Failed, now))?;
+            }
         }
         for (notification, recipient, step) in passed_over {
             wait!(next_step(connection, notification, recipient, step, now))?;

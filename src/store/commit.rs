@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{
     Connection, Memory, RunQueryDsl, Wanted, claim, confirm, count_on, earlier, insert_all, keep_counts,
     mark, now, one_chunk, outbox, placed, presence, reach, reaching, read_on, record, recur, release, row_of,
-    settle, template_writes,
+    settle, telling, template_writes, webhook_writes,
 };
 use crate::domain::{
     Accepted, Audience, Deed, Group, Matter, NewNotification, NotificationId, Placed, Recipient, Tenant,
@@ -34,7 +34,7 @@ body! {
         wait!(memory.begin(connection))?;
         let mut written = vec![Written::Done; batch.len()];
         wait!(accept(connection, memory, batch, &mut written))?;
-        wait!(marks(connection, batch, &mut written))?;
+        wait!(marks(connection, memory, batch, &mut written))?;
         let settled = batch.iter().filter_map(|write| match write {
             Write::Settled { recipient, upto } => Some((*recipient, *upto)),
             _ => None,
@@ -43,9 +43,12 @@ body! {
         for (write, written) in batch.iter().zip(&mut written) {
             *written = match write {
                 Write::Accept { .. } | Write::Mark { .. } => continue,
-                Write::Confirm(entries) => Written::Changed(wait!(confirm(connection, entries))?),
+                Write::Confirm(entries) => {
+                    wait!(telling::of_confirmed(connection, memory, entries))?;
+                    Written::Changed(wait!(confirm(connection, entries))?)
+                }
                 Write::ReadAll { recipient, at, after, upto } => {
-                    wait!(read_on(connection, recipient, *at, *after, *upto))?
+                    wait!(read_on(connection, memory, recipient, *at, (*after, *upto)))?
                 }
                 Write::Subscribe { recipient, topics, wanted } => {
                     wait!(subscribe(connection, memory, recipient, topics, *wanted))?;
@@ -78,6 +81,7 @@ body! {
                 Write::Template(change) => {
                     Written::Template(wait!(template_writes::change_template(connection, change))?)
                 }
+                Write::Webhook(write) => wait!(webhook_writes::of_webhooks(connection, memory, write))?,
                 Write::Audit(deeds) => {
                     wait!(record(connection, deeds))?;
                     Written::Done
@@ -265,7 +269,12 @@ pub struct Marked<'a> {
 
 body! {
     /// Marks entries, in the order in which that was asked for.
-    fn marks(connection: &mut Connection, batch: &[Write], written: &mut [Written]) -> QueryResult<()> {
+    fn marks(
+        connection: &mut Connection,
+        memory: &mut Memory,
+        batch: &[Write],
+        written: &mut [Written],
+    ) -> QueryResult<()> {
         let all: Vec<(usize, Mark, Marked<'_>)> = batch.iter().enumerate().filter_map(|(index, write)| match write {
             Write::Mark { recipient, notification, mark, at } => {
                 Some((index, *mark, Marked { recipient, notification: *notification, at: *at }))
@@ -275,6 +284,7 @@ body! {
         wait!(keep_counts(connection, batch))?;
         for alike in all.chunk_by(|(_, one, _), (_, other, _)| one == other) {
             let entries: Vec<&Marked<'_>> = alike.iter().map(|(.., marked)| marked).collect();
+            wait!(telling::of_marked(connection, memory, alike[0].1, &entries))?;
             let found = wait!(mark(connection, alike[0].1, &entries))?;
             for ((index, ..), found) in alike.iter().zip(found) {
                 written[*index] = Written::Marked(found.map(Arc::new));

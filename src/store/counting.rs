@@ -3,7 +3,7 @@
 
 use diesel::prelude::*;
 
-use super::{Connection, RunQueryDsl, hold, read_between};
+use super::{Connection, Memory, RunQueryDsl, hold, read_between, telling};
 use crate::domain::{Position, Recipient, Timestamp};
 use crate::store::COUNTED_TOGETHER;
 use crate::store::Written;
@@ -75,10 +75,10 @@ body! {
     /// Marks the next of these entries read.
     pub fn read_on(
         connection: &mut Connection,
+        memory: &mut Memory,
         recipient: &Recipient,
         at: Timestamp,
-        after: Position,
-        upto: Option<Position>,
+        (after, upto): (Position, Option<Position>),
     ) -> QueryResult<Written> {
         let row: Option<i64> = wait!(recipients::table
             .filter(recipients::tenant.eq(recipient.tenant.as_str()))
@@ -96,7 +96,9 @@ body! {
         };
         let Some(upto) = last else { return Ok(Written::Read { many: 0, rest: None }) };
         let end = wait!(end_of_some(connection, row, after))?.filter(|end| *end < upto);
-        let many = wait!(read_between(connection, row, at, (after, end.unwrap_or(upto))))?;
+        let between = (after, end.unwrap_or(upto));
+        wait!(telling::of_read(connection, memory, row, at, between))?;
+        let many = wait!(read_between(connection, row, at, between))?;
         Ok(Written::Read { many, rest: end.map(|end| (end, upto)) })
     }
 }

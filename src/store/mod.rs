@@ -27,6 +27,7 @@ mod trace;
 mod transfer;
 mod types;
 mod url;
+mod webhooks;
 mod write;
 mod writer;
 
@@ -56,6 +57,10 @@ pub use templates::{TemplateChange, TemplateKept, TemplateVersion};
 pub use trace::{Member, Trace, TracedEntry, TracedHush, TracedSpread, Waiting};
 pub use transfer::{Moved, transfer};
 pub use url::{DatabaseUrl, UrlError};
+pub use webhooks::{
+    MessagesSought, NewWebhook, Replayed, ToldMessage, Webhook, WebhookChange, WebhookKept, WebhookMessage,
+    WebhookTried, WebhookWrite,
+};
 pub use write::{Beat, Before, Done, Mark, Presence, Sent, Spread, Write, Written};
 
 /// A node that gave no sign of life for this many seconds is dead: nobody is connected to it.

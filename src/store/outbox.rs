@@ -9,8 +9,10 @@ use diesel::prelude::*;
 
 use super::reaching::{of_devices, stop_numbers};
 use super::recur::clock;
-use super::{Connection, Memory, RunQueryDsl, insert_deliveries, note_tried, now};
-use crate::domain::{Channel, NotificationId, Place, Placed, Recipient, Tenant, Timestamp, Wish};
+use super::{Connection, Memory, RunQueryDsl, insert_deliveries, note_tried, now, telling};
+use crate::domain::{
+    Channel, NotificationId, Place, Placed, Recipient, Tenant, Timestamp, WebhookEvent, Wish,
+};
 use crate::store::schema::{deliveries, inbox, notifications, push_subscriptions, recipients};
 use crate::store::types::At;
 use crate::store::{DeviceWrite, Outcome, State, Tried};
@@ -177,6 +179,13 @@ body! {
             if devices > 0 {
                 wait!(of_devices(connection, memory, &write))?;
             }
+        }
+        let became = |state: State| -> Vec<i64> {
+            let these = all.iter().filter(|one| noted.contains(&one.id) && one.outcome.state() == state);
+            these.map(|one| one.id).collect()
+        };
+        for (state, event) in [(State::Sent, WebhookEvent::Sent), (State::Failed, WebhookEvent::Failed)] {
+            wait!(telling::of_deliveries(connection, memory, &became(state), event, now))?;
         }
         for one in all.iter().filter(|one| noted.contains(&one.id)) {
             if matches!(one.outcome.state(), State::Failed | State::Skipped) {

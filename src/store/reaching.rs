@@ -5,8 +5,8 @@ use diesel::prelude::*;
 use super::claiming::number_digest;
 use super::commit::was_done;
 use super::outbox::{end, next_step};
-use super::{Connection, Memory, RunQueryDsl, preferences_of, record, row_of};
-use crate::domain::{Channel, Contacts, NotificationId, Recipient, Timestamp};
+use super::{Connection, Memory, RunQueryDsl, preferences_of, record, row_of, telling};
+use crate::domain::{Channel, Contacts, NotificationId, Recipient, Timestamp, WebhookEvent};
 use crate::store::State;
 use crate::store::devices::{ContactsWrite, DeviceWrite, NewDevice, Said, WhichDevice};
 use crate::store::schema::{deliveries, push_subscriptions, recipients};
@@ -174,7 +174,7 @@ body! {
                 Ok(Written::Reachable(after.into()))
             }
             ContactsWrite::Reported { provider, provider_id, said, at } => {
-                Ok(Written::Changed(wait!(reported(connection, provider, provider_id, said, *at))?))
+                Ok(Written::Changed(wait!(reported(connection, memory, (provider, provider_id), said, *at))?))
             }
         }
     }
@@ -185,8 +185,8 @@ body! {
     /// it speaks.
     fn reported(
         connection: &mut Connection,
-        provider: &str,
-        provider_id: &str,
+        memory: &mut Memory,
+        (provider, provider_id): (&str, &str),
         said: &Said,
         at: Timestamp,
     ) -> QueryResult<usize> {
@@ -216,8 +216,13 @@ body! {
                 }
             }
         }
+        let event = match said {
+            Said::Arrived => WebhookEvent::Delivered,
+            Said::Failed(_) | Said::Stopped(_) => WebhookEvent::Failed,
+        };
+        let ids: Vec<i64> = ids.iter().map(|(id, ..)| *id).collect();
+        wait!(telling::of_deliveries(connection, memory, &ids, event, at))?;
         if matches!(said, Said::Stopped(_)) {
-            let ids: Vec<i64> = ids.iter().map(|(id, ..)| *id).collect();
             wait!(stop_numbers(connection, &ids))?;
         }
         Ok(all.len())

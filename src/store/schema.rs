@@ -299,6 +299,62 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::Instant;
+
+    webhooks (id) {
+        id -> BigInt,
+        tenant -> Text,
+        url -> Text,
+        description -> Text,
+        events -> Nullable<Text>,
+        is_enabled -> Integer,
+        disabled_why -> Nullable<Text>,
+        secret -> Text,
+        former_secret -> Nullable<Text>,
+        former_until -> Nullable<Instant>,
+        failing_since -> Nullable<Instant>,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::{Instant, Uuid128};
+
+    webhook_messages (id) {
+        id -> BigInt,
+        uuid -> Uuid128,
+        webhook_id -> BigInt,
+        event -> Text,
+        data -> Text,
+        happened_at -> Instant,
+        state -> Integer,
+        due_at -> Instant,
+        attempt -> Integer,
+        since -> Integer,
+        reason -> Nullable<Text>,
+        finished_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::Instant;
+
+    webhook_attempts (id) {
+        id -> BigInt,
+        message_id -> BigInt,
+        attempt -> Integer,
+        at -> Instant,
+        took_ms -> Integer,
+        state -> Integer,
+        reason -> Nullable<Text>,
+    }
+}
+
 diesel::joinable!(deferrals -> recipients (recipient_id));
 diesel::joinable!(deliveries -> notifications (notification_id));
 diesel::joinable!(deliveries -> recipients (recipient_id));
@@ -307,7 +363,9 @@ diesel::joinable!(inbox -> notifications (notification_id));
 diesel::joinable!(inbox -> recipients (recipient_id));
 diesel::joinable!(roles -> recipients (recipient_id));
 diesel::joinable!(subscriptions -> recipients (recipient_id));
+diesel::joinable!(webhook_messages -> webhooks (webhook_id));
 diesel::allow_tables_to_appear_in_same_query!(template_versions, templates);
+diesel::allow_tables_to_appear_in_same_query!(webhook_messages, webhooks);
 diesel::allow_tables_to_appear_in_same_query!(
     connections,
     counts,

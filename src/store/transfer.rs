@@ -316,6 +316,9 @@ impl Moving<'_> {
             "push_subscriptions",
             "templates",
             "template_versions",
+            "webhooks",
+            "webhook_messages",
+            "webhook_attempts",
         ];
         for table in tables {
             diesel::sql_query(format!(

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     Claimed, ContactsWrite, DeviceWrite, Kept, NewRecurring, SmsCaps, StoreError, Task, TemplateChange,
-    TemplateKept, Tried, Which, Whose,
+    TemplateKept, Tried, WebhookKept, WebhookMessage, WebhookWrite, Which, Whose,
 };
 use crate::domain::{
     Accepted, Broken, Change, Channel, Contacts, Deed, NewNotification, Notification, NotificationId, Place,
@@ -97,6 +97,8 @@ pub enum Write {
     },
     /// A template is made, changed, or used no more.
     Template(Arc<TemplateChange>),
+    /// Something is to be done with addresses that are told what becomes of notifications.
+    Webhook(Arc<WebhookWrite>),
     /// This is written down in the audit log.
     Audit(Vec<Deed>),
     /// What is due is done, as far as it still is and no other node is at it.
@@ -288,6 +290,10 @@ pub enum Written {
     Kept(Kept),
     /// Of `Template`.
     Template(TemplateKept),
+    /// Of `Webhook`, but when messages are claimed, tried or cleared.
+    Webhook(WebhookKept),
+    /// Of `Webhook`, when messages are claimed: those that are to be sent.
+    Messages(Arc<[WebhookMessage]>),
     /// Of `Beat`: whether the node was known; if not, nor are its connections.
     Beat {
         /// Whether it was.

@@ -112,6 +112,11 @@ struct PushLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WebhookLabel {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct IngestLabel {
     source: &'static str,
     outcome: &'static str,
@@ -124,6 +129,7 @@ pub struct Metrics {
     delivered: Family<DeliveryLabel, Counter>,
     pushes: Family<PushLabel, Counter>,
     refusals: Family<RefusalLabel, Counter>,
+    webhooks: Family<WebhookLabel, Counter>,
     ingested: Family<IngestLabel, Counter>,
     /// Live sockets.
     pub connections: Gauge,
@@ -163,6 +169,7 @@ impl Metrics {
             delivered: Family::default(),
             pushes: Family::default(),
             refusals: Family::default(),
+            webhooks: Family::default(),
             ingested: Family::default(),
             ingest_up: Gauge::default(),
             connections: Gauge::default(),
@@ -239,6 +246,11 @@ impl Metrics {
             self.caught_up.clone(),
         );
         registry.register(
+            "carillon_webhooks",
+            "Attempts to tell an address what became of a notification, by what came of them",
+            self.webhooks.clone(),
+        );
+        registry.register(
             "carillon_ingest",
             "What other programs left in Redis, by source and what became of it",
             self.ingested.clone(),
@@ -280,6 +292,11 @@ impl Metrics {
         if channel == "push" {
             self.pushes.get_or_create(&PushLabel { status }).inc();
         }
+    }
+
+    /// Counts one attempt to tell an address something: `sent`, `waiting` (it is tried again) or `failed`.
+    pub fn webhook(&self, outcome: &'static str) {
+        self.webhooks.get_or_create(&WebhookLabel { outcome }).inc();
     }
 
     /// Counts one refusal.

@@ -1,10 +1,11 @@
-"""Providers on loopback, as strict as the real ones: a mail server, push services, SendGrid, Twilio and SNS.
+"""Providers on loopback, as strict as the real ones: a mail server, push services, SendGrid, Twilio and SNS; and a program
+that is told what becomes of notifications, which believes only what Standard Webhooks' own library does.
 
     peers.py CERTIFICATE KEY
 
 The first line tells their ports and a device's keys; each further one what somebody got, or was refused. They misbehave by
 the address something is for. A line of input, `{"call_back": {"url", "params", "token"}}`, has Twilio say that to the URL,
-signed by the token. They end with their input.
+signed by the token; `{"secret": "whsec_…"}` is one more secret that webhooks may be signed by. They end with their input.
 """
 
 import asyncio
@@ -32,6 +33,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from standardwebhooks import Webhook, WebhookVerificationError
 
 MAIL_LOGIN = (b"carillon", b"bells")
 SENDGRID_KEY = "SG.bells"
@@ -427,6 +429,42 @@ class Sns(Handler):
         return self.answer(200, xml.encode(), kind="text/xml")
 
 
+# ---- webhooks ------------------------------------------------------------------------------------
+
+hook_secrets = []
+hook_ids = set()
+
+
+def verifies(secret, body, headers):
+    try:
+        return Webhook(secret).verify(body, headers) is not None
+    except WebhookVerificationError:
+        return False
+
+
+class Hooks(Handler):
+    """Answers as the path says: `/200/name`, `/hang/name`, `/slow/name`; `/flaky/name` takes what comes again."""
+
+    def do_POST(self):
+        body, headers = self.body(), dict(self.headers)
+        by = [secret for secret in hook_secrets if verifies(secret, body, headers)]
+        said = {name: self.headers[f"webhook-{name}"] for name in ("id", "timestamp", "signature")}
+        tell("hooks", path=self.path, by=by, said=said, kind=self.headers["content-type"], told=json.loads(body))
+        how = self.path.split("/")[1]
+        if how == "hang":
+            return self.hang()
+        if how == "slow":
+            time.sleep(0.3)
+            return self.answer(200)
+        if how == "redirect":
+            return self.answer(307, location=f"{self.origin()}/200/elsewhere")
+        if how == "flaky":
+            is_new = said["id"] not in hook_ids
+            hook_ids.add(said["id"])
+            return self.answer(500 if is_new else 204)
+        return self.answer(int(how), **({"retry_after": 3} if how == "429" else {}))
+
+
 # ---- all of them ---------------------------------------------------------------------------------
 
 
@@ -445,9 +483,14 @@ def serve(handler):
 secure = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
 secure.load_cert_chain(sys.argv[1], sys.argv[2])
 ports = {"smtp": mail(secure)}
-for name, handler in {"push": Push, "sendgrid": Sendgrid, "twilio": Twilio, "sns": Sns}.items():
+for name, handler in {"push": Push, "sendgrid": Sendgrid, "twilio": Twilio, "sns": Sns, "hooks": Hooks}.items():
     ports[name] = serve(handler)
 tell("all", ports=ports, p256dh=url64(device_point), auth=url64(device_auth))
 for line in sys.stdin:
-    call_back(**json.loads(line)["call_back"])
+    said = json.loads(line)
+    if "secret" in said:
+        hook_secrets.append(said["secret"])
+        tell("known", secret=said["secret"])
+    else:
+        call_back(**said["call_back"])
 os._exit(0)

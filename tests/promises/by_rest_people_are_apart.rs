@@ -22,6 +22,8 @@ enum Case {
     Device,
     /// `{id}` is a delivery that has failed: to others it is none.
     Failed,
+    /// `{id}` is a webhook: to others it is none.
+    Webhook,
     /// It names a person; `contacts_are_ones_own` shows whose it is.
     Person,
     /// `{name}` is a tenant's template: to other tenants it is none.
@@ -44,7 +46,7 @@ enum Owner {
     Admin,
 }
 
-use Case::{Changes, Counts, Device, Failed, Notification, Recurring, Scheduled, Shows, Template};
+use Case::{Changes, Counts, Device, Failed, Notification, Recurring, Scheduled, Shows, Template, Webhook};
 use Owner::{Admin, Person, Service};
 
 /// Stands in all that is somebody's.
@@ -134,6 +136,15 @@ fn table() -> Vec<(&'static str, &'static str, Option<Value>, Case)> {
         ("DELETE", "/api/v1/templates/{name}", None, Template),
         ("GET", "/api/v1/templates/{name}/versions", None, Template),
         ("POST", "/api/v1/templates/{name}/preview", Some(json!({})), Template),
+        ("GET", "/api/v1/webhooks", None, Shows(Admin)),
+        ("POST", "/api/v1/webhooks", Some(json!({"url": "https://hooks.example.com/x"})), Changes("")),
+        ("GET", "/api/v1/webhooks/{id}", None, Webhook),
+        ("PUT", "/api/v1/webhooks/{id}", Some(json!({"description": "x"})), Webhook),
+        ("DELETE", "/api/v1/webhooks/{id}", None, Webhook),
+        ("POST", "/api/v1/webhooks/{id}/rotate", Some(json!({})), Webhook),
+        ("POST", "/api/v1/webhooks/{id}/test", None, Webhook),
+        ("GET", "/api/v1/webhooks/{id}/messages", None, Webhook),
+        ("POST", "/api/v1/webhooks/{id}/replay", Some(json!({"since": instant(0)})), Webhook),
         ("GET", "/api/v1/audit", None, Shows(Admin)),
         ("GET", "/api/v1/deliveries/failed", None, Shows(Admin)),
         ("POST", "/api/v1/deliveries/failed/retry", None, Changes("")),
@@ -230,6 +241,7 @@ impl Owners {
         owners.new_recurring(Person);
         owners.new_recurring(Service);
         owners.new_template(SECRET);
+        owners.new_webhook();
         owners
     }
 
@@ -273,6 +285,11 @@ impl Owners {
         let mut later = note(2, SECRET);
         later["scheduled_at"] = json!(instant(in_seconds(3_600)));
         self.service.send(&later)
+    }
+
+    fn new_webhook(&self) -> Value {
+        let url = format!("https://hooks.example.com/{SECRET}");
+        self.admin.post("/api/v1/webhooks", &json!({"url": url, "events": ["notification.sent"]})).expect(201)
     }
 
     fn new_template(&self, name: &str) {
@@ -332,6 +349,7 @@ fn what_is_anothers_is_none() {
             Recurring => [Person, Service].map(|owner| (owners.new_recurring(owner), owner)).to_vec(),
             Device => vec![(owners.new_device(), Person)],
             Failed => vec![(owners.new_failed(&server), Admin)],
+            Webhook => vec![(owners.new_webhook(), Admin)],
             _ => continue,
         };
         for (theirs, owner) in all {
@@ -340,7 +358,7 @@ fn what_is_anothers_is_none() {
                 number.into_iter().chain(theirs["uuid"].as_str().map(str::to_owned)).collect();
             assert_eq!(
                 ids.len(),
-                if matches!(case, Recurring | Device | Failed) { 1 } else { 2 },
+                if matches!(case, Recurring | Device | Failed | Webhook) { 1 } else { 2 },
                 "{method} {path}: {theirs}"
             );
             let mut body = body.clone();

@@ -28,6 +28,8 @@ pub use address::{is_loopback, is_public};
 const MOST_READ: usize = 64 * 1024;
 /// Nobody is left alone for longer than this.
 const LONGEST_REST: Duration = Duration::from_secs(24 * 60 * 60);
+/// A name that somebody writes down may take so long to be looked up.
+const LOOKED_UP: Duration = Duration::from_secs(2);
 /// When a limit ends, in seconds since 1970 (or from now).
 const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
@@ -147,6 +149,22 @@ impl Outbound {
             return Err(Unsuitable("its host is no full name; write https://host.example/path"));
         }
         Ok(url)
+    }
+
+    /// Looks at what the name of `url` leads to now. A name that leads nowhere yet may do so later.
+    ///
+    /// # Errors
+    /// When it leads to an address that is not public.
+    pub async fn leads_outside(&self, url: &Url) -> Result<(), Unsuitable> {
+        let name = url.host_str().unwrap_or_default();
+        let looked = Looked { allow_loopback: self.allow_loopback };
+        let Ok(name) = name.parse() else { return Ok(()) };
+        match tokio::time::timeout(self.patience.min(LOOKED_UP), looked.resolve(name)).await {
+            Ok(Err(fault)) if fault.is::<NotPublic>() => {
+                Err(Unsuitable("its host leads to an address that is not public"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Posts `body` to `url` and waits for the answer.
@@ -323,6 +341,12 @@ mod tests {
         let looked = |allow_loopback| Looked { allow_loopback }.resolve("localhost".parse().unwrap());
         assert!(looked(false).await.err().unwrap().is::<NotPublic>());
         assert!(looked(true).await.is_ok());
+        let here = Url::parse("https://localhost/x").unwrap();
+        assert!(outbound(false).leads_outside(&here).await.is_err());
+        assert!(outbound(true).leads_outside(&here).await.is_ok());
+        for literal in ["https://8.8.8.8/x", "https://[2606:4700::1111]/x"] {
+            assert!(outbound(false).leads_outside(&Url::parse(literal).unwrap()).await.is_ok(), "{literal}");
+        }
     }
 
     #[test]

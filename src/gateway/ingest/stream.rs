@@ -228,6 +228,7 @@ fn service(tenant: Tenant) -> Principal {
         can_send: true,
         can_broadcast: true,
         can_write_templates: false,
+        can_manage_webhooks: false,
         expires_at: None,
     }
 }

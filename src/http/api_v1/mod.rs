@@ -13,6 +13,7 @@ pub mod schedule;
 pub mod stream;
 pub mod subscriptions;
 pub mod templates;
+pub mod webhooks;
 mod wire;
 
 super::answer! {
@@ -59,6 +60,15 @@ super::answer! {
     DELETE "/api/v1/templates/{name}" => templates::remove;
     GET "/api/v1/templates/{name}/versions" => templates::versions;
     POST "/api/v1/templates/{name}/preview" => templates::preview;
+    GET "/api/v1/webhooks" => webhooks::list;
+    POST "/api/v1/webhooks" => webhooks::make;
+    GET "/api/v1/webhooks/{id}" => webhooks::find;
+    PUT "/api/v1/webhooks/{id}" => webhooks::change;
+    DELETE "/api/v1/webhooks/{id}" => webhooks::remove;
+    POST "/api/v1/webhooks/{id}/rotate" => webhooks::rotate;
+    POST "/api/v1/webhooks/{id}/test" => webhooks::test;
+    GET "/api/v1/webhooks/{id}/messages" => webhooks::messages;
+    POST "/api/v1/webhooks/{id}/replay" => webhooks::replay;
     GET "/api/v1/audit" => audit::list;
     GET "/api/v1/stream" => stream::stream;
     POST "/internal/broadcast" => broadcast::internal;

@@ -26,6 +26,7 @@ mod said;
 mod schedule;
 mod templates;
 mod topics;
+mod webhooks;
 pub use audit::{AuditIn, AuditPageOut};
 pub use looks::{LookAtIn, LookIn, SaidOut};
 pub use push::{DeviceChangeIn, DeviceIn, DeviceOut, DeviceRegisteredOut, DevicesOut, PushKeyOut};
@@ -37,6 +38,7 @@ pub use templates::{
     SourcesIn, TemplateKeptOut, TemplateNewIn, TemplateOut, TemplatesOut, VersionIn, VersionsIn, VersionsOut,
 };
 pub use topics::{SubscribeIn, TopicsOut, UnsubscribeIn};
+pub use webhooks::*;
 
 /// For whom it is has not been said.
 const NOBODY: &str = "nothing says for whom it is; do, by one of user_id, user_ids, role and everyone";

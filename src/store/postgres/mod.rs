@@ -50,6 +50,8 @@ mod recurring_queries;
 mod template_queries;
 #[path = "../traces.rs"]
 mod traces_body;
+#[path = "../webhook_queries.rs"]
+mod webhook_queries;
 
 /// The query bodies, for this database.
 pub mod queries {
@@ -66,6 +68,7 @@ pub mod queries {
     pub use super::recurring_queries::{due_rounds, recurring_of, recurring_one};
     pub use super::template_queries::{template_at, template_version, template_versions_of, templates_of};
     pub use super::traces_body::{accepted_before, is_member, is_owed, members, trace, waiting};
+    pub use super::webhook_queries::{due_webhooks, webhook_messages_of, webhook_one, webhooks_of};
     pub use super::{behind, roll};
 }
 
@@ -241,7 +244,7 @@ pub async fn start_writer(
     warn_of_fsync(&mut connection).await?;
     let connection = Some(connection);
     let (writer, inlet) = queue(batch, metrics);
-    let memory = writing::Memory { mandatory };
+    let memory = writing::Memory { mandatory, listeners: Default::default() };
     vital("committer", Committer { target, connection, memory }.run(inlet));
     Ok(writer)
 }
@@ -380,6 +383,9 @@ impl Committer {
             return outcome.map_err(|fault| Failure::Away(fault.into()));
         }
         self.connection = Some(connection);
+        if outcome.is_err() {
+            self.memory.listeners.forget();
+        }
         outcome.map_err(Failure::Refused)
     }
 }

@@ -410,3 +410,32 @@ over_arrays! {
          JOIN noted AS n ON n.id = e.id AND n.attempt = e.attempt WHERE e.uncounted = 0) \
      SELECT id FROM noted"
 }
+
+/// What is told of an entry that somebody wants to hear of.
+type ToldColumns =
+    (BigInt, BigInt, Nullable<Instant>, Nullable<Instant>, (BigInt, Uuid128, Text, Text, Text), Text);
+
+over_arrays! {
+    ToldAt {
+        recipients: BigInt => i64,
+        positions: BigInt => i64
+    } -> ToldColumns,
+    "SELECT i.recipient_id, i.position, i.confirmed_at, i.read_at, n.id, n.uuid, n.tenant, n.kind, n.topic, r.user_id FROM ",
+    ") AS e (recipient, place) JOIN inbox AS i ON i.recipient_id = e.recipient AND i.position = e.place \
+     JOIN recipients AS r ON r.id = i.recipient_id JOIN notifications AS n ON n.id = i.notification_id \
+     ORDER BY i.recipient_id, i.position FOR NO KEY UPDATE OF i"
+}
+
+over_arrays! {
+    ToldOf {
+        tenants: Text => &'a str,
+        users: Text => &'a str,
+        notifications: BigInt => i64
+    } -> ToldColumns,
+    "SELECT i.recipient_id, i.position, i.confirmed_at, i.read_at, n.id, n.uuid, n.tenant, n.kind, n.topic, r.user_id FROM ",
+    ") AS e (tenant, user_id, notification) \
+     JOIN recipients AS r ON r.tenant = e.tenant AND r.user_id = e.user_id \
+     JOIN inbox AS i ON i.notification_id = e.notification AND i.recipient_id = r.id \
+     JOIN notifications AS n ON n.id = i.notification_id WHERE i.deleted_at IS NULL \
+     ORDER BY i.recipient_id, i.position FOR NO KEY UPDATE OF i"
+}

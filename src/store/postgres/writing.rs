@@ -37,6 +37,7 @@ use crate::store::audit::written;
 use crate::store::preferred;
 use crate::store::schema::{expansions, inbox, recipients, recurring};
 use crate::store::types::{At, Instant, UuidColumn};
+use crate::store::webhooks::Listeners;
 
 #[path = "../claiming.rs"]
 mod claiming;
@@ -44,6 +45,8 @@ mod claiming;
 mod commit;
 #[path = "../counting.rs"]
 mod counting;
+#[path = "hooked.rs"]
+mod hooked;
 #[path = "marking.rs"]
 mod marking;
 #[path = "../outbox.rs"]
@@ -75,14 +78,21 @@ use release::{Wanted, hush_columns, hushed, placed};
 use roles::{connect, unite_roles};
 #[path = "../recur.rs"]
 mod recur;
+#[path = "../telling.rs"]
+mod telling;
 #[path = "../template_writes.rs"]
 mod template_writes;
+#[path = "../webhook_writes.rs"]
+mod webhook_writes;
 use spreading::{Due, one_chunk, reach};
 
-/// What the writer knows without asking: nothing that other nodes change.
+/// What the writer knows without asking: nothing that other nodes change, but for who wants to be told what becomes of
+/// notifications, for a second.
 pub struct Memory {
     /// Types that nobody can mute.
     pub mandatory: Arc<[String]>,
+    /// Who wants to be told.
+    pub listeners: Listeners,
 }
 
 impl Memory {

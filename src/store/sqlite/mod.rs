@@ -45,6 +45,8 @@ mod recurring_queries;
 mod template_queries;
 #[path = "../traces.rs"]
 mod traces_body;
+#[path = "../webhook_queries.rs"]
+mod webhook_queries;
 
 /// The query bodies, for this database.
 pub mod queries {
@@ -61,6 +63,7 @@ pub mod queries {
     pub use super::recurring_queries::{due_rounds, recurring_of, recurring_one};
     pub use super::template_queries::{template_at, template_version, template_versions_of, templates_of};
     pub use super::traces_body::{accepted_before, is_member, is_owed, members, trace, waiting};
+    pub use super::webhook_queries::{due_webhooks, webhook_messages_of, webhook_one, webhooks_of};
     pub use super::{behind, roll};
 }
 
@@ -224,7 +227,8 @@ pub async fn start_writer(
         let lock = FileLock::take(&path)?;
         let mut connection = open_writer(&path)?;
         // What was under way when it ended is tried again: nobody else is at it.
-        let again = "UPDATE deliveries SET state = 0, due_at = 0 WHERE state < 2 AND state = 1";
+        let again = "UPDATE deliveries SET state = 0, due_at = 0 WHERE state < 2 AND state = 1; \
+            UPDATE webhook_messages SET state = 0, due_at = 0 WHERE state < 2 AND state = 1";
         let cleared = diesel::delete(connections::table).execute(&mut connection);
         cleared.and_then(|_| connection.batch_execute(again)).map_err(|fault| {
             StoreError::Unreachable(format!("{} cannot be written ({fault})", path.display()))

@@ -29,6 +29,7 @@ use crate::store::Sent;
 use crate::store::preferred;
 use crate::store::schema::{inbox, notifications, recipients, recurring};
 use crate::store::types::{At, Instant, UuidColumn};
+use crate::store::webhooks::Listeners;
 
 #[path = "../claiming.rs"]
 mod claiming;
@@ -36,6 +37,8 @@ mod claiming;
 mod commit;
 #[path = "../counting.rs"]
 mod counting;
+#[path = "hooked.rs"]
+mod hooked;
 #[path = "marking.rs"]
 mod marking;
 #[path = "../outbox.rs"]
@@ -76,8 +79,12 @@ mod record;
 use record::record;
 #[path = "../recur.rs"]
 mod recur;
+#[path = "../telling.rs"]
+mod telling;
 #[path = "../template_writes.rs"]
 mod template_writes;
+#[path = "../webhook_writes.rs"]
+mod webhook_writes;
 use spread::{free, have, next_spread, note_progress, spread};
 use spreading::{Due, one_chunk, reach};
 use statements::{ConfirmEntry, InsertContent, InsertEntry, RememberNumber};
@@ -111,6 +118,7 @@ pub struct Memory {
     remembered: usize,
     /// Types that nobody can mute.
     mandatory: Arc<[String]>,
+    listeners: Listeners,
 }
 
 /// What is known of a recipient.
@@ -123,7 +131,8 @@ struct Known {
 impl Memory {
     /// Nothing but the types that nobody can mute.
     pub fn new(mandatory: Arc<[String]>) -> Self {
-        Self { last_notification: None, recipients: HashMap::new(), remembered: 0, mandatory }
+        let (recipients, listeners) = (HashMap::new(), Listeners::default());
+        Self { last_notification: None, recipients, remembered: 0, mandatory, listeners }
     }
 
     /// Nothing any more but those.

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::TOGETHER;
 use crate::store::schema::{
     audit_log, deliveries, delivery_attempts, expansions, push_subscriptions, recurrences, recurring,
-    template_versions, templates,
+    template_versions, templates, webhook_attempts, webhook_messages, webhooks,
 };
 use crate::store::types::At;
 use crate::store::{StoreError, sqlite};
@@ -153,6 +153,9 @@ whole! {
     push_subscriptions by id: crate::store::devices::Row;
     templates by id: crate::store::templates::Row;
     template_versions by id: crate::store::templates::VersionRow;
+    webhooks by id: crate::store::webhooks::Row;
+    webhook_messages by id: crate::store::webhooks::MessageRow;
+    webhook_attempts by id: crate::store::webhooks::AttemptRow;
 }
 
 /// The tries of a page of deliveries, from either side.

@@ -13,6 +13,7 @@ mod dice;
 mod disk;
 mod events;
 mod ground;
+pub mod hooks;
 mod http;
 mod keeper;
 mod patience;

@@ -1,6 +1,6 @@
 //! Providers on loopback (`tests/clients/peers.py`), and what they got.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -14,7 +14,7 @@ pub const SENDGRID_KEY: &str = "SG.bells";
 pub const TWILIO_SID: &str = "AC0123456789abcdef0123456789abcdef";
 pub const TWILIO_TOKEN: &str = "twilio-token";
 
-/// A mail server, push services, SendGrid, Twilio and SNS.
+/// A mail server, push services, SendGrid, Twilio and SNS, and a program that is told by webhooks.
 pub struct Peers {
     child: Child,
     told: Arc<Mutex<Vec<Value>>>,
@@ -58,6 +58,13 @@ impl Peers {
             "endpoint": endpoint, "expirationTime": null,
             "keys": {"p256dh": self.all["p256dh"], "auth": self.all["auth"]},
         })
+    }
+
+    /// Webhooks may be signed by this secret, too.
+    pub fn know(&mut self, secret: &str) {
+        let line = json!({"secret": secret});
+        writeln!(self.child.stdin.as_mut().expect("their input"), "{line}").expect("that they listen");
+        self.hear("known", |told| told["secret"] == secret);
     }
 
     /// What this peer told so far.

@@ -1,0 +1,91 @@
+//! Reads of webhooks. Compiled twice, once for each database.
+
+use std::collections::HashMap;
+
+use diesel::dsl::exists;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::Connection;
+use super::writing::now;
+use crate::domain::Tenant;
+use crate::store::schema::{webhook_attempts, webhook_messages, webhooks};
+use crate::store::webhooks::{AttemptRow, MessageRow, MessagesSought, Row, ToldMessage};
+use crate::store::{Attempt, State, StoreError};
+
+/// See [`crate::store::Store::webhooks`].
+pub async fn webhooks_of(connection: &mut Connection, tenant: &Tenant) -> Result<Vec<Row>, StoreError> {
+    let all = webhooks::table.filter(webhooks::tenant.eq(tenant.as_str())).order(webhooks::id);
+    Ok(all.load(connection).await?)
+}
+
+/// See [`crate::store::Store::webhook`].
+pub async fn webhook_one(
+    connection: &mut Connection,
+    tenant: &Tenant,
+    id: i64,
+) -> Result<Option<Row>, StoreError> {
+    let one = webhooks::table.filter(webhooks::tenant.eq(tenant.as_str())).filter(webhooks::id.eq(id));
+    Ok(one.get_result(connection).await.optional()?)
+}
+
+/// See [`crate::store::Store::webhook_messages`].
+pub async fn webhook_messages_of(
+    connection: &mut Connection,
+    webhook: i64,
+    sought: MessagesSought,
+    limit: i64,
+) -> Result<Vec<ToldMessage>, StoreError> {
+    let mut page = webhook_messages::table
+        .filter(webhook_messages::webhook_id.eq(webhook))
+        .filter(webhook_messages::id.lt(sought.before.unwrap_or(i64::MAX)))
+        .order(webhook_messages::id.desc())
+        .limit(limit)
+        .into_boxed();
+    if let Some(state) = sought.state {
+        page = page.filter(webhook_messages::state.eq(state.number()));
+    }
+    let rows: Vec<MessageRow> = page.load(connection).await?;
+    let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+    let tries: Vec<AttemptRow> = webhook_attempts::table
+        .filter(webhook_attempts::message_id.eq_any(ids))
+        .order(webhook_attempts::id)
+        .load(connection)
+        .await?;
+    let mut attempts: HashMap<i64, Vec<Attempt>> = HashMap::new();
+    for row in tries {
+        attempts.entry(row.message_id).or_default().push(Attempt {
+            delivery: row.message_id,
+            number: row.attempt,
+            at: row.at.0,
+            took_ms: row.took_ms,
+            provider: String::new(),
+            state: State::from_number(row.state),
+            reason: row.reason,
+        });
+    }
+    let shown = |row: MessageRow| ToldMessage {
+        id: row.id,
+        uuid: row.uuid.0,
+        event: row.event,
+        data: row.data,
+        happened_at: row.happened_at.0,
+        state: State::from_number(row.state),
+        due_at: row.due_at.0,
+        reason: row.reason,
+        attempts: attempts.remove(&row.id).unwrap_or_default(),
+    };
+    Ok(rows.into_iter().map(shown).collect())
+}
+
+/// See [`crate::store::Store::due_webhooks`].
+pub async fn due_webhooks(connection: &mut Connection) -> Result<Vec<i64>, StoreError> {
+    // As the index `webhook_messages_due` has it.
+    let unfinished = diesel::dsl::sql::<diesel::sql_types::Bool>("webhook_messages.state < 2");
+    let due = webhook_messages::table
+        .filter(webhook_messages::webhook_id.eq(webhooks::id))
+        .filter(unfinished)
+        .filter(webhook_messages::due_at.le(now()));
+    let these = webhooks::table.filter(webhooks::is_enabled.eq(1)).filter(exists(due));
+    Ok(these.order(webhooks::id).select(webhooks::id).load(connection).await?)
+}

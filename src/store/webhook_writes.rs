@@ -1,0 +1,395 @@
+//! Writes of webhooks. Compiled twice, as `commit.rs` is.
+
+use std::collections::BTreeMap;
+use std::slice;
+
+use diesel::prelude::*;
+use serde_json::json;
+
+use super::commit::was_done;
+use super::hooked::due_messages;
+use super::recur::clock;
+use super::{Connection, Memory, RunQueryDsl, ago, now as present, record};
+use crate::domain::{Action, Deed, Secret, TEST_EVENT, Tenant, Timestamp};
+use crate::store::schema::{webhook_attempts, webhook_messages, webhooks};
+use crate::store::types::{At, UuidColumn};
+use crate::store::webhooks::{
+    NewWebhook, Replayed, WebhookChange, WebhookKept, WebhookWrite, written_events,
+};
+use crate::store::{HELD_SECONDS, Outcome, State, WebhookMessage, WebhookTried, Written};
+
+/// The address of this number, if it is this tenant's.
+#[diesel::dsl::auto_type]
+fn this<'a>(id: i64, tenant: &'a str) -> _ {
+    webhooks::table.filter(webhooks::id.eq(id)).filter(webhooks::tenant.eq(tenant))
+}
+
+body! {
+    /// Does something with webhooks.
+    pub fn of_webhooks(
+        connection: &mut Connection,
+        memory: &mut Memory,
+        write: &WebhookWrite,
+    ) -> QueryResult<Written> {
+        let kept = match write {
+            WebhookWrite::Make { new, most, deed } => wait!(make(connection, new, *most, deed))?,
+            WebhookWrite::Change { id, change, deed } => {
+                wait!(change_one(connection, *id, change, deed.tenant.as_str(), At(deed.at)))?
+            }
+            WebhookWrite::Remove { id, deed } if wait!(was_done(connection, deed))? => WebhookKept::Done(*id),
+            WebhookWrite::Remove { id, deed } => {
+                let removed = diesel::delete(this(*id, deed.tenant.as_str()));
+                kept(*id, wait!(removed.execute(connection))?)
+            }
+            WebhookWrite::Rotate { id, secret, until, deed } => {
+                // The same once more must not end the former one.
+                let other = this(*id, deed.tenant.as_str()).filter(webhooks::secret.ne(secret.expose()));
+                let rotated = diesel::update(other).set((
+                    webhooks::former_secret.eq(webhooks::secret.nullable()),
+                    webhooks::former_until.eq(At(*until)),
+                    webhooks::secret.eq(secret.expose()),
+                    webhooks::updated_at.eq(At(deed.at)),
+                ));
+                wait!(rotated.execute(connection))?;
+                let same = this(*id, deed.tenant.as_str()).filter(webhooks::secret.eq(secret.expose()));
+                let found: i64 = wait!(same.count().get_result(connection))?;
+                kept(*id, usize::from(found > 0))
+            }
+            WebhookWrite::Test { id, uuid, deed } => {
+                let found: i64 = wait!(this(*id, deed.tenant.as_str()).count().get_result(connection))?;
+                if found > 0 && !wait!(was_done(connection, deed))? {
+                    wait!(diesel::insert_into(webhook_messages::table)
+                        .values((
+                            webhook_messages::uuid.eq(UuidColumn(*uuid)),
+                            webhook_messages::webhook_id.eq(*id),
+                            webhook_messages::event.eq(TEST_EVENT),
+                            webhook_messages::data.eq(json!({"webhook_id": id}).to_string()),
+                            webhook_messages::happened_at.eq(At(deed.at)),
+                            webhook_messages::due_at.eq(present()),
+                        ))
+                        .execute(connection))?;
+                }
+                kept(*id, usize::from(found > 0))
+            }
+            WebhookWrite::Replay { id, which, deed } => wait!(replay(connection, *id, *which, deed))?,
+            WebhookWrite::Claim { wanted } => {
+                let claimed = wait!(claim(connection, wanted))?;
+                return Ok(Written::Messages(claimed.into()));
+            }
+            WebhookWrite::Tried { all, longest } => {
+                let counted = wait!(tried(connection, memory, all, *longest))?;
+                return Ok(Written::Changed(counted));
+            }
+            WebhookWrite::Clear { age, most } => {
+                return Ok(Written::Changed(wait!(clear(connection, *age, *most))?));
+            }
+        };
+        memory.listeners.forget();
+        wait!(note(connection, write, kept))?;
+        Ok(Written::Webhook(kept))
+    }
+}
+
+fn kept(id: i64, changed: usize) -> WebhookKept {
+    if changed > 0 { WebhookKept::Done(id) } else { WebhookKept::Unknown }
+}
+
+body! {
+    /// Writes down in the audit log what was done, once.
+    fn note(connection: &mut Connection, write: &WebhookWrite, kept: WebhookKept) -> QueryResult<()> {
+        let (WebhookWrite::Make { deed, .. }
+        | WebhookWrite::Change { deed, .. }
+        | WebhookWrite::Remove { deed, .. }
+        | WebhookWrite::Rotate { deed, .. }
+        | WebhookWrite::Test { deed, .. }
+        | WebhookWrite::Replay { deed, .. }) = write
+        else {
+            return Ok(());
+        };
+        let deed = match kept {
+            WebhookKept::Unknown | WebhookKept::TooMany => return Ok(()),
+            WebhookKept::Done(id) => Deed { subject: Some(format!("webhook:{id}")), ..deed.clone() },
+            WebhookKept::Replayed(_) => deed.clone(),
+        };
+        if !wait!(was_done(connection, &deed))? {
+            wait!(record(connection, slice::from_ref(&deed)))?;
+        }
+        Ok(())
+    }
+}
+
+body! {
+    fn make(connection: &mut Connection, new: &NewWebhook, most: i64, deed: &Deed) -> QueryResult<WebhookKept> {
+        let (tenant, at) = (deed.tenant.as_str(), At(deed.at));
+        let own = || webhooks::table.filter(webhooks::tenant.eq(tenant));
+        // By a commit whose answer was lost.
+        let same = own().filter(webhooks::secret.eq(new.secret.expose())).filter(webhooks::created_at.eq(at));
+        let known: Option<i64> =
+            wait!(same.select(diesel::dsl::max(webhooks::id)).get_result(connection))?;
+        if let Some(id) = known {
+            return Ok(WebhookKept::Done(id));
+        }
+        let many: i64 = wait!(own().count().get_result(connection))?;
+        if many >= most {
+            return Ok(WebhookKept::TooMany);
+        }
+        let id: i64 = wait!(diesel::insert_into(webhooks::table)
+            .values((
+                webhooks::tenant.eq(tenant),
+                webhooks::url.eq(&new.url),
+                webhooks::description.eq(&new.description),
+                webhooks::events.eq(new.events.as_deref().map(written_events)),
+                webhooks::is_enabled.eq(1),
+                webhooks::secret.eq(new.secret.expose()),
+                webhooks::created_at.eq(at),
+                webhooks::updated_at.eq(at),
+            ))
+            .returning(webhooks::id)
+            .get_result(connection))?;
+        Ok(WebhookKept::Done(id))
+    }
+}
+
+body! {
+    fn change_one(
+        connection: &mut Connection,
+        id: i64,
+        change: &WebhookChange,
+        tenant: &str,
+        at: At,
+    ) -> QueryResult<WebhookKept> {
+        let one = this(id, tenant);
+        let found = wait!(diesel::update(one).set(webhooks::updated_at.eq(at)).execute(connection))?;
+        if let Some(url) = &change.url {
+            wait!(diesel::update(one).set(webhooks::url.eq(url)).execute(connection))?;
+        }
+        if let Some(description) = &change.description {
+            wait!(diesel::update(one).set(webhooks::description.eq(description)).execute(connection))?;
+        }
+        if let Some(events) = &change.events {
+            let events = events.as_deref().map(written_events);
+            wait!(diesel::update(one).set(webhooks::events.eq(events)).execute(connection))?;
+        }
+        if let Some(is_enabled) = change.is_enabled {
+            let anew = (
+                webhooks::is_enabled.eq(i32::from(is_enabled)),
+                webhooks::disabled_why.eq(None::<String>),
+                webhooks::failing_since.eq(None::<At>),
+            );
+            wait!(diesel::update(one).set(anew).execute(connection))?;
+        }
+        Ok(kept(id, found))
+    }
+}
+
+body! {
+    fn replay(connection: &mut Connection, id: i64, which: Replayed, deed: &Deed) -> QueryResult<WebhookKept> {
+        let found: i64 = wait!(this(id, deed.tenant.as_str()).count().get_result(connection))?;
+        if found == 0 {
+            return Ok(WebhookKept::Unknown);
+        }
+        let anew = (
+            webhook_messages::state.eq(State::Waiting.number()),
+            webhook_messages::since.eq(webhook_messages::attempt),
+            webhook_messages::due_at.eq(present()),
+            webhook_messages::finished_at.eq(None::<At>),
+        );
+        let own = webhook_messages::table.filter(webhook_messages::webhook_id.eq(id));
+        let many = match which {
+            Replayed::One(uuid) => {
+                let one = own
+                    .filter(webhook_messages::uuid.eq(UuidColumn(uuid)))
+                    .filter(webhook_messages::state.ne(State::UnderWay.number()));
+                wait!(diesel::update(one).set(anew).execute(connection))?
+            }
+            Replayed::FailedSince(at) => {
+                let failed = own
+                    .filter(webhook_messages::state.eq(State::Failed.number()))
+                    .filter(webhook_messages::happened_at.ge(At(at)));
+                wait!(diesel::update(failed).set(anew).execute(connection))?
+            }
+        };
+        match which {
+            Replayed::One(_) if many == 0 => Ok(WebhookKept::Unknown),
+            _ => Ok(WebhookKept::Replayed(many)),
+        }
+    }
+}
+
+body! {
+    fn claim(connection: &mut Connection, wanted: &[(i64, i64)]) -> QueryResult<Vec<WebhookMessage>> {
+        let now = wait!(clock(connection))?;
+        let mut ids: Vec<i64> = Vec::new();
+        for (webhook, most) in wanted {
+            ids.extend(wait!(due_messages(connection, *webhook, *most, now))?);
+        }
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        wait!(diesel::update(webhook_messages::table.filter(webhook_messages::id.eq_any(&ids)))
+            .set((
+                webhook_messages::state.eq(State::UnderWay.number()),
+                webhook_messages::attempt.eq(webhook_messages::attempt + 1),
+                webhook_messages::due_at.eq(At(now.plus_seconds(HELD_SECONDS))),
+            ))
+            .execute(connection))?;
+        type Address = (i64, String, String, Option<String>, Option<At>);
+        type Row = (i64, UuidColumn, Address, String, String, At, i32, i32);
+        let rows: Vec<Row> = wait!(webhook_messages::table
+            .inner_join(webhooks::table)
+            .filter(webhook_messages::id.eq_any(ids))
+            .filter(webhooks::is_enabled.eq(1))
+            .order(webhook_messages::id)
+            .select((
+                webhook_messages::id,
+                webhook_messages::uuid,
+                (
+                    webhooks::id,
+                    webhooks::url,
+                    webhooks::secret,
+                    webhooks::former_secret,
+                    webhooks::former_until,
+                ),
+                webhook_messages::event,
+                webhook_messages::data,
+                webhook_messages::happened_at,
+                webhook_messages::attempt,
+                webhook_messages::since,
+            ))
+            .load(connection))?;
+        let message = |(id, UuidColumn(uuid), address, event, data, At(happened_at), attempt, since): Row| {
+            let (webhook, url, secret, former, until) = address;
+            let former = former.filter(|_| until.is_some_and(|until| until.0 > now));
+            let secrets = [Some(secret), former].into_iter().flatten().map(Secret::new).collect();
+            WebhookMessage { id, uuid, webhook, url, secrets, event, data, happened_at, attempt, since }
+        };
+        Ok(rows.into_iter().map(message).collect())
+    }
+}
+
+/// What an address's answers say together.
+#[derive(Default)]
+struct Said<'a> {
+    took: bool,
+    gone: Option<&'a str>,
+}
+
+body! {
+    fn tried(
+        connection: &mut Connection,
+        memory: &mut Memory,
+        all: &[WebhookTried],
+        longest: i64,
+    ) -> QueryResult<usize> {
+        let now = wait!(clock(connection))?;
+        let mut counted = 0;
+        let mut said: BTreeMap<i64, Said<'_>> = BTreeMap::new();
+        for one in all {
+            let state = one.outcome.state();
+            let due_at = one.outcome.again(now).map_or(now, |(at, _)| at);
+            let mine = webhook_messages::table
+                .filter(webhook_messages::id.eq(one.id))
+                .filter(webhook_messages::attempt.eq(one.attempt))
+                .filter(webhook_messages::state.eq(State::UnderWay.number()));
+            let webhook: Option<i64> = wait!(diesel::update(mine)
+                .set((
+                    webhook_messages::state.eq(state.number()),
+                    webhook_messages::due_at.eq(At(due_at)),
+                    webhook_messages::reason.eq(one.outcome.reason()),
+                    webhook_messages::finished_at.eq((state != State::Waiting).then_some(At(now))),
+                ))
+                .returning(webhook_messages::webhook_id)
+                .get_result(connection))
+            .optional()?;
+            let Some(webhook) = webhook else { continue };
+            wait!(diesel::insert_into(webhook_attempts::table)
+                .values((
+                    webhook_attempts::message_id.eq(one.id),
+                    webhook_attempts::attempt.eq(one.attempt),
+                    webhook_attempts::at.eq(At(one.at)),
+                    webhook_attempts::took_ms.eq(one.took_ms),
+                    webhook_attempts::state.eq(state.number()),
+                    webhook_attempts::reason.eq(one.outcome.reason()),
+                ))
+                .execute(connection))?;
+            counted += 1;
+            let said = said.entry(webhook).or_default();
+            match &one.outcome {
+                Outcome::Sent(_) => said.took = true,
+                Outcome::Gone(why) => said.gone = Some(why),
+                _ => {}
+            }
+        }
+        for (webhook, Said { took, gone }) in said {
+            let one = webhooks::table.filter(webhooks::id.eq(webhook));
+            if took {
+                let failing = one.filter(webhooks::failing_since.is_not_null());
+                wait!(diesel::update(failing).set(webhooks::failing_since.eq(None::<At>)).execute(connection))?;
+            } else {
+                let well = one.filter(webhooks::failing_since.is_null());
+                wait!(diesel::update(well).set(webhooks::failing_since.eq(At(now))).execute(connection))?;
+            }
+            let long = one.filter(webhooks::failing_since.le(ago(longest).nullable()));
+            let failing: i64 = wait!(long.count().get_result(connection))?;
+            let why = match gone {
+                Some(_) => gone,
+                None if !took && failing > 0 => Some("it has taken nothing for too long"),
+                None => None,
+            };
+            if let Some(why) = why {
+                memory.listeners.forget();
+                wait!(disable(connection, webhook, why, now))?;
+            }
+        }
+        Ok(counted)
+    }
+}
+
+body! {
+    /// An address is told nothing any more, until somebody enables it again.
+    fn disable(connection: &mut Connection, webhook: i64, why: &str, now: Timestamp) -> QueryResult<()> {
+        let one = webhooks::table.filter(webhooks::id.eq(webhook)).filter(webhooks::is_enabled.eq(1));
+        let tenant: Option<String> = wait!(diesel::update(one)
+            .set((
+                webhooks::is_enabled.eq(0),
+                webhooks::disabled_why.eq(why),
+                webhooks::updated_at.eq(At(now)),
+            ))
+            .returning(webhooks::tenant)
+            .get_result(connection))
+        .optional()?;
+        let Some(tenant) = tenant else { return Ok(()) };
+        let unreadable = |fault| diesel::result::Error::DeserializationError(Box::new(fault));
+        let deed = Deed {
+            at: now,
+            tenant: Tenant::new(&tenant).map_err(unreadable)?,
+            actor: None,
+            action: Action::WebhookDisable,
+            subject: Some(format!("webhook:{webhook}")),
+            detail: json!({"reason": why}).to_string(),
+            address: None,
+        };
+        wait!(record(connection, &[deed]))
+    }
+}
+
+body! {
+    fn clear(connection: &mut Connection, age: i64, most: i64) -> QueryResult<usize> {
+        let ended = webhooks::table.filter(webhooks::former_until.lt(present().nullable()));
+        let none = (webhooks::former_secret.eq(None::<String>), webhooks::former_until.eq(None::<At>));
+        wait!(diesel::update(ended).set(none).execute(connection))?;
+        let ids: Vec<i64> = wait!(webhook_messages::table
+            .filter(webhook_messages::happened_at.lt(ago(age)))
+            .order(webhook_messages::happened_at)
+            .limit(most)
+            .select(webhook_messages::id)
+            .load(connection))?;
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let tries = webhook_attempts::table.filter(webhook_attempts::message_id.eq_any(&ids));
+        wait!(diesel::delete(tries).execute(connection))?;
+        let messages = webhook_messages::table.filter(webhook_messages::id.eq_any(&ids));
+        wait!(diesel::delete(messages).execute(connection))
+    }
+}
