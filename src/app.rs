@@ -10,7 +10,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::{Keyring, Links};
 use crate::config::{Config, Environment};
-use crate::delivery::{CatchUp, Confirmations, Live, Replays, Rounds, Spreading, Templates, catch_up};
+use crate::delivery::{
+    CatchUp, Confirmations, Digesting, Live, Replays, Rounds, Spreading, Templates, catch_up,
+};
 use crate::domain::{Clock, SystemClock};
 use crate::gateway::ingest::Ingest;
 use crate::gateway::socketio::{self, Booking, Door, Feed, Namespace, Services};
@@ -25,8 +27,8 @@ use crate::parts::{
 };
 use crate::realtime::Hub;
 use crate::service::{
-    Addresses, Audit, Choices, Devices, Explain, Failures, Inbox, Library, Notify, Outgoing, Presences,
-    RecurringLimits, Recurrings, Reports, Roster, Session, StatsService, Topics, Worker,
+    Addresses, Audit, Choices, Devices, Digests, Explain, Failures, Inbox, Library, Notify, Outgoing,
+    Presences, RecurringLimits, Recurrings, Reports, Roster, Session, StatsService, Topics, Worker,
 };
 use crate::store::{DatabaseUrl, Store};
 use crate::telemetry::{Metrics, vital};
@@ -114,6 +116,12 @@ impl App {
         if config.worker.enabled {
             until(&stop, spreading.clone().run());
             vital("dispatch", tasks.track_future(dispatch.clone().run(intake.clone())));
+            let days = config.digests.keep_days;
+            let (live, clock) = (live.clone(), clock.clone());
+            until(
+                &stop,
+                Digesting::new(store.clone(), live, dispatch.clone(), templates.clone(), clock, days).run(),
+            );
         }
         let largest = config.limits.max_request_bytes;
         let from_redis =
@@ -195,6 +203,7 @@ impl App {
             addresses: Arc::new(Addresses::new(store.clone(), clock.clone())),
             reports: Arc::new(Reports::new(store.clone(), channels.callbacks.clone(), clock.clone())),
             recurrings,
+            digests: Arc::new(Digests::new(store.clone(), clock.clone())),
             library,
             audit: Arc::new(Audit::new(store.clone(), clock.clone())),
             streams: Arc::new(move |who, address, last| {
@@ -352,12 +361,14 @@ impl App {
         let channels = channels(config, clock.clone())?;
         let templates = Arc::new(Templates::new(store.clone()));
         let dispatch = dispatch(config, &channels, &templates, &store, &clock, &metrics);
-        let spreading = Spreading::new(store.clone(), live, dispatch.clone(), clock);
+        let spreading = Spreading::new(store.clone(), live.clone(), dispatch.clone(), clock.clone());
+        let days = config.digests.keep_days;
+        let digesting = Digesting::new(store.clone(), live, dispatch.clone(), templates, clock, days);
         Ok(async move {
             let (worker, dispatch) = (Worker::new(store), dispatch.run(stop.clone()));
             let (worker, spreading) =
                 (stop.run_until_cancelled(worker.run()), stop.run_until_cancelled(spreading.run()));
-            tokio::join!(worker, spreading, dispatch);
+            tokio::join!(worker, spreading, dispatch, stop.run_until_cancelled(digesting.run()));
         })
     }
 }

@@ -95,6 +95,8 @@ pub struct Config {
     pub push: delivery::settings::PushSettings,
     /// Text messages.
     pub sms: delivery::settings::SmsSettings,
+    /// Digests.
+    pub digests: delivery::settings::DigestSettings,
     /// Work that belongs to no connection.
     pub worker: WorkerSettings,
     /// Logs.

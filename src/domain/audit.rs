@@ -63,6 +63,10 @@ actions! {
     TemplateOtherwise: "template.change";
     /// It is used no more.
     TemplateNoMore: "template.delete";
+    /// Somebody decided what they want of their digest.
+    DigestWanted: "digest.change";
+    /// They want none any more.
+    DigestNoMore: "digest.delete";
     /// Somebody showed no good token.
     AuthFailure: "auth.failure";
     /// A service looked at how a notification got to somebody.

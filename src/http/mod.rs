@@ -31,8 +31,8 @@ use tower::ServiceExt as _;
 use crate::access::{Links, Principal};
 use crate::domain::Secret;
 use crate::service::{
-    Addresses, Audit, Choices, Devices, Error, Explain, Inbox, Library, Notify, Outgoing, Quota, Recurrings,
-    Reports, Standing, StatsService, Topics,
+    Addresses, Audit, Choices, Devices, Digests, Error, Explain, Inbox, Library, Notify, Outgoing, Quota,
+    Recurrings, Reports, Standing, StatsService, Topics,
 };
 use crate::telemetry::Metrics;
 
@@ -103,6 +103,8 @@ pub struct Services {
     pub explain: Arc<Explain>,
     /// What goes out again and again.
     pub recurrings: Arc<Recurrings>,
+    /// What came to somebody since the last time.
+    pub digests: Arc<Digests>,
     /// What notifications say.
     pub library: Arc<Library>,
     /// What was done.

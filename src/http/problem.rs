@@ -49,6 +49,7 @@ kinds! {
     NotScheduled: NOT_FOUND, "not_scheduled", "Nothing of this id waits to go out";
     NoRecurring: NOT_FOUND, "no_such_recurring", "Recurring notification not found";
     NoDelivery: NOT_FOUND, "no_such_delivery", "Failed delivery not found";
+    NoDigest: NOT_FOUND, "no_such_digest", "Digest not found";
     NoDevice: NOT_FOUND, "no_such_device", "Device not found";
     NoRecipient: NOT_FOUND, "no_such_recipient", "Recipient not found";
     NoTemplate: NOT_FOUND, "no_such_template", "Template not found";
@@ -222,6 +223,10 @@ impl From<Error> for Problem {
             Error::NoSuchDelivery => Self::new(
                 Kind::NoDelivery,
                 "No delivery of this number has failed. GET /api/v1/deliveries/failed lists those that have.",
+            ),
+            Error::NoSuchDigest => Self::new(
+                Kind::NoDigest,
+                "You got no digest of this number. GET /api/v1/digests lists those you got.",
             ),
             Error::NoSuchDevice => Self::new(
                 Kind::NoDevice,

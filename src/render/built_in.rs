@@ -17,6 +17,7 @@ macro_rules! files {
 files![
     "attendance_alert",
     "course_update",
+    "digest",
     "grade_update",
     "iep_deadline_warning",
     "iep_document_ready",
@@ -78,6 +79,15 @@ mod tests {
             "date" | "meeting_date" | "deadline_date" | "starts_at" | "ends_at" => {
                 json!("2025-09-15T14:00:00Z")
             }
+            "summary" => json!({"total_notifications": 7, "unread_notifications": 3}),
+            "top_notifications" => {
+                Value::from(vec![json!({"title": "<student_name> & more", "message": "x"}); 6])
+            }
+            "notifications_by_type" => json!({
+                "iep.update": {"count": 7, "notifications": [{"title": "<student_name>"}], "not_listed": 6},
+                "grade": {"count": 1, "notifications": [{"title": "A"}]},
+            }),
+            "other_types" => json!({"count": 2}),
             name => json!(format!("<{name}> & more")),
         }
     }

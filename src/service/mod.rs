@@ -4,6 +4,7 @@ mod audit;
 mod choices;
 mod contacts;
 mod devices;
+mod digests;
 mod explain;
 mod failures;
 mod inbox;
@@ -32,6 +33,7 @@ pub use audit::Audit;
 pub use choices::{Choices, OnChosen};
 pub use contacts::Addresses;
 pub use devices::{DeviceWishes, Devices};
+pub use digests::{DigestWanted, Digests};
 pub use explain::{Explain, Preview, Prospect, Step, Timeline};
 pub use failures::{Entrance, Failures};
 pub use inbox::{Inbox, Listing, Page, Query, ReplayFrom};
@@ -79,6 +81,9 @@ pub enum Error {
     /// No delivery of this number has failed, or it is somebody else's.
     #[error("there is no such failed delivery")]
     NoSuchDelivery,
+    /// There is no such digest, or it is somebody else's.
+    #[error("there is no such digest")]
+    NoSuchDigest,
     /// There is no such device, or it is somebody else's.
     #[error("there is no such device")]
     NoSuchDevice,

@@ -9,6 +9,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use uuid::Uuid;
 
+use super::digesting::elsewhere;
 use super::recur::clock;
 use super::{
     Connection, Memory, RunQueryDsl, deferred, hush_all, insert_all, keep_preferences, next_place, now,
@@ -104,6 +105,9 @@ body! {
             .map_err(|fault| diesel::result::Error::SerializationError(Box::new(fault)))?;
         let row = wait!(keep_preferences(connection, memory, recipient, &text))?;
         wait!(diesel::update(deferrals::table.find(row)).set(deferrals::due_at.eq(now())).execute(connection))?;
+        if change.time_zone.is_some() {
+            wait!(elsewhere(connection, row, &after))?;
+        }
         let deed = Deed {
             at: wait!(clock(connection))?,
             tenant: recipient.tenant.clone(),
