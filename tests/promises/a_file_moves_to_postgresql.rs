@@ -117,11 +117,11 @@ fn numbers_order_and_read_states_stay() {
 
     let words = moved(&file, &shared);
     assert!(
-        words.contains("Moved and compared: 3001 notifications, 2 people, 3001 inbox entries"),
+        words.contains("Moved and compared: 3002 notifications, 2 people, 3002 inbox entries"),
         "{words}"
     );
     let words = moved(&file, &shared);
-    assert!(words.contains("Moved and compared: 3001"), "once more changes nothing: {words}");
+    assert!(words.contains("Moved and compared: 3002"), "once more changes nothing: {words}");
 
     let mut there = Server::on(&shared.clone().into(), &[]);
     let ana = Rest::user(&there, 2);
