@@ -71,6 +71,11 @@ impl Rhythm {
         None
     }
 
+    /// Whether it is due then, to the instant.
+    pub fn is_due_at(&self, at: Timestamp) -> bool {
+        self.last_until(at).is_some_and(|(_, last)| last == at)
+    }
+
     /// What day it is there.
     pub fn today(&self, at: Timestamp) -> Option<NaiveDate> {
         Some(self.zone.clock(at)?.date_naive())
@@ -237,6 +242,7 @@ mod tests {
             assert!(due > now, "{rhythm:?} at {now}");
             let (day, last) = rhythm.last_until(due).unwrap();
             assert_eq!(last, due, "{rhythm:?}");
+            assert!(rhythm.is_due_at(due) && !rhythm.is_due_at(due.plus_seconds(60)), "{rhythm:?}");
             assert!(rhythm.last_until(due.plus_seconds(60)).unwrap().1 == due, "{rhythm:?} at {due}");
             found.push(day);
             now = due;

@@ -12,7 +12,9 @@ use super::recur::clock;
 use super::{
     Connection, Memory, RunQueryDsl, Wanted, digest_due, insert_all, placed, preferences_of, record, row_of,
 };
-use crate::domain::{Deed, DigestTerms, Matter, NotificationId, Placed, Preferences, Recipient, Timestamp};
+use crate::domain::{
+    Deed, DigestTerms, Matter, NotificationId, Placed, Preferences, Priority, Recipient, Timestamp, Zone,
+};
 use crate::store::digests::{DigestOutcome, DigestWrite, NewDigest, Row};
 use crate::store::schema::{digest_subscriptions, digests, inbox};
 use crate::store::types::At;
@@ -75,8 +77,8 @@ body! {
         let due = before.as_ref().and_then(|before| before.next_at).map(|at| at.0);
         let next_at = match due {
             _ if !terms.is_enabled => None,
-            // It is due, and comes.
-            Some(due) if due <= now => Some(due),
+            // It is due, or was and is put off: it comes.
+            Some(due) if due <= now || is_put_off(&before, due, preferences.time_zone) => Some(due),
             _ => terms.rhythm(preferences.time_zone).next_after(now),
         };
         let last: Option<i64> = wait!(inbox::table
@@ -105,20 +107,35 @@ body! {
     }
 }
 
+/// Whether what is wanted was due before, and waits for the end of quiet hours.
+fn is_put_off(wanted: &Option<Row>, due: Timestamp, own: Zone) -> bool {
+    let terms = wanted.as_ref().and_then(|wanted| serde_json::from_str::<DigestTerms>(&wanted.terms).ok());
+    terms.is_some_and(|terms| !terms.rhythm(own).is_due_at(due))
+}
+
 body! {
-    /// Their clocks are others from now on. What is due comes.
-    pub fn elsewhere(connection: &mut Connection, row: i64, preferences: &Preferences) -> QueryResult<()> {
+    /// Their clocks are others than `before` from now on, or their quiet hours are. What is due comes; what waited for the end of
+    /// quiet hours comes now, if these are over.
+    pub fn elsewhere(connection: &mut Connection, row: i64, before: Zone, preferences: &Preferences) -> QueryResult<()> {
         let known: Option<Row> =
             wait!(digest_subscriptions::table.find(row).get_result(connection)).optional()?;
-        let Some(Row { terms, next_at: Some(due), .. }) = known else { return Ok(()) };
+        let Some(At(due)) = known.as_ref().and_then(|known| known.next_at) else { return Ok(()) };
         let now = wait!(clock(connection))?;
-        let Ok(terms) = serde_json::from_str::<DigestTerms>(&terms) else { return Ok(()) };
-        if terms.timezone.is_none() && due.0 > now {
-            let next_at = terms.rhythm(preferences.time_zone).next_after(now).map(At);
-            wait!(diesel::update(digest_subscriptions::table.find(row))
-                .set(digest_subscriptions::next_at.eq(next_at))
-                .execute(connection))?;
+        if due <= now {
+            return Ok(());
         }
+        let next_at = match is_put_off(&known, due, before) {
+            true if preferences.quiet_until(Priority::Normal, now).is_none() => Some(now),
+            true => Some(due),
+            false => {
+                let terms = known.and_then(|known| serde_json::from_str::<DigestTerms>(&known.terms).ok());
+                let Some(terms) = terms else { return Ok(()) };
+                terms.rhythm(preferences.time_zone).next_after(now)
+            }
+        };
+        wait!(diesel::update(digest_subscriptions::table.find(row))
+            .set(digest_subscriptions::next_at.eq(next_at.map(At)))
+            .execute(connection))?;
         Ok(())
     }
 }

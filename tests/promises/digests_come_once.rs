@@ -9,8 +9,8 @@ use carillon::access::Vapid;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Clients, Cluster, Peers, Rest, Server, Shared, SinkFile, call, certificates, eventually, note,
-    on_postgres, quiet_now,
+    Clients, Cluster, Peers, Rest, Server, Shared, SinkFile, call, certificates, eventually, in_seconds,
+    instant, note, on_postgres, quiet_now,
 };
 
 const SUBSCRIPTION: &str = "/api/v1/digest/subscription";
@@ -190,7 +190,7 @@ fn each_notification_is_in_one_digest_though_nodes_die() {
     let mut sent = 0;
     for round in 0..5 {
         for user in &people {
-            backend_of(&server).send(&note(*user, &format!("note {round}")));
+            Rest::backend(&server).send(&note(*user, &format!("note {round}")));
         }
         sent += 1;
         come_round(&server);
@@ -228,10 +228,6 @@ fn each_notification_is_in_one_digest_though_nodes_die() {
         assert!(keys.len() <= archived, "{} e-mails of {archived} digests", keys.len());
         (keys.len() == archived).then_some(())
     });
-}
-
-fn backend_of(server: &Server) -> Rest {
-    Rest::backend(server)
 }
 
 #[test]
@@ -281,7 +277,7 @@ fn after_nobody_was_there_one_tells_of_all() {
     let all = they_are(&two, 1);
     assert_eq!(total(&all[0]), 3, "of a week that was missed there is one");
     let next = two.get(SUBSCRIPTION).expect(200)["next_at"].as_str().expect("a time").to_owned();
-    assert!(next > crate::support::instant(crate::support::in_seconds(0)), "{next}");
+    assert!(next > instant(in_seconds(0)), "{next}");
 }
 
 #[test]
@@ -351,8 +347,11 @@ fn it_goes_where_they_want_it_and_when() {
     assert!(!to().contains(&json!("user2@example.com")), "{:?}", to());
     // In quiet hours it waits for their end; what waited, too, is in it, once.
     assert_eq!(digests(&person(4)).len(), 0);
+    eventually("it is put off", || {
+        let next = person(4).get(SUBSCRIPTION).expect(200)["next_at"].as_str().expect("a time").to_owned();
+        (next > instant(in_seconds(0))).then_some(())
+    });
     person(4).put(PREFERENCES, &json!({"quiet_hours": null})).expect(200);
-    come_round(&server);
     assert_eq!(total(&they_are(&person(4), 1)[0]), 3);
     eventually("and goes out", || (to().contains(&json!("user4@example.com"))).then_some(()));
     come_round(&server);
