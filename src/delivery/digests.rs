@@ -176,7 +176,7 @@ impl Digesting {
         let templated = Templated {
             name: template.name().clone(),
             version: template.version(),
-            locale: whom.locale.clone(),
+            locale: Some(whom.locale.clone()),
             zone,
         };
         let wish = Wish {
