@@ -10,7 +10,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::{Keyring, Links};
 use crate::config::{Config, Environment};
-use crate::delivery::{CatchUp, Confirmations, Live, Replays, Rounds, Spreading, Templates, catch_up};
+use crate::delivery::{
+    CatchUp, Confirmations, Digesting, Live, Replays, Rounds, Spreading, Templates, catch_up,
+};
 use crate::domain::{Clock, SystemClock};
 use crate::gateway::ingest::Ingest;
 use crate::gateway::socketio::{self, Booking, Door, Feed, Namespace, Services};
@@ -25,7 +27,7 @@ use crate::parts::{
 };
 use crate::realtime::Hub;
 use crate::service::{
-    Addresses, Audit, Choices, Devices, Explain, Failures, Hooks, Inbox, Library, Notify, Outgoing,
+    Addresses, Audit, Choices, Devices, Digests, Explain, Failures, Hooks, Inbox, Library, Notify, Outgoing,
     Presences, RecurringLimits, Recurrings, Reports, Roster, Session, StatsService, Topics, Worker,
 };
 use crate::store::{DatabaseUrl, Store};
@@ -116,6 +118,12 @@ impl App {
             until(&stop, spreading.clone().run());
             vital("dispatch", tasks.track_future(dispatch.clone().run(intake.clone())));
             vital("webhooks", tasks.track_future(webhooks.clone().run(intake.clone())));
+            let days = config.digests.keep_days;
+            let (live, clock) = (live.clone(), clock.clone());
+            until(
+                &stop,
+                Digesting::new(store.clone(), live, dispatch.clone(), templates.clone(), clock, days).run(),
+            );
         }
         let largest = config.limits.max_request_bytes;
         let from_redis =
@@ -197,6 +205,7 @@ impl App {
             addresses: Arc::new(Addresses::new(store.clone(), clock.clone())),
             reports: Arc::new(Reports::new(store.clone(), channels.callbacks.clone(), clock.clone())),
             recurrings,
+            digests: Arc::new(Digests::new(store.clone(), clock.clone())),
             library,
             hooks: Arc::new(Hooks::new(
                 store.clone(),
@@ -362,13 +371,15 @@ impl App {
         let templates = Arc::new(Templates::new(store.clone()));
         let dispatch = dispatch(config, &channels, &templates, &store, &clock, &metrics);
         let webhooks = webhooks(config, &channels, &store, &clock, &metrics);
-        let spreading = Spreading::new(store.clone(), live, dispatch.clone(), clock);
+        let spreading = Spreading::new(store.clone(), live.clone(), dispatch.clone(), clock.clone());
+        let days = config.digests.keep_days;
+        let digesting = Digesting::new(store.clone(), live, dispatch.clone(), templates, clock, days);
         Ok(async move {
             let (worker, dispatch) = (Worker::new(store), dispatch.run(stop.clone()));
             let (worker, spreading) =
                 (stop.run_until_cancelled(worker.run()), stop.run_until_cancelled(spreading.run()));
             let webhooks = webhooks.run(stop.clone());
-            tokio::join!(worker, spreading, dispatch, webhooks);
+            tokio::join!(worker, spreading, dispatch, webhooks, stop.run_until_cancelled(digesting.run()));
         })
     }
 }

@@ -97,6 +97,8 @@ pub struct Config {
     pub sms: delivery::settings::SmsSettings,
     /// Addresses that are told what becomes of notifications.
     pub webhooks: delivery::webhooks::Settings,
+    /// Digests.
+    pub digests: delivery::settings::DigestSettings,
     /// Work that belongs to no connection.
     pub worker: WorkerSettings,
     /// Logs.

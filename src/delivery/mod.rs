@@ -7,6 +7,7 @@ mod breaker;
 pub mod catch_up;
 pub mod channel;
 mod confirm;
+mod digests;
 mod dispatch;
 mod letter;
 mod live;
@@ -19,6 +20,7 @@ pub mod webhooks;
 
 pub use catch_up::CatchUp;
 pub use confirm::{Confirmations, Rounds};
+pub use digests::Digesting;
 pub use dispatch::{Dispatch, Way};
 pub use letter::Letters;
 pub use live::Live;

@@ -48,6 +48,20 @@ impl Default for Settings {
     }
 }
 
+/// Settings of `[digests]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DigestSettings {
+    /// For how many days digests that were sent are kept, apart from what they told of; 0 keeps them for good.
+    pub keep_days: u32,
+}
+
+impl Default for DigestSettings {
+    fn default() -> Self {
+        Self { keep_days: 365 }
+    }
+}
+
 /// Settings of `[email]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -197,7 +197,8 @@ impl Spreading {
     }
 }
 
-fn hand_out(live: &Arc<Live>, spread: &Spread) {
+/// Tells those who have a place now.
+pub(super) fn hand_out(live: &Arc<Live>, spread: &Spread) {
     let to = spread.places.iter().map(|(recipient, placed)| (recipient, *placed));
     live.spread(Shown::new(spread.notification.clone()), to, |_| ());
 }

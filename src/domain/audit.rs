@@ -77,6 +77,10 @@ actions! {
     WebhookReplay: "webhook.replay";
     /// It was disabled, by nobody: it takes nothing.
     WebhookDisable: "webhook.disable";
+    /// Somebody decided what they want of their digest.
+    DigestWanted: "digest.change";
+    /// They want none any more.
+    DigestNoMore: "digest.delete";
     /// Somebody showed no good token.
     AuthFailure: "auth.failure";
     /// A service looked at how a notification got to somebody.

@@ -11,7 +11,7 @@ use super::{Broken, Timestamp, Zone};
 /// A time of day, to the minute: `22:00`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct TimeOfDay(NaiveTime);
+pub struct TimeOfDay(pub(super) NaiveTime);
 
 impl TryFrom<String> for TimeOfDay {
     type Error = &'static str;
@@ -39,7 +39,7 @@ impl fmt::Display for TimeOfDay {
 /// A day of the week: `mon`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Day(Weekday);
+pub struct Day(pub(super) Weekday);
 
 impl TryFrom<String> for Day {
     type Error = &'static str;
@@ -143,9 +143,23 @@ impl QuietHours {
 }
 
 #[cfg(test)]
+pub(super) mod tests_only {
+    #![allow(clippy::unwrap_used)]
+
+    /// Numbers that look random, the same in each run.
+    pub fn thrown(dice: &mut u64, sides: i64) -> i64 {
+        *dice ^= *dice << 13;
+        *dice ^= *dice >> 7;
+        *dice ^= *dice << 17;
+        i64::try_from(*dice >> 1).unwrap() % sides
+    }
+}
+
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use super::tests_only::thrown;
     use super::*;
 
     const MINUTE: i64 = 60_000_000;
@@ -158,14 +172,6 @@ mod tests {
         let time = |text: &str| TimeOfDay::try_from(text.to_owned()).unwrap();
         let days = days.iter().map(|day| Day::try_from((*day).to_owned()).unwrap()).collect();
         QuietHours { enabled: true, start: time(start), end: time(end), days }
-    }
-
-    /// Numbers that look random, the same in each run.
-    fn thrown(dice: &mut u64, sides: i64) -> i64 {
-        *dice ^= *dice << 13;
-        *dice ^= *dice >> 7;
-        *dice ^= *dice << 17;
-        i64::try_from(*dice >> 1).unwrap() % sides
     }
 
     #[test]

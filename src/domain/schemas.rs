@@ -4,7 +4,8 @@ use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
 use utoipa::openapi::{ArrayBuilder, Object, ObjectBuilder, OneOfBuilder};
 
 use super::{
-    Action, NotificationId, Priority, QuietChange, QuietHours, Timestamp, UserId, WebhookEvent, Zone,
+    Action, Day, Frequency, NotificationId, Priority, QuietChange, QuietHours, TimeOfDay, Timestamp, UserId,
+    WebhookEvent, Zone,
 };
 
 const TIME_OF_DAY: &str = "^([01][0-9]|2[0-3]):[0-5][0-9]$";
@@ -39,6 +40,13 @@ schemas! {
         .item(name_schema())
         .item(Object::with_type(Type::Integer));
     "TimeZone": Zone => Object::with_type(Type::String);
+    "TimeOfDay": TimeOfDay => ObjectBuilder::new().schema_type(Type::String).pattern(Some(TIME_OF_DAY));
+    "Day": Day => ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(["mon", "tue", "wed", "thu", "fri", "sat", "sun"]));
+    "Frequency": Frequency => ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(["daily", "weekly"]));
     "QuietHours": QuietHours => ObjectBuilder::new()
         .property("enabled", Object::with_type(Type::Boolean))
         .property("start", ObjectBuilder::new().schema_type(Type::String).pattern(Some(TIME_OF_DAY)))

@@ -53,6 +53,9 @@ pub struct RecurringId(pub i64);
 /// The number by which a path names a delivery.
 pub struct DeliveryId(pub i64);
 
+/// The number by which a path names a digest.
+pub struct DigestId(pub i64);
+
 /// The number by which a path names a device.
 pub struct DeviceId(pub i64);
 
@@ -227,6 +230,16 @@ impl FromRequestParts<Api> for DeliveryId {
         // What is no number is nobody's.
         let path = Path::<i64>::from_request_parts(parts, api).await;
         path.map(|Path(id)| Self(id)).map_err(|_| Error::NoSuchDelivery.into())
+    }
+}
+
+impl FromRequestParts<Api> for DigestId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        // What is no number is nobody's.
+        let path = Path::<i64>::from_request_parts(parts, api).await;
+        path.map(|Path(id)| Self(id)).map_err(|_| Error::NoSuchDigest.into())
     }
 }
 

@@ -31,7 +31,7 @@ use tower::ServiceExt as _;
 use crate::access::{Links, Principal};
 use crate::domain::Secret;
 use crate::service::{
-    Addresses, Audit, Choices, Devices, Error, Explain, Hooks, Inbox, Library, Notify, Outgoing, Quota,
+    Addresses, Audit, Choices, Devices, Digests, Error, Explain, Hooks, Inbox, Library, Notify, Outgoing, Quota,
     Recurrings, Reports, Standing, StatsService, Topics,
 };
 use crate::telemetry::Metrics;
@@ -105,6 +105,8 @@ pub struct Services {
     pub recurrings: Arc<Recurrings>,
     /// Who is told what becomes of notifications.
     pub hooks: Arc<Hooks>,
+    /// What came to somebody since the last time.
+    pub digests: Arc<Digests>,
     /// What notifications say.
     pub library: Arc<Library>,
     /// What was done.

@@ -49,6 +49,7 @@ kinds! {
     NotScheduled: NOT_FOUND, "not_scheduled", "Nothing of this id waits to go out";
     NoRecurring: NOT_FOUND, "no_such_recurring", "Recurring notification not found";
     NoDelivery: NOT_FOUND, "no_such_delivery", "Failed delivery not found";
+    NoDigest: NOT_FOUND, "no_such_digest", "Digest not found";
     NoDevice: NOT_FOUND, "no_such_device", "Device not found";
     NoRecipient: NOT_FOUND, "no_such_recipient", "Recipient not found";
     NoTemplate: NOT_FOUND, "no_such_template", "Template not found";
@@ -230,6 +231,10 @@ impl From<Error> for Problem {
                 "You have no webhook of this number, or it has no such message. GET /api/v1/webhooks lists those you have.",
             ),
             Error::TooManyWebhooks(_) => Self::new(Kind::TooManyWebhooks, sentence(&error.to_string())),
+            Error::NoSuchDigest => Self::new(
+                Kind::NoDigest,
+                "You got no digest of this number. GET /api/v1/digests lists those you got.",
+            ),
             Error::NoSuchDevice => Self::new(
                 Kind::NoDevice,
                 "You have no device of this name. GET /api/v1/push/subscriptions lists those you have.",

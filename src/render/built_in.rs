@@ -17,6 +17,7 @@ macro_rules! files {
 files![
     "attendance_alert",
     "course_update",
+    "digest",
     "grade_update",
     "iep_deadline_warning",
     "iep_document_ready",
@@ -70,7 +71,7 @@ mod tests {
     }
 
     /// A good value of each name.
-    fn value(name: &str) -> Value {
+    fn value(template: &str, name: &str) -> Value {
         match name {
             "days_remaining" => json!(5),
             "grade" => json!(85),
@@ -78,12 +79,22 @@ mod tests {
             "date" | "meeting_date" | "deadline_date" | "starts_at" | "ends_at" => {
                 json!("2025-09-15T14:00:00Z")
             }
+            "summary" if template == "digest" => json!({"total_notifications": 7, "unread_notifications": 3}),
+            "top_notifications" => {
+                Value::from(vec![json!({"title": "<student_name> & more", "message": "x"}); 6])
+            }
+            "notifications_by_type" => json!({
+                "iep.update": {"count": 7, "notifications": [{"title": "<student_name>"}], "not_listed": 6},
+                "grade": {"count": 1, "notifications": [{"title": "A"}]},
+            }),
+            "other_types" => json!({"count": 2}),
             name => json!(format!("<{name}> & more")),
         }
     }
 
-    fn data<'a>(names: impl Iterator<Item = &'a String>) -> Value {
-        Value::Object(names.map(|name| (name.clone(), value(name))).collect::<Map<_, _>>())
+    fn data<'a>(template: &Template, names: impl Iterator<Item = &'a String>) -> Value {
+        let template = template.name().as_str();
+        Value::Object(names.map(|name| (name.clone(), value(template, name))).collect::<Map<_, _>>())
     }
 
     fn alert() -> Alert<'static> {
@@ -127,7 +138,7 @@ mod tests {
             let sources = template.sources();
             assert!(!sources.description.is_empty() && !sources.channels.is_empty(), "{}", template.name());
             let optional = &sources.optional;
-            let given = |with: &[String]| data(sources.required.iter().chain(with));
+            let given = |with: &[String]| data(&template, sources.required.iter().chain(with));
             let mut choices = vec![given(&[]), given(optional)];
             choices.extend(optional.iter().map(|one| given(std::slice::from_ref(one))));
             for locale in ["en", "es", "el", "es-MX", "en-US"] {
@@ -162,12 +173,51 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_digest_can_be_said() {
+        use crate::domain::{Gathering, Item, Line, NotificationId, Timestamp};
+        for text in ["x", &"<b> & ".repeat(20), &"κ".repeat(200)] {
+            let lines: Vec<Line> = (0..400)
+                .rev()
+                .map(|at| Line {
+                    position: at,
+                    kind: format!("kind{}", at % 25),
+                    priority: Priority::High,
+                    is_read: false,
+                })
+                .collect();
+            let mut gathering = Gathering::default();
+            lines.iter().for_each(|line| gathering.add(line.clone()));
+            let item = |line: &Line| Item {
+                id: NotificationId(line.position),
+                uuid: uuid::Uuid::nil(),
+                kind: line.kind.clone(),
+                title: text.to_owned(),
+                message: format!("{text} too"),
+                priority: line.priority,
+                action_url: None,
+                is_read: false,
+                created_at: Timestamp::from_micros(0),
+            };
+            let digest = gathering
+                .content("2025-01-15", &lines.iter().map(|line| (line.position, item(line))).collect());
+            for locale in ["en", "es", "el"] {
+                let scene = Scene::new(&digest, Locale::new(locale).unwrap(), Zone::UTC).unwrap();
+                let template = built_in(&TemplateName::new("digest").unwrap()).unwrap();
+                let words =
+                    template.words(&scene).unwrap_or_else(|fault| panic!("{text} in {locale}: {fault}"));
+                let mail = Mail::of(&words, &Letterhead::default()).unwrap();
+                assert!(mail.html.contains("kind2") && !mail.html.contains("<b>"), "{}", mail.html);
+            }
+        }
+    }
+
+    #[test]
     fn each_names_what_is_missing() {
         for template in all() {
             for missing in &template.sources().required {
                 let rest = template.sources().required.iter().filter(|name| *name != missing);
                 for blank in [None, Some(json!(null)), Some(json!("  ")), Some(json!([]))] {
-                    let mut data = data(rest.clone());
+                    let mut data = data(&template, rest.clone());
                     if let Some(blank) = blank {
                         data[missing] = blank;
                     }

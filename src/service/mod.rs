@@ -4,6 +4,7 @@ mod audit;
 mod choices;
 mod contacts;
 mod devices;
+mod digests;
 mod explain;
 mod failures;
 mod inbox;
@@ -34,6 +35,7 @@ pub use audit::Audit;
 pub use choices::{Choices, OnChosen};
 pub use contacts::Addresses;
 pub use devices::{DeviceWishes, Devices};
+pub use digests::{DigestWanted, Digests};
 pub use explain::{Explain, Step, Timeline};
 pub use failures::{Entrance, Failures};
 pub use inbox::{Inbox, Listing, Page, Query, ReplayFrom};
@@ -89,6 +91,9 @@ pub enum Error {
     /// There are as many webhooks as there may be.
     #[error("there are {0} webhooks, which is the limit; delete some, or raise webhooks.per_tenant")]
     TooManyWebhooks(i64),
+    /// There is no such digest, or it is somebody else's.
+    #[error("there is no such digest")]
+    NoSuchDigest,
     /// There is no such device, or it is somebody else's.
     #[error("there is no such device")]
     NoSuchDevice,

@@ -8,9 +8,9 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::{
-    Connection, Memory, RunQueryDsl, Wanted, claim, confirm, count_on, earlier, insert_all, keep_counts,
-    mark, now, one_chunk, outbox, placed, presence, reach, reaching, read_on, record, recur, release, row_of,
-    settle, telling, template_writes, webhook_writes,
+    Connection, Memory, RunQueryDsl, Wanted, claim, confirm, count_on, digesting, earlier, insert_all,
+    keep_counts, mark, now, one_chunk, outbox, placed, presence, reach, reaching, read_on, record, recur,
+    release, row_of, settle, telling, template_writes, webhook_writes,
 };
 use crate::domain::{
     Accepted, Audience, Deed, Group, Matter, NewNotification, NotificationId, Placed, Recipient, Tenant,
@@ -66,6 +66,7 @@ body! {
                 Write::Prefer { recipient, change } => {
                     Written::Preferred(wait!(release::prefer(connection, memory, recipient, change))?)
                 }
+                Write::Digest(write) => wait!(digesting::of_digests(connection, memory, write))?,
                 Write::Device(write) => wait!(reaching::of_devices(connection, memory, write))?,
                 Write::Reachable(write) => wait!(reaching::of_contacts(connection, memory, write))?,
                 Write::Keep { id, new } => Written::Kept(wait!(recur::keep(connection, *id, new))?),

@@ -9,6 +9,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use uuid::Uuid;
 
+use super::digesting::elsewhere;
 use super::recur::clock;
 use super::{
     Connection, Memory, RunQueryDsl, deferred, hush_all, insert_all, keep_preferences, next_place, now,
@@ -96,6 +97,7 @@ body! {
     ) -> QueryResult<Result<Arc<Preferences>, Broken>> {
         let before = wait!(preferences_of(connection, memory, recipient))?;
         let before = before.map(Arc::unwrap_or_clone).unwrap_or_default();
+        let zone = before.time_zone;
         let after = match before.changed(change.clone()) {
             Ok(after) => after,
             Err(broken) => return Ok(Err(broken)),
@@ -104,6 +106,9 @@ body! {
             .map_err(|fault| diesel::result::Error::SerializationError(Box::new(fault)))?;
         let row = wait!(keep_preferences(connection, memory, recipient, &text))?;
         wait!(diesel::update(deferrals::table.find(row)).set(deferrals::due_at.eq(now())).execute(connection))?;
+        if change.time_zone.is_some() || change.quiet_hours.is_some() {
+            wait!(elsewhere(connection, row, zone, &after))?;
+        }
         let deed = Deed {
             at: wait!(clock(connection))?,
             tenant: recipient.tenant.clone(),

@@ -355,6 +355,38 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::Instant;
+
+    digest_subscriptions (recipient_id) {
+        recipient_id -> BigInt,
+        terms -> Text,
+        next_at -> Nullable<Instant>,
+        reached -> BigInt,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::Instant;
+
+    digests (id) {
+        id -> BigInt,
+        recipient_id -> BigInt,
+        notification_id -> BigInt,
+        frequency -> Text,
+        date -> Text,
+        after_position -> BigInt,
+        upto_position -> BigInt,
+        created_at -> Instant,
+        content -> Text,
+    }
+}
+
+diesel::joinable!(digest_subscriptions -> recipients (recipient_id));
 diesel::joinable!(deferrals -> recipients (recipient_id));
 diesel::joinable!(deliveries -> notifications (notification_id));
 diesel::joinable!(deliveries -> recipients (recipient_id));
@@ -373,6 +405,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     deliveries,
     delivery_attempts,
     deployment,
+    digest_subscriptions,
     expansions,
     inbox,
     nodes,

@@ -314,6 +314,7 @@ impl Moving<'_> {
             "audit_log",
             "deliveries",
             "push_subscriptions",
+            "digests",
             "templates",
             "template_versions",
             "webhooks",

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{
-    Claimed, ContactsWrite, DeviceWrite, Kept, NewRecurring, SmsCaps, StoreError, Task, TemplateChange,
-    TemplateKept, Tried, WebhookKept, WebhookMessage, WebhookWrite, Which, Whose,
+    Claimed, ContactsWrite, DeviceWrite, DigestWrite, Kept, NewRecurring, SmsCaps, StoreError, Task,
+    TemplateChange, TemplateKept, Tried, WebhookKept, WebhookMessage, WebhookWrite, Which, Whose,
 };
 use crate::domain::{
     Accepted, Broken, Change, Channel, Contacts, Deed, NewNotification, Notification, NotificationId, Place,
@@ -77,6 +77,8 @@ pub enum Write {
     },
     /// Something is to be done with browsers that take pushes.
     Device(Arc<DeviceWrite>),
+    /// Something is to be done with digests.
+    Digest(Arc<DigestWrite>),
     /// Where somebody can be reached.
     Reachable(Arc<ContactsWrite>),
     /// This goes out again and again.
@@ -276,8 +278,9 @@ pub enum Written {
     /// Of `Accept`.
     Accepted(Accepted),
     /// Of `Confirm`: how many were not confirmed before. Of `Device`, when some are removed or were reached: how many. Of
-    /// `Reschedule`: how many waited. Of `Tried` and `Revive`: how many counted. Of `Retract`: how many there were. Of `Cease`: how many there were. Of
-    /// `Count`: how many were looked at.
+    /// `Reschedule`: how many waited. Of `Tried` and `Revive`: how many counted. Of `Retract`: how many there were. Of
+    /// `Cease`: how many there were. Of `Count`: how many were looked at. Of `Digest`, when one is wanted no more or some are
+    /// forgotten: how many.
     Changed(usize),
     /// Of `ReadAll`.
     Read {
@@ -303,7 +306,7 @@ pub enum Written {
     },
     /// Of `Mark`: how it stood before; nothing, if the recipient has no such notification.
     Marked(Option<Arc<Before>>),
-    /// Of `Work`.
+    /// Of `Work`, and of `Digest`, when one is made.
     Worked {
         /// How many there were; the others are done, or another node is at them.
         done: usize,
@@ -321,6 +324,8 @@ pub enum Written {
     Preferred(Result<Arc<Preferences>, Broken>),
     /// Of `Device`, when one is registered or changed: its number; nothing, if there is none such, or there are too many.
     Device(Option<i64>),
+    /// Of `Digest`, when somebody wants one: when it is due.
+    DigestDue(Option<Timestamp>),
     /// Of `Reachable`: where they can be reached now.
     Reachable(Arc<Contacts>),
     /// Of `Reach`.

@@ -80,6 +80,15 @@ fn numbers_order_and_read_states_stay() {
     });
     ana.post("/push/subscribe", &json!({"endpoint": "https://push.example.com/x", "keys": keys})).expect(201);
     ana.put(contacts, &json!({"email": "ana@example.com", "phone": "+14155550123"})).expect(200);
+    let digest = "/api/v1/digest/subscription";
+    ana.put(digest, &json!({"delivery_time": "23:59"})).expect(200);
+    file.sql("UPDATE digest_subscriptions SET next_at = next_at - 8 * 86400000000, reached = 0", "");
+    eventually("a digest is sent", || {
+        let all = ana.get("/api/v1/digests").expect(200);
+        (all["digests"].as_array().map(Vec::len) == Some(1)).then_some(())
+    });
+    let digests = |ana: &Rest| (ana.get(digest).expect(200), ana.get("/api/v1/digests").expect(200));
+    let told = digests(&ana);
     let reached_by = (ana.get(devices).expect(200), ana.get(contacts).expect(200));
     let admin = json!({"sub": "boss", "role": "admin"});
     let (hooks, hook) = ("/api/v1/webhooks", json!({"url": "https://app.example.com/x"}));
@@ -110,15 +119,16 @@ fn numbers_order_and_read_states_stay() {
 
     let words = moved(&file, &shared);
     assert!(
-        words.contains("Moved and compared: 3001 notifications, 2 people, 3001 inbox entries"),
+        words.contains("Moved and compared: 3002 notifications, 2 people, 3002 inbox entries"),
         "{words}"
     );
     let words = moved(&file, &shared);
-    assert!(words.contains("Moved and compared: 3001"), "once more changes nothing: {words}");
+    assert!(words.contains("Moved and compared: 3002"), "once more changes nothing: {words}");
 
     let mut there = Server::on(&shared.clone().into(), &[]);
     let ana = Rest::user(&there, 2);
     assert_eq!((ana.get(devices).expect(200), ana.get(contacts).expect(200)), reached_by);
+    assert_eq!(digests(&ana), told, "no digest comes twice");
     let clients = Clients::of(&there);
     let page = clients.facilitator(2);
     let list = PendingList(page.hear("pending_notifications"));

@@ -20,6 +20,8 @@ enum Case {
     Recurring,
     /// `{id}` is a device: to others it is none.
     Device,
+    /// `{id}` is a digest: to others it is none.
+    Digest,
     /// `{id}` is a delivery that has failed: to others it is none.
     Failed,
     /// `{id}` is a webhook: to others it is none.
@@ -46,7 +48,7 @@ enum Owner {
     Admin,
 }
 
-use Case::{Changes, Counts, Device, Failed, Notification, Recurring, Scheduled, Shows, Template, Webhook};
+use Case::{Changes, Counts, Device, Digest, Failed, Notification, Recurring, Scheduled, Shows, Template, Webhook};
 use Owner::{Admin, Person, Service};
 
 /// Stands in all that is somebody's.
@@ -125,6 +127,12 @@ fn table() -> Vec<(&'static str, &'static str, Option<Value>, Case)> {
         ("GET", "/api/v1/push/subscriptions", None, Shows(Person)),
         ("PUT", "/api/v1/push/subscriptions/{id}", Some(json!({"types": ["grade"]})), Device),
         ("DELETE", "/api/v1/push/subscriptions/{id}", None, Device),
+        ("GET", "/api/v1/digest/subscription", None, Shows(Person)),
+        ("PUT", "/api/v1/digest/subscription", Some(json!({"is_enabled": true})), Changes("")),
+        ("DELETE", "/api/v1/digest/subscription", None, Changes("")),
+        ("GET", "/api/v1/digest/preview", None, Shows(Person)),
+        ("GET", "/api/v1/digests", None, Shows(Person)),
+        ("GET", "/api/v1/digests/{id}", None, Digest),
         ("GET", "/api/v1/recipients/{user_id}", None, Case::Person),
         ("PUT", "/api/v1/recipients/{user_id}", Some(json!({"locale": "el"})), Case::Person),
         ("GET", "/templates", None, Shows(Service)),
@@ -234,6 +242,7 @@ impl Owners {
         let wishes = json!({"types": wishes, "topics": wishes});
         owners.person.put("/api/v1/notifications/preferences", &wishes).expect(200);
         owners.person.post("/api/v1/subscriptions", &json!({"topics": [SECRET, TOPIC]})).expect(200);
+        owners.new_digest(server);
         owners.new_notification();
         owners.new_scheduled();
         owners.new_device();
@@ -267,6 +276,21 @@ impl Owners {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("{SECRET}/{}", NEXT.fetch_add(1, Ordering::Relaxed));
         self.person.post("/api/v1/push/subscribe", &in_hub_words(device(&name))).expect(201)
+    }
+
+    /// One that the person got.
+    fn new_digest(&self, server: &Server) -> Value {
+        let all =
+            || self.person.get("/api/v1/digests").expect(200)["digests"].as_array().expect("a list").clone();
+        let before = all().len();
+        let weekly = json!({"frequency": "weekly", "include_types": [SECRET], "channels": ["in_app"]});
+        self.person.put("/api/v1/digest/subscription", &weekly).expect(200);
+        self.new_notification();
+        server.sql(
+            "UPDATE digest_subscriptions SET next_at = next_at - 7 * 86400000000",
+            "UPDATE digest_subscriptions SET next_at = next_at - INTERVAL '7 days'",
+        );
+        eventually("it is there", || all().first().cloned().filter(|_| all().len() > before))
     }
 
     /// A delivery to the person that has failed.
@@ -348,6 +372,7 @@ fn what_is_anothers_is_none() {
             Scheduled => vec![(owners.new_scheduled(), Service)],
             Recurring => [Person, Service].map(|owner| (owners.new_recurring(owner), owner)).to_vec(),
             Device => vec![(owners.new_device(), Person)],
+            Digest => vec![(owners.new_digest(&server), Person)],
             Failed => vec![(owners.new_failed(&server), Admin)],
             Webhook => vec![(owners.new_webhook(), Admin)],
             _ => continue,
@@ -358,7 +383,7 @@ fn what_is_anothers_is_none() {
                 number.into_iter().chain(theirs["uuid"].as_str().map(str::to_owned)).collect();
             assert_eq!(
                 ids.len(),
-                if matches!(case, Recurring | Device | Failed | Webhook) { 1 } else { 2 },
+                if matches!(case, Recurring | Device | Digest | Failed | Webhook) { 1 } else { 2 },
                 "{method} {path}: {theirs}"
             );
             let mut body = body.clone();

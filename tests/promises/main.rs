@@ -34,6 +34,7 @@ mod contacts_are_ones_own;
 mod counts_are_exact;
 mod deployments_share_a_redis;
 mod devices_are_ones_own;
+mod digests_come_once;
 mod every_required_field_is_checked;
 mod faults;
 mod feeds_are_apart;

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod broadcast;
 pub mod deliveries;
+pub mod digests;
 pub mod explain;
 pub mod notifications;
 pub mod preferences;
@@ -46,6 +47,12 @@ super::answer! {
     GET "/api/v1/deliveries/failed" => deliveries::failed;
     POST "/api/v1/deliveries/failed/retry" => deliveries::retry_all;
     POST "/api/v1/deliveries/{id}/retry" => deliveries::retry;
+    GET "/api/v1/digest/subscription" => digests::wanted;
+    PUT "/api/v1/digest/subscription" => digests::want;
+    DELETE "/api/v1/digest/subscription" => digests::want_no_more;
+    GET "/api/v1/digest/preview" => digests::preview;
+    GET "/api/v1/digests" => digests::list;
+    GET "/api/v1/digests/{id}" => digests::find;
     POST "/api/v1/push/subscribe" => push::subscribe;
     GET "/api/v1/push/subscriptions" => push::list;
     PUT "/api/v1/push/subscriptions/{id}" => push::change;

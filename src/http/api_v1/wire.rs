@@ -18,6 +18,7 @@ use crate::service::{Broadcast, Error, Page, Reached, Receipt};
 use crate::store::Held;
 
 mod audit;
+mod digests;
 mod looks;
 mod push;
 mod recipients;
@@ -28,6 +29,7 @@ mod templates;
 mod topics;
 mod webhooks;
 pub use audit::{AuditIn, AuditPageOut};
+pub use digests::{DigestContentOut, DigestIn, DigestOut, DigestPageOut, DigestWantedOut, DigestsIn};
 pub use looks::{LookAtIn, LookIn, SaidOut};
 pub use push::{DeviceChangeIn, DeviceIn, DeviceOut, DeviceRegisteredOut, DevicesOut, PushKeyOut};
 pub use recipients::{ContactsIn, RecipientOut};
@@ -441,6 +443,8 @@ impl DeletedOut {
     pub const CEASED: Self = Self { detail: "The notification will not go out any more." };
     /// A device was taken away.
     pub const UNSUBSCRIBED: Self = Self { detail: "The device gets nothing any more." };
+    /// Digests are wanted no more.
+    pub const NO_DIGEST: Self = Self { detail: "There will be no digest any more." };
     /// It is used no more.
     pub const USED_NO_MORE: Self = Self { detail: "The template is used no more." };
     /// It was taken back.

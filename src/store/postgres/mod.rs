@@ -38,6 +38,8 @@ mod audit_queries;
 mod delivery_queries;
 #[path = "../device_queries.rs"]
 mod device_queries;
+#[path = "../digest_queries.rs"]
+mod digest_queries;
 #[path = "../places.rs"]
 mod places_body;
 #[path = "../queries.rs"]
@@ -58,6 +60,10 @@ pub mod queries {
     pub use super::audit_queries::audited;
     pub use super::delivery_queries::{attempts_of, deliveries_of, failed_deliveries, next_delivery};
     pub use super::device_queries::{contacts, devices};
+    pub use super::digest_queries::{
+        digest_one, digest_wanted, digest_wanted_by, digests_of, due_digests, first_waiting, items,
+        last_place, lines,
+    };
     pub use super::places_body::{place_behind, place_of};
     pub use super::queries_body::{
         audience, counts, deployment_name, due_releases, due_spreads, find, held, held_counts,

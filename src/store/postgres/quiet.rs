@@ -4,14 +4,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use diesel::prelude::{ExpressionMethods, QueryDsl, QueryResult};
+use diesel::prelude::{
+    ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl, QueryResult,
+};
 use diesel_async::RunQueryDsl;
 
 use super::super::statements::{Defer, HushEntries};
 use super::{Connection, Memory, hush_columns, now, row_of};
 use crate::domain::{Hush, Place, Preferences, Recipient, Timestamp};
+use crate::store::digests::Row as WantsDigest;
 use crate::store::preferred;
-use crate::store::schema::{deferrals, recipients};
+use crate::store::schema::{deferrals, digest_subscriptions, recipients};
 use crate::store::types::At;
 
 /// Notes why these are not told by themselves, and whose quiet hours end when.
@@ -65,6 +68,17 @@ pub async fn deferred(connection: &mut Connection, rows: &[i64]) -> QueryResult<
         .await?;
     let mut free: HashMap<i64, _> = free.into_iter().map(|person| (person.0, person)).collect();
     Ok(due.iter().filter_map(|row| free.remove(row)).collect())
+}
+
+/// Who wants a digest, by their row, if it is due and nobody else is at it. Their row is this transaction's until the commit;
+/// it waits for none, as above.
+pub async fn digest_due(connection: &mut Connection, row: i64) -> QueryResult<Option<WantsDigest>> {
+    let person = recipients::table.find(row).select(recipients::id).for_update().skip_locked();
+    let free: Option<i64> = person.get_result(connection).await.optional()?;
+    let Some(row) = free else { return Ok(None) };
+    let this = digest_subscriptions::table.find(row);
+    let due = this.filter(digest_subscriptions::next_at.le(now().nullable()));
+    due.get_result(connection).await.optional()
 }
 
 /// What `recipient` prefers; their row is this transaction's until the commit.

@@ -7,7 +7,8 @@ use diesel::prelude::*;
 
 use super::{Connection, Memory, burn, hush_columns, known, now, row_of};
 use crate::domain::{Hush, Place, Preferences, Recipient};
-use crate::store::schema::{deferrals, deployment, inbox, recipients};
+use crate::store::digests::Row as WantsDigest;
+use crate::store::schema::{deferrals, deployment, digest_subscriptions, inbox, recipients};
 use crate::store::types::At;
 
 /// Notes why these are not told by themselves, and whose quiet hours end when.
@@ -35,6 +36,12 @@ pub fn deferred(connection: &mut Connection, rows: &[i64]) -> QueryResult<Vec<(i
         .order(deferrals::due_at)
         .select((recipients::id, recipients::tenant, recipients::user_id))
         .load(connection)
+}
+
+/// Who wants a digest, by their row, if it is due.
+pub fn digest_due(connection: &mut Connection, row: i64) -> QueryResult<Option<WantsDigest>> {
+    let this = digest_subscriptions::table.find(row);
+    this.filter(digest_subscriptions::next_at.le(now().nullable())).get_result(connection).optional()
 }
 
 /// What `recipient` prefers; their row is this transaction's until the commit.

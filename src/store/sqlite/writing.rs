@@ -37,6 +37,8 @@ mod claiming;
 mod commit;
 #[path = "../counting.rs"]
 mod counting;
+#[path = "../digesting.rs"]
+mod digesting;
 #[path = "hooked.rs"]
 mod hooked;
 #[path = "marking.rs"]
@@ -71,7 +73,7 @@ use marking::{hold, keep_counts, mark, read_between, shift};
 use outbox_body as outbox;
 use outbox_body::NewDelivery;
 use outbox_special::{held_entries, insert_deliveries, note_tried, take_due};
-use quiet::{deferred, hush_all, keep_preferences, next_place, preferences_of};
+use quiet::{deferred, digest_due, hush_all, keep_preferences, next_place, preferences_of};
 use release::{Wanted, hush_columns, hushed, placed};
 use roles::{connect, unite_roles};
 #[path = "record.rs"]

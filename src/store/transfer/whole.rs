@@ -6,8 +6,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::TOGETHER;
 use crate::store::schema::{
-    audit_log, deliveries, delivery_attempts, expansions, push_subscriptions, recurrences, recurring,
-    template_versions, templates, webhook_attempts, webhook_messages, webhooks,
+    audit_log, deliveries, delivery_attempts, digest_subscriptions, digests, expansions, push_subscriptions,
+    recurrences, recurring, template_versions, templates, webhook_attempts, webhook_messages, webhooks,
 };
 use crate::store::types::At;
 use crate::store::{StoreError, sqlite};
@@ -151,6 +151,8 @@ whole! {
     audit_log by id: Recorded;
     deliveries by id: Delivery;
     push_subscriptions by id: crate::store::devices::Row;
+    digest_subscriptions by recipient_id: crate::store::digests::Row;
+    digests by id: crate::store::digests::SentRow;
     templates by id: crate::store::templates::Row;
     template_versions by id: crate::store::templates::VersionRow;
     webhooks by id: crate::store::webhooks::Row;
