@@ -26,7 +26,7 @@ use crate::parts::{
 use crate::realtime::Hub;
 use crate::service::{
     Addresses, Audit, Choices, Devices, Explain, Failures, Inbox, Library, Notify, Outgoing, Presences,
-    RecurringLimits, Recurrings, Reports, Roster, Session, StatsService, Topics, Worker,
+    Reckoning, RecurringLimits, Recurrings, Reports, Rollup, Roster, Session, StatsService, Topics, Worker,
 };
 use crate::store::{DatabaseUrl, Store};
 use crate::telemetry::{Metrics, vital};
@@ -114,6 +114,7 @@ impl App {
         if config.worker.enabled {
             until(&stop, spreading.clone().run());
             vital("dispatch", tasks.track_future(dispatch.clone().run(intake.clone())));
+            until(&stop, Rollup::new(store.clone(), clock.clone(), &config.analytics).run());
         }
         let largest = config.limits.max_request_bytes;
         let from_redis =
@@ -197,6 +198,7 @@ impl App {
             recurrings,
             library,
             audit: Arc::new(Audit::new(store.clone(), clock.clone())),
+            reckoning: Arc::new(Reckoning::new(store.clone(), clock.clone())),
             streams: Arc::new(move |who, address, last| {
                 let streams = streams.clone();
                 Box::pin(async move { streams.open(who, address, last).await })
@@ -352,12 +354,13 @@ impl App {
         let channels = channels(config, clock.clone())?;
         let templates = Arc::new(Templates::new(store.clone()));
         let dispatch = dispatch(config, &channels, &templates, &store, &clock, &metrics);
-        let spreading = Spreading::new(store.clone(), live, dispatch.clone(), clock);
+        let spreading = Spreading::new(store.clone(), live, dispatch.clone(), clock.clone());
+        let rollup = Rollup::new(store.clone(), clock, &config.analytics);
         Ok(async move {
-            let (worker, dispatch) = (Worker::new(store), dispatch.run(stop.clone()));
-            let (worker, spreading) =
-                (stop.run_until_cancelled(worker.run()), stop.run_until_cancelled(spreading.run()));
-            tokio::join!(worker, spreading, dispatch);
+            let worker = async {
+                tokio::join!(Worker::new(store).run(), spreading.run(), rollup.run());
+            };
+            tokio::join!(stop.run_until_cancelled(worker), dispatch.run(stop.clone()));
         })
     }
 }

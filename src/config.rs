@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::sections::{
     Environment, MetricsSettings, NotificationSettings, Server, TopicSettings, WorkerSettings,
 };
-use crate::{access, delivery, gateway, realtime, store, telemetry};
+use crate::{access, delivery, gateway, realtime, service, store, telemetry};
 
 /// Where a file is looked for when none is named.
 pub const DEFAULT_FILE: &str = "carillon.toml";
@@ -95,6 +95,8 @@ pub struct Config {
     pub push: delivery::settings::PushSettings,
     /// Text messages.
     pub sms: delivery::settings::SmsSettings,
+    /// What is counted of notifications.
+    pub analytics: service::AnalyticsSettings,
     /// Work that belongs to no connection.
     pub worker: WorkerSettings,
     /// Logs.

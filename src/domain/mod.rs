@@ -8,6 +8,7 @@ mod contact;
 mod contacts;
 mod draft;
 mod identity;
+pub mod latency;
 mod locale;
 mod notification;
 mod objects;

@@ -31,8 +31,8 @@ use tower::ServiceExt as _;
 use crate::access::{Links, Principal};
 use crate::domain::Secret;
 use crate::service::{
-    Addresses, Audit, Choices, Devices, Error, Explain, Inbox, Library, Notify, Outgoing, Quota, Recurrings,
-    Reports, Standing, StatsService, Topics,
+    Addresses, Audit, Choices, Devices, Error, Explain, Inbox, Library, Notify, Outgoing, Quota, Reckoning,
+    Recurrings, Reports, Standing, StatsService, Topics,
 };
 use crate::telemetry::Metrics;
 
@@ -107,6 +107,8 @@ pub struct Services {
     pub library: Arc<Library>,
     /// What was done.
     pub audit: Arc<Audit>,
+    /// What became of what was sent.
+    pub reckoning: Arc<Reckoning>,
     /// Opens a stream of events: for whom, from where, and behind which notification.
     pub streams: Streams,
     /// Bytes of one request.

@@ -1,5 +1,6 @@
 //! What a caller may ask. Knows no protocol: doors translate.
 
+mod analytics;
 mod audit;
 mod choices;
 mod contacts;
@@ -15,6 +16,7 @@ mod presence;
 pub mod quota;
 mod recurring;
 mod reports;
+mod rollup;
 mod roster;
 mod schedule;
 mod session;
@@ -28,6 +30,7 @@ use crate::domain::Broken;
 use crate::render::RenderError;
 use crate::store::StoreError;
 
+pub use analytics::{Analytics, Figures, OfChannel, Period, Reckoning};
 pub use audit::Audit;
 pub use choices::{Choices, OnChosen};
 pub use contacts::Addresses;
@@ -43,6 +46,7 @@ pub use presence::Presences;
 pub use quota::{Quota, Standing};
 pub use recurring::{RecurringLimits, Recurrings, Wanted};
 pub use reports::Reports;
+pub use rollup::{AnalyticsSettings, Rollup};
 pub use roster::Roster;
 pub use session::{Refused, Session};
 pub use stats::{Health, Online, Stats, StatsService};

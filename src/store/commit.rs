@@ -8,8 +8,8 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::{
-    Connection, Memory, RunQueryDsl, Wanted, claim, confirm, count_on, earlier, insert_all, keep_counts,
-    mark, now, one_chunk, outbox, placed, presence, reach, reaching, read_on, record, recur, release, row_of,
+    Connection, Memory, RunQueryDsl, Wanted, claim, confirm, count_on, earlier, insert_all,
+    keep_analytics, keep_counts, mark, now, one_chunk, outbox, placed, presence, reach, reaching, read_on, record, recur, release, row_of,
     settle, template_writes,
 };
 use crate::domain::{
@@ -82,6 +82,7 @@ body! {
                     wait!(record(connection, deeds))?;
                     Written::Done
                 }
+                Write::Analytics(write) => Written::Changed(wait!(keep_analytics(connection, write))?),
                 Write::Count { recipient, which, now } => {
                     Written::Changed(wait!(count_on(connection, recipient, which, *now))?)
                 }

@@ -6,6 +6,7 @@
 //! SQLite and PostgreSQL share one schema ([`schema`]) and one body for each query (`queries.rs`, compiled once for
 //! each); what is special to one stands in its folder under the same name.
 
+mod analytics;
 mod audit;
 mod content;
 mod counts;
@@ -14,6 +15,7 @@ mod devices;
 mod disk;
 mod due;
 mod error;
+mod facts;
 mod held;
 mod migrate;
 mod postgres;
@@ -40,6 +42,7 @@ use uuid::Uuid;
 use crate::domain::{Group, NotificationId, Position, Preferences, Recipient, Tenant, Timestamp};
 use crate::telemetry::Metrics;
 
+pub use analytics::{ACCEPTED, AnalyticsWrite, CountedUpto, ITSELF, LOOKED_AT, OfDay, READ};
 pub use audit::{Recorded, Sought};
 pub use counts::{Counts, Recent, Roll};
 pub use deliveries::{Attempt, Claimed, Delivery, HELD_SECONDS, Outcome, SmsCaps, State, Tried};

@@ -316,6 +316,9 @@ impl Moving<'_> {
             "push_subscriptions",
             "templates",
             "template_versions",
+            "analytics",
+            "analytics_latencies",
+            "analytics_changes",
         ];
         for table in tables {
             diesel::sql_query(format!(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{
-    Claimed, ContactsWrite, DeviceWrite, Kept, NewRecurring, SmsCaps, StoreError, Task, TemplateChange,
+    AnalyticsWrite, Claimed, ContactsWrite, DeviceWrite, Kept, NewRecurring, SmsCaps, StoreError, Task, TemplateChange,
     TemplateKept, Tried, Which, Whose,
 };
 use crate::domain::{
@@ -143,6 +143,8 @@ pub enum Write {
         /// The present: what has expired does not count.
         now: Timestamp,
     },
+    /// What is counted of notifications is kept.
+    Analytics(AnalyticsWrite),
     /// Nothing of this recipient is pending up to there.
     Settled {
         /// The recipient's row.
@@ -274,8 +276,8 @@ pub enum Written {
     /// Of `Accept`.
     Accepted(Accepted),
     /// Of `Confirm`: how many were not confirmed before. Of `Device`, when some are removed or were reached: how many. Of
-    /// `Reschedule`: how many waited. Of `Tried` and `Revive`: how many counted. Of `Retract`: how many there were. Of `Cease`: how many there were. Of
-    /// `Count`: how many were looked at.
+    /// `Reschedule`: how many waited. Of `Tried` and `Revive`: how many counted. Of `Retract` and `Cease`: how many there were. Of
+    /// `Count`: how many were looked at. Of `Analytics`: how many changes were added up.
     Changed(usize),
     /// Of `ReadAll`.
     Read {

@@ -1,5 +1,6 @@
 //! `/api/v1`, the canonical API: snake_case. And `/internal/broadcast`, which the hub's neighbours call.
 
+pub mod analytics;
 pub mod audit;
 pub mod broadcast;
 pub mod deliveries;
@@ -59,6 +60,7 @@ super::answer! {
     DELETE "/api/v1/templates/{name}" => templates::remove;
     GET "/api/v1/templates/{name}/versions" => templates::versions;
     POST "/api/v1/templates/{name}/preview" => templates::preview;
+    GET "/api/v1/analytics" => analytics::analytics;
     GET "/api/v1/audit" => audit::list;
     GET "/api/v1/stream" => stream::stream;
     POST "/internal/broadcast" => broadcast::internal;

@@ -34,10 +34,13 @@ use crate::domain::{
 };
 use crate::store::Sent;
 use crate::store::audit::written;
+use crate::store::facts::POSTGRES as DIALECT;
 use crate::store::preferred;
 use crate::store::schema::{expansions, inbox, recipients, recurring};
 use crate::store::types::{At, Instant, UuidColumn};
 
+#[path = "../analytics_writes.rs"]
+mod analytics_writes;
 #[path = "../claiming.rs"]
 mod claiming;
 #[path = "../commit.rs"]
@@ -62,6 +65,7 @@ mod release;
 mod roles;
 #[path = "../spreading.rs"]
 mod spreading;
+use analytics_writes::{came_late, keep_analytics};
 use claiming::{DueDelivery, claim};
 pub use commit::apply;
 use commit::{Earlier, Marked};

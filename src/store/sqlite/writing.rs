@@ -26,10 +26,13 @@ use crate::domain::{
     Timestamp, Wish,
 };
 use crate::store::Sent;
+use crate::store::facts::SQLITE as DIALECT;
 use crate::store::preferred;
 use crate::store::schema::{inbox, notifications, recipients, recurring};
 use crate::store::types::{At, Instant, UuidColumn};
 
+#[path = "../analytics_writes.rs"]
+mod analytics_writes;
 #[path = "../claiming.rs"]
 mod claiming;
 #[path = "../commit.rs"]
@@ -60,6 +63,7 @@ mod spread;
 mod spreading;
 #[path = "statements.rs"]
 mod statements;
+use analytics_writes::{came_late, keep_analytics};
 use claiming::{DueDelivery, claim};
 pub use commit::apply;
 use commit::{Earlier, Marked};
