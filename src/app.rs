@@ -26,7 +26,7 @@ use crate::parts::{
 use crate::realtime::Hub;
 use crate::service::{
     Addresses, Audit, Choices, Devices, Explain, Failures, Inbox, Library, Notify, Outgoing, Presences,
-    Reckoning, RecurringLimits, Recurrings, Reports, Rollup, Roster, Session, StatsService, Topics, Worker,
+    Reckoning, RecurringLimits, Recurrings, Reports, Retention, Rollup, Roster, Session, StatsService, Topics, Worker,
 };
 use crate::store::{DatabaseUrl, Store};
 use crate::telemetry::{Metrics, vital};
@@ -115,6 +115,7 @@ impl App {
             until(&stop, spreading.clone().run());
             vital("dispatch", tasks.track_future(dispatch.clone().run(intake.clone())));
             until(&stop, Rollup::new(store.clone(), clock.clone(), &config.analytics).run());
+            until(&stop, Retention::new(store.clone(), clock.clone(), &config.retention).run());
         }
         let largest = config.limits.max_request_bytes;
         let from_redis =
@@ -355,10 +356,11 @@ impl App {
         let templates = Arc::new(Templates::new(store.clone()));
         let dispatch = dispatch(config, &channels, &templates, &store, &clock, &metrics);
         let spreading = Spreading::new(store.clone(), live, dispatch.clone(), clock.clone());
-        let rollup = Rollup::new(store.clone(), clock, &config.analytics);
+        let rollup = Rollup::new(store.clone(), clock.clone(), &config.analytics);
+        let retention = Retention::new(store.clone(), clock, &config.retention);
         Ok(async move {
             let worker = async {
-                tokio::join!(Worker::new(store).run(), spreading.run(), rollup.run());
+                tokio::join!(Worker::new(store).run(), spreading.run(), rollup.run(), retention.run());
             };
             tokio::join!(stop.run_until_cancelled(worker), dispatch.run(stop.clone()));
         })

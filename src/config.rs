@@ -97,6 +97,8 @@ pub struct Config {
     pub sms: delivery::settings::SmsSettings,
     /// What is counted of notifications.
     pub analytics: service::AnalyticsSettings,
+    /// How long notifications are kept.
+    pub retention: service::RetentionSettings,
     /// Work that belongs to no connection.
     pub worker: WorkerSettings,
     /// Logs.

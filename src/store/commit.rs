@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{
     Connection, Memory, RunQueryDsl, Wanted, claim, confirm, count_on, earlier, insert_all,
     keep_analytics, keep_counts, mark, now, one_chunk, outbox, placed, presence, reach, reaching, read_on, record, recur, release, row_of,
-    settle, template_writes,
+    settle, sweep, template_writes,
 };
 use crate::domain::{
     Accepted, Audience, Deed, Group, Matter, NewNotification, NotificationId, Placed, Recipient, Tenant,
@@ -83,6 +83,7 @@ body! {
                     Written::Done
                 }
                 Write::Analytics(write) => Written::Changed(wait!(keep_analytics(connection, write))?),
+                Write::Sweep(which) => Written::Changed(wait!(sweep(connection, which))?),
                 Write::Count { recipient, which, now } => {
                     Written::Changed(wait!(count_on(connection, recipient, which, *now))?)
                 }

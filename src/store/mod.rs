@@ -21,6 +21,7 @@ mod migrate;
 mod postgres;
 mod preferred;
 mod recurring;
+mod retention;
 mod schema;
 mod sqlite;
 mod tally;
@@ -55,6 +56,7 @@ pub use held::{Counted, Entry, Filter, Gap, Held, HeldCounts, Missed, Pending, W
 pub(crate) use held::{MUTED, QUIET, SUMMED_UP, TAKEN_BACK};
 pub use migrate::migrate;
 pub use recurring::{Kept, NewRecurring, Recurring, Whose};
+pub use retention::{Found, Sweep, Until};
 pub use templates::{TemplateChange, TemplateKept, TemplateVersion};
 pub use trace::{Member, Trace, TracedEntry, TracedHush, TracedSpread, Waiting};
 pub use transfer::{Moved, transfer};

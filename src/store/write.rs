@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{
-    AnalyticsWrite, Claimed, ContactsWrite, DeviceWrite, Kept, NewRecurring, SmsCaps, StoreError, Task, TemplateChange,
+    AnalyticsWrite, Claimed, ContactsWrite, DeviceWrite, Kept, NewRecurring, SmsCaps, StoreError, Sweep, Task, TemplateChange,
     TemplateKept, Tried, Which, Whose,
 };
 use crate::domain::{
@@ -145,6 +145,8 @@ pub enum Write {
     },
     /// What is counted of notifications is kept.
     Analytics(AnalyticsWrite),
+    /// These rows are old, and removed.
+    Sweep(Sweep),
     /// Nothing of this recipient is pending up to there.
     Settled {
         /// The recipient's row.
@@ -187,6 +189,11 @@ pub enum Mark {
 }
 
 impl Write {
+    /// Whether it removes entries.
+    pub const fn is_of_entries(&self) -> bool {
+        matches!(self, Self::Sweep(Sweep::Entries(_)))
+    }
+
     /// Whether the database hears of it.
     pub(super) fn is_stored(&self) -> bool {
         !matches!(self, Self::Barrier | Self::Last)
@@ -277,7 +284,8 @@ pub enum Written {
     Accepted(Accepted),
     /// Of `Confirm`: how many were not confirmed before. Of `Device`, when some are removed or were reached: how many. Of
     /// `Reschedule`: how many waited. Of `Tried` and `Revive`: how many counted. Of `Retract` and `Cease`: how many there were. Of
-    /// `Count`: how many were looked at. Of `Analytics`: how many changes were added up.
+    /// `Count`: how many were looked at. Of `Analytics`: how many changes were added up. Of `Sweep`:
+    /// how many there were.
     Changed(usize),
     /// Of `ReadAll`.
     Read {

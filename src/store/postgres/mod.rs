@@ -50,6 +50,8 @@ mod queries_body;
 mod recent_body;
 #[path = "../recurring_queries.rs"]
 mod recurring_queries;
+#[path = "../retention_queries.rs"]
+mod retention_queries;
 #[path = "../template_queries.rs"]
 mod template_queries;
 #[path = "../traces.rs"]
@@ -69,6 +71,7 @@ pub mod queries {
     };
     pub use super::recent_body::recent;
     pub use super::recurring_queries::{due_rounds, recurring_of, recurring_one};
+    pub use super::retention_queries::find_old;
     pub use super::template_queries::{template_at, template_version, template_versions_of, templates_of};
     pub use super::traces_body::{accepted_before, is_member, is_owed, members, trace, waiting};
     pub use super::{behind, roll, under_way};

@@ -70,7 +70,8 @@ use claiming::{DueDelivery, claim};
 pub use commit::apply;
 use commit::{Earlier, Marked};
 use counting::{count_on, read_on};
-use marking::{hold, keep_counts, mark, read_between, shift};
+use marking::{hold, keep_counts, keep_counts_of, mark, read_between, shift};
+use sweeping::sweep;
 use outbox_body as outbox;
 use outbox_body::NewDelivery;
 use outbox_special::{held_entries, insert_deliveries, note_tried, take_due};
@@ -79,6 +80,8 @@ use release::{Wanted, hush_columns, hushed, placed};
 use roles::{connect, unite_roles};
 #[path = "../recur.rs"]
 mod recur;
+#[path = "../sweeping.rs"]
+mod sweeping;
 #[path = "../template_writes.rs"]
 mod template_writes;
 use spreading::{Due, one_chunk, reach};

@@ -68,7 +68,8 @@ use claiming::{DueDelivery, claim};
 pub use commit::apply;
 use commit::{Earlier, Marked};
 use counting::{count_on, read_on};
-use marking::{hold, keep_counts, mark, read_between, shift};
+use marking::{hold, keep_counts, keep_counts_of, mark, read_between, shift};
+use sweeping::sweep;
 use outbox_body as outbox;
 use outbox_body::NewDelivery;
 use outbox_special::{held_entries, insert_deliveries, note_tried, take_due};
@@ -80,6 +81,8 @@ mod record;
 use record::record;
 #[path = "../recur.rs"]
 mod recur;
+#[path = "../sweeping.rs"]
+mod sweeping;
 #[path = "../template_writes.rs"]
 mod template_writes;
 use spread::{free, have, next_spread, note_progress, spread};
