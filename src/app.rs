@@ -26,7 +26,8 @@ use crate::parts::{
 use crate::realtime::Hub;
 use crate::service::{
     Addresses, Audit, Choices, Devices, Explain, Failures, Inbox, Library, Notify, Outgoing, Presences,
-    Reckoning, RecurringLimits, Recurrings, Reports, Retention, Rollup, Roster, Session, StatsService, Topics, Worker,
+    Reckoning, RecurringLimits, Recurrings, Reports, Retention, Rollup, Roster, Session, StatsService,
+    Topics, Worker,
 };
 use crate::store::{DatabaseUrl, Store};
 use crate::telemetry::{Metrics, vital};

@@ -259,7 +259,8 @@ mod tests {
 
     #[test]
     fn days_are_those_of_the_zone() -> Result<(), Broken> {
-        let hours = |period: Period| period.days.iter().map(|(_, hours)| hours.1 - hours.0).collect::<Vec<_>>();
+        let hours =
+            |period: Period| period.days.iter().map(|(_, hours)| hours.1 - hours.0).collect::<Vec<_>>();
         assert_eq!(hours(period("2025-03-29", "2025-03-31", "Europe/Berlin")?), [24, 23, 24]);
         assert_eq!(hours(period("2025-10-26", "2025-10-26", "Europe/Berlin")?), [25]);
         // 18:30 UTC: the hour before midnight's.
@@ -271,7 +272,12 @@ mod tests {
     fn there_are_not_too_many_days() {
         assert!(period("2024-01-01", "2024-12-31", "UTC").is_ok());
         assert!(period("2024-01-01", "2025-01-01", "UTC").is_err());
-        for (start, end) in [("2025-02-02", "2025-02-01"), ("2025-2-2", "2025-02-03"), ("x", "2025-02-03"), ("1900-01-01", "1900-01-02")] {
+        for (start, end) in [
+            ("2025-02-02", "2025-02-01"),
+            ("2025-2-2", "2025-02-03"),
+            ("x", "2025-02-03"),
+            ("1900-01-01", "1900-01-02"),
+        ] {
             assert!(period(start, end, "UTC").is_err(), "{start} {end}");
         }
         let usual = Period::new(None, None, Zone::UTC, Timestamp::from_micros(1_757_548_800_000_000));

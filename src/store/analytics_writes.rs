@@ -151,7 +151,8 @@ where
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         out.unsafe_to_cache_prepared();
-        let mut before = "INSERT INTO analytics (tenant, hour, channel, kind, outcome, many, millis) VALUES (";
+        let mut before =
+            "INSERT INTO analytics (tenant, hour, channel, kind, outcome, many, millis) VALUES (";
         for ((tenant, hour, channel, kind, outcome), (many, millis)) in self.0 {
             out.push_sql(before);
             out.push_bind_param::<Text, str>(tenant)?;

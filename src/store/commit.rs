@@ -8,9 +8,9 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::{
-    Connection, Memory, RunQueryDsl, Wanted, claim, confirm, count_on, earlier, insert_all,
-    keep_analytics, keep_counts, mark, now, one_chunk, outbox, placed, presence, reach, reaching, read_on, record, recur, release, row_of,
-    settle, sweep, template_writes,
+    Connection, Memory, RunQueryDsl, Wanted, claim, confirm, count_on, earlier, insert_all, keep_analytics,
+    keep_counts, mark, now, one_chunk, outbox, placed, presence, reach, reaching, read_on, record, recur,
+    release, row_of, settle, sweep, template_writes,
 };
 use crate::domain::{
     Accepted, Audience, Deed, Group, Matter, NewNotification, NotificationId, Placed, Recipient, Tenant,

@@ -144,7 +144,8 @@ pub fn of_range(dialect: &Dialect, after: i64, upto: i64) -> String {
 /// What of the tenant `$1` is known of these days, each from one hour until another: what is counted, what changed of it,
 /// and what stands behind. One statement.
 pub fn of_days(dialect: &Dialect, days: &[(i64, i64)]) -> String {
-    let rows: Vec<_> = days.iter().enumerate().map(|(day, (from, to))| format!("({day}, {from}, {to})")).collect();
+    let rows: Vec<_> =
+        days.iter().enumerate().map(|(day, (from, to))| format!("({day}, {from}, {to})")).collect();
     let (rows, class) = (rows.join(", "), &*CLASS);
     let (from, to) = (days.first().map_or(0, |day| day.0), days.last().map_or(0, |day| day.1));
     let counted = "coalesce((SELECT counted FROM analytics_place), 0)";
@@ -219,7 +220,8 @@ pub fn kept(dialect: &Dialect, after: i64, upto: i64) -> String {
 }
 
 fn these(entries: &[(i64, i64)]) -> String {
-    let all: Vec<_> = entries.iter().map(|(recipient, position)| format!("({recipient}, {position})")).collect();
+    let all: Vec<_> =
+        entries.iter().map(|(recipient, position)| format!("({recipient}, {position})")).collect();
     format!("(recipient_id, position) IN (VALUES {})", all.join(", "))
 }
 

@@ -55,7 +55,8 @@ impl Store {
     /// What removes that: a few rows in each transaction.
     pub fn sweeps(found: &Found) -> impl Iterator<Item = Write> {
         let entries = found.entries.chunks(TOGETHER).map(|some| Sweep::Entries(some.into()));
-        let notifications = found.notifications.chunks(TOGETHER).map(|some| Sweep::Notifications(some.into()));
+        let notifications =
+            found.notifications.chunks(TOGETHER).map(|some| Sweep::Notifications(some.into()));
         entries.chain(notifications).map(Write::Sweep)
     }
 }

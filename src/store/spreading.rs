@@ -9,8 +9,8 @@ use diesel::prelude::*;
 use diesel::result::Error as Fault;
 
 use super::{
-    Connection, Memory, RunQueryDsl, came_late, free, have, hushed, next_spread, note_progress, now, outbox, rows_of,
-    spread,
+    Connection, Memory, RunQueryDsl, came_late, free, have, hushed, next_spread, note_progress, now, outbox,
+    rows_of, spread,
 };
 use crate::domain::{Group, Hush, Muted, NotificationId, Recipient, Tenant, Timestamp, UserId};
 use crate::store::content::{Content, content, notification as shown};

@@ -12,7 +12,8 @@ use crate::domain::Place;
 use crate::store::facts;
 use crate::store::retention::Sweep;
 use crate::store::schema::{
-    analytics_place, counts, deliveries, delivery_attempts, deployment, expansions, notifications, recurrences,
+    analytics_place, counts, deliveries, delivery_attempts, deployment, expansions, notifications,
+    recurrences,
 };
 
 #[derive(QueryableByName)]

@@ -293,7 +293,8 @@ impl Owners {
             let (Shows(owner) | Counts(owner, _)) = case else { return None };
             let body = body.map(|body| body.to_string());
             let reply = || self.who(owner).call(method, path, body.as_deref());
-            (!["/api/v1/audit", "/api/v1/analytics", "/analytics"].contains(&path)).then(|| format!("{method} {path}: {}", reply().body))
+            (!["/api/v1/audit", "/api/v1/analytics", "/analytics"].contains(&path))
+                .then(|| format!("{method} {path}: {}", reply().body))
         };
         let shared = self.service.get("/api/v1/recurring").body;
         table().into_iter().filter_map(seen).chain([shared]).collect()

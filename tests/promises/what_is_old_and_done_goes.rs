@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Rest, Server, eventually, in_seconds, instant};
+use crate::support::{Clients, Library, Rest, Server, eventually, in_seconds, instant, user_token};
 
 /// Counted and looked at each second.
 const OFTEN: [(&str, &str); 2] = [("analytics.settle_seconds", "0"), ("retention.every_seconds", "1")];
@@ -40,6 +40,10 @@ fn numbers(server: &Server) -> Value {
     json!(sums.map(|name| told[name].take()))
 }
 
+fn said(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
 fn unread(server: &Server, user: u64) -> Value {
     let counts = Rest::user(server, user).get("/api/v1/notifications?limit=1").expect(200);
     json!([counts["total_count"], counts["unread_count"]])
@@ -72,7 +76,9 @@ fn what_was_read_goes_and_what_nobody_has_had_stays() {
     let before = numbers(&server);
     assert_eq!(before[0], 7);
 
-    eventually("what is done goes", || (held(&server, "title IN ('done', 'deleted', 'gone')") == 0).then_some(()));
+    eventually("what is done goes", || {
+        (held(&server, "title IN ('done', 'deleted', 'gone')") == 0).then_some(())
+    });
     assert_eq!(held(&server, "title IN ('kept', 'shared', 'fresh', 'newest')"), 4);
     assert_eq!(server.rows("SELECT position FROM inbox"), 4, "entries of kept, shared, fresh and newest");
     assert_eq!(server.rows("SELECT notification_id FROM expansions"), 1);
@@ -81,10 +87,15 @@ fn what_was_read_goes_and_what_nobody_has_had_stays() {
     assert_eq!(three.titles(), ["newest", "shared"]);
     assert_eq!((unread(&server, 2), unread(&server, 3)), (json!([2, 1]), json!([2, 2])));
     assert_eq!(two.get(&format!("/api/v1/notifications/{done}")).status, 404);
-    // Who names one that is gone goes on where it stood.
-    let page = two.get(&format!("/api/v1/notifications?cursor={gone}")).expect(200);
-    assert_eq!(page["notifications"].as_array().map(Vec::len), Some(1), "{page}");
-    assert_eq!(page["notifications"][0]["id"], json!(kept));
+    // Pages go on as if it had never been; whose cursor is gone is told to begin anew.
+    let page = two.get("/api/v1/notifications?limit=1").expect(200);
+    let page = two.get(&format!("/api/v1/notifications?cursor={}", said(&page["next_cursor"]))).expect(200);
+    assert_eq!(
+        (said(&page["notifications"][0]["id"]), &page["next_cursor"]),
+        (kept.to_string(), &Value::Null)
+    );
+    let refused = two.get(&format!("/api/v1/notifications?cursor={gone}"));
+    assert_eq!((refused.status, refused.body.contains("begin anew")), (422, true), "{refused:?}");
     // What it all was is told as before; what is there is counted anew.
     assert_eq!(numbers(&server), before);
     server.wait_for_stat("total_notifications", 4);
@@ -96,6 +107,13 @@ fn what_was_read_goes_and_what_nobody_has_had_stays() {
     assert_eq!((unread(&server, 2), unread(&server, 3)), (json!([1, 0]), json!([1, 1])));
     assert_eq!(server.rows("SELECT notification_id FROM expansions"), 0);
     assert_eq!(three.titles(), ["newest"]);
+    // Who was last told of one that is gone is told of what came after it.
+    let path = format!("/ws/notify?token={}&replay_from={done}", user_token(2));
+    let page = Clients::of(&server).raw(Library::Ws, &path);
+    eventually("what came after it", || {
+        let titles: Vec<_> = page.heard("notification").iter().map(|one| said(&one["title"])).collect();
+        (titles == ["fresh"]).then_some(())
+    });
     assert!(newest > fresh);
 }
 

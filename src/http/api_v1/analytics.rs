@@ -183,10 +183,7 @@ impl From<Analytics> for AnalyticsOut {
             response_times: times.map(|(channel, all)| (called(*channel), all.into())).collect(),
             types: told.kinds.into_iter().map(|(kind, figures)| (kind, figures.into())).collect(),
             days: told.days.into_iter().map(day).collect(),
-            connections: ConnectionsOut {
-                total_connections: told.connections,
-                active_users: told.people,
-            },
+            connections: ConnectionsOut { total_connections: told.connections, active_users: told.people },
         }
     }
 }

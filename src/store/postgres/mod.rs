@@ -179,7 +179,8 @@ pub async fn under_way(connection: &mut Connection) -> Result<HashSet<String>, S
     }
     let holders = "SELECT DISTINCT virtualtransaction AS name FROM pg_locks WHERE pid <> pg_backend_pid() \
         AND relation IN ('notifications'::regclass, 'analytics_place'::regclass)";
-    let holders: Vec<Holder> = diesel_async::RunQueryDsl::load(diesel::sql_query(holders), connection).await?;
+    let holders: Vec<Holder> =
+        diesel_async::RunQueryDsl::load(diesel::sql_query(holders), connection).await?;
     Ok(holders.into_iter().map(|holder| holder.name).collect())
 }
 

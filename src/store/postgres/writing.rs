@@ -71,13 +71,13 @@ pub use commit::apply;
 use commit::{Earlier, Marked};
 use counting::{count_on, read_on};
 use marking::{hold, keep_counts, keep_counts_of, mark, read_between, shift};
-use sweeping::sweep;
 use outbox_body as outbox;
 use outbox_body::NewDelivery;
 use outbox_special::{held_entries, insert_deliveries, note_tried, take_due};
 use quiet::{deferred, hush_all, keep_preferences, next_place, preferences_of};
 use release::{Wanted, hush_columns, hushed, placed};
 use roles::{connect, unite_roles};
+use sweeping::sweep;
 #[path = "../recur.rs"]
 mod recur;
 #[path = "../sweeping.rs"]

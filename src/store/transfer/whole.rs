@@ -6,8 +6,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::TOGETHER;
 use crate::store::schema::{
-    analytics, analytics_changes, analytics_latencies, analytics_place, audit_log, deliveries, delivery_attempts, expansions, push_subscriptions, recurrences, recurring,
-    template_versions, templates,
+    analytics, analytics_changes, analytics_latencies, analytics_place, audit_log, deliveries,
+    delivery_attempts, expansions, push_subscriptions, recurrences, recurring, template_versions, templates,
 };
 use crate::store::types::At;
 use crate::store::{StoreError, sqlite};

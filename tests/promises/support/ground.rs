@@ -83,7 +83,8 @@ impl Ground {
                 let file = home.join("carillon.db").display().to_string();
                 let mut database = SqliteConnection::establish(&file).expect("its file");
                 database.batch_execute("PRAGMA busy_timeout = 5000").expect("a setting");
-                let counted: Counted = diesel::sql_query(question).get_result(&mut database).expect("a count");
+                let counted: Counted =
+                    diesel::sql_query(question).get_result(&mut database).expect("a count");
                 counted.many
             }
             Self::Shared(shared) => {
