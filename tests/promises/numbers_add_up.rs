@@ -226,6 +226,7 @@ fn each_channel_is_told_as_its_peers_know_it() {
         ("delivery.retry_ms", "[50]"),
         ("delivery.public_url", "https://notify.example.com"),
         ("realtime.ping_interval_ms", "300"),
+        ("realtime.ping_timeout_ms", "300"),
         ("SMTP_HOST", "localhost"),
         ("SMTP_PORT", &port),
         ("SMTP_USER", "carillon"),
