@@ -149,23 +149,30 @@ pub fn of_days(dialect: &Dialect, days: &[(i64, i64)]) -> String {
     let (rows, class) = (rows.join(", "), &*CLASS);
     let (from, to) = (days.first().map_or(0, |day| day.0), days.last().map_or(0, |day| day.1));
     let counted = "coalesce((SELECT counted FROM analytics_place), 0)";
-    let last = format!("{counted} + {LOOKED_AT}");
+    // While very many are counted for the first time, what stands behind is left to that.
+    let last = format!(
+        "CASE WHEN (SELECT max(id) FROM notifications) > {counted} + {LOOKED_AT} THEN {counted} \
+         ELSE {counted} + {LOOKED_AT} END"
+    );
     let facts = facts(dialect, &Range { after: counted, upto: &last, is_of_tenant: true });
+    // What is late is added up by hours before it is looked for in days.
     format!(
         "WITH days (day, since, until) AS (VALUES {rows}), \
-         late AS MATERIALIZED (SELECT hour, channel, kind, outcome, millis, many FROM (\
-           SELECT hour, channel, kind, outcome, millis, 1 AS many FROM ({facts}) AS f \
-           UNION ALL SELECT hour, channel, kind, outcome, millis, many FROM analytics_changes \
-             WHERE tenant = $1 AND notification_id <= {counted}) AS l WHERE hour >= {from} AND hour < {to}) \
+         late AS MATERIALIZED (SELECT hour, channel, kind, outcome, {class} AS class, sum(many) AS many, \
+           coalesce(sum(millis * many), 0) AS millis FROM (\
+             SELECT hour, channel, kind, outcome, millis, 1 AS many FROM ({facts}) AS f \
+             UNION ALL SELECT hour, channel, kind, outcome, millis, many FROM analytics_changes \
+               WHERE tenant = $1 AND notification_id <= {counted}) AS l WHERE hour >= {from} AND hour < {to} \
+           GROUP BY hour, channel, kind, outcome, {class}) \
          SELECT CAST(day AS BIGINT) AS day, channel, kind, outcome, class, CAST(sum(many) AS BIGINT) AS many, \
            CAST(sum(millis) AS BIGINT) AS millis FROM (\
            SELECT d.day, a.channel, a.kind, a.outcome, -1 AS class, a.many, a.millis \
              FROM days AS d CROSS JOIN analytics AS a WHERE a.tenant = $1 AND a.hour >= d.since AND a.hour < d.until \
            UNION ALL SELECT 0, channel, '', -1, class, many, 0 FROM analytics_latencies \
              WHERE tenant = $1 AND hour >= {from} AND hour < {to} \
-           UNION ALL SELECT d.day, l.channel, l.kind, l.outcome, -1, l.many, coalesce(l.millis, 0) * l.many \
+           UNION ALL SELECT d.day, l.channel, l.kind, l.outcome, -1, l.many, l.millis \
              FROM late AS l JOIN days AS d ON l.hour >= d.since AND l.hour < d.until \
-           UNION ALL SELECT 0, channel, '', -1, {class}, many, 0 FROM late WHERE millis IS NOT NULL) AS a \
+           UNION ALL SELECT 0, channel, '', -1, class, many, 0 FROM late WHERE class >= 0) AS a \
          GROUP BY day, channel, kind, outcome, class HAVING sum(many) <> 0 OR sum(millis) <> 0"
     )
 }
