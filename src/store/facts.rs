@@ -110,7 +110,7 @@ fn facts(dialect: &Dialect, range: &Range<'_>) -> String {
          UNION ALL SELECT n.tenant, {hour}, d.channel, n.kind, d.state, \
            CASE WHEN d.state BETWEEN 2 AND 3 THEN {taken} END \
            FROM notifications AS n CROSS JOIN deliveries AS d WHERE d.notification_id = n.id AND {which} \
-             AND d.state BETWEEN 2 AND 6"
+             AND d.state BETWEEN 2 AND 6 AND d.retraction <> 2"
     );
     for entries in (dialect.entries)(range) {
         facts.push_str(&format!(

@@ -71,8 +71,9 @@ BEGIN
     GROUP BY 1, 2, 3, 4, 5, 6, 7 HAVING sum(e.many) <> 0;
 END;
 
+-- What takes a push back is no delivery.
 CREATE TRIGGER delivery_changes_are_counted AFTER UPDATE OF state, finished_at ON deliveries
-WHEN (OLD.state BETWEEN 2 AND 6 OR NEW.state BETWEEN 2 AND 6)
+WHEN (OLD.state BETWEEN 2 AND 6 OR NEW.state BETWEEN 2 AND 6) AND NEW.retraction <> 2
     AND NEW.notification_id <= (SELECT announced FROM analytics_place)
 BEGIN
     INSERT INTO analytics_changes (notification_id, tenant, hour, channel, kind, outcome, millis, many)

@@ -83,6 +83,7 @@ CREATE TRIGGER inbox_changes_are_counted AFTER UPDATE ON inbox
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
     FOR EACH STATEMENT EXECUTE FUNCTION inbox_changes_are_counted();
 
+-- What takes a push back is no delivery.
 CREATE FUNCTION delivery_changes_are_counted() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO analytics_changes (notification_id, tenant, hour, channel, kind, outcome, millis, many)
@@ -104,7 +105,7 @@ BEGIN
 END;
 $$;
 CREATE TRIGGER delivery_changes_are_counted AFTER UPDATE OF state, finished_at ON deliveries
-    FOR EACH ROW WHEN (OLD.state BETWEEN 2 AND 6 OR NEW.state BETWEEN 2 AND 6)
+    FOR EACH ROW WHEN ((OLD.state BETWEEN 2 AND 6 OR NEW.state BETWEEN 2 AND 6) AND NEW.retraction <> 2)
     EXECUTE FUNCTION delivery_changes_are_counted();
 
 -- What was for later is as old as its going out.
