@@ -28,7 +28,8 @@ use crate::parts::{
 use crate::realtime::Hub;
 use crate::service::{
     Addresses, Audit, Choices, Devices, Digests, Explain, Failures, Hooks, Inbox, Library, Notify, Outgoing,
-    Presences, RecurringLimits, Recurrings, Reports, Roster, Session, StatsService, Topics, Worker,
+    Presences, Reckoning, RecurringLimits, Recurrings, Reports, Retention, Rollup, Roster, Session,
+    StatsService, Topics, Worker,
 };
 use crate::store::{DatabaseUrl, Store};
 use crate::telemetry::{Metrics, vital};
@@ -118,6 +119,8 @@ impl App {
             until(&stop, spreading.clone().run());
             vital("dispatch", tasks.track_future(dispatch.clone().run(intake.clone())));
             vital("webhooks", tasks.track_future(webhooks.clone().run(intake.clone())));
+            until(&stop, Rollup::new(store.clone(), clock.clone(), &config.analytics).run());
+            until(&stop, Retention::new(store.clone(), clock.clone(), &config.retention).run());
             let days = config.digests.keep_days;
             let (live, clock) = (live.clone(), clock.clone());
             until(
@@ -215,6 +218,7 @@ impl App {
                 &config.webhooks,
             )),
             audit: Arc::new(Audit::new(store.clone(), clock.clone())),
+            reckoning: Arc::new(Reckoning::new(store.clone(), clock.clone())),
             streams: Arc::new(move |who, address, last| {
                 let streams = streams.clone();
                 Box::pin(async move { streams.open(who, address, last).await })
@@ -372,14 +376,17 @@ impl App {
         let dispatch = dispatch(config, &channels, &templates, &store, &clock, &metrics);
         let webhooks = webhooks(config, &channels, &store, &clock, &metrics);
         let spreading = Spreading::new(store.clone(), live.clone(), dispatch.clone(), clock.clone());
+        let rollup = Rollup::new(store.clone(), clock.clone(), &config.analytics);
+        let retention = Retention::new(store.clone(), clock.clone(), &config.retention);
         let days = config.digests.keep_days;
         let digesting = Digesting::new(store.clone(), live, dispatch.clone(), templates, clock, days);
         Ok(async move {
-            let (worker, dispatch) = (Worker::new(store), dispatch.run(stop.clone()));
-            let (worker, spreading) =
-                (stop.run_until_cancelled(worker.run()), stop.run_until_cancelled(spreading.run()));
-            let webhooks = webhooks.run(stop.clone());
-            tokio::join!(worker, spreading, dispatch, webhooks, stop.run_until_cancelled(digesting.run()));
+            let worker = Worker::new(store);
+            let worker = async {
+                tokio::join!(worker.run(), spreading.run(), digesting.run(), rollup.run(), retention.run());
+            };
+            let (webhooks, dispatch) = (webhooks.run(stop.clone()), dispatch.run(stop.clone()));
+            tokio::join!(stop.run_until_cancelled(worker), dispatch, webhooks);
         })
     }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::sections::{
     Environment, MetricsSettings, NotificationSettings, Server, TopicSettings, WorkerSettings,
 };
-use crate::{access, delivery, gateway, realtime, store, telemetry};
+use crate::{access, delivery, gateway, realtime, service, store, telemetry};
 
 /// Where a file is looked for when none is named.
 pub const DEFAULT_FILE: &str = "carillon.toml";
@@ -99,6 +99,10 @@ pub struct Config {
     pub webhooks: delivery::webhooks::Settings,
     /// Digests.
     pub digests: delivery::settings::DigestSettings,
+    /// What is counted of notifications.
+    pub analytics: service::AnalyticsSettings,
+    /// How long notifications are kept.
+    pub retention: service::RetentionSettings,
     /// Work that belongs to no connection.
     pub worker: WorkerSettings,
     /// Logs.

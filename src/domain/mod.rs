@@ -9,6 +9,7 @@ mod contacts;
 mod digests;
 mod draft;
 mod identity;
+pub mod latency;
 mod locale;
 mod notification;
 mod objects;

@@ -32,6 +32,7 @@ use crate::access::{Links, Principal};
 use crate::domain::Secret;
 use crate::service::{
     Addresses, Audit, Choices, Devices, Digests, Error, Explain, Hooks, Inbox, Library, Notify, Outgoing, Quota,
+    Reckoning,
     Recurrings, Reports, Standing, StatsService, Topics,
 };
 use crate::telemetry::Metrics;
@@ -111,6 +112,8 @@ pub struct Services {
     pub library: Arc<Library>,
     /// What was done.
     pub audit: Arc<Audit>,
+    /// What became of what was sent.
+    pub reckoning: Arc<Reckoning>,
     /// Opens a stream of events: for whom, from where, and behind which notification.
     pub streams: Streams,
     /// Bytes of one request.

@@ -1,5 +1,6 @@
 //! What a caller may ask. Knows no protocol: doors translate.
 
+mod analytics;
 mod audit;
 mod choices;
 mod contacts;
@@ -17,6 +18,8 @@ mod preview;
 pub mod quota;
 mod recurring;
 mod reports;
+mod retention;
+mod rollup;
 mod roster;
 mod schedule;
 mod session;
@@ -31,6 +34,7 @@ use crate::domain::Broken;
 use crate::render::RenderError;
 use crate::store::StoreError;
 
+pub use analytics::{Analytics, Figures, OfChannel, Period, Reckoning};
 pub use audit::Audit;
 pub use choices::{Choices, OnChosen};
 pub use contacts::Addresses;
@@ -48,6 +52,8 @@ pub use preview::{Preview, Prospect};
 pub use quota::{Quota, Standing};
 pub use recurring::{RecurringLimits, Recurrings, Wanted};
 pub use reports::Reports;
+pub use retention::{Retention, RetentionSettings};
+pub use rollup::{AnalyticsSettings, Rollup};
 pub use roster::Roster;
 pub use session::{Refused, Session};
 pub use stats::{Health, Online, Stats, StatsService};

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::{
     Connection, Memory, RunQueryDsl, Wanted, claim, confirm, count_on, digesting, earlier, insert_all,
-    keep_counts, mark, now, one_chunk, outbox, placed, presence, reach, reaching, read_on, record, recur,
-    release, row_of, settle, telling, template_writes, webhook_writes,
+    keep_analytics, keep_counts, mark, now, one_chunk, outbox, placed, presence, reach, reaching, read_on,
+    record, recur, release, row_of, settle, sweep, telling, template_writes, webhook_writes,
 };
 use crate::domain::{
     Accepted, Audience, Deed, Group, Matter, NewNotification, NotificationId, Placed, Recipient, Tenant,
@@ -87,6 +87,8 @@ body! {
                     wait!(record(connection, deeds))?;
                     Written::Done
                 }
+                Write::Analytics(write) => Written::Changed(wait!(keep_analytics(connection, write))?),
+                Write::Sweep(which) => Written::Changed(wait!(sweep(connection, which))?),
                 Write::Count { recipient, which, now } => {
                     Written::Changed(wait!(count_on(connection, recipient, which, *now))?)
                 }

@@ -6,6 +6,7 @@
 //! SQLite and PostgreSQL share one schema ([`schema`]) and one body for each query (`queries.rs`, compiled once for
 //! each); what is special to one stands in its folder under the same name.
 
+mod analytics;
 mod audit;
 mod content;
 mod counts;
@@ -15,11 +16,13 @@ mod digests;
 mod disk;
 mod due;
 mod error;
+mod facts;
 mod held;
 mod migrate;
 mod postgres;
 mod preferred;
 mod recurring;
+mod retention;
 mod schema;
 mod sqlite;
 mod tally;
@@ -42,6 +45,7 @@ use uuid::Uuid;
 use crate::domain::{Group, NotificationId, Position, Preferences, Recipient, Tenant, Timestamp};
 use crate::telemetry::Metrics;
 
+pub use analytics::{ACCEPTED, AnalyticsWrite, CountedUpto, ITSELF, LOOKED_AT, OfDay, READ};
 pub use audit::{Recorded, Sought};
 pub use counts::{Counts, Recent, Roll};
 pub use deliveries::{Attempt, Claimed, Delivery, HELD_SECONDS, Outcome, SmsCaps, State, Tried};
@@ -55,6 +59,7 @@ pub use held::{Counted, Entry, Filter, Gap, Held, HeldCounts, Missed, Pending, W
 pub(crate) use held::{MUTED, QUIET, SUMMED_UP, TAKEN_BACK};
 pub use migrate::migrate;
 pub use recurring::{Kept, NewRecurring, Recurring, Whose};
+pub use retention::{Found, Sweep, Until};
 pub use templates::{TemplateChange, TemplateKept, TemplateVersion};
 pub use trace::{Member, Trace, TracedEntry, TracedHush, TracedSpread, Waiting};
 pub use transfer::{Moved, transfer};

@@ -386,6 +386,57 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    analytics (id) {
+        id -> BigInt,
+        tenant -> Text,
+        hour -> BigInt,
+        channel -> Integer,
+        kind -> Text,
+        outcome -> Integer,
+        many -> BigInt,
+        millis -> BigInt,
+    }
+}
+
+diesel::table! {
+    analytics_latencies (id) {
+        id -> BigInt,
+        tenant -> Text,
+        hour -> BigInt,
+        channel -> Integer,
+        class -> Integer,
+        many -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::Instant;
+
+    analytics_place (id) {
+        id -> BigInt,
+        counted -> BigInt,
+        announced -> BigInt,
+        candidate -> BigInt,
+        candidate_at -> Instant,
+    }
+}
+
+diesel::table! {
+    analytics_changes (id) {
+        id -> BigInt,
+        notification_id -> BigInt,
+        tenant -> Text,
+        hour -> BigInt,
+        channel -> Integer,
+        kind -> Text,
+        outcome -> Integer,
+        millis -> Nullable<BigInt>,
+        many -> BigInt,
+    }
+}
+
 diesel::joinable!(digest_subscriptions -> recipients (recipient_id));
 diesel::joinable!(deferrals -> recipients (recipient_id));
 diesel::joinable!(deliveries -> notifications (notification_id));

@@ -9,8 +9,8 @@ use diesel::prelude::*;
 use diesel::result::Error as Fault;
 
 use super::{
-    Connection, Memory, RunQueryDsl, free, have, hushed, next_spread, note_progress, now, outbox, rows_of,
-    spread,
+    Connection, Memory, RunQueryDsl, came_late, free, have, hushed, next_spread, note_progress, now, outbox,
+    rows_of, spread,
 };
 use crate::domain::{Group, Hush, Muted, NotificationId, Recipient, Tenant, Timestamp, UserId};
 use crate::store::content::{Content, content, notification as shown};
@@ -285,6 +285,7 @@ body! {
         }
         let wish = wait!(outbox::wish_of(connection, id))?;
         let mut places = wait!(spread(connection, memory, &named, &notification, at))?;
+        wait!(came_late(connection, id, places.len()))?;
         if wish.as_ref().is_some_and(|wish| !wish.has_realtime()) {
             places.iter_mut().for_each(|(_, hush)| *hush = Some(Hush::Muted(Muted::Unasked)));
         }

@@ -320,6 +320,9 @@ impl Moving<'_> {
             "webhooks",
             "webhook_messages",
             "webhook_attempts",
+            "analytics",
+            "analytics_latencies",
+            "analytics_changes",
         ];
         for table in tables {
             diesel::sql_query(format!(

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{
-    Claimed, ContactsWrite, DeviceWrite, DigestWrite, Kept, NewRecurring, SmsCaps, StoreError, Task,
-    TemplateChange, TemplateKept, Tried, WebhookKept, WebhookMessage, WebhookWrite, Which, Whose,
+    AnalyticsWrite, Claimed, ContactsWrite, DeviceWrite, DigestWrite, Kept, NewRecurring, SmsCaps, StoreError,
+    Sweep, Task, TemplateChange, TemplateKept, Tried, WebhookKept, WebhookMessage, WebhookWrite, Which, Whose,
 };
 use crate::domain::{
     Accepted, Broken, Change, Channel, Contacts, Deed, NewNotification, Notification, NotificationId, Place,
@@ -147,6 +147,10 @@ pub enum Write {
         /// The present: what has expired does not count.
         now: Timestamp,
     },
+    /// What is counted of notifications is kept.
+    Analytics(AnalyticsWrite),
+    /// These rows are old, and removed.
+    Sweep(Sweep),
     /// Nothing of this recipient is pending up to there.
     Settled {
         /// The recipient's row.
@@ -189,6 +193,11 @@ pub enum Mark {
 }
 
 impl Write {
+    /// Whether it removes entries.
+    pub const fn is_of_entries(&self) -> bool {
+        matches!(self, Self::Sweep(Sweep::Entries(_)))
+    }
+
     /// Whether the database hears of it.
     pub(super) fn is_stored(&self) -> bool {
         !matches!(self, Self::Barrier | Self::Last)
@@ -278,9 +287,9 @@ pub enum Written {
     /// Of `Accept`.
     Accepted(Accepted),
     /// Of `Confirm`: how many were not confirmed before. Of `Device`, when some are removed or were reached: how many. Of
-    /// `Reschedule`: how many waited. Of `Tried` and `Revive`: how many counted. Of `Retract`: how many there were. Of
-    /// `Cease`: how many there were. Of `Count`: how many were looked at. Of `Digest`, when one is wanted no more or some are
-    /// forgotten: how many.
+    /// `Reschedule`: how many waited. Of `Tried` and `Revive`: how many counted. Of `Retract` and `Cease`: how many there were.
+    /// Of `Count`: how many were looked at. Of `Digest`, when one is wanted no more or some are forgotten: how many. Of
+    /// `Analytics`: how many changes were added up. Of `Sweep`: how many there were.
     Changed(usize),
     /// Of `ReadAll`.
     Read {

@@ -140,7 +140,13 @@ impl Inlet {
 fn is_chunk(job: &Job) -> bool {
     matches!(
         job.write,
-        Write::Work { .. } | Write::Reach(..) | Write::Presence { .. } | Write::Reap(_) | Write::Leave(_)
+        Write::Work { .. }
+            | Write::Analytics(_)
+            | Write::Sweep(_)
+            | Write::Reach(..)
+            | Write::Presence { .. }
+            | Write::Reap(_)
+            | Write::Leave(_)
     )
 }
 

@@ -111,7 +111,7 @@ impl Schema {
                 self.triggers.insert((*name).to_owned(), (*table).to_owned());
             }
             // How they do it is each database's own affair; so are the ends of what has several statements.
-            ["CREATE", "FUNCTION", ..] | ["END", ..] | ["$$"] => {}
+            ["CREATE", "FUNCTION", ..] | ["RETURN", ..] | ["END", ..] | ["$$"] => {}
             // Rows are no matter of the schema.
             ["INSERT", "INTO", name, ..] | ["UPDATE", name, ..] if self.tables.contains_key(*name) => {}
             _ => {

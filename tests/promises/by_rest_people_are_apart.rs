@@ -153,6 +153,8 @@ fn table() -> Vec<(&'static str, &'static str, Option<Value>, Case)> {
         ("POST", "/api/v1/webhooks/{id}/test", None, Webhook),
         ("GET", "/api/v1/webhooks/{id}/messages", None, Webhook),
         ("POST", "/api/v1/webhooks/{id}/replay", Some(json!({"since": instant(0)})), Webhook),
+        ("GET", "/api/v1/analytics", None, Counts(Service, "total_notifications")),
+        ("GET", "/analytics", None, Counts(Service, "total_notifications")),
         ("GET", "/api/v1/audit", None, Shows(Admin)),
         ("GET", "/api/v1/deliveries/failed", None, Shows(Admin)),
         ("POST", "/api/v1/deliveries/failed/retry", None, Changes("")),
@@ -326,13 +328,14 @@ impl Owners {
         self.who(owner).post("/api/v1/recurring", &yearly).expect(201)
     }
 
-    /// All that the owners see, but for the audit log, in which reading it stands.
+    /// All that the owners see, but for the audit log, in which reading it stands, and the numbers of the whole tenant.
     fn view(&self) -> Vec<String> {
         let seen = |(method, path, body, case): (&str, &str, Option<Value>, Case)| {
             let (Shows(owner) | Counts(owner, _)) = case else { return None };
             let body = body.map(|body| body.to_string());
             let reply = || self.who(owner).call(method, path, body.as_deref());
-            (path != "/api/v1/audit").then(|| format!("{method} {path}: {}", reply().body))
+            (!["/api/v1/audit", "/api/v1/analytics", "/analytics"].contains(&path))
+                .then(|| format!("{method} {path}: {}", reply().body))
         };
         let shared = self.service.get("/api/v1/recurring").body;
         table().into_iter().filter_map(seen).chain([shared]).collect()

@@ -1,5 +1,6 @@
 //! `/api/v1`, the canonical API: snake_case. And `/internal/broadcast`, which the hub's neighbours call.
 
+pub mod analytics;
 pub mod audit;
 pub mod broadcast;
 pub mod deliveries;
@@ -76,6 +77,7 @@ super::answer! {
     POST "/api/v1/webhooks/{id}/test" => webhooks::test;
     GET "/api/v1/webhooks/{id}/messages" => webhooks::messages;
     POST "/api/v1/webhooks/{id}/replay" => webhooks::replay;
+    GET "/api/v1/analytics" => analytics::analytics;
     GET "/api/v1/audit" => audit::list;
     GET "/api/v1/stream" => stream::stream;
     POST "/internal/broadcast" => broadcast::internal;

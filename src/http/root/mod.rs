@@ -1,5 +1,6 @@
 //! The dialect of the IEP reminders: addresses without a prefix.
 
+pub mod analytics;
 pub mod notify;
 pub mod push;
 pub mod templates;
@@ -7,6 +8,7 @@ mod wire;
 
 super::answer! {
     POST "/notify" => notify::notify;
+    GET "/analytics" => analytics::analytics;
     GET "/templates" => templates::list;
     POST "/push/subscribe" => push::subscribe;
     POST "/push/unsubscribe" => push::unsubscribe;

@@ -94,6 +94,13 @@ pub async fn keep_counts(connection: &mut Connection, batch: &[Write]) -> QueryR
     Ok(())
 }
 
+/// The same of these rows, in the order in which marks take them.
+pub async fn keep_counts_of(connection: &mut Connection, rows: &[i64]) -> QueryResult<()> {
+    let these = recipients::table.filter(recipients::id.eq_any(rows)).order(recipients::id);
+    let _: Vec<i64> = these.select(recipients::id).for_key_share().load(connection).await?;
+    Ok(())
+}
+
 /// Lets nobody mark or store anything of `recipient` until the commit; `false` if somebody does now.
 pub async fn hold(connection: &mut Connection, recipient: &Recipient) -> QueryResult<bool> {
     let row: Option<i64> = recipients::table

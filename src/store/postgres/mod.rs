@@ -7,6 +7,7 @@ mod connect;
 mod statements;
 mod writing;
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use diesel::ConnectionError;
@@ -22,6 +23,7 @@ use super::writer::{Inlet, Job, Writer, queue};
 use super::{Entry, Roll, StoreError, Write, Written, is_of_one_write};
 use crate::domain::{NotificationId, Place, Position, Recipient};
 use crate::store::content::{Content, notification};
+use crate::store::facts::POSTGRES as DIALECT;
 use crate::store::schema::inbox;
 use crate::telemetry::{Metrics, vital};
 
@@ -32,6 +34,8 @@ pub type Pool = Deadpool<AsyncPgConnection>;
 
 use AsyncPgConnection as Connection;
 
+#[path = "../analytics_queries.rs"]
+mod analytics_queries;
 #[path = "../audit_queries.rs"]
 mod audit_queries;
 #[path = "../delivery_queries.rs"]
@@ -48,6 +52,8 @@ mod queries_body;
 mod recent_body;
 #[path = "../recurring_queries.rs"]
 mod recurring_queries;
+#[path = "../retention_queries.rs"]
+mod retention_queries;
 #[path = "../template_queries.rs"]
 mod template_queries;
 #[path = "../traces.rs"]
@@ -57,6 +63,7 @@ mod webhook_queries;
 
 /// The query bodies, for this database.
 pub mod queries {
+    pub use super::analytics_queries::{analytics, connected, count_next, counted_upto};
     pub use super::audit_queries::audited;
     pub use super::delivery_queries::{attempts_of, deliveries_of, failed_deliveries, next_delivery};
     pub use super::device_queries::{contacts, devices};
@@ -72,10 +79,11 @@ pub mod queries {
     };
     pub use super::recent_body::recent;
     pub use super::recurring_queries::{due_rounds, recurring_of, recurring_one};
+    pub use super::retention_queries::find_old;
     pub use super::template_queries::{template_at, template_version, template_versions_of, templates_of};
     pub use super::traces_body::{accepted_before, is_member, is_owed, members, trace, waiting};
     pub use super::webhook_queries::{due_webhooks, webhook_messages_of, webhook_one, webhooks_of};
-    pub use super::{behind, roll};
+    pub use super::{behind, roll, under_way};
 }
 
 /// A batch is given up when the server has been away for this long; its senders are then told.
@@ -169,6 +177,20 @@ pub async fn behind(
         }
     }
     Ok(behind)
+}
+
+/// Whose transactions have looked at the place up to which analytics are counted, or may have given a number away.
+pub async fn under_way(connection: &mut Connection) -> Result<HashSet<String>, StoreError> {
+    #[derive(diesel::QueryableByName)]
+    struct Holder {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        name: String,
+    }
+    let holders = "SELECT DISTINCT virtualtransaction AS name FROM pg_locks WHERE pid <> pg_backend_pid() \
+        AND relation IN ('notifications'::regclass, 'analytics_place'::regclass)";
+    let holders: Vec<Holder> =
+        diesel_async::RunQueryDsl::load(diesel::sql_query(holders), connection).await?;
+    Ok(holders.into_iter().map(|holder| holder.name).collect())
 }
 
 /// Who is connected to nodes that are alive.

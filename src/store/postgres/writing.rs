@@ -34,11 +34,14 @@ use crate::domain::{
 };
 use crate::store::Sent;
 use crate::store::audit::written;
+use crate::store::facts::POSTGRES as DIALECT;
 use crate::store::preferred;
 use crate::store::schema::{expansions, inbox, recipients, recurring};
 use crate::store::types::{At, Instant, UuidColumn};
 use crate::store::webhooks::Listeners;
 
+#[path = "../analytics_writes.rs"]
+mod analytics_writes;
 #[path = "../claiming.rs"]
 mod claiming;
 #[path = "../commit.rs"]
@@ -67,19 +70,23 @@ mod release;
 mod roles;
 #[path = "../spreading.rs"]
 mod spreading;
+use analytics_writes::{came_late, keep_analytics};
 use claiming::{DueDelivery, claim};
 pub use commit::apply;
 use commit::{Earlier, Marked};
 use counting::{count_on, read_on};
-use marking::{hold, keep_counts, mark, read_between, shift};
+use marking::{hold, keep_counts, keep_counts_of, mark, read_between, shift};
 use outbox_body as outbox;
 use outbox_body::NewDelivery;
 use outbox_special::{held_entries, insert_deliveries, note_tried, take_due};
 use quiet::{deferred, digest_due, hush_all, keep_preferences, next_place, preferences_of};
 use release::{Wanted, hush_columns, hushed, placed};
 use roles::{connect, unite_roles};
+use sweeping::sweep;
 #[path = "../recur.rs"]
 mod recur;
+#[path = "../sweeping.rs"]
+mod sweeping;
 #[path = "../telling.rs"]
 mod telling;
 #[path = "../template_writes.rs"]

@@ -118,6 +118,11 @@ pub fn keep_counts(_: &mut Connection, _: &[Write]) -> QueryResult<()> {
     Ok(())
 }
 
+/// The same of these rows.
+pub fn keep_counts_of(_: &mut Connection, _: &[i64]) -> QueryResult<()> {
+    Ok(())
+}
+
 /// Nor is anything else written while it counts.
 pub fn hold(_: &mut Connection, _: &Recipient) -> QueryResult<bool> {
     Ok(true)

@@ -1,5 +1,6 @@
 //! SQLite: one file, one writer on a thread of its own, a few connections that only read.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -19,6 +20,7 @@ use self::checkpoint::Checkpoints;
 use super::writer::{Inlet, Job, Writer, queue};
 use super::{Entry, Roll, StoreError, Write, Written, is_of_one_write};
 use crate::domain::{NotificationId, Position, Recipient};
+use crate::store::facts::SQLITE as DIALECT;
 use crate::store::schema::{connections, deployment, expansions, inbox};
 use crate::telemetry::Metrics;
 
@@ -27,6 +29,8 @@ pub type ReadConnection = SyncConnectionWrapper<SqliteConnection, Beside>;
 /// The readers.
 pub type Pool = Deadpool<ReadConnection>;
 
+#[path = "../analytics_queries.rs"]
+mod analytics_queries;
 #[path = "../audit_queries.rs"]
 mod audit_queries;
 #[path = "../delivery_queries.rs"]
@@ -43,6 +47,8 @@ mod queries_body;
 mod recent_body;
 #[path = "../recurring_queries.rs"]
 mod recurring_queries;
+#[path = "../retention_queries.rs"]
+mod retention_queries;
 #[path = "../template_queries.rs"]
 mod template_queries;
 #[path = "../traces.rs"]
@@ -52,6 +58,7 @@ mod webhook_queries;
 
 /// The query bodies, for this database.
 pub mod queries {
+    pub use super::analytics_queries::{analytics, connected, count_next, counted_upto};
     pub use super::audit_queries::audited;
     pub use super::delivery_queries::{attempts_of, deliveries_of, failed_deliveries, next_delivery};
     pub use super::device_queries::{contacts, devices};
@@ -67,10 +74,11 @@ pub mod queries {
     };
     pub use super::recent_body::recent;
     pub use super::recurring_queries::{due_rounds, recurring_of, recurring_one};
+    pub use super::retention_queries::find_old;
     pub use super::template_queries::{template_at, template_version, template_versions_of, templates_of};
     pub use super::traces_body::{accepted_before, is_member, is_owed, members, trace, waiting};
     pub use super::webhook_queries::{due_webhooks, webhook_messages_of, webhook_one, webhooks_of};
-    pub use super::{behind, roll};
+    pub use super::{behind, roll, under_way};
 }
 
 use ReadConnection as Connection;
@@ -150,6 +158,11 @@ pub async fn behind(
     people: &[(Recipient, Position)],
 ) -> Result<Vec<Vec<Entry>>, StoreError> {
     Ok(people.iter().map(|_| Vec::new()).collect())
+}
+
+/// Nothing is under way but what this process writes, in order.
+pub async fn under_way(_: &mut Connection) -> Result<HashSet<String>, StoreError> {
+    Ok(HashSet::new())
 }
 
 /// How many connections are written down. Who they are, the one process that has this file knows itself.

@@ -26,11 +26,14 @@ use crate::domain::{
     Timestamp, Wish,
 };
 use crate::store::Sent;
+use crate::store::facts::SQLITE as DIALECT;
 use crate::store::preferred;
 use crate::store::schema::{inbox, notifications, recipients, recurring};
 use crate::store::types::{At, Instant, UuidColumn};
 use crate::store::webhooks::Listeners;
 
+#[path = "../analytics_writes.rs"]
+mod analytics_writes;
 #[path = "../claiming.rs"]
 mod claiming;
 #[path = "../commit.rs"]
@@ -65,22 +68,26 @@ mod spread;
 mod spreading;
 #[path = "statements.rs"]
 mod statements;
+use analytics_writes::{came_late, keep_analytics};
 use claiming::{DueDelivery, claim};
 pub use commit::apply;
 use commit::{Earlier, Marked};
 use counting::{count_on, read_on};
-use marking::{hold, keep_counts, mark, read_between, shift};
+use marking::{hold, keep_counts, keep_counts_of, mark, read_between, shift};
 use outbox_body as outbox;
 use outbox_body::NewDelivery;
 use outbox_special::{held_entries, insert_deliveries, note_tried, take_due};
 use quiet::{deferred, digest_due, hush_all, keep_preferences, next_place, preferences_of};
 use release::{Wanted, hush_columns, hushed, placed};
 use roles::{connect, unite_roles};
+use sweeping::sweep;
 #[path = "record.rs"]
 mod record;
 use record::record;
 #[path = "../recur.rs"]
 mod recur;
+#[path = "../sweeping.rs"]
+mod sweeping;
 #[path = "../telling.rs"]
 mod telling;
 #[path = "../template_writes.rs"]

@@ -6,8 +6,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::TOGETHER;
 use crate::store::schema::{
-    audit_log, deliveries, delivery_attempts, digest_subscriptions, digests, expansions, push_subscriptions,
-    recurrences, recurring, template_versions, templates, webhook_attempts, webhook_messages, webhooks,
+    analytics, analytics_changes, analytics_latencies, analytics_place, audit_log, deliveries,
+    delivery_attempts, digest_subscriptions, digests, expansions, push_subscriptions, recurrences, recurring,
+    template_versions, templates, webhook_attempts, webhook_messages, webhooks,
 };
 use crate::store::types::At;
 use crate::store::{StoreError, sqlite};
@@ -88,6 +89,58 @@ struct Attempt {
     reason: Option<String>,
 }
 
+/// What was counted.
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = analytics)]
+struct Part {
+    id: i64,
+    tenant: String,
+    hour: i64,
+    channel: i32,
+    kind: String,
+    outcome: i32,
+    many: i64,
+    millis: i64,
+}
+
+/// How long it took.
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = analytics_latencies)]
+struct Latency {
+    id: i64,
+    tenant: String,
+    hour: i64,
+    channel: i32,
+    class: i32,
+    many: i64,
+}
+
+/// Up to where it was counted.
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = analytics_place)]
+struct CountedUpto {
+    id: i64,
+    counted: i64,
+    announced: i64,
+    candidate: i64,
+    candidate_at: At,
+}
+
+/// What changed since.
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = analytics_changes)]
+struct Change {
+    id: i64,
+    notification_id: i64,
+    tenant: String,
+    hour: i64,
+    channel: i32,
+    kind: String,
+    outcome: i32,
+    millis: Option<i64>,
+    many: i64,
+}
+
 /// One page of a table behind a key, from either side.
 macro_rules! page {
     ($connection:expr, $table:ident, $key:ident, $row:ty, $after:expr) => {
@@ -158,6 +211,10 @@ whole! {
     webhooks by id: crate::store::webhooks::Row;
     webhook_messages by id: crate::store::webhooks::MessageRow;
     webhook_attempts by id: crate::store::webhooks::AttemptRow;
+    analytics by id: Part;
+    analytics_latencies by id: Latency;
+    analytics_changes by id: Change;
+    analytics_place by id: CountedUpto;
 }
 
 /// The tries of a page of deliveries, from either side.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, SqliteConnection};
+use diesel::{Connection, RunQueryDsl, SqliteConnection};
 
 use super::{Database, Postgres, Redis};
 
@@ -44,6 +44,12 @@ pub fn on_postgres() -> bool {
     is_postgres_chosen()
 }
 
+#[derive(diesel::QueryableByName)]
+struct Counted {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    many: i64,
+}
+
 impl Ground {
     /// As `CARILLON_TESTS_ON` says.
     pub fn usual() -> Self {
@@ -66,6 +72,25 @@ impl Ground {
                 database.batch_execute(on_sqlite).map_err(|fault| fault.to_string())
             }
             Self::Shared(shared) => shared.database.tell(on_postgres).map(drop),
+        }
+    }
+
+    /// How many rows this question has in the database of a server that lives in this folder.
+    pub fn rows(&self, home: &Path, question: &str) -> i64 {
+        let question = format!("SELECT count(*) AS many FROM ({question}) AS q");
+        match self {
+            Self::Sqlite => {
+                let file = home.join("carillon.db").display().to_string();
+                let mut database = SqliteConnection::establish(&file).expect("its file");
+                database.batch_execute("PRAGMA busy_timeout = 5000").expect("a setting");
+                let counted: Counted =
+                    diesel::sql_query(question).get_result(&mut database).expect("a count");
+                counted.many
+            }
+            Self::Shared(shared) => {
+                let told = shared.database.tell(&question).expect("a count");
+                told[0].parse().expect("a number")
+            }
         }
     }
 

@@ -178,6 +178,16 @@ impl Server {
         self.ground.try_sql(self.home.path(), on_sqlite, on_postgres)
     }
 
+    /// How many rows this question has in its database.
+    pub fn rows(&self, question: &str) -> i64 {
+        self.ground.rows(self.home.path(), question)
+    }
+
+    /// From the next start on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.settings.push((variable(name), value.to_owned()));
+    }
+
     /// Starts again on the same port and database.
     pub fn restart(&mut self) {
         let before = self.times_listening();

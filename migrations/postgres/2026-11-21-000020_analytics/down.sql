@@ -1,0 +1,10 @@
+DROP TRIGGER times_of_acceptance_are_counted ON notifications;
+DROP TRIGGER delivery_changes_are_counted ON deliveries;
+DROP TRIGGER inbox_changes_are_counted ON inbox;
+DROP FUNCTION times_of_acceptance_are_counted();
+DROP FUNCTION delivery_changes_are_counted();
+DROP FUNCTION inbox_changes_are_counted();
+DROP TABLE analytics_changes;
+DROP TABLE analytics_place;
+DROP TABLE analytics_latencies;
+DROP TABLE analytics;
