@@ -1,0 +1,326 @@
+import { Api } from "./api.js";
+import { Backoff } from "./backoff.js";
+import { Cell, Emitter, type Stop, type Store } from "./emitter.js";
+import { Ledger, type Mark } from "./ledger.js";
+import { type Connection, Line } from "./line.js";
+import { List, type NotificationList } from "./list.js";
+import { Marks } from "./marks.js";
+import { Memory, type Storage, browserStorage } from "./memory.js";
+import type { Filter, Notification } from "./notification.js";
+import type { Problem } from "./problem.js";
+import { Tabs } from "./tabs.js";
+import { type GetToken, Tokens, claims } from "./tokens.js";
+import type { Standing, Transport } from "./transport.js";
+import { webSocket } from "./websocket.js";
+
+export interface ConnectOptions {
+  /** Where the server is, such as `https://notify.example.com`. */
+  readonly url: string;
+  /** A token that does not change. With `getToken` a new one is got before the old one ends. */
+  readonly token?: string;
+  readonly getToken?: GetToken;
+  /** `webSocket()` if nothing is said; `socketIo(io)`. */
+  readonly transport?: Transport;
+  /** Whether tabs share one socket. They do, if nothing is said and the browser can. */
+  readonly shareSocket?: boolean;
+  /** What outlives the page: `localStorage` if nothing is said; null for nothing. */
+  readonly storage?: Storage | null;
+  /** Notifications on one page of a list: 20 if nothing is said, 100 at most. */
+  readonly pageSize?: number;
+  readonly fetch?: typeof fetch;
+  /** For tests: a number from 0 to 1. */
+  readonly random?: () => number;
+}
+
+/** What a client tells, by `on`. */
+export interface ClientEvents {
+  /** One came, for the first time here. `missed`: it was sent while nobody listened; better not to ring for it. */
+  readonly notification: { readonly notification: Notification; readonly missed: boolean };
+  /** How one stands is different, whoever changed it, on whatever device; a null `id` means all there are. */
+  readonly changed: { readonly id: string | null; readonly standing: Standing };
+  /** The server refused what the person did; it is shown as it was before. */
+  readonly refused: { readonly action: Mark["kind"]; readonly id: string | null; readonly problem: Problem };
+  /** The server no longer had the place where to go on: what was missed is in the list, and was not told one by one. */
+  readonly truncated: { readonly since: string | null };
+  /** The server did not do something that was said over the socket. */
+  readonly complaint: { readonly error: string; readonly detail: string };
+}
+
+type Told =
+  | { readonly kind: "notification"; readonly notification: Notification; readonly missed: boolean }
+  | { readonly kind: "reached"; readonly id: string }
+  | { readonly kind: "stands"; readonly id: string | null; readonly standing: Standing }
+  | { readonly kind: "truncated" }
+  | { readonly kind: "connection"; readonly connection: Connection };
+
+const REFRESH_AFTER_MS = 400;
+/** The name of the list without a filter. */
+const WHOLE = "[]";
+
+/** One person's inbox, kept in step with the server. `connect` makes it. */
+export class Client {
+  /** Requests, one method each. */
+  readonly api: Api;
+  /** How the connection is. */
+  readonly connection: Store<Connection>;
+  /** How many are unread in the whole inbox; null until the server has said so. */
+  readonly unreadCount: Store<number | null>;
+  readonly #options: ConnectOptions;
+  readonly #random: () => number;
+  readonly #tokens: Tokens;
+  readonly #events = new Emitter<ClientEvents>();
+  readonly #ledger = new Ledger();
+  readonly #lists = new Map<string, List>();
+  readonly #connection = new Cell<Connection>({ status: "connecting", socket: "own", detail: null, failures: 0 });
+  readonly #unread = new Cell<number | null>(null);
+  readonly #marks: Marks;
+  readonly #stops: Stop[] = [];
+  #memory = new Memory(null, "");
+  #tabs: Tabs<Told> | null = null;
+  #line: Line | null = null;
+  #since: string | null = null;
+  #isOver = false;
+  #isShared = false;
+  #refreshing: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: ConnectOptions) {
+    const { token, getToken } = options;
+    if (token === undefined && getToken === undefined) throw new TypeError("connect needs `token` or `getToken`.");
+    this.#options = { ...options, url: options.url.replace(/\/+$/, "") };
+    this.#random = options.random ?? Math.random;
+    this.#tokens = new Tokens(getToken ?? (() => token ?? ""));
+    this.api = new Api(this.#options.url, this.#tokens, options.fetch);
+    this.connection = this.#connection;
+    this.unreadCount = this.#unread;
+    this.#marks = new Marks({
+      api: this.api,
+      ledger: this.#ledger,
+      random: this.#random,
+      changed: () => this.#show(),
+      taken: ({ kind, id }) => {
+        const standing = kind === "remove" ? "removed" : kind === "unread" ? "unread" : "read";
+        this.#tabs?.tell({ kind: "stands", id, standing });
+        this.#events.emit("changed", { id, standing });
+        this.#refreshSoon();
+      },
+      refused: ({ kind, id }, problem) => {
+        this.#events.emit("refused", { action: kind, id, problem });
+        this.#refreshSoon();
+      },
+    });
+    void this.#start();
+  }
+
+  /** Listens, until the answer is called. */
+  on<Name extends keyof ClientEvents>(name: Name, listener: (value: ClientEvents[Name]) => void): Stop {
+    return this.#events.on(name, listener);
+  }
+
+  /** The inbox, or what of it fits `filter`. The same filter gets the same list. */
+  list(filter: Filter = {}): NotificationList {
+    const parts = Object.entries(filter).filter(([, value]) => value !== undefined && value !== false);
+    const key = JSON.stringify(parts.sort());
+    const known = this.#lists.get(key);
+    if (known !== undefined) return known;
+    const needs = {
+      api: this.api,
+      ledger: this.#ledger,
+      pageSize: Math.min(100, Math.max(1, this.#options.pageSize ?? 20)),
+      changed: () => this.#show(),
+      disputed: () => this.#refreshSoon(),
+    };
+    const list = new List(needs, Object.fromEntries(parts));
+    this.#lists.set(key, list);
+    void list.refresh();
+    return list;
+  }
+
+  /** One that is known here, by its UUID. */
+  known(id: string): Notification | null {
+    return this.#ledger.view().notifications.find((one) => one.id === id) ?? null;
+  }
+
+  /**
+   * Shown at once, and told to the server as soon as it can be reached. True once the server has taken it; false, and
+   * shown as before, if it refused.
+   */
+  read(id: string): Promise<boolean> {
+    return this.#marks.add("read", id);
+  }
+
+  unread(id: string): Promise<boolean> {
+    return this.#marks.add("unread", id);
+  }
+
+  remove(id: string): Promise<boolean> {
+    return this.#marks.add("remove", id);
+  }
+
+  readAll(): Promise<boolean> {
+    return this.#marks.add("readAll", null, this.#ledger.view().notifications[0]?.createdAt ?? null);
+  }
+
+  /** Reads lists and the count anew. Happens by itself on connecting, and when somebody comes back to the page. */
+  async refresh(): Promise<void> {
+    this.list();
+    await Promise.all([...this.#lists.values()].map((list) => list.refresh()));
+  }
+
+  /** Connects anew after `refused`: `getToken` would give another answer now. */
+  retry(): void {
+    this.#line?.retry();
+  }
+
+  /** Ends everything. What the server has not taken yet is told when the same person connects again. */
+  close(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    clearTimeout(this.#refreshing);
+    this.#marks.close();
+    this.#line?.close();
+    this.#tabs?.close();
+    for (const stop of this.#stops) stop();
+    this.#connection.set({ status: "closed", socket: "own", detail: null, failures: 0 });
+  }
+
+  async #start(): Promise<void> {
+    const token = await this.#firstToken();
+    if (token === null) return;
+    const who = claims(token);
+    const name = who.subject === null ? null : JSON.stringify([this.#options.url, who.tenant ?? "", who.subject]);
+    const { storage = browserStorage(), shareSocket = true } = this.#options;
+    this.#memory = new Memory(name === null ? null : storage, name ?? "");
+    this.#since = this.#memory.get("since");
+    this.#watch();
+    this.#marks.remember(this.#memory);
+    this.list();
+    this.#tabs = new Tabs<Told>({
+      name: shareSocket ? name : null,
+      lead: (how) => this.#lead(how),
+      hear: (told) => this.#hear(told),
+      greet: () => this.#tabs?.tell({ kind: "connection", connection: this.#connection.getSnapshot() }),
+    });
+  }
+
+  /** The first one says who is here, so nothing begins before it. Null: it was closed meanwhile. */
+  async #firstToken(): Promise<string | null> {
+    const backoff = new Backoff(this.#random);
+    while (!this.#isOver) {
+      try {
+        const token = await this.#tokens.current();
+        return this.#isOver ? null : token;
+      } catch (fault) {
+        const detail = `getToken failed: ${fault instanceof Error ? fault.message : "unknown"}`;
+        const wait = backoff.next();
+        if (!this.#isOver) this.#connection.set({ status: "waiting", socket: "own", detail, failures: backoff.failures });
+        await new Promise((done) => setTimeout(done, wait));
+      }
+    }
+    return null;
+  }
+
+  #lead(how: "own" | "shared"): void {
+    if (this.#isOver) return;
+    if (how === "shared") this.#isShared = true;
+    if (this.#line !== null) return;
+    const tell = (told: Told) => {
+      this.#hear(told);
+      if (this.#isShared) this.#tabs?.tell(told);
+    };
+    // Another tab may have gone on meanwhile.
+    this.#since = this.#memory.get("since") ?? this.#since;
+    this.#line = new Line({
+      url: this.#options.url,
+      transport: this.#options.transport ?? webSocket(),
+      tokens: this.#tokens,
+      random: this.#random,
+      since: () => this.#since,
+      ears: {
+        notification: (notification, missed) => tell({ kind: "notification", notification, missed }),
+        reached: (id) => tell({ kind: "reached", id }),
+        stands: (id, standing) => tell({ kind: "stands", id, standing }),
+        truncated: () => tell({ kind: "truncated" }),
+        complained: (error, detail) => this.#events.emit("complaint", { error, detail }),
+      },
+      changed: (state) => {
+        const connection: Connection = { ...state, socket: this.#isShared ? "shared" : "own" };
+        this.#connected(connection);
+        if (this.#isShared) this.#tabs?.tell({ kind: "connection", connection });
+      },
+    });
+  }
+
+  #hear(told: Told): void {
+    if (this.#isOver) return;
+    switch (told.kind) {
+      case "notification": {
+        const { notification, missed } = told;
+        if (!this.#ledger.arrived(notification)) return;
+        this.#show();
+        this.#events.emit("notification", { notification, missed });
+        // What was missed may be in the count already.
+        if (missed) this.#refreshSoon();
+        return;
+      }
+      case "reached":
+        this.#since = told.id;
+        return this.#memory.set("since", told.id);
+      case "stands":
+        if (!this.#ledger.stands(told.id, told.standing) || told.id === null) this.#refreshSoon();
+        this.#show();
+        return this.#events.emit("changed", { id: told.id, standing: told.standing });
+      case "truncated":
+        this.#events.emit("truncated", { since: this.#since });
+        this.#since = null;
+        this.#memory.forget("since");
+        return void this.refresh();
+      case "connection":
+        if (this.#line === null) this.#connected({ ...told.connection, socket: "another tab's" });
+    }
+  }
+
+  #connected(connection: Connection): void {
+    if (this.#isOver) return;
+    const before = this.#connection.getSnapshot().status;
+    this.#connection.set(connection);
+    if (connection.status !== "open" || before === "open") return;
+    this.#marks.flush();
+    void this.refresh();
+  }
+
+  /** Many things at once are one reason to read again. Not while marks are on their way: they would be in dispute again. */
+  #refreshSoon(): void {
+    clearTimeout(this.#refreshing);
+    if (this.#isOver || this.#ledger.marks.length > 0) return;
+    this.#refreshing = setTimeout(() => void this.refresh(), REFRESH_AFTER_MS);
+  }
+
+  #show(): void {
+    for (const list of this.#lists.values()) list.show();
+    if (this.#lists.get(WHOLE)?.getSnapshot().isReady) this.#unread.set(this.#ledger.view().unread);
+  }
+
+  #watch(): void {
+    if (typeof window === "undefined") return;
+    const hear = (target: EventTarget, event: string, then: () => void) => {
+      target.addEventListener(event, then);
+      this.#stops.push(() => target.removeEventListener(event, then));
+    };
+    hear(window, "online", () => {
+      this.#line?.wake();
+      this.#marks.flush();
+    });
+    hear(window, "offline", () => this.#line?.offline());
+    hear(document, "visibilitychange", () => {
+      if (document.visibilityState !== "visible") return;
+      this.#line?.wake();
+      this.#tabs?.check();
+      void this.refresh();
+    });
+  }
+}
+
+/** Connects one person to their inbox. In browsers; not while a page is rendered on a server. */
+export function connect(options: ConnectOptions): Client {
+  return new Client(options);
+}

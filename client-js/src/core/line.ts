@@ -1,0 +1,178 @@
+import { Backoff } from "./backoff.js";
+import { type Tokens, claims } from "./tokens.js";
+import type { Closing, Ears, Link, Transport } from "./transport.js";
+
+/** How the connection to the server is. */
+export interface Connection {
+  /**
+   * `connecting`, `open`; `waiting` until the next attempt; `offline` while the browser has no network; `refused`: the
+   * token does not do, and `getToken` has no other; `closed` by `close()`.
+   */
+  readonly status: "connecting" | "open" | "waiting" | "offline" | "refused" | "closed";
+  /** Whose socket it is: this tab's own, which others may share, or another tab's. */
+  readonly socket: "own" | "shared" | "another tab's";
+  /** Why it is not open, for people; null if it is. */
+  readonly detail: string | null;
+  /** Attempts that failed since it was open. */
+  readonly failures: number;
+}
+
+export type LineState = Omit<Connection, "socket">;
+
+/** What a line needs from outside. */
+export interface LineNeeds {
+  readonly url: string;
+  readonly transport: Transport;
+  readonly tokens: Tokens;
+  readonly random: () => number;
+  readonly since: () => string | null;
+  readonly ears: Omit<Ears, "opened" | "closed">;
+  readonly changed: (state: LineState) => void;
+}
+
+/** A link that has lived so long was a success. */
+const STEADY_MS = 10_000;
+/** How long before its end a token is renewed, at most; a short one at four fifths of its life. */
+const LEAD_MS = 60_000;
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** Keeps one link open: makes it anew when it ends, and renews its token before that ends. */
+export class Line {
+  readonly #backoff: Backoff;
+  #link: Link | null = null;
+  #token = "";
+  /** The token that the server would not have. */
+  #refused: string | null = null;
+  #isOver = false;
+  #attempt = 0;
+  #waiting: ReturnType<typeof setTimeout> | undefined;
+  #steady: ReturnType<typeof setTimeout> | undefined;
+  #renewal: ReturnType<typeof setTimeout> | undefined;
+  #status: LineState["status"] = "connecting";
+
+  constructor(private readonly needs: LineNeeds) {
+    this.#backoff = new Backoff(needs.random);
+    void this.#connect();
+  }
+
+  get state(): LineState["status"] {
+    return this.#status;
+  }
+
+  /** The network is back, or somebody looks at the page: no need to wait any longer. */
+  wake(): void {
+    if (this.#isOver || this.#link !== null || this.#status === "connecting" || this.#status === "refused") return;
+    this.#pause(this.needs.random() * 250, this.#status, null);
+  }
+
+  /** The browser says that there is no network. It may err, so attempts go on. */
+  offline(): void {
+    if (this.#isOver || this.#status === "refused") return;
+    this.#drop();
+    this.#pause(this.#backoff.next(), "offline", "the browser has no network");
+  }
+
+  /** To be called when `getToken` would give another answer than before. */
+  retry(): void {
+    if (this.#isOver || this.#link !== null) return;
+    this.#pause(0, "waiting", null);
+  }
+
+  close(): void {
+    this.#isOver = true;
+    this.#drop();
+    this.#say("closed", null);
+  }
+
+  async #connect(): Promise<void> {
+    this.#attempt += 1;
+    const refused = this.#refused;
+    const attempt = this.#attempt;
+    const { tokens, transport, url, since, ears } = this.needs;
+    this.#say("connecting", null);
+    let token: string;
+    try {
+      token = await (refused === null ? tokens.current() : tokens.renew(refused));
+    } catch (fault) {
+      if (attempt !== this.#attempt || this.#isOver) return;
+      const why = fault instanceof Error ? fault.message : "unknown";
+      return this.#pause(this.#backoff.next(), "waiting", `getToken failed: ${why}`);
+    }
+    if (attempt !== this.#attempt || this.#isOver) return;
+    if (token === refused) return this.#say("refused", "the server refuses the token, and getToken gives no other");
+    this.#token = token;
+    this.#link = transport.open(
+      { url, token, since: since() },
+      {
+        ...ears,
+        opened: () => this.#opened(),
+        notification: (notification, missed) => {
+          ears.notification(notification, missed);
+          this.#link?.received(notification.id);
+        },
+        closed: (why) => this.#closed(why),
+      },
+    );
+  }
+
+  #opened(): void {
+    this.#refused = null;
+    this.#steady = setTimeout(() => this.#backoff.succeeded(), STEADY_MS);
+    this.#renewLater();
+    this.#say("open", null);
+  }
+
+  #closed({ reason, detail }: Closing): void {
+    this.#drop();
+    const wait = this.#backoff.next();
+    if (reason === "token") this.#refused = this.#token;
+    this.#pause(reason === "busy" ? wait + 5000 : wait, "waiting", detail);
+  }
+
+  #renewLater(): void {
+    clearTimeout(this.#renewal);
+    const { expiresAt } = claims(this.#token);
+    if (expiresAt === null) return;
+    const left = Math.max(0, expiresAt - Date.now());
+    const wait = Math.min(Math.max(left - LEAD_MS, left * 0.8), LONGEST_TIMER_MS);
+    this.#renewal = setTimeout(() => void this.#renew(), Math.max(1000, wait));
+  }
+
+  async #renew(): Promise<void> {
+    const link = this.#link;
+    const { expiresAt } = claims(this.#token);
+    if (expiresAt !== null && expiresAt - Date.now() > LEAD_MS * 2) return this.#renewLater();
+    try {
+      const newer = await this.needs.tokens.renew(this.#token);
+      if (link === null || link !== this.#link) return;
+      if (newer !== this.#token) {
+        this.#token = newer;
+        link.authenticate(newer);
+      }
+    } catch {
+      // The next attempt comes sooner; at last the server says that the token has ended.
+    }
+    if (link !== null && link === this.#link) this.#renewLater();
+  }
+
+  #pause(ms: number, status: LineState["status"], detail: string | null): void {
+    clearTimeout(this.#waiting);
+    this.#attempt += 1;
+    this.#say(status, detail);
+    this.#waiting = setTimeout(() => void this.#connect(), ms);
+  }
+
+  #drop(): void {
+    clearTimeout(this.#waiting);
+    clearTimeout(this.#steady);
+    clearTimeout(this.#renewal);
+    const link = this.#link;
+    this.#link = null;
+    link?.close();
+  }
+
+  #say(status: LineState["status"], detail: string | null): void {
+    this.#status = status;
+    this.needs.changed({ status, detail, failures: this.#backoff.failures });
+  }
+}

@@ -1,0 +1,49 @@
+/** How much a notification matters. */
+export type Priority = "low" | "normal" | "high" | "urgent";
+
+/** One notification in the inbox of whoever is connected. Texts are texts: show them as such, never as HTML. */
+export interface Notification {
+  /** The UUID: the same on every door; a second copy is recognised by it. */
+  readonly id: string;
+  /** The number: the other name of the same notification. */
+  readonly number: number;
+  /** The sender's kind, such as `order_status`. */
+  readonly type: string;
+  readonly title: string;
+  readonly message: string;
+  /** What the sender added. */
+  readonly data: Readonly<Record<string, unknown>>;
+  /** The sender's category; null for none, and where the door does not tell it (raw WebSockets). */
+  readonly topic: string | null;
+  readonly priority: Priority;
+  /** Where a click leads: http, https or a path; anything else was left out. */
+  readonly actionUrl: string | null;
+  /** RFC 3339. */
+  readonly createdAt: string;
+  readonly expiresAt: string | null;
+  readonly isRead: boolean;
+}
+
+/** Which notifications a list shows. */
+export interface Filter {
+  readonly unreadOnly?: boolean;
+  readonly type?: string;
+  readonly topic?: string;
+  readonly priority?: Priority;
+}
+
+/** Whether `notification` belongs to what `filter` shows. */
+export function fits(notification: Notification, filter: Filter): boolean {
+  return (
+    !(filter.unreadOnly && notification.isRead) &&
+    (filter.type === undefined || filter.type === notification.type) &&
+    (filter.topic === undefined || filter.topic === notification.topic) &&
+    (filter.priority === undefined || filter.priority === notification.priority)
+  );
+}
+
+/** Newest first, as lists have it. */
+export function newestFirst(one: Notification, other: Notification): number {
+  const apart = Date.parse(other.createdAt) - Date.parse(one.createdAt);
+  return apart === 0 || Number.isNaN(apart) ? other.number - one.number : apart;
+}

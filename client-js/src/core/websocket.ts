@@ -1,0 +1,118 @@
+import type { Closing, Ears, Link, Transport } from "./transport.js";
+import { fields, fromFrame, text } from "./wire.js";
+
+/** After so much silence the server is asked for a word. */
+const SILENCE_MS = 40_000;
+/** How long it may take to say one. */
+const PATIENCE_MS = 10_000;
+
+export interface WebSocketOptions {
+  /** Another implementation, where the platform has none. */
+  readonly WebSocket?: typeof WebSocket;
+}
+
+/**
+ * Raw WebSockets, at `/ws/notify`: no other package is needed. The server tells new notifications only; what was read on
+ * other devices is learnt when the list is read again.
+ */
+export function webSocket(options: WebSocketOptions = {}): Transport {
+  return {
+    open({ url, token, since }, ears) {
+      const address = new URL(`${url}/ws/notify`);
+      address.protocol = address.protocol.replace("http", "ws");
+      address.searchParams.set("token", token);
+      if (since !== null) address.searchParams.set("replay_from", since);
+      return new RawLink(new (options.WebSocket ?? WebSocket)(address), ears);
+    },
+  };
+}
+
+const WHY: Readonly<Record<number, Closing["reason"]>> = { 1008: "token", 4001: "token", 1013: "busy" };
+
+class RawLink implements Link {
+  #isOver = false;
+  #isOpen = false;
+  #openedAt: number | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    private readonly socket: WebSocket,
+    private readonly ears: Ears,
+  ) {
+    this.#wait(PATIENCE_MS * 2, () => this.#end({ reason: "lost", detail: "no answer to the handshake" }));
+    socket.onopen = () => this.#ask();
+    socket.onmessage = ({ data }) => this.#message(data);
+    socket.onclose = ({ code, reason }) => this.#end({ reason: WHY[code] ?? "lost", detail: reason || `closed with ${code}` });
+  }
+
+  authenticate(token: string): void {
+    this.#say({ type: "authenticate", token });
+  }
+
+  received(id: string): void {
+    this.#say({ type: "ack", message_id: id });
+  }
+
+  close(): void {
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+    this.socket.close(1000);
+  }
+
+  #message(data: unknown): void {
+    if (this.#isOver) return;
+    this.#wait(SILENCE_MS, () => this.#ask());
+    let frame = fields(null);
+    try {
+      frame = fields(JSON.parse(text(data)));
+    } catch {
+      return;
+    }
+    if (!this.#isOpen) {
+      this.#isOpen = true;
+      this.ears.opened();
+    }
+    if (frame.id !== undefined) return this.#notification(frame);
+    switch (frame.type) {
+      case "heartbeat":
+        return this.#say({ type: "pong" });
+      case "pong":
+        this.#openedAt ??= Date.parse(text(frame.timestamp));
+        return;
+      case "replay_truncated":
+        return this.ears.truncated();
+      case "error":
+        if (frame.error === "Invalid token") return this.#end({ reason: "token", detail: text(frame.detail) });
+        if (frame.error !== "Notification not found") this.ears.complained(text(frame.error), text(frame.detail));
+    }
+  }
+
+  /** The server does not say which ones were missed; but it says what time it was when this began. */
+  #notification(frame: Readonly<Record<string, unknown>>): void {
+    const notification = fromFrame(frame);
+    if (notification === null) return;
+    const isMissed = this.#openedAt === null || Date.parse(notification.createdAt) < this.#openedAt;
+    this.ears.notification(notification, isMissed);
+    this.ears.reached(notification.id);
+  }
+
+  #ask(): void {
+    this.#say({ type: "ping" });
+    this.#wait(PATIENCE_MS, () => this.#end({ reason: "lost", detail: "the server says nothing any more" }));
+  }
+
+  #say(message: object): void {
+    if (this.socket.readyState === 1) this.socket.send(JSON.stringify(message));
+  }
+
+  #end(why: Closing): void {
+    if (this.#isOver) return;
+    this.close();
+    this.ears.closed(why);
+  }
+
+  #wait(ms: number, then: () => void): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(then, ms);
+  }
+}

@@ -1,0 +1,15 @@
+export { Client, connect, type ClientEvents, type ConnectOptions } from "./core/client.js";
+export type { ListPage, Stats } from "./core/api.js";
+export { Api } from "./core/api.js";
+export type { Stop, Store } from "./core/emitter.js";
+export type { Connection } from "./core/line.js";
+export { EMPTY_LIST, type ListSnapshot, type NotificationList } from "./core/list.js";
+export type { Storage } from "./core/memory.js";
+export type { Filter, Notification, Priority } from "./core/notification.js";
+export { CHANNELS, type Channel, type Digest, type Preferences, type PreferencesChange, type QuietHours, type Switches } from "./core/preferences.js";
+export { Problem } from "./core/problem.js";
+export { socketIo, type SocketIoClient, type SocketIoOptions, type SocketIoSocket } from "./core/socketio.js";
+export type { GetToken } from "./core/tokens.js";
+export type { Closing, Ears, Link, Standing, Transport } from "./core/transport.js";
+export { safeUrl } from "./core/url.js";
+export { webSocket, type WebSocketOptions } from "./core/websocket.js";

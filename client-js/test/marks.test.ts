@@ -1,0 +1,95 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { Client } from "../src/index.js";
+import { Kept, Server } from "./server.js";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+const shown = (client: Client) => client.list().getSnapshot().notifications.map(({ title, isRead }) => `${title}${isRead ? "" : "*"}`);
+const wait = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+
+async function two(more = {}) {
+  const server = new Server();
+  server.send();
+  server.send();
+  const client = server.client(more);
+  await wait(1000);
+  return { server, client, id: client.list().getSnapshot().notifications[0]?.id ?? "" };
+}
+
+test("what is read shows at once, and is taken back when the server refuses", async () => {
+  const { server, client, id } = await two();
+  const refused: string[] = [];
+  client.on("refused", ({ action, problem }) => refused.push(`${action} ${problem.status}`));
+  server.refuses = (method) => (method === "PUT" ? 403 : null);
+  const settled = client.read(id);
+  expect(shown(client)).toEqual(["N2", "N1*"]);
+  expect(client.unreadCount.getSnapshot()).toBe(1);
+  await wait(50);
+  expect(await settled).toBe(false);
+  expect(shown(client)).toEqual(["N2*", "N1*"]);
+  expect(client.unreadCount.getSnapshot()).toBe(2);
+  expect(refused).toEqual(["read 403"]);
+  client.close();
+});
+
+test("offline, marks wait in their order, over a reload too, and are told once the server is back", async () => {
+  const storage = new Kept();
+  const { server, client, id } = await two({ storage });
+  server.isReachable = false;
+  server.cut();
+  void client.read(id);
+  void client.unread(id);
+  void client.readAll();
+  await wait(3000);
+  expect(shown(client)).toEqual(["N2", "N1"]);
+  client.close();
+  expect(server.unread).toBe(2);
+
+  const later = server.client({ storage });
+  await wait(100);
+  server.isReachable = true;
+  await wait(40_000);
+  expect(server.unread).toBe(0);
+  expect(shown(later)).toEqual(["N2", "N1"]);
+  expect([...storage.map.keys()].filter((key) => key.includes("mark:"))).toEqual([]);
+  expect(server.requests.filter((one) => !one.startsWith("GET")).map((one) => one.split(" ")[0])).toEqual(
+    expect.arrayContaining(["PUT", "PUT", "POST"]),
+  );
+  later.close();
+});
+
+test("a removed one is gone, also when it was gone already", async () => {
+  const { server, client, id } = await two();
+  server.mark(2, "removed");
+  void client.remove(id);
+  await wait(1000);
+  expect(shown(client)).toEqual(["N1*"]);
+  expect(client.unreadCount.getSnapshot()).toBe(1);
+  client.close();
+});
+
+test("a server that is busy is asked again when it says", async () => {
+  const { server, client, id } = await two();
+  server.refuses = (method) => (method === "PUT" ? 503 : null);
+  void client.read(id);
+  await wait(2000);
+  server.refuses = () => null;
+  await wait(10_000);
+  expect(server.unread).toBe(1);
+  client.close();
+});
+
+test("marks of other devices show, and counts follow what is not listed here", async () => {
+  const server = new Server();
+  for (let sent = 0; sent < 12; sent += 1) server.send();
+  const client = server.client();
+  await wait(1000);
+  expect(client.unreadCount.getSnapshot()).toBe(12);
+  server.mark(12, "read");
+  expect(shown(client)[0]).toBe("N12");
+  server.mark(1, "read");
+  await wait(1000);
+  expect(client.unreadCount.getSnapshot()).toBe(10);
+  client.close();
+});
