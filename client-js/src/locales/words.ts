@@ -1,0 +1,76 @@
+/** A sentence for each plural form of the language; `{count}` stands for the number. `other` must be there. */
+export type Plural = Readonly<Partial<Record<Intl.LDMLPluralRule, string>>> & { readonly other: string };
+
+/** All that the components say, in one language. `{name}` stands for what is put in. */
+export interface Words {
+  /** BCP 47, such as `es-MX`: how dates and plurals are written. */
+  readonly tag: string;
+  readonly notifications: string;
+  readonly bell: Plural;
+  readonly bellNone: string;
+  readonly close: string;
+  readonly all: string;
+  readonly unread: string;
+  readonly filter: string;
+  readonly markAllRead: string;
+  readonly markRead: string;
+  readonly markUnread: string;
+  readonly remove: string;
+  readonly open: string;
+  readonly loadMore: string;
+  readonly loading: string;
+  readonly empty: string;
+  readonly emptyUnread: string;
+  readonly failed: string;
+  readonly tryAgain: string;
+  readonly isUnread: string;
+  readonly urgent: string;
+  readonly newOne: string;
+  readonly offline: string;
+  readonly reconnecting: string;
+  readonly refused: string;
+  readonly dismiss: string;
+  readonly notDone: string;
+  readonly settings: string;
+  readonly back: string;
+  readonly preferences: string;
+  readonly everything: string;
+  readonly kind: string;
+  readonly kinds: string;
+  readonly always: string;
+  readonly inApp: string;
+  readonly email: string;
+  readonly push: string;
+  readonly sms: string;
+  readonly quietHours: string;
+  readonly quietHoursOn: string;
+  readonly quietHoursHelp: string;
+  readonly from: string;
+  readonly to: string;
+  readonly days: string;
+  readonly timeZone: string;
+  readonly digest: string;
+  readonly digestOn: string;
+  readonly digestTime: string;
+  readonly frequency: string;
+  readonly daily: string;
+  readonly weekly: string;
+  readonly weekends: string;
+  readonly atLeast: string;
+  readonly low: string;
+  readonly normal: string;
+  readonly high: string;
+  readonly saved: string;
+  readonly saving: string;
+}
+
+/** A sentence with its values put in. */
+export function put(sentence: string, values: Readonly<Record<string, string | number>>): string {
+  return sentence.replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
+}
+
+/** The form of `plural` for `count`, with the number as the language writes it. */
+export function counted(words: Words, plural: Plural, count: number): string {
+  const form = new Intl.PluralRules(words.tag).select(count);
+  return put(plural[form] ?? plural.other, { count: new Intl.NumberFormat(words.tag).format(count) });
+}

@@ -1,0 +1,258 @@
+import { type ReactNode, useId } from "react";
+import { CHANNELS, type Channel, type Digest, type Preferences, type PreferencesChange, type Priority } from "../index.js";
+import { useWords } from "./context.js";
+import { type Kept, useDigest, usePreferences } from "./hooks.js";
+
+export interface PreferencesProps {
+  /** The kinds of notifications there are, with the names that people read. Those with a rule already are shown in any case. */
+  readonly types?: readonly { readonly type: string; readonly label: string }[];
+  /** Which ways of delivery are shown: all, if nothing is said. */
+  readonly channels?: readonly Channel[];
+  /** Whether it has a heading of its own; it has, if nothing is said. */
+  readonly isHeaded?: boolean;
+}
+
+/** What somebody wants to hear, by which ways, and when. Each change is kept at once. */
+export function NotificationPreferences({ types = [], channels = CHANNELS, isHeaded = true }: PreferencesProps): ReactNode {
+  const words = useWords();
+  const kept = usePreferences();
+  const name = useId();
+  return (
+    <section className="carillon carillon-preferences" {...(isHeaded ? { "aria-labelledby": name } : {})}>
+      {isHeaded && <h2 id={name}>{words.preferences}</h2>}
+      {kept.value === null ? (
+        <p className="carillon-empty">{kept.problem === null ? words.loading : kept.problem.message}</p>
+      ) : (
+        <>
+          <Kinds now={kept.value} types={types} channels={channels} change={kept.change} />
+          <Quiet now={kept.value} change={kept.change} />
+        </>
+      )}
+      <DigestSettings />
+      <Saving kept={kept} />
+    </section>
+  );
+}
+
+type Change = (change: PreferencesChange) => Promise<boolean>;
+
+function Saving<Value, Changed>({ kept }: { readonly kept: Kept<Value, Changed> }): ReactNode {
+  const words = useWords();
+  const failed = kept.problem !== null && kept.value !== null;
+  return (
+    <p role="status" className="carillon-saving" data-failed={failed}>
+      {failed ? kept.problem?.message : kept.isSaving ? words.saving : kept.isSaved ? words.saved : ""}
+    </p>
+  );
+}
+
+interface KindsProps extends Required<Pick<PreferencesProps, "types" | "channels">> {
+  readonly now: Preferences;
+  readonly change: Change;
+}
+
+function Kinds({ now, types, channels, change }: KindsProps): ReactNode {
+  const words = useWords();
+  const labels = new Map(Object.keys(now.types).map((type) => [type, type]));
+  for (const type of now.mandatoryTypes) labels.set(type, type);
+  for (const { type, label } of types) labels.set(type, label);
+  const rows = [...labels].sort(([, one], [, other]) => one.localeCompare(other, words.tag));
+  const caption = useId();
+  return (
+    <fieldset>
+      <legend id={caption}>{words.kinds}</legend>
+      <table aria-labelledby={caption}>
+        <thead>
+          <tr>
+            <th scope="col">{words.kind}</th>
+            {channels.map((channel) => (
+              <th key={channel} scope="col">
+                {words[channel]}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          <tr>
+            <th scope="row">{words.everything}</th>
+            {channels.map((channel) => (
+              <td key={channel}>
+                <input
+                  type="checkbox"
+                  aria-label={`${words.everything}: ${words[channel]}`}
+                  checked={now.channels[channel]}
+                  onChange={({ target }) => void change({ channels: { [channel]: target.checked } })}
+                />
+              </td>
+            ))}
+          </tr>
+          {rows.map(([type, label]) => {
+            const isFixed = now.mandatoryTypes.includes(type);
+            return (
+              <tr key={type}>
+                <th scope="row">
+                  {label} {isFixed && <small>({words.always})</small>}
+                </th>
+                {channels.map((channel) => (
+                  <td key={channel}>
+                    <input
+                      type="checkbox"
+                      aria-label={`${label}: ${words[channel]}`}
+                      checked={isFixed || (now.types[type]?.[channel] ?? true)}
+                      disabled={isFixed}
+                      onChange={({ target }) => void change({ types: { [type]: { [channel]: target.checked } } })}
+                    />
+                  </td>
+                ))}
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+    </fieldset>
+  );
+}
+
+const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const;
+/** A Monday. */
+const MONDAY = Date.UTC(2024, 0, 1);
+
+function Quiet({ now, change }: { readonly now: Preferences; readonly change: Change }): ReactNode {
+  const words = useWords();
+  const help = useId();
+  const quiet = now.quietHours ?? { enabled: false, start: "22:00", end: "07:00", days: [] };
+  const local = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const weekday = new Intl.DateTimeFormat(words.tag, { weekday: "short", timeZone: "UTC" });
+  // Whoever has never said where they are is where this browser is.
+  const zone = now.quietHours === null && now.timeZone === "UTC" ? { timeZone: local } : {};
+  return (
+    <fieldset>
+      <legend>{words.quietHours}</legend>
+      <label className="carillon-check">
+        <input
+          type="checkbox"
+          aria-describedby={help}
+          checked={quiet.enabled}
+          onChange={({ target }) => void change({ quietHours: { ...quiet, enabled: target.checked }, ...(target.checked && zone) })}
+        />
+        {words.quietHoursOn}
+      </label>
+      <p id={help}>{words.quietHoursHelp}</p>
+      {quiet.enabled && (
+        <>
+          <div className="carillon-row">
+            {(["start", "end"] as const).map((edge) => (
+              <label key={edge}>
+                {edge === "start" ? words.from : words.to}
+                <input
+                  type="time"
+                  required
+                  value={quiet[edge]}
+                  onChange={({ target }) => {
+                    if (target.value !== "") void change({ quietHours: { ...quiet, [edge]: target.value.slice(0, 5) } });
+                  }}
+                />
+              </label>
+            ))}
+            <label>
+              {words.timeZone}
+              <select value={now.timeZone} onChange={({ target }) => void change({ timeZone: target.value })}>
+                {zones(now.timeZone, local).map((one) => (
+                  <option key={one}>{one}</option>
+                ))}
+              </select>
+            </label>
+          </div>
+          <div role="group" aria-label={words.days} className="carillon-days">
+            {DAYS.map((day, index) => {
+              const isOn = quiet.days.length === 0 || quiet.days.includes(day);
+              return (
+                <label key={day} className="carillon-check">
+                  <input
+                    type="checkbox"
+                    checked={isOn}
+                    onChange={() => {
+                      const all = quiet.days.length === 0 ? [...DAYS] : quiet.days;
+                      const days = isOn ? all.filter((one) => one !== day) : [...all, day];
+                      // No day at all would mean all of them: the last one stays.
+                      if (days.length > 0) void change({ quietHours: { ...quiet, days: days.length === 7 ? [] : days } });
+                    }}
+                  />
+                  {weekday.format(MONDAY + index * 86_400_000)}
+                </label>
+              );
+            })}
+          </div>
+        </>
+      )}
+    </fieldset>
+  );
+}
+
+function zones(...own: readonly string[]): readonly string[] {
+  const known = typeof Intl.supportedValuesOf === "function" ? Intl.supportedValuesOf("timeZone") : [];
+  return [...new Set([...own, "UTC", ...known])].sort();
+}
+
+const PRIORITIES: readonly Priority[] = ["low", "normal", "high", "urgent"];
+
+/** Nothing, on a server that makes no digests. */
+function DigestSettings(): ReactNode {
+  const words = useWords();
+  const kept = useDigest();
+  const { value, change } = kept;
+  if (value === null) return null;
+  const set = (part: Partial<Digest>) => void change({ ...value, ...part });
+  const local = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  return (
+    <fieldset>
+      <legend>{words.digest}</legend>
+      <label className="carillon-check">
+        <input
+          type="checkbox"
+          checked={value.isEnabled}
+          onChange={({ target }) => set({ isEnabled: target.checked, ...(value.timezone === "UTC" && { timezone: local }) })}
+        />
+        {words.digestOn}
+      </label>
+      {value.isEnabled && (
+        <div className="carillon-row">
+          <label>
+            {words.frequency}
+            <select value={value.frequency} onChange={({ target }) => set({ frequency: target.value === "weekly" ? "weekly" : "daily" })}>
+              <option value="daily">{words.daily}</option>
+              <option value="weekly">{words.weekly}</option>
+            </select>
+          </label>
+          <label>
+            {words.digestTime}
+            <input type="time" required value={value.deliveryTime} onChange={({ target }) => target.value !== "" && set({ deliveryTime: target.value.slice(0, 5) })} />
+          </label>
+          <label>
+            {words.timeZone}
+            <select value={value.timezone} onChange={({ target }) => set({ timezone: target.value })}>
+              {zones(value.timezone, local).map((one) => (
+                <option key={one}>{one}</option>
+              ))}
+            </select>
+          </label>
+          <label>
+            {words.atLeast}
+            <select value={value.minPriority} onChange={({ target }) => set({ minPriority: PRIORITIES.find((one) => one === target.value) ?? "low" })}>
+              {PRIORITIES.map((one) => (
+                <option key={one} value={one}>
+                  {words[one]}
+                </option>
+              ))}
+            </select>
+          </label>
+          <label className="carillon-check">
+            <input type="checkbox" checked={value.excludeWeekends} onChange={({ target }) => set({ excludeWeekends: target.checked })} />
+            {words.weekends}
+          </label>
+        </div>
+      )}
+      <Saving kept={kept} />
+    </fieldset>
+  );
+}
