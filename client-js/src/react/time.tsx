@@ -7,12 +7,12 @@ const STEPS: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
   ["minute", 60_000],
 ];
 
-/** `3 minutes ago`, in the language `tag`; the date after a week. */
+/** `now`, `3 minutes ago`, in the language `tag`; the date after a week. */
 export function ago(tag: string, then: number, now: number): string {
   const passed = Math.max(0, now - then);
   const [day] = STEPS;
   if (day !== undefined && passed >= 7 * day[1]) return new Intl.DateTimeFormat(tag, { dateStyle: "medium" }).format(then);
-  const [unit, length] = STEPS.find(([, step]) => passed >= step) ?? (["minute", 60_000] as const);
+  const [unit, length] = STEPS.find(([, step]) => passed >= step) ?? (["second", passed + 1] as const);
   return new Intl.RelativeTimeFormat(tag, { numeric: "auto" }).format(-Math.floor(passed / length), unit);
 }
 

@@ -1,0 +1,78 @@
+// A page as somebody would make it of the package; tests say in `window.settings` who is there and how.
+
+import { type Client, connect, socketIo, webSocket } from "carillon-client";
+import { NotificationBell, NotificationPreferences, NotificationProvider, NotificationToasts } from "carillon-client/react";
+import { el, en, es } from "carillon-client/locales";
+import * as pushes from "carillon-client/service-worker";
+import "carillon-client/styles.css";
+import "./page.css";
+import { StrictMode, useState } from "react";
+import { createRoot } from "react-dom/client";
+import { io } from "socket.io-client";
+
+export interface Settings {
+  readonly url: string;
+  readonly token: string;
+  readonly transport: "socketIo" | "webSocket";
+  readonly words: "en" | "el" | "es";
+  readonly shareSocket: boolean;
+  readonly showPreferences: boolean;
+}
+
+declare global {
+  interface Window {
+    settings: Settings;
+    getToken?: () => Promise<string>;
+    client: Client;
+    told: string[];
+    missed: string[];
+    pushes: typeof pushes;
+    pwned: boolean;
+  }
+}
+
+const { url, token, transport, words, shareSocket, showPreferences } = window.settings;
+const client = connect({
+  url,
+  getToken: () => window.getToken?.() ?? token,
+  transport: transport === "socketIo" ? socketIo(io) : webSocket(),
+  shareSocket,
+});
+Object.assign(window, { client, told: [], missed: [], pushes });
+client.on("notification", ({ notification, missed }) => {
+  window.told.push(notification.title);
+  if (missed) window.missed.push(notification.title);
+});
+
+const LANGUAGES = { en, el, es };
+const TYPES = [
+  { type: "order_status", label: "Orders" },
+  { type: "newsletter", label: "Newsletter" },
+];
+
+function Page() {
+  const [language, setLanguage] = useState(words);
+  return (
+    <NotificationProvider client={client} words={LANGUAGES[language]}>
+      <nav aria-label="Main">
+        <h1>Shop</h1>
+        <label>
+          Language{" "}
+          <select value={language} onChange={({ target }) => setLanguage(target.value as Settings["words"])}>
+            {Object.keys(LANGUAGES).map((name) => (
+              <option key={name}>{name}</option>
+            ))}
+          </select>
+        </label>
+        <NotificationBell preferences={{ types: TYPES }} />
+      </nav>
+      <main>
+        {showPreferences ? <NotificationPreferences types={TYPES} /> : <p>Here would be what the page is about.</p>}
+      </main>
+      <NotificationToasts />
+    </NotificationProvider>
+  );
+}
+
+const root = document.getElementById("root");
+if (root !== null) createRoot(root).render(<StrictMode><Page /></StrictMode>);
