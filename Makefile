@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Recipes in their order, whatever -j says: cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: help run test check fmt lint doc openapi clients coverage bench faults soak storm dist clean
+.PHONY: help run test check fmt lint doc openapi clients client coverage bench faults soak storm dist clean
 
 # What is built lands here; both are respected when they are set outside.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -61,6 +61,13 @@ openapi: ## Write docs/openapi.json and docs/asyncapi.json anew; a test tells wh
 clients: ## Install what the tests need and is missing
 	@tests/install.sh
 
+client: ## The TypeScript client: install, types, tests, build, sizes, and a real browser against the real server (about 4 minutes)
+	$(call need,npm,Node 20 or newer)
+	cd client-js && npm ci --no-audit --no-fund --loglevel=error </dev/null
+	cd client-js && npm run --silent types && npm test --silent && npm run --silent build && npm run --silent size
+	if [ -z "$${CARILLON_TESTS_PROGRAM:-}" ]; then cargo build --locked; fi
+	cd client-js && CARILLON_TESTS_PROGRAM=$${CARILLON_TESTS_PROGRAM:-$(abspath $(TARGET))/debug/carillon} npm run --silent browser
+
 coverage: ## Lines of src that the tests reach, on both databases; writes the figure into README.md (about 10 minutes)
 	@tests/install.sh coverage
 	@tests/coverage.sh
@@ -89,4 +96,4 @@ dist: ## Build what is shipped; tell its size and what it links
 
 clean: ## Remove what was built or installed here; databases stay
 	cargo clean
-	rm -rf $(LOAD_TARGET) bench/peer/node_modules tests/clients/node_modules tests/clients/.venv
+	rm -rf $(LOAD_TARGET) bench/peer/node_modules client-js/node_modules client-js/dist tests/clients/node_modules tests/clients/.venv

@@ -139,10 +139,13 @@ test("without locks a tab has a socket of its own", async () => {
 test("where Socket.IO gets through only by polling, it does", async () => {
   const device = await ground.device();
   await device.addInitScript(() => {
+    // As behind a proxy that knows no WebSockets.
     window.WebSocket = class {
+      onerror: ((event: Event) => void) | null = null;
       constructor() {
-        throw new Error("no WebSockets here");
+        setTimeout(() => this.onerror?.(new Event("error")), 10);
       }
+      close() {}
     } as unknown as typeof WebSocket;
   });
   const user = ground.person();

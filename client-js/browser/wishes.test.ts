@@ -1,0 +1,136 @@
+// What people want to hear, set by themselves; and pushes, as far as a browser without a push service can show them.
+
+import type { BrowserContext, Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Ground, badge, bell, pause, token, told, until } from "./ground.ts";
+
+let ground: Ground;
+
+beforeAll(async () => {
+  ground = await Ground.make();
+});
+afterAll(() => ground.end());
+
+const saved = (page: Page) => until(() => page.locator(".carillon-saving").first().textContent(), (text) => text === "Saved.");
+const preferences = (user: string) => ground.ask("GET", "/api/v1/notifications/preferences", token(user));
+
+test("what is switched off does not come, and what must come cannot be switched off", async () => {
+  const user = ground.person();
+  const page = await ground.page(await ground.device(), user, { showPreferences: true });
+  const security = page.getByLabel("security_alert: Here");
+  await security.waitFor();
+  expect(await security.isDisabled()).toBe(true);
+  await page.getByLabel("Newsletter: Here").uncheck();
+  await page.getByLabel("Orders: E-mail").uncheck();
+  await saved(page);
+  expect((await preferences(user)).types).toEqual({
+    newsletter: { in_app: false, email: true, push: true, sms: true },
+    order_status: { in_app: true, email: false, push: true, sms: true },
+  });
+  await ground.send(user, "News", { type: "newsletter" });
+  await ground.send(user, "Order");
+  await until(() => told(page), (all) => all.length > 0);
+  await pause(300);
+  expect(await told(page)).toEqual(["Order"]);
+  expect(await badge(page)).toBe("1");
+  await page.reload();
+  await until(() => page.getByLabel("Newsletter: Here").isChecked(), (isOn) => !isOn);
+});
+
+test("a change that the server refuses is taken back, and said", async () => {
+  const user = ground.person();
+  const page = await ground.page(await ground.device(), user, { showPreferences: true });
+  await page.getByLabel("Newsletter: Here").waitFor();
+  await page.route("**/preferences", async (route) => {
+    if (route.request().method() !== "PUT") return route.continue();
+    return route.fulfill({ status: 503, headers: { "Access-Control-Allow-Origin": "*" }, json: { code: "storage_unavailable", detail: "Not now." } });
+  });
+  await page.getByLabel("Newsletter: Here").click();
+  await page.getByText("Not now.").waitFor();
+  await until(() => page.getByLabel("Newsletter: Here").isChecked(), (isOn) => isOn);
+});
+
+test("in quiet hours nothing rings but what is urgent; it rings when they are over", async () => {
+  const user = ground.person();
+  const page = await ground.page(await ground.device({ timezoneId: "Europe/Athens" }), user, { showPreferences: true });
+  await page.getByLabel("Keep quiet at certain hours").check();
+  await saved(page);
+  expect((await preferences(user)).time_zone).toBe("Europe/Athens");
+  const clock = (at: number) => new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: "Europe/Athens" }).format(at);
+  // To end with the next full minute; with the one after it if that is near.
+  const end = Math.ceil((Date.now() + 12_000) / 60_000) * 60_000;
+  await page.getByLabel("From").fill(clock(end - 3_600_000));
+  await page.getByLabel("Until").fill(clock(end));
+  await until(() => preferences(user), ({ quiet_hours: hours }) => (hours as { end: string }).end === clock(end));
+  expect((await preferences(user)).quiet_hours).toEqual({ enabled: true, start: clock(end - 3_600_000), end: clock(end), days: [] });
+
+  await ground.send(user, "Later");
+  await ground.send(user, "Now", { priority: "urgent" });
+  await until(() => told(page), (all) => all.length > 0);
+  await pause(500);
+  expect(await told(page)).toEqual(["Now"]);
+  await until(() => told(page), (all) => all.length === 2, end - Date.now() + 15_000);
+  expect(await told(page)).toEqual(["Now", "Later"]);
+  expect(Date.now()).toBeGreaterThanOrEqual(end);
+  expect(await page.evaluate(() => window.missed)).toEqual([]);
+}, 150_000);
+
+/** Delivers a push as a push service would. */
+async function deliver(device: BrowserContext, page: Page, push: object): Promise<void> {
+  const session = await device.newCDPSession(page);
+  const found = new Promise<string>((done) => {
+    session.on("ServiceWorker.workerRegistrationUpdated", ({ registrations }) => {
+      const [one] = registrations;
+      if (one !== undefined) done(one.registrationId);
+    });
+  });
+  await session.send("ServiceWorker.enable");
+  await session.send("ServiceWorker.deliverPushMessage", { origin: ground.site, registrationId: await found, data: JSON.stringify(push) });
+}
+
+const shown = (page: Page) =>
+  page.evaluate(async () => {
+    const registration = await navigator.serviceWorker.ready;
+    return (await registration.getNotifications()).map(({ title, body, tag, requireInteraction }) => ({ title, body, tag, requireInteraction }));
+  });
+
+test("a push is shown, stays if it is urgent, and goes when it was read: on this page, or elsewhere", async () => {
+  const user = ground.person();
+  const device = await ground.device({ permissions: ["notifications"] });
+  const page = await ground.page(device, user);
+  await page.evaluate(async () => {
+    await navigator.serviceWorker.register("/carillon-sw.js");
+    window.pushes.keepPushesInStep(window.client, await navigator.serviceWorker.ready);
+  });
+  const { uuid, id } = await ground.send(user, "Shipped");
+  const push = { title: "Shipped", body: "<b>On its way</b>", tag: uuid, data: { notification_id: id, uuid, action_url: "/orders/1" }, actions: [{ action: "track", title: "Track" }], priority: "urgent" };
+  await deliver(device, page, push);
+  await until(() => shown(page), (all) => all.length === 1);
+  expect(await shown(page)).toEqual([{ title: "Shipped", body: "<b>On its way</b>", tag: uuid, requireInteraction: true }]);
+  await bell(page).click();
+  await page.getByRole("button", { name: "Mark as read" }).click();
+  await until(() => shown(page), (all) => all.length === 0);
+
+  await deliver(device, page, { ...push, tag: "another", priority: "normal" });
+  await until(() => shown(page), (all) => all.length === 1 && all[0]?.requireInteraction === false);
+  await deliver(device, page, { type: "retract", tag: "another", id });
+  await until(() => shown(page), (all) => all.length === 0);
+  await device.close();
+});
+
+test("whoever does not want pushes is told so, and the server hears of no browser", async () => {
+  const user = ground.person();
+  const device = await ground.device({ permissions: [] });
+  const page = await ground.page(device, user);
+  const code = await page.evaluate(async () => {
+    await navigator.serviceWorker.register("/carillon-sw.js");
+    Notification.requestPermission = async () => "denied";
+    return window.pushes.subscribeToPushes(window.client, await navigator.serviceWorker.ready).then(
+      () => "",
+      ({ code }: { code: string }) => code,
+    );
+  });
+  expect(code).toBe("push_denied");
+  expect((await ground.ask("GET", "/api/v1/push/subscriptions", token(user))).subscriptions).toEqual([]);
+  await device.close();
+});

@@ -1,0 +1,39 @@
+// Rendered on a server: nobody is connected, nothing breaks, and it is what a browser shows at first.
+
+import { renderToString } from "react-dom/server";
+import { expect, test } from "vitest";
+import { el, en, es } from "../src/locales/index.js";
+import { counted } from "../src/locales/words.js";
+import { NotificationBell, NotificationCenter, NotificationPreferences, NotificationProvider, NotificationToasts } from "../src/react/index.js";
+import { ago } from "../src/react/time.js";
+
+test("pages render on a server", () => {
+  const page = renderToString(
+    <NotificationProvider options={{ url: "http://nowhere", token: "t" }} words={es}>
+      <NotificationBell />
+      <NotificationCenter isOpen onClose={() => {}} />
+      <NotificationPreferences />
+      <NotificationToasts />
+    </NotificationProvider>,
+  );
+  expect(page).toContain('aria-label="Notificaciones, ninguna sin leer"');
+  expect(page).toContain(es.loading);
+});
+
+test("every language says everything, with the same things put in", () => {
+  const holes = (said: unknown) => [...JSON.stringify(said).matchAll(/\{(\w+)\}/g)].map(([, name]) => name).filter((name, at, all) => all.indexOf(name) === at).sort();
+  for (const words of [el, es]) {
+    expect(Object.keys(words)).toEqual(Object.keys(en));
+    for (const [name, said] of Object.entries(en)) expect([words.tag, name, holes(words[name as keyof typeof en])]).toEqual([words.tag, name, holes(said)]);
+  }
+  expect(counted(el, el.bell, 1)).toBe("Ειδοποιήσεις, 1 μη αναγνωσμένη");
+  expect(counted(el, el.bell, 1200)).toBe("Ειδοποιήσεις, 1.200 μη αναγνωσμένες");
+});
+
+test("times are told in words", () => {
+  const now = Date.parse("2026-01-10T12:00:00Z");
+  expect([0, 59_000, 60_000, 7_300_000, 2 * 86_400_000, 8 * 86_400_000].map((passed) => ago("en", now - passed, now))).toEqual([
+    "now", "now", "1 minute ago", "2 hours ago", "2 days ago", "Jan 2, 2026",
+  ]);
+  expect(ago("es", now - 120_000, now)).toBe("hace 2 minutos");
+});

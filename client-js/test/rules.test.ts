@@ -1,0 +1,30 @@
+// What must not be in the code, whatever it does.
+
+import { readFileSync, readdirSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { expect, test } from "vitest";
+
+const SRC = resolve(import.meta.dirname, "../src");
+const files = readdirSync(SRC, { recursive: true, encoding: "utf8" }).filter((name) => /\.tsx?$/.test(name));
+
+test("no `any`, no HTML made of text, no file too long to read", () => {
+  const faults: string[] = [];
+  for (const name of files) {
+    const code = readFileSync(join(SRC, name), "utf8");
+    for (const [at, line] of code.split("\n").entries()) {
+      const bare = line.replace(/\/\/.*|^\s*\/?\*.*/, "").replace(/(["'`]).*?\1/g, "");
+      if (/[:<|&,(]\s*any\b|\bas any\b|@ts-ignore|@ts-expect-error/.test(bare)) faults.push(`${name}:${at + 1}: any`);
+      if (/dangerouslySetInnerHTML|innerHTML|insertAdjacentHTML|document\.write|\beval\(/.test(bare)) faults.push(`${name}:${at + 1}: HTML`);
+      if (line.length > 180) faults.push(`${name}:${at + 1}: too long`);
+    }
+    if (code.split("\n").length > 350) faults.push(`${name}: too long`);
+  }
+  expect(faults).toEqual([]);
+});
+
+test("the core knows no React, and no package at all", () => {
+  for (const name of files.filter((one) => one.startsWith("core") || one === "index.ts")) {
+    const imported = [...readFileSync(join(SRC, name), "utf8").matchAll(/from "([^"]+)"/g)].map(([, from]) => from ?? "");
+    expect(imported.filter((from) => !/^\.\/(core\/)?[a-z]+\.js$/.test(from))).toEqual([]);
+  }
+});
