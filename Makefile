@@ -64,7 +64,7 @@ clients: ## Install what the tests need and is missing
 client: ## The TypeScript client: install, types, tests, build, sizes, and a real browser against the real server (about 4 minutes)
 	$(call need,npm,Node 20 or newer)
 	cd client-js && npm ci --no-audit --no-fund --loglevel=error </dev/null
-	cd client-js && npm run --silent types && npm test --silent && npm run --silent build && npm run --silent size
+	cd client-js && npm run --silent build && npm run --silent types && npm test --silent && npm run --silent size
 	if [ -z "$${CARILLON_TESTS_PROGRAM:-}" ]; then cargo build --locked; fi
 	cd client-js && CARILLON_TESTS_PROGRAM=$${CARILLON_TESTS_PROGRAM:-$(abspath $(TARGET))/debug/carillon} npm run --silent browser
 
