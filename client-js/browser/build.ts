@@ -19,7 +19,7 @@ export async function setup(): Promise<void> {
   await build({
     root: resolve(import.meta.dirname, "app"),
     configFile: false,
-    logLevel: "warn",
+    logLevel: "error",
     resolve: { alias: packageHere },
     build: { outDir: BUILT, emptyOutDir: true, minify: false },
   });

@@ -43,6 +43,8 @@ test("the inbox ends up as the server has it, and shows each notification once, 
         const all = list.getSnapshot().notifications;
         return all[at % Math.max(1, all.length)]?.id;
       };
+      let watched = false;
+      let stop = () => {};
       for (const now of steps) {
         switch (now.kind) {
           case "send":
@@ -72,7 +74,9 @@ test("the inbox ends up as the server has it, and shows each notification once, 
             void list.loadMore();
             break;
           case "unread list":
-            client.list({ unreadOnly: true });
+            if (watched) stop();
+            else stop = client.list({ unreadOnly: true }).subscribe(() => {});
+            watched = !watched;
             break;
           case "refresh":
             void client.refresh();
@@ -106,6 +110,7 @@ test("the inbox ends up as the server has it, and shows each notification once, 
       expect(all).toEqual(server.inbox);
       expect(client.unreadCount.getSnapshot()).toBe(server.unread);
       const unread = client.list({ unreadOnly: true });
+      unread.subscribe(() => {});
       await vi.advanceTimersByTimeAsync(1000);
       const wanted = server.inbox.filter(({ isRead }) => !isRead).map(({ id }) => id);
       const seen = unread.getSnapshot().notifications.map(({ id }) => id);

@@ -81,6 +81,7 @@ export class Client {
   #since: string | null = null;
   #isOver = false;
   #isShared = false;
+  #isDue = false;
   #refreshing: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: ConnectOptions) {
@@ -97,11 +98,12 @@ export class Client {
       ledger: this.#ledger,
       random: this.#random,
       changed: () => this.#show(),
-      taken: ({ kind, id }) => {
+      taken: ({ kind, id }, isKnown) => {
         const standing = kind === "remove" ? "removed" : kind === "unread" ? "unread" : "read";
         this.#tabs?.tell({ kind: "stands", id, standing });
         this.#events.emit("changed", { id, standing });
-        this.#refreshSoon();
+        // A count that was read meanwhile, or that nobody can know, is read again; else all is known.
+        if (!isKnown || kind === "readAll" || this.#isDue) this.#refreshSoon();
       },
       refused: ({ kind, id }, problem) => {
         this.#events.emit("refused", { action: kind, id, problem });
@@ -163,7 +165,7 @@ export class Client {
   /** Reads lists and the count anew. Happens by itself on connecting, and when somebody comes back to the page. */
   async refresh(): Promise<void> {
     this.list();
-    await Promise.all([...this.#lists.values()].map((list) => list.refresh()));
+    await Promise.all([...this.#lists.values()].map((list) => list.renew()));
   }
 
   /** Connects anew after `refused`: `getToken` would give another answer now. */
@@ -291,8 +293,12 @@ export class Client {
   /** Many things at once are one reason to read again. Not while marks are on their way: they would be in dispute again. */
   #refreshSoon(): void {
     clearTimeout(this.#refreshing);
+    this.#isDue = true;
     if (this.#isOver || this.#ledger.marks.length > 0) return;
-    this.#refreshing = setTimeout(() => void this.refresh(), REFRESH_AFTER_MS);
+    this.#refreshing = setTimeout(() => {
+      this.#isDue = false;
+      void this.refresh();
+    }, REFRESH_AFTER_MS);
   }
 
   #show(): void {

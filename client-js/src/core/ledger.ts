@@ -33,12 +33,15 @@ interface Entry {
 }
 
 const LONGEST_SEEN = 5000;
+const STANDING = { read: "read", readAll: "read", unread: "unread", remove: "removed" } as const;
 
 export class Ledger {
   readonly #entries = new Map<string, Entry>();
   readonly #gone = new Set<string>();
   readonly #seen = new Set<string>();
   readonly #marks = new Map<string, Mark>();
+  /** Keys of marks of which the server said otherwise while they were on their way: who was last is not known. */
+  readonly #contested = new Set<string>();
   #unread = 0;
   #now = 0;
   #disputed = 0;
@@ -79,6 +82,9 @@ export class Ledger {
   /** The server says how a notification stands; a null `id` means all there are. False: that was of one not known here. */
   stands(id: string | null, standing: "read" | "unread" | "removed"): boolean {
     this.#disputed = this.#tick();
+    for (const mark of this.#marks.values()) {
+      if ((id === null || mark.id === null || mark.id === id) && STANDING[mark.kind] !== standing) this.#contested.add(mark.key);
+    }
     if (id === null) {
       for (const { notification } of [...this.#entries.values()]) this.#turn(notification, true);
       this.#unread = 0;
@@ -131,10 +137,10 @@ export class Ledger {
     this.#marks.set(mark.key, mark);
   }
 
-  /** The server took it. */
-  taken(key: string): void {
+  /** The server took it. False: what that means is not known, since the notification is not, or somebody else spoke, too. */
+  taken(key: string): boolean {
     const mark = this.#marks.get(key);
-    if (mark === undefined) return;
+    if (mark === undefined) return true;
     this.#marks.delete(key);
     const changes = new Draft(this.#entries, this.#unread);
     changes.apply(mark);
@@ -147,11 +153,13 @@ export class Ledger {
       } else this.#put(notification, this.#now);
     }
     if (mark.kind === "remove" && mark.id !== null) this.#gone.add(mark.id);
+    return !this.#contested.delete(key) && changes.changed.size > 0;
   }
 
   /** The server refused it: it is as it was. */
   undone(key: string): void {
     this.#disputed = this.#tick();
+    this.#contested.delete(key);
     this.#marks.delete(key);
   }
 

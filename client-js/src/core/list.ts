@@ -1,5 +1,5 @@
 import type { Api } from "./api.js";
-import { Cell, type Store } from "./emitter.js";
+import { Cell, type Stop, type Store } from "./emitter.js";
 import type { Ledger } from "./ledger.js";
 import { type Filter, type Notification, fits, newestFirst } from "./notification.js";
 import { Problem } from "./problem.js";
@@ -45,7 +45,6 @@ const MOST_PAGES = 5;
 
 export class List implements NotificationList {
   readonly #cell = new Cell<ListSnapshot>(EMPTY_LIST);
-  readonly subscribe = this.#cell.subscribe;
   readonly getSnapshot = this.#cell.getSnapshot;
   /** The oldest there is a page of; null: all are here. */
   #floor: Notification | null = null;
@@ -53,11 +52,31 @@ export class List implements NotificationList {
   #problem: Problem | null = null;
   #asked: Promise<void> | null = null;
   #again = false;
+  #watchers = 0;
+  #isStale = false;
 
   constructor(
     private readonly needs: ListNeeds,
     private readonly filter: Filter,
   ) {}
+
+  readonly subscribe = (listener: () => void): Stop => {
+    const stop = this.#cell.subscribe(listener);
+    this.#watchers += 1;
+    if (this.#isStale) void this.refresh();
+    let isWatching = true;
+    return () => {
+      stop();
+      if (isWatching) this.#watchers -= 1;
+      isWatching = false;
+    };
+  };
+
+  /** Reads anew, now if somebody looks, and else when somebody does. */
+  async renew(): Promise<void> {
+    if (this.#watchers > 0 || this.#isWhole) return this.refresh();
+    this.#isStale = true;
+  }
 
   /** To be called when the ledger has changed. */
   show(): void {
@@ -72,6 +91,7 @@ export class List implements NotificationList {
   }
 
   readonly refresh = async (): Promise<void> => {
+    this.#isStale = false;
     if (this.#asked === null) return this.#ask(null);
     this.#again = true;
     await this.#asked;

@@ -14,7 +14,8 @@ export interface MarksNeeds {
   readonly random: () => number;
   /** What is shown is different now. */
   readonly changed: () => void;
-  readonly taken: (mark: Mark) => void;
+  /** `isKnown`: what is shown is what the server has now. */
+  readonly taken: (mark: Mark, isKnown: boolean) => void;
   readonly refused: (mark: Mark, problem: Problem) => void;
 }
 
@@ -100,12 +101,12 @@ export class Marks {
     const { ledger } = this.needs;
     // What is not there any more needs no removing.
     const isTaken = problem === null || (problem.status === 404 && mark.kind === "remove");
-    if (isTaken) ledger.taken(mark.key);
-    else ledger.undone(mark.key);
+    const isKnown = isTaken && ledger.taken(mark.key);
+    if (!isTaken) ledger.undone(mark.key);
     this.#memory?.forget(`mark:${mark.key}`);
     this.#waiting.get(mark.key)?.(isTaken);
     this.#waiting.delete(mark.key);
-    if (isTaken) this.needs.taken(mark);
+    if (isTaken) this.needs.taken(mark, isKnown);
     else if (problem !== null) {
       if (problem.status === 404 && mark.id !== null) ledger.stands(mark.id, "removed");
       this.needs.refused(mark, problem);

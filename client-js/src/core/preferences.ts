@@ -40,17 +40,21 @@ export interface PreferencesChange {
   readonly timeZone?: string;
 }
 
-/** A summary by e-mail, once a day or week. */
+/** All that came since the last one, in one notification, once a day or week. */
 export interface Digest {
   readonly isEnabled: boolean;
   /** `07:00` */
   readonly deliveryTime: string;
   readonly timezone: string;
   readonly frequency: "daily" | "weekly";
+  /** `mon` … `sun`; counts only if it is weekly. */
+  readonly dayOfWeek: string;
   /** Of these types only; none means of all. */
   readonly includeTypes: readonly string[];
   readonly excludeWeekends: boolean;
   readonly minPriority: Priority;
+  /** Over which ways it comes: any of `inApp`, `email` and `push`. */
+  readonly channels: readonly Channel[];
 }
 
 const WIRE: Readonly<Record<Channel, string>> = { inApp: "in_app", email: "email", push: "push", sms: "sms" };
@@ -102,9 +106,11 @@ export function digestFrom(given: unknown): Digest {
     deliveryTime: text(said.delivery_time).slice(0, 5) || "07:00",
     timezone: text(said.timezone) || "UTC",
     frequency: said.frequency === "weekly" ? "weekly" : "daily",
+    dayOfWeek: text(said.day_of_week) || "mon",
     includeTypes: texts(said.include_types),
     excludeWeekends: said.exclude_weekends === true,
     minPriority: PRIORITIES.find((one) => one === said.min_priority) ?? "low",
+    channels: CHANNELS.filter((channel) => texts(said.channels).includes(WIRE[channel])),
   };
 }
 
@@ -114,8 +120,10 @@ export function digestToWire(digest: Digest): Fields {
     delivery_time: digest.deliveryTime,
     timezone: digest.timezone,
     frequency: digest.frequency,
+    day_of_week: digest.dayOfWeek,
     include_types: digest.includeTypes,
     exclude_weekends: digest.excludeWeekends,
     min_priority: digest.minPriority,
+    ...(digest.channels.length > 0 && { channels: digest.channels.map((channel) => WIRE[channel]) }),
   };
 }

@@ -51,6 +51,8 @@ export interface Words {
   readonly timeZone: string;
   readonly digest: string;
   readonly digestOn: string;
+  readonly day: string;
+  readonly by: string;
   readonly digestTime: string;
   readonly frequency: string;
   readonly daily: string;

@@ -190,15 +190,17 @@ const NO_DIGEST: Digest = {
   deliveryTime: "07:00",
   timezone: "UTC",
   frequency: "daily",
+  dayOfWeek: "mon",
   includeTypes: [],
   excludeWeekends: false,
   minPriority: "low",
+  channels: [],
 };
 const readDigest = async (client: Client) => (await client.api.digest()) ?? NO_DIGEST;
 const writeDigest = (client: Client, digest: Digest) => client.api.setDigest(digest);
 const lastSaid = (_: Digest, digest: Digest) => digest;
 
-/** The summary by e-mail. `problem.code` is `no_such_route` on a server that makes none. */
+/** The digest. `problem.code` is `no_such_route` on a server that makes none. */
 export function useDigest(): Kept<Digest, Digest> {
   return useKept(readDigest, writeDigest, lastSaid);
 }

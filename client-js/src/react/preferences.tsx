@@ -196,6 +196,8 @@ function zones(...own: readonly string[]): readonly string[] {
 
 const PRIORITIES: readonly Priority[] = ["low", "normal", "high", "urgent"];
 
+const DIGEST_CHANNELS: readonly Channel[] = ["inApp", "email", "push"];
+
 /** Nothing, on a server that makes no digests. */
 function DigestSettings(): ReactNode {
   const words = useWords();
@@ -224,6 +226,18 @@ function DigestSettings(): ReactNode {
               <option value="weekly">{words.weekly}</option>
             </select>
           </label>
+          {value.frequency === "weekly" && (
+            <label>
+              {words.day}
+              <select value={value.dayOfWeek} onChange={({ target }) => set({ dayOfWeek: target.value })}>
+                {DAYS.map((day, index) => (
+                  <option key={day} value={day}>
+                    {new Intl.DateTimeFormat(words.tag, { weekday: "long", timeZone: "UTC" }).format(MONDAY + index * 86_400_000)}
+                  </option>
+                ))}
+              </select>
+            </label>
+          )}
           <label>
             {words.digestTime}
             <input type="time" required value={value.deliveryTime} onChange={({ target }) => target.value !== "" && set({ deliveryTime: target.value.slice(0, 5) })} />
@@ -250,6 +264,21 @@ function DigestSettings(): ReactNode {
             <input type="checkbox" checked={value.excludeWeekends} onChange={({ target }) => set({ excludeWeekends: target.checked })} />
             {words.weekends}
           </label>
+        </div>
+      )}
+      {value.isEnabled && value.channels.length > 0 && (
+        <div role="group" aria-label={words.by} className="carillon-days">
+          <span aria-hidden="true">{words.by}</span>
+          {DIGEST_CHANNELS.map((channel) => {
+            const isOn = value.channels.includes(channel);
+            const channels = DIGEST_CHANNELS.filter((one) => (one === channel ? !isOn : value.channels.includes(one)));
+            return (
+              <label key={channel} className="carillon-check">
+                <input type="checkbox" checked={isOn} onChange={() => channels.length > 0 && set({ channels })} />
+                {words[channel]}
+              </label>
+            );
+          })}
         </div>
       )}
       <Saving kept={kept} />
