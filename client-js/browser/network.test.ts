@@ -25,7 +25,8 @@ for (const transport of ["socketIo", "webSocket"] as const) {
     await page.locator("article", { hasText: "About A." }).getByRole("button", { name: "Mark as read" }).click();
     await until(() => badge(page), (text) => text === "1");
     await page.getByText("You are offline.").waitFor();
-    await pause(500);
+    await pause(1500);
+    expect(await page.getByText("You are offline.").isVisible()).toBe(true);
     expect(await ground.unread(user)).toBe(3);
     await device.setOffline(false);
     const began = Date.now();

@@ -75,6 +75,37 @@ test("in quiet hours nothing rings but what is urgent; it rings when they are ov
   expect(await page.evaluate(() => window.missed)).toEqual([]);
 }, 150_000);
 
+test("the digest is ordered, changed and called off; where the server makes none, nothing is said of it", async () => {
+  const user = ground.person();
+  const page = await ground.page(await ground.device({ timezoneId: "Europe/Athens" }), user, { showPreferences: true });
+  const digest = () => ground.ask("GET", "/api/v1/digest/subscription", token(user));
+  await page.getByLabel("Newsletter: Here").waitFor();
+  const wanted = page.getByLabel("Sum up for me what came");
+  const isMade = await digest().then(
+    () => true,
+    (fault: Error) => !fault.message.includes("no_such_route"),
+  );
+  if (!isMade) {
+    expect(await wanted.count()).toBe(0);
+    return;
+  }
+  await wanted.check();
+  await until(digest, (now) => now.is_enabled === true);
+  await page.getByLabel("How often").selectOption("weekly");
+  await page.getByRole("combobox", { name: "On", exact: true }).selectOption("fri");
+  await page.getByLabel("At", { exact: true }).fill("18:30");
+  await page.getByLabel("What matters at least").selectOption("high");
+  await page.getByLabel("Not at weekends").check();
+  await page.getByRole("group", { name: "By" }).getByLabel("Push").uncheck();
+  const { next_at: _, ...kept } = await until(digest, ({ channels }) => (channels as string[]).length === 2);
+  expect(kept).toEqual({
+    is_enabled: true, delivery_time: "18:30", timezone: "Europe/Athens", frequency: "weekly", day_of_week: "fri",
+    include_types: [], exclude_weekends: true, min_priority: "high", channels: ["in_app", "email"],
+  });
+  await wanted.uncheck();
+  await until(digest, (now) => now.is_enabled === false);
+});
+
 /** Delivers a push as a push service would. */
 async function deliver(device: BrowserContext, page: Page, push: object): Promise<void> {
   const session = await device.newCDPSession(page);

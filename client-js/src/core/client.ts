@@ -313,7 +313,7 @@ export class Client {
       this.#stops.push(() => target.removeEventListener(event, then));
     };
     hear(window, "online", () => {
-      this.#line?.wake();
+      this.#line?.online();
       this.#marks.flush();
     });
     hear(window, "offline", () => this.#line?.offline());

@@ -44,6 +44,8 @@ export class Line {
   /** The token that the server would not have. */
   #refused: string | null = null;
   #isOver = false;
+  /** The browser says that there is no network: whatever is tried meanwhile, that is how it is. */
+  #isOffline = false;
   #attempt = 0;
   #waiting: ReturnType<typeof setTimeout> | undefined;
   #steady: ReturnType<typeof setTimeout> | undefined;
@@ -55,21 +57,25 @@ export class Line {
     void this.#connect();
   }
 
-  get state(): LineState["status"] {
-    return this.#status;
+  /** The browser says that the network is back. */
+  online(): void {
+    this.#isOffline = false;
+    this.#backoff.succeeded();
+    this.wake();
   }
 
-  /** The network is back, or somebody looks at the page: no need to wait any longer. */
+  /** Somebody looks at the page: no need to wait any longer. */
   wake(): void {
     if (this.#isOver || this.#link !== null || this.#status === "connecting" || this.#status === "refused") return;
-    this.#pause(this.needs.random() * 250, this.#status, null);
+    this.#pause(this.needs.random() * 250, "waiting", null);
   }
 
   /** The browser says that there is no network. It may err, so attempts go on. */
   offline(): void {
+    this.#isOffline = true;
     if (this.#isOver || this.#status === "refused") return;
     this.#drop();
-    this.#pause(this.#backoff.next(), "offline", "the browser has no network");
+    this.#pause(this.#backoff.next(), "waiting", null);
   }
 
   /** To be called when `getToken` would give another answer than before. */
@@ -117,6 +123,7 @@ export class Line {
 
   #opened(): void {
     this.#refused = null;
+    this.#isOffline = false;
     this.#steady = setTimeout(() => this.#backoff.succeeded(), STEADY_MS);
     this.#renewLater();
     this.#say("open", null);
@@ -172,7 +179,12 @@ export class Line {
   }
 
   #say(status: LineState["status"], detail: string | null): void {
-    this.#status = status;
-    this.needs.changed({ status, detail, failures: this.#backoff.failures });
+    const isOffline = this.#isOffline && (status === "waiting" || status === "connecting");
+    this.#status = isOffline ? "offline" : status;
+    this.needs.changed({
+      status: this.#status,
+      detail: isOffline ? "the browser has no network" : detail,
+      failures: this.#backoff.failures,
+    });
   }
 }
