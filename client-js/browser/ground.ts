@@ -153,8 +153,8 @@ export class Ground {
   }
 
   /** The page, for `user`, on `device`; once it is connected. */
-  async page(device: BrowserContext, user: string, more: Partial<Settings> = {}): Promise<Page> {
-    const page = await device.newPage();
+  async page(device: BrowserContext, user: string, more: Partial<Settings> = {}, opened?: Page): Promise<Page> {
+    const page = opened ?? (await device.newPage());
     const settings: Settings = {
       url: this.url,
       token: token(user),

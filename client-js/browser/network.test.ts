@@ -125,6 +125,26 @@ test("tabs of two people share nothing", async () => {
   await device.close();
 });
 
+test("a tab that holds the lock and says nothing keeps nobody waiting", async () => {
+  await until(() => ground.sockets(), (count) => count === 0);
+  const device = await ground.device();
+  const user = ground.person();
+  const silent = await device.newPage();
+  await silent.addInitScript(() => {
+    window.BroadcastChannel = class {
+      postMessage() {}
+      close() {}
+    } as unknown as typeof BroadcastChannel;
+  });
+  const one = await ground.page(device, user, {}, silent);
+  const other = await ground.page(device, user);
+  expect(await ground.sockets()).toBe(2);
+  expect(await other.evaluate(() => window.client.connection.getSnapshot().socket)).toBe("own");
+  await ground.send(user, "A");
+  for (const page of [one, other]) await until(() => told(page), (all) => all.length === 1);
+  await device.close();
+});
+
 test("without locks a tab has a socket of its own", async () => {
   await until(() => ground.sockets(), (count) => count === 0);
   const device = await ground.device();

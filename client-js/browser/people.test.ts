@@ -184,7 +184,7 @@ for (const [name, options] of [
     await page.getByRole("button", { name: "Settings" }).click();
     await page.getByLabel("Keep quiet at certain hours").check();
     await page.getByLabel("From").waitFor();
-    await until(() => page.locator(".carillon-saving").first().textContent(), (text) => text === "Saved.");
+    await until(() => page.locator(".carillon-preferences > .carillon-saving").textContent(), (text) => text === "Saved.");
     expect(await faults(page)).toEqual([]);
     await look(page, `preferences-${name}`);
     await page.getByRole("button", { name: "Close" }).click();
