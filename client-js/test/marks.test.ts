@@ -93,3 +93,22 @@ test("marks of other devices show, and counts follow what is not listed here", a
   expect(client.unreadCount.getSnapshot()).toBe(10);
   client.close();
 });
+
+test("a page that is open for long keeps what is new, and can load what is old again", async () => {
+  const server = new Server();
+  server.send();
+  const client = server.client({ pageSize: 100 });
+  await wait(1000);
+  for (let sent = 2; sent <= 2500; sent += 1) server.send();
+  await wait(1000);
+  const list = client.list();
+  expect(list.getSnapshot().notifications.length).toBeLessThan(2000);
+  expect(list.getSnapshot().hasMore).toBe(true);
+  expect(client.unreadCount.getSnapshot()).toBe(2500);
+  while (list.getSnapshot().hasMore) {
+    void list.loadMore();
+    await wait(50);
+  }
+  expect(list.getSnapshot().notifications.map(({ title }) => title)).toEqual(Array.from({ length: 2500 }, (_, at) => `N${2500 - at}`));
+  client.close();
+});

@@ -54,6 +54,8 @@ type Told =
   | { readonly kind: "connection"; readonly connection: Connection };
 
 const REFRESH_AFTER_MS = 400;
+/** Of so many that have come, the older half is forgotten. */
+const MOST_KNOWN = 2000;
 /** The name of the list without a filter. */
 const WHOLE = "[]";
 
@@ -258,6 +260,7 @@ export class Client {
       case "notification": {
         const { notification, missed } = told;
         if (!this.#ledger.arrived(notification)) return;
+        if (this.#ledger.size > MOST_KNOWN) this.#forget();
         this.#show();
         this.#events.emit("notification", { notification, missed });
         // What was missed may be in the count already.
@@ -279,6 +282,13 @@ export class Client {
       case "connection":
         if (this.#line === null) this.#connected({ ...told.connection, socket: "another tab's" });
     }
+  }
+
+  /** A page that is open for weeks does not keep everything that ever came. */
+  #forget(): void {
+    for (const list of this.#lists.values()) list.cut(MOST_KNOWN / 2);
+    const oldest = this.#ledger.view().notifications[MOST_KNOWN / 2 - 1];
+    if (oldest !== undefined) this.#ledger.forget(oldest);
   }
 
   #connected(connection: Connection): void {

@@ -163,6 +163,17 @@ export class Ledger {
     this.#marks.delete(key);
   }
 
+  /** How many notifications are known. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Forgets what is older than `oldest`: it is on the server, if somebody wants it. */
+  forget(oldest: Notification): void {
+    for (const [id, { notification }] of [...this.#entries]) if (newestFirst(notification, oldest) > 0) this.#entries.delete(id);
+    this.#view = null;
+  }
+
   /** As it is shown: with what was marked, as if the server had taken it. */
   view(): View {
     if (this.#view === null) {
@@ -206,11 +217,10 @@ class Draft {
 
   apply({ kind, id, upTo }: Mark): void {
     if (kind === "readAll") {
-      const until = upTo === null ? Number.POSITIVE_INFINITY : Date.parse(upTo);
       let newer = 0;
       for (const notification of this.notifications()) {
         if (notification.isRead) continue;
-        if (Date.parse(notification.createdAt) > until) newer += 1;
+        if (upTo !== null && notification.createdAt > upTo) newer += 1;
         else this.changed.set(notification.id, { ...notification, isRead: true });
       }
       this.unread = Math.min(this.unread, newer);

@@ -72,6 +72,11 @@ export class List implements NotificationList {
     };
   };
 
+  /** Shows no more than `most`; the rest is loaded again if somebody wants it. */
+  cut(most: number): void {
+    this.#floor = this.#visible()[most - 1] ?? this.#floor;
+  }
+
   /** Reads anew, now if somebody looks, and else when somebody does. */
   async renew(): Promise<void> {
     if (this.#watchers > 0 || this.#isWhole) return this.refresh();

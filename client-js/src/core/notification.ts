@@ -42,8 +42,8 @@ export function fits(notification: Notification, filter: Filter): boolean {
   );
 }
 
-/** Newest first, as lists have it. */
+/** Newest first, as lists have it. All times come from one server, written alike: they compare as they are. */
 export function newestFirst(one: Notification, other: Notification): number {
-  const apart = Date.parse(other.createdAt) - Date.parse(one.createdAt);
-  return apart === 0 || Number.isNaN(apart) ? other.number - one.number : apart;
+  if (one.createdAt === other.createdAt) return other.number - one.number;
+  return one.createdAt > other.createdAt ? -1 : 1;
 }
