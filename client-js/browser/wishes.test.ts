@@ -1,9 +1,11 @@
 // What people want to hear, set by themselves; and pushes, as far as a browser without a push service can show them.
 
+import { resolve } from "node:path";
 import type { BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Ground, badge, bell, pause, token, told, until } from "./ground.ts";
 
+const SEEN = resolve(import.meta.dirname, "seen");
 let ground: Ground;
 
 beforeAll(async () => {
@@ -102,6 +104,7 @@ test("the digest is ordered, changed and called off; where the server makes none
     is_enabled: true, delivery_time: "18:30", timezone: "Europe/Athens", frequency: "weekly", day_of_week: "fri",
     include_types: [], exclude_weekends: true, min_priority: "high", channels: ["in_app", "email"],
   });
+  await page.screenshot({ path: `${SEEN}/digest-desktop.png`, fullPage: true });
   await wanted.uncheck();
   await until(digest, (now) => now.is_enabled === false);
 });

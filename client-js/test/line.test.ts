@@ -117,3 +117,37 @@ test("a place that the server no longer has is forgotten, and the list is read a
   expect(server.requests.length).toBe(before + 1);
   client.close();
 });
+
+test("a clock that is wrong by hours asks for no more tokens than a right one", async () => {
+  const server = new Server();
+  let given = 0;
+  const client = server.client({
+    getToken: () => {
+      given += 1;
+      return token("2", -7200 + given);
+    },
+  });
+  await vi.advanceTimersByTimeAsync(300_000);
+  expect(given).toBeLessThan(8);
+  expect(client.connection.getSnapshot().status).toBe("open");
+  client.close();
+});
+
+test("a transport that cannot even begin is tried again", async () => {
+  const server = new Server();
+  let attempts = 0;
+  const client = server.client({
+    transport: {
+      open: (at, ears) => {
+        attempts += 1;
+        if (attempts < 3) throw new Error("not from this page");
+        return server.transport.open(at, ears);
+      },
+    },
+  });
+  await vi.advanceTimersByTimeAsync(100);
+  expect(client.connection.getSnapshot()).toMatchObject({ status: "waiting", detail: "not from this page" });
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(client.connection.getSnapshot().status).toBe("open");
+  client.close();
+});

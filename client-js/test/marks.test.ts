@@ -69,6 +69,18 @@ test("a removed one is gone, also when it was gone already", async () => {
   client.close();
 });
 
+test("one that was removed elsewhere meanwhile goes away, without a complaint", async () => {
+  const { server, client, id } = await two();
+  const refused: string[] = [];
+  client.on("refused", ({ action }) => refused.push(action));
+  server.cut();
+  server.mark(2, "removed");
+  expect(await Promise.race([client.read(id), wait(1000).then(() => "late")])).toBe(false);
+  expect(shown(client)).toEqual(["N1*"]);
+  expect(refused).toEqual([]);
+  client.close();
+});
+
 test("a server that is busy is asked again when it says", async () => {
   const { server, client, id } = await two();
   server.refuses = (method) => (method === "PUT" ? 503 : null);

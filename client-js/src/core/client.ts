@@ -14,7 +14,7 @@ import type { Standing, Transport } from "./transport.js";
 import { webSocket } from "./websocket.js";
 
 export interface ConnectOptions {
-  /** Where the server is, such as `https://notify.example.com`. */
+  /** Where the server is, such as `https://notify.example.com`; `/` is where the page comes from. */
   readonly url: string;
   /** A token that does not change. With `getToken` a new one is got before the old one ends. */
   readonly token?: string;
@@ -89,7 +89,7 @@ export class Client {
   constructor(options: ConnectOptions) {
     const { token, getToken } = options;
     if (token === undefined && getToken === undefined) throw new TypeError("connect needs `token` or `getToken`.");
-    this.#options = { ...options, url: options.url.replace(/\/+$/, "") };
+    this.#options = { ...options, url: new URL(options.url, globalThis.location?.href).href.replace(/\/+$/, "") };
     this.#random = options.random ?? Math.random;
     this.#tokens = new Tokens(getToken ?? (() => token ?? ""));
     this.api = new Api(this.#options.url, this.#tokens, options.fetch);
@@ -108,7 +108,9 @@ export class Client {
         if (!isKnown || kind === "readAll" || this.#isDue) this.#refreshSoon();
       },
       refused: ({ kind, id }, problem) => {
-        this.#events.emit("refused", { action: kind, id, problem });
+        // What is gone meanwhile is no fault of anybody's.
+        if (problem.status === 404) this.#events.emit("changed", { id, standing: "removed" });
+        else this.#events.emit("refused", { action: kind, id, problem });
         this.#refreshSoon();
       },
     });

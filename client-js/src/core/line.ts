@@ -94,7 +94,7 @@ export class Line {
     this.#attempt += 1;
     const refused = this.#refused;
     const attempt = this.#attempt;
-    const { tokens, transport, url, since, ears } = this.needs;
+    const { tokens, transport, url, since } = this.needs;
     this.#say("connecting", null);
     let token: string;
     try {
@@ -107,18 +107,24 @@ export class Line {
     if (attempt !== this.#attempt || this.#isOver) return;
     if (token === refused) return this.#say("refused", "the server refuses the token, and getToken gives no other");
     this.#token = token;
-    this.#link = transport.open(
-      { url, token, since: since() },
-      {
-        ...ears,
-        opened: () => this.#opened(),
-        notification: (notification, missed) => {
-          ears.notification(notification, missed);
-          this.#link?.received(notification.id);
-        },
-        closed: (why) => this.#closed(why),
+    try {
+      this.#link = transport.open({ url, token, since: since() }, this.#ears());
+    } catch (fault) {
+      this.#closed({ reason: "lost", detail: fault instanceof Error ? fault.message : "the transport failed" });
+    }
+  }
+
+  #ears(): Ears {
+    const { ears } = this.needs;
+    return {
+      ...ears,
+      opened: () => this.#opened(),
+      notification: (notification, missed) => {
+        ears.notification(notification, missed);
+        this.#link?.received(notification.id);
       },
-    );
+      closed: (why) => this.#closed(why),
+    };
   }
 
   #opened(): void {
@@ -140,9 +146,10 @@ export class Line {
     clearTimeout(this.#renewal);
     const { expiresAt } = claims(this.#token);
     if (expiresAt === null) return;
-    const left = Math.max(0, expiresAt - Date.now());
-    const wait = Math.min(Math.max(left - LEAD_MS, left * 0.8), LONGEST_TIMER_MS);
-    this.#renewal = setTimeout(() => void this.#renew(), Math.max(1000, wait));
+    const left = expiresAt - Date.now();
+    // The server has just taken it: if it seems to have ended, the clock here is wrong, and the server will say when.
+    const wait = left <= 0 ? LEAD_MS : Math.max(1000, left - LEAD_MS, left * 0.8);
+    this.#renewal = setTimeout(() => void this.#renew(), Math.min(wait, LONGEST_TIMER_MS));
   }
 
   async #renew(): Promise<void> {
