@@ -1,13 +1,11 @@
 // What people see and do, with the bell, the centre and the toasts.
 
 import { mkdirSync } from "node:fs";
-import { createRequire } from "node:module";
 import { resolve } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Ground, badge, bell, pause, titles, told, until } from "./ground.ts";
+import { Ground, badge, bell, faults, pause, titles, told, until } from "./ground.ts";
 
-const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const SEEN = resolve(import.meta.dirname, "seen");
 let ground: Ground;
 
@@ -18,18 +16,6 @@ beforeAll(async () => {
 afterAll(() => ground.end());
 
 const look = (page: Page, name: string) => page.screenshot({ path: `${SEEN}/${name}.png` });
-
-/** What axe-core finds fault with. */
-async function faults(page: Page): Promise<string[]> {
-  await page.addScriptTag({ path: AXE });
-  return page.evaluate(async () => {
-    interface Axe {
-      run(): Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }>;
-    }
-    const { violations } = await (window as unknown as { axe: Axe }).axe.run();
-    return violations.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`));
-  });
-}
 
 async function some(user: string): Promise<void> {
   await ground.send(user, "Welcome", { message: "Good to have you here.\nLook around, and tell us what you think." });

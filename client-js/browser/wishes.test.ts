@@ -3,7 +3,7 @@
 import { resolve } from "node:path";
 import type { BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Ground, badge, bell, pause, token, told, until } from "./ground.ts";
+import { Ground, badge, bell, faults, pause, token, told, until } from "./ground.ts";
 
 const SEEN = resolve(import.meta.dirname, "seen");
 let ground: Ground;
@@ -96,7 +96,7 @@ test("the digest is ordered, changed and called off; where the server makes none
   await page.getByLabel("How often").selectOption("weekly");
   await page.getByRole("combobox", { name: "On", exact: true }).selectOption("fri");
   await page.getByLabel("At", { exact: true }).fill("18:30");
-  await page.getByLabel("What matters at least").selectOption("high");
+  await page.getByLabel("Priority from").selectOption("high");
   await page.getByLabel("Not at weekends").check();
   await page.getByRole("group", { name: "By" }).getByLabel("Push").uncheck();
   const { next_at: _, ...kept } = await until(digest, ({ channels }) => (channels as string[]).length === 2);
@@ -104,6 +104,7 @@ test("the digest is ordered, changed and called off; where the server makes none
     is_enabled: true, delivery_time: "18:30", timezone: "Europe/Athens", frequency: "weekly", day_of_week: "fri",
     include_types: [], exclude_weekends: true, min_priority: "high", channels: ["in_app", "email"],
   });
+  expect(await faults(page)).toEqual([]);
   await page.screenshot({ path: `${SEEN}/digest-desktop.png`, fullPage: true });
   await wanted.uncheck();
   await until(digest, (now) => now.is_enabled === false);

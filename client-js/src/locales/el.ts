@@ -55,7 +55,7 @@ export const el: Words = {
   daily: "Κάθε ημέρα",
   weekly: "Κάθε εβδομάδα",
   weekends: "Όχι τα Σαββατοκύριακα",
-  atLeast: "Ελάχιστη σημασία",
+  atLeast: "Προτεραιότητα από",
   low: "Χαμηλή",
   normal: "Κανονική",
   high: "Υψηλή",

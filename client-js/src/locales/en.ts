@@ -55,7 +55,7 @@ export const en: Words = {
   daily: "Every day",
   weekly: "Every week",
   weekends: "Not at weekends",
-  atLeast: "What matters at least",
+  atLeast: "Priority from",
   low: "Low",
   normal: "Normal",
   high: "High",

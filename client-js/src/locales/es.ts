@@ -55,7 +55,7 @@ export const es: Words = {
   daily: "Cada día",
   weekly: "Cada semana",
   weekends: "Sin fines de semana",
-  atLeast: "Importancia mínima",
+  atLeast: "Prioridad desde",
   low: "Baja",
   normal: "Normal",
   high: "Alta",
