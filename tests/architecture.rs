@@ -198,7 +198,9 @@ fn code_returns_errors_and_files_stay_readable() {
 fn both_databases_have_the_same_migrations_and_tables() {
     let sqlite = files("migrations/sqlite", "sql");
     let postgres = files("migrations/postgres", "sql");
-    let schema = fs::read_to_string(root().join("src/store/schema.rs")).expect("the schema");
+    let schema: String = ["src/store/schema.rs", "src/store/schema/apart.rs"]
+        .map(|file| fs::read_to_string(root().join(file)).expect("the schema"))
+        .concat();
     // On SQLite a position is its notification's number, so the primary key finds an entry by it.
     // Where a notification is in an inbox: positions are numbers on SQLite, but for what was spread.
     let is_special = |fault: &String| {

@@ -31,9 +31,8 @@ use tower::ServiceExt as _;
 use crate::access::{Links, Principal};
 use crate::domain::Secret;
 use crate::service::{
-    Addresses, Audit, Choices, Devices, Digests, Error, Explain, Hooks, Inbox, Library, Notify, Outgoing, Quota,
-    Reckoning,
-    Recurrings, Reports, Standing, StatsService, Topics,
+    Addresses, Audit, Choices, Devices, Digests, Error, Explain, Hooks, Inbox, Library, Notify, Outgoing,
+    Quota, Reckoning, Recurrings, Reports, Standing, StatsService, Topics,
 };
 use crate::telemetry::Metrics;
 

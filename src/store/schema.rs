@@ -1,5 +1,9 @@
 //! One description of the tables for both databases; `types.rs` maps what they spell differently.
 
+mod apart;
+
+pub use apart::*;
+
 diesel::table! {
     use diesel::sql_types::*;
     use crate::store::types::{Instant, Uuid128};
@@ -303,62 +307,6 @@ diesel::table! {
     use diesel::sql_types::*;
     use crate::store::types::Instant;
 
-    webhooks (id) {
-        id -> BigInt,
-        tenant -> Text,
-        url -> Text,
-        description -> Text,
-        events -> Nullable<Text>,
-        is_enabled -> Integer,
-        disabled_why -> Nullable<Text>,
-        secret -> Text,
-        former_secret -> Nullable<Text>,
-        former_until -> Nullable<Instant>,
-        failing_since -> Nullable<Instant>,
-        created_at -> Instant,
-        updated_at -> Instant,
-    }
-}
-
-diesel::table! {
-    use diesel::sql_types::*;
-    use crate::store::types::{Instant, Uuid128};
-
-    webhook_messages (id) {
-        id -> BigInt,
-        uuid -> Uuid128,
-        webhook_id -> BigInt,
-        event -> Text,
-        data -> Text,
-        happened_at -> Instant,
-        state -> Integer,
-        due_at -> Instant,
-        attempt -> Integer,
-        since -> Integer,
-        reason -> Nullable<Text>,
-        finished_at -> Nullable<Instant>,
-    }
-}
-
-diesel::table! {
-    use diesel::sql_types::*;
-    use crate::store::types::Instant;
-
-    webhook_attempts (id) {
-        id -> BigInt,
-        message_id -> BigInt,
-        attempt -> Integer,
-        at -> Instant,
-        took_ms -> Integer,
-        state -> Integer,
-        reason -> Nullable<Text>,
-    }
-}
-
-diesel::table! {
-    use diesel::sql_types::*;
-    use crate::store::types::Instant;
-
     digest_subscriptions (recipient_id) {
         recipient_id -> BigInt,
         terms -> Text,
@@ -386,57 +334,6 @@ diesel::table! {
     }
 }
 
-diesel::table! {
-    analytics (id) {
-        id -> BigInt,
-        tenant -> Text,
-        hour -> BigInt,
-        channel -> Integer,
-        kind -> Text,
-        outcome -> Integer,
-        many -> BigInt,
-        millis -> BigInt,
-    }
-}
-
-diesel::table! {
-    analytics_latencies (id) {
-        id -> BigInt,
-        tenant -> Text,
-        hour -> BigInt,
-        channel -> Integer,
-        class -> Integer,
-        many -> BigInt,
-    }
-}
-
-diesel::table! {
-    use diesel::sql_types::*;
-    use crate::store::types::Instant;
-
-    analytics_place (id) {
-        id -> BigInt,
-        counted -> BigInt,
-        announced -> BigInt,
-        candidate -> BigInt,
-        candidate_at -> Instant,
-    }
-}
-
-diesel::table! {
-    analytics_changes (id) {
-        id -> BigInt,
-        notification_id -> BigInt,
-        tenant -> Text,
-        hour -> BigInt,
-        channel -> Integer,
-        kind -> Text,
-        outcome -> Integer,
-        millis -> Nullable<BigInt>,
-        many -> BigInt,
-    }
-}
-
 diesel::joinable!(digest_subscriptions -> recipients (recipient_id));
 diesel::joinable!(deferrals -> recipients (recipient_id));
 diesel::joinable!(deliveries -> notifications (notification_id));
@@ -446,9 +343,7 @@ diesel::joinable!(inbox -> notifications (notification_id));
 diesel::joinable!(inbox -> recipients (recipient_id));
 diesel::joinable!(roles -> recipients (recipient_id));
 diesel::joinable!(subscriptions -> recipients (recipient_id));
-diesel::joinable!(webhook_messages -> webhooks (webhook_id));
 diesel::allow_tables_to_appear_in_same_query!(template_versions, templates);
-diesel::allow_tables_to_appear_in_same_query!(webhook_messages, webhooks);
 diesel::allow_tables_to_appear_in_same_query!(
     connections,
     counts,

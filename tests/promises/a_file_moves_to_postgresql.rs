@@ -92,7 +92,7 @@ fn numbers_order_and_read_states_stay() {
     let reached_by = (ana.get(devices).expect(200), ana.get(contacts).expect(200));
     let admin = json!({"sub": "boss", "role": "admin"});
     let (hooks, hook) = ("/api/v1/webhooks", json!({"url": "https://app.example.com/x"}));
-    let told = Rest::claiming(&file, admin.clone()).post(hooks, &hook).expect(201);
+    let hooked = Rest::claiming(&file, admin.clone()).post(hooks, &hook).expect(201);
     let log = |server: &Server| {
         let page =
             Rest::claiming(server, admin.clone()).get("/api/v1/audit?actor=backend&limit=100").expect(200);
@@ -138,8 +138,8 @@ fn numbers_order_and_read_states_stay() {
     assert_eq!((&recurring[0]["id"], &recurring[0]["next_at"]), (&kept["id"], &kept["next_at"]));
     let boss = Rest::claiming(&there, admin.clone());
     let listed = boss.get(hooks).expect(200)["webhooks"][0].clone();
-    assert_eq!((&listed["id"], &listed["created_at"]), (&told["id"], &told["created_at"]));
-    assert_ne!(boss.post(hooks, &hook).expect(201)["id"], told["id"]);
+    assert_eq!((&listed["id"], &listed["created_at"]), (&hooked["id"], &hooked["created_at"]));
+    assert_ne!(boss.post(hooks, &hook).expect(201)["id"], hooked["id"]);
     assert_ne!(Rest::backend(&there).post("/api/v1/recurring", &yearly).expect(201)["id"], kept["id"]);
     let backend = clients.backend();
     let again = backend.call("booking_notification", booking(1, 2));

@@ -48,7 +48,9 @@ enum Owner {
     Admin,
 }
 
-use Case::{Changes, Counts, Device, Digest, Failed, Notification, Recurring, Scheduled, Shows, Template, Webhook};
+use Case::{
+    Changes, Counts, Device, Digest, Failed, Notification, Recurring, Scheduled, Shows, Template, Webhook,
+};
 use Owner::{Admin, Person, Service};
 
 /// Stands in all that is somebody's.
