@@ -29,7 +29,8 @@ pub struct Period {
 }
 
 impl Period {
-    /// From one day to another (`2025-09-01`), both included; the last thirty days, if nothing is said.
+    /// From one day to another (`2025-09-01`), both included; the last thirty days, if nothing is said; from a day on as far
+    /// as one may look, if only that is.
     ///
     /// # Errors
     /// When one is no day, or there are none between them, or too many.
@@ -42,9 +43,15 @@ impl Period {
             day.filter(is_near).ok_or(Broken { field, expected })
         };
         let today = || zone.clock(now).map(|clock| clock.date_naive()).unwrap_or_default();
-        let end = end.map_or_else(|| Ok(today()), |text| day(text, "end_date"))?;
+        let start = start.map(|text| day(text, "start_date")).transpose()?;
+        let end = match (end, start) {
+            (Some(text), _) => day(text, "end_date")?,
+            // As far as one may look.
+            (None, Some(start)) => today().clamp(start, start + Days::new(MOST_DAYS as u64 - 1)),
+            (None, None) => today(),
+        };
         let usual = || end.checked_sub_days(Days::new(USUAL_DAYS - 1)).unwrap_or(end);
-        let start = start.map_or_else(|| Ok(usual()), |text| day(text, "start_date"))?;
+        let start = start.unwrap_or_else(usual);
         if start > end {
             return Err(Broken { field: "end_date", expected: "the day of start_date, or a later one" });
         }
