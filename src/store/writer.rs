@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::{Done, StoreError, Write, Written};
+use super::{DigestWrite, Done, StoreError, Write, Written};
 use crate::telemetry::{Metrics, vital};
 
 /// A queued write.
@@ -138,16 +138,17 @@ impl Inlet {
 }
 
 fn is_chunk(job: &Job) -> bool {
-    matches!(
-        job.write,
+    match &job.write {
         Write::Work { .. }
-            | Write::Analytics(_)
-            | Write::Sweep(_)
-            | Write::Reach(..)
-            | Write::Presence { .. }
-            | Write::Reap(_)
-            | Write::Leave(_)
-    )
+        | Write::Analytics(_)
+        | Write::Sweep(_)
+        | Write::Reach(..)
+        | Write::Presence { .. }
+        | Write::Reap(_)
+        | Write::Leave(_) => true,
+        Write::Digest(write) => matches!(**write, DigestWrite::Make(_)),
+        _ => false,
+    }
 }
 
 /// Runs completions in commit order. One that panics is logged and takes nobody with it.
