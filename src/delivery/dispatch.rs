@@ -26,6 +26,8 @@ const TOGETHER: usize = 256;
 const LOOK: Duration = Duration::from_secs(1);
 /// After a fault of the database.
 const RESPITE: Duration = Duration::from_secs(1);
+/// Why a push that was read elsewhere is still shown, perhaps.
+const NOT_TAKEN_BACK: &str = "it could not be taken back";
 /// When all that is due was somebody else's.
 const BRIEFLY: Duration = Duration::from_millis(20);
 /// A provider's time, whatever is set: less than a delivery is held for.
@@ -219,6 +221,8 @@ impl Dispatch {
         self.breakers.note(&whom, &sent);
         match sent {
             Ok(taken) => Outcome::Sent(taken.provider_id),
+            // Nobody is to look into it.
+            Err(Fault::Reject { .. }) if claimed.is_retraction => Outcome::Settled(NOT_TAKEN_BACK),
             Err(Fault::Reject { reason }) => Outcome::Failed(reason),
             Err(Fault::Gone { reason }) => Outcome::Gone(reason),
             Err(Fault::Retry { after: asked, reason }) => self.again(claimed, asked, reason),
@@ -230,8 +234,7 @@ impl Dispatch {
     fn again(&self, claimed: &Claimed, asked: Option<Duration>, reason: String) -> Outcome {
         match pause(&self.pauses, claimed.attempt - claimed.since, chance()) {
             Some(usual) => Outcome::Again(usual.max(asked.unwrap_or_default()), reason),
-            // Nobody is to look into it.
-            None if claimed.is_retraction => Outcome::Settled("it could not be taken back"),
+            None if claimed.is_retraction => Outcome::Settled(NOT_TAKEN_BACK),
             None => Outcome::Failed(format!("{reason}; it was tried as often as it may be")),
         }
     }
@@ -273,7 +276,7 @@ fn origin(address: &str) -> &str {
 }
 
 /// From 0 to 1.
-fn chance() -> f64 {
+pub(super) fn chance() -> f64 {
     let mut byte = [0];
     getrandom::fill(&mut byte).ok();
     f64::from(byte[0]) / 255.0

@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use super::breaker::Breakers;
 use super::channel::{Fault, Taken};
+use super::dispatch::chance;
 use super::outbound::{Answer, Outbound, Unanswered};
 use crate::domain::{Clock, Timestamp, pause};
 use crate::store::{Outcome, Store, StoreError, WebhookMessage, WebhookTried, WebhookWrite, Write, Written};
@@ -186,9 +187,7 @@ impl Webhooks {
 
     /// When it is tried again, if it may be.
     fn again(&self, message: &WebhookMessage, asked: Option<Duration>, reason: String) -> Outcome {
-        let mut byte = [0];
-        getrandom::fill(&mut byte).ok();
-        match pause(&self.pauses, message.attempt - message.since, f64::from(byte[0]) / 255.0) {
+        match pause(&self.pauses, message.attempt - message.since, chance()) {
             Some(usual) => Outcome::Again(usual.max(asked.unwrap_or_default()), reason),
             None => Outcome::Failed(format!("{reason}; it was tried as often as it may be")),
         }
