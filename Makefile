@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Recipes in their order, whatever -j says: cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: help run test check fmt lint doc openapi clients client coverage bench faults soak storm dist clean
+.PHONY: help run test check fmt lint doc openapi clients client demo coverage bench faults soak storm dist clean
 
 # What is built lands here; both are respected when they are set outside.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -30,7 +30,7 @@ run: ## Build and start the server, with its demo page
 	@echo "Building (a few minutes the first time). The log then says where the demo page is."
 	@cargo run --release --locked -- serve $(ARGS)
 
-test: clients lint doc ## Everything CI runs: format, lints, documentation, all tests, the promises on both databases
+test: clients lint doc client ## Everything CI runs: format, lints, documentation, the TypeScript client, all tests, the promises on both databases
 	cargo test --locked --no-fail-fast --lib --bins --tests
 	CARILLON_TESTS_ON=postgres cargo test --locked --no-fail-fast --test promises
 
@@ -61,12 +61,15 @@ openapi: ## Write docs/openapi.json and docs/asyncapi.json anew; a test tells wh
 clients: ## Install what the tests need and is missing
 	@tests/install.sh
 
-client: ## The TypeScript client: install, types, tests, build, sizes, and a real browser against the real server (about 4 minutes)
-	$(call need,npm,Node 20 or newer)
-	cd client-js && npm ci --no-audit --no-fund --loglevel=error </dev/null
-	cd client-js && npm run --silent build && npm run --silent types && npm test --silent && npm run --silent size
+client: ## The TypeScript client: types, tests, build, sizes, and a real browser against the real server (about 2 minutes)
+	@tests/install.sh client
+	cd client-js && npm run --silent build && npm run --silent types && npm test --silent && npm run --silent size && npm run --silent demo -- --check
 	if [ -z "$${CARILLON_TESTS_PROGRAM:-}" ]; then cargo build --locked; fi
 	cd client-js && CARILLON_TESTS_PROGRAM=$${CARILLON_TESTS_PROGRAM:-$(abspath $(TARGET))/debug/carillon} npm run --silent browser
+
+demo: ## Write client-js/demo/built anew, which the server's program takes its demo page from
+	@tests/install.sh client
+	cd client-js && npm run --silent build && npm run --silent demo
 
 coverage: ## Lines of src that the tests reach, on both databases; writes the figure into README.md (about 10 minutes)
 	@tests/install.sh coverage

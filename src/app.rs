@@ -13,7 +13,7 @@ use crate::config::{Config, Environment};
 use crate::delivery::{
     CatchUp, Confirmations, Digesting, Live, Replays, Rounds, Spreading, Templates, catch_up,
 };
-use crate::domain::{Clock, SystemClock};
+use crate::domain::{Clock, SystemClock, USUAL_AFTER};
 use crate::gateway::ingest::Ingest;
 use crate::gateway::socketio::{self, Booking, Door, Feed, Namespace, Services};
 use crate::gateway::sse;
@@ -54,6 +54,10 @@ pub struct App {
     pub stop: CancellationToken,
     /// Everything that serves a client.
     pub tasks: TaskTracker,
+    /// What goes out beyond sockets; it ends when what is under way has been answered.
+    pub deliveries: TaskTracker,
+    /// How long that may take.
+    pub delivering: Duration,
     /// Where it listens.
     pub address: SocketAddr,
     /// This process's name among its like.
@@ -74,6 +78,7 @@ impl App {
         let store = Arc::new(Store::open(&config.database, mandatory(config), metrics.clone()).await?);
         let channels = channels(config, clock.clone())?;
         let (intake, stop, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
+        let deliveries = TaskTracker::new();
         keyring.fetch().await;
         until(&stop, keyring.clone().refresh());
         let node = node(config)?;
@@ -90,7 +95,8 @@ impl App {
         let arrived = catch_up.clone();
         hub.on_arrival(move |recipient| arrived.arrived(recipient));
 
-        let confirmations = Arc::new(Confirmations::new(Rounds::new(&config.realtime), metrics.clone()));
+        let rounds = Rounds::new(&config.realtime);
+        let confirmations = Arc::new(Confirmations::new(rounds, metrics.clone()));
         let live =
             Live::new(hub.clone(), confirmations.clone(), catch_up.clone(), clock.clone(), metrics.clone());
         listening.set(Arc::downgrade(&live)).ok();
@@ -107,7 +113,7 @@ impl App {
                 clock.clone(),
                 metrics.clone(),
             )
-            .usually(usual(config)?),
+            .usually(usual(config)?, rounds.seconds().max(USUAL_AFTER)),
         );
         let choices = Arc::new(Choices::new(store.clone(), spreading.clone(), mandatory(config)));
         let limits = RecurringLimits {
@@ -117,8 +123,8 @@ impl App {
         let recurrings = Arc::new(Recurrings::new(store.clone(), notify.clone(), spreading.clone(), limits));
         if config.worker.enabled {
             until(&stop, spreading.clone().run());
-            vital("dispatch", tasks.track_future(dispatch.clone().run(intake.clone())));
-            vital("webhooks", tasks.track_future(webhooks.clone().run(intake.clone())));
+            vital("dispatch", deliveries.track_future(dispatch.clone().run(intake.clone())));
+            vital("webhooks", deliveries.track_future(webhooks.clone().run(intake.clone())));
             until(&stop, Rollup::new(store.clone(), clock.clone(), &config.analytics).run());
             until(&stop, Retention::new(store.clone(), clock.clone(), &config.retention).run());
             let days = config.digests.keep_days;
@@ -341,6 +347,8 @@ impl App {
             intake,
             stop,
             tasks,
+            deliveries,
+            delivering: Duration::from_millis(config.delivery.timeout_ms),
             address,
             node,
         }))

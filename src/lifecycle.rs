@@ -16,6 +16,8 @@ const LOOK: Duration = Duration::from_millis(20);
 const AT_ONCE: usize = 500;
 /// Nothing moves for this long: nothing will.
 const STANDSTILL: Duration = Duration::from_secs(1);
+/// What providers answered is noted within this.
+const NOTED: Duration = Duration::from_secs(2);
 
 /// Listens for SIGTERM, SIGINT and SIGHUP (its terminal has gone) from now on: one that comes before it is waited for is
 /// not missed.
@@ -48,13 +50,16 @@ impl Signals {
     }
 }
 
-/// Stops `app` within its time limit, whatever clients do.
+/// Stops `app` within its time limit, whatever clients do; within that of providers, if one that was asked has not answered:
+/// what it has taken and nobody notes goes out twice.
 pub async fn stop(app: Arc<App>, limit: Duration, delay: Duration) {
     app.readiness.set(false);
     tokio::time::sleep(delay.min(limit / 2)).await;
     let deadline = Instant::now() + limit.saturating_sub(delay.min(limit / 2));
     app.admission.close();
     app.intake.cancel();
+    app.deliveries.close();
+    let answered = Instant::now() + app.delivering + NOTED;
 
     // Nothing more is read; what was read is committed and answered.
     let here = app.hub.everybody();
@@ -93,10 +98,14 @@ pub async fn stop(app: Arc<App>, limit: Duration, delay: Duration) {
     // Those who left are noted as gone.
     tokio::time::timeout(left(deadline), app.presences.write()).await.ok();
     tokio::time::timeout(left(deadline), app.failures.write(true)).await.ok();
+    if !app.deliveries.is_empty() {
+        tracing::info!("waiting for what providers were asked");
+        tokio::time::timeout(left(deadline.max(answered)), app.deliveries.wait()).await.ok();
+    }
     if app.store.is_shared() {
         app.store.submit(Write::Leave(app.node.clone()), Box::new(|_| ()));
     }
-    tokio::time::timeout(left(deadline), app.store.close()).await.ok();
+    tokio::time::timeout(left(deadline).max(NOTED), app.store.close()).await.ok();
     tracing::info!("stopped");
 }
 

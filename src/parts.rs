@@ -24,8 +24,8 @@ use crate::telemetry::Metrics;
 
 /// Descriptors kept for the database, the listener and requests without a socket.
 pub const RESERVE: u64 = 128;
-/// The demo's facilitators.
-const DEMO_FACILITATORS: [(u32, &str); 3] = [(2, "Amara"), (5, "Björn"), (7, "Chen")];
+/// The demo's people, side by side.
+const DEMO_PEOPLE: [(u32, &str); 2] = [(2, "Amara"), (5, "Björn")];
 /// What to say when Redis cannot be used as it is set.
 pub const UNUSABLE_REDIS: &str = "redis.url (REDIS_URL), redis.ca_file, or a name in [ingest] cannot be used; an address \
     looks like redis://host:6379, with TLS rediss://host:6380";
@@ -130,7 +130,7 @@ pub fn demo(config: &Config, clock: Arc<dyn Clock>) -> Demo {
     let auth = config.auth.clone();
     Demo::new(move || {
         let now = clock.now().as_seconds();
-        let facilitators: Vec<_> = DEMO_FACILITATORS
+        let people: Vec<_> = DEMO_PEOPLE
             .iter()
             .map(|(id, name)| {
                 let mint = Mint { sub: id.to_string(), iat: now, exp: now + DEMO_TOKEN, ..Mint::default() };
@@ -139,7 +139,7 @@ pub fn demo(config: &Config, clock: Arc<dyn Clock>) -> Demo {
             .collect();
         let backend = auth.backend_token.expose().split(',').next().unwrap_or_default().trim().to_owned();
         json!({
-            "facilitators": facilitators,
+            "people": people,
             "backend_token": backend,
             "version": env!("CARGO_PKG_VERSION"),
         })
@@ -176,10 +176,8 @@ pub fn dispatch(
 ) -> Arc<Dispatch> {
     let way = |channel| {
         let provider = channels.of(channel)?.clone();
-        Some((
-            channel,
-            Way { provider, at_once: config.delivery.at_once, per_second: config.delivery.per_second },
-        ))
+        let at_once = config.delivery.at_once.min(provider.most_at_once());
+        Some((channel, Way { provider, at_once, per_second: config.delivery.per_second }))
     };
     let ways: HashMap<Channel, Way> = Channel::BEYOND.into_iter().filter_map(way).collect();
     let base_url = Some(config.delivery.public_url.clone()).filter(|url| !url.is_empty());
@@ -189,6 +187,7 @@ pub fn dispatch(
         per_number: config.sms.per_number_per_day,
         per_user: config.sms.per_user_per_day,
         per_tenant: config.sms.per_tenant_per_day,
+        mails_to_oneself: config.email.to_oneself_per_day,
     };
     let pauses = config.delivery.retry_ms.iter().map(|ms| Duration::from_millis(*ms)).collect();
     Dispatch::new(store.clone(), letters, ways, caps, pauses, clock.clone(), metrics.clone())

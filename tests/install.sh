@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs what the tests need and is not there: a browser, PostgreSQL, Redis, Caddy, OpenSSL, nftables, libfaketime and
-# Python's venv from Debian; the Socket.IO clients from npm and PyPI, and Schemathesis, into tests/clients. What is there
-# stays as it is.
+# Python's venv from Debian; the Socket.IO clients from npm and PyPI, and Schemathesis, into tests/clients; what client-js is
+# built and tested with. What is there stays as it is.
 # Run again, it costs a second and asks no network.
 #
 #     tests/install.sh [coverage]      # and what `make coverage` needs, too
+#     tests/install.sh client          # only what `make client` needs
 set -euo pipefail
 cd "$(dirname "$0")/clients"
 
@@ -45,7 +46,7 @@ debian() {
 
 have cargo || fail "Rust 1.95 or newer is needed"
 have cc || fail "a C compiler is needed: apt-get install gcc libc6-dev"
-have node && have npm || fail "Node 18 or newer is needed, with npm"
+have node && have npm || fail "Node 20 or newer is needed, with npm"
 for component in rustfmt clippy; do
   if ! cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1; then
     have rustup || fail "cargo's $component is needed"
@@ -73,6 +74,26 @@ has_browser() {
 }
 has_browser || debian chromium fonts-liberation
 has_browser || fail "no Chromium was found; name one by the variable CHROMIUM"
+
+# ---- npm ---------------------------------------------------------------------------------------
+
+# Whether what the lock file names is there, and these packages load from it.
+npm_is_current() {
+  local folder=$1
+  shift
+  [ -f "$folder/node_modules/.package-lock.json" ] && ! [ "$folder/package-lock.json" -nt "$folder/node_modules/.package-lock.json" ] &&
+    (cd "$folder" && node --input-type=module -e "$(printf 'await import("%s");' "$@")" 2>/dev/null)
+}
+npm_packages() {
+  npm_is_current "$@" && return
+  say "installing the npm packages of $1"
+  (cd "$1" && npm ci --no-audit --no-fund --loglevel=error </dev/null)
+  touch "$1/node_modules/.package-lock.json"
+  npm_is_current "$@" || fail "the npm packages of $1 do not load"
+}
+npm_packages ../../client-js esbuild playwright-core axe-core
+if [ "${1:-}" = client ]; then exit; fi
+npm_packages . socket.io-client playwright-core ws axe-core
 
 # ---- databases, and what stands beside them ----------------------------------------------------
 
@@ -110,19 +131,6 @@ has_postgres || fail "no PostgreSQL was found: neither in the path nor in /usr/l
 for program in redis-server caddy openssl ip nft; do
   have "$program" || fail "no $program was found"
 done
-
-# ---- npm ---------------------------------------------------------------------------------------
-
-npm_is_current() {
-  [ -f node_modules/.package-lock.json ] && ! [ package-lock.json -nt node_modules/.package-lock.json ] &&
-    node --input-type=module -e 'await import("socket.io-client"); await import("playwright-core"); await import("ws")' 2>/dev/null
-}
-if ! npm_is_current; then
-  say "installing the npm clients"
-  npm ci --no-audit --no-fund --loglevel=error </dev/null
-  touch node_modules/.package-lock.json
-  npm_is_current || fail "the npm clients do not load"
-fi
 
 # ---- PyPI --------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 // What happens when something between people and server does not work; and what tabs do for each other.
 
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Ground, badge, bell, connected, pause, status, titles, token, told, until } from "./ground.ts";
+import { Ground, badge, bell, connected, pause, status, titles, told, until } from "./ground.ts";
 
 let ground: Ground;
 
@@ -55,29 +55,6 @@ for (const transport of ["socketIo", "webSocket"] as const) {
     await until(() => told(page), (all) => all.length === 3);
     expect(await told(page)).toEqual(["A", "B", "C"]);
     await until(() => badge(page), (text) => text === "3");
-    await device.close();
-  });
-
-  test(`a token that ends is renewed on the living socket, by ${transport}`, async () => {
-    const user = ground.person();
-    const device = await ground.device();
-    let given = 0;
-    await device.exposeFunction("getToken", () => {
-      given += 1;
-      return token(user, 8);
-    });
-    const page = await ground.page(device, user, { transport });
-    const states: string[] = [];
-    await device.exposeFunction("state", (now: string) => states.push(now));
-    await page.evaluate(() => {
-      const say = (window as unknown as { state(now: string): void }).state;
-      window.client.connection.subscribe(() => say(window.client.connection.getSnapshot().status));
-    });
-    await pause(16_000);
-    expect(given).toBeGreaterThanOrEqual(3);
-    expect(states).toEqual([]);
-    await ground.send(user, "A");
-    await until(() => told(page), (all) => all.length === 1);
     await device.close();
   });
 }

@@ -1,4 +1,4 @@
-// The three ways in, as README.md has them: each is built and run, against the real server.
+// The three ways in, as README.md has them: each is built and run, against the real server. The README of the whole says the same.
 
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -9,10 +9,10 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { BUILT, packageHere } from "./build.ts";
 import { Ground, token, until } from "./ground.ts";
 
-const README = readFileSync(resolve(import.meta.dirname, "../README.md"), "utf8");
+const [README, WHOLE] = ["../README.md", "../../README.md"].map((path) => readFileSync(resolve(import.meta.dirname, path), "utf8"));
 /** The block of code behind a heading. */
-function block(heading: string): string {
-  const [, behind = ""] = README.split(`### ${heading}\n`);
+function block(readme: string | undefined, heading: string): string {
+  const [, behind = ""] = readme?.split(`### ${heading}\n`) ?? [];
   return /```tsx?\n([\s\S]*?)```/.exec(behind)?.[1] ?? "";
 }
 
@@ -32,8 +32,9 @@ for (const [heading, seen] of [
     const root = `${BUILT}-readme`;
     rmSync(root, { recursive: true, force: true });
     mkdirSync(root, { recursive: true });
-    const code = block(heading);
+    const code = block(README, heading);
     expect(code).toContain("http://127.0.0.1:5002");
+    expect(block(WHOLE, heading)).toBe(code);
     writeFileSync(`${root}/main.tsx`, code.replace("http://127.0.0.1:5002", ground.url));
     writeFileSync(`${root}/index.html`, `<!doctype html><div id="root"></div><script type="module" src="./main.tsx"></script>`);
     await build({

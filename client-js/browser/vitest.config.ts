@@ -1,12 +1,13 @@
 import { defineConfig } from "vitest/config";
 
-// One after another: they measure what is connected.
+// Each file has a server of its own; within one, tests come one after another: they measure what is connected. Most of the time
+// is waiting, so there may be more files at once than cores.
 export default defineConfig({
   test: {
     root: import.meta.dirname,
     include: ["*.test.ts"],
     globalSetup: "./build.ts",
-    fileParallelism: false,
+    maxWorkers: 4,
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

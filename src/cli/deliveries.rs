@@ -78,12 +78,18 @@ pub fn run(config: &Config, what: &Deliveries) -> anyhow::Result<()> {
             list(&ask(config, "GET", &path, Some(&of.token(config)?))?.json()?);
         }
         Deliveries::Retry { of, number, .. } => {
-            let path = match number {
+            let mut path = match number {
                 Some(number) => format!("/api/v1/deliveries/{number}/retry"),
                 None => "/api/v1/deliveries/failed/retry".to_owned(),
             };
-            let answer = ask(config, "POST", &path, Some(&of.token(config)?))?.json()?;
-            println!("{} tried again", answer["retried"]);
+            let mut retried = 0;
+            loop {
+                let answer = ask(config, "POST", &path, Some(&of.token(config)?))?.json()?;
+                retried += answer["retried"].as_u64().unwrap_or(0);
+                let Some(next) = answer["next_cursor"].as_i64() else { break };
+                path = format!("/api/v1/deliveries/failed/retry?cursor={next}");
+            }
+            println!("{retried} tried again");
         }
     }
     Ok(())

@@ -11,9 +11,11 @@ use super::channel::{Fault, Taken};
 
 /// Faults in a row before a provider is left alone.
 const FAULTS: u32 = 5;
-/// For how long at first; twice as long each time, up to the longest.
+/// For how long at first; twice as long each time, up to the longest: one that works again is noticed within half a minute.
 const FIRST: Duration = Duration::from_secs(2);
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(20);
+/// For how long if it names a time itself.
+const LONGEST_ASKED: Duration = Duration::from_secs(60);
 /// Who comes while somebody looks whether it works again waits so long.
 const LOOKING: Duration = Duration::from_secs(1);
 /// Providers that are remembered: those that work are not.
@@ -26,6 +28,17 @@ struct Breaker {
     until: Option<Instant>,
     /// Whether somebody looks whether it works again, and since when.
     looking: Option<Instant>,
+}
+
+impl Breaker {
+    /// How long it is left alone, or somebody else looks whether it works again.
+    fn left(&self, until: Instant, now: Instant) -> Option<Duration> {
+        match self.looking {
+            _ if until > now => Some(until - now),
+            Some(since) if now - since < LONGEST => Some(LOOKING),
+            _ => None,
+        }
+    }
 }
 
 /// How providers have done lately, by their names.
@@ -48,6 +61,21 @@ impl Breakers {
         }
     }
 
+    /// How many may be begun with `name` now, of `most`: one, to see whether it works again.
+    ///
+    /// # Errors
+    /// How long to wait, when none may.
+    pub fn room(&self, name: &str, most: usize) -> Result<usize, Duration> {
+        let all = self.all();
+        let Some((breaker, until)) = all.get(name).and_then(|breaker| Some((breaker, breaker.until?))) else {
+            return Ok(most);
+        };
+        match breaker.left(until, Instant::now()) {
+            Some(left) => Err(left),
+            None => Ok(most.min(1)),
+        }
+    }
+
     /// Whether `name` may be asked; if not, how long to wait.
     ///
     /// # Errors
@@ -57,11 +85,8 @@ impl Breakers {
         let Some(breaker) = all.get_mut(name) else { return Ok(()) };
         let Some(until) = breaker.until else { return Ok(()) };
         let now = Instant::now();
-        if until > now {
-            return Err(until - now);
-        }
-        if breaker.looking.is_some_and(|since| now - since < LONGEST) {
-            return Err(LOOKING);
+        if let Some(left) = breaker.left(until, now) {
+            return Err(left);
         }
         breaker.looking = Some(now);
         Ok(())
@@ -72,8 +97,14 @@ impl Breakers {
         let mut all = self.all();
         let (asked, is_away) = match sent {
             Err(Fault::Retry { after, .. }) => (*after, true),
+            Err(Fault::Unsure { .. }) => (None, true),
+            // Nobody was asked: whoever comes next looks whether it works.
+            Err(Fault::Unfit { .. }) => {
+                all.entry(name.to_owned()).and_modify(|breaker| breaker.looking = None);
+                return;
+            }
             // It answered: it works.
-            _ => (None, false),
+            Ok(_) | Err(Fault::Later { .. } | Fault::Reject { .. } | Fault::Gone { .. }) => (None, false),
         };
         if !is_away {
             all.remove(name);
@@ -85,13 +116,20 @@ impl Breakers {
         let fresh = Breaker { faults: 0, opened: 0, until: None, looking: None };
         let breaker = all.entry(name.to_owned()).or_insert(fresh);
         breaker.faults += 1;
+        let now = Instant::now();
+        if let Some(until) = breaker.until.filter(|until| *until > now) {
+            // What was under way when it was left alone says nothing new, unless it names a time.
+            let asked = asked.map_or(until, |asked| now + asked.min(LONGEST_ASKED));
+            breaker.until = Some(until.max(asked));
+            return;
+        }
         breaker.looking = None;
         if breaker.faults >= FAULTS || breaker.opened > 0 || asked.is_some() {
             let usual = (FIRST * (1 << breaker.opened.min(5))).min(LONGEST);
-            let pause = asked.map_or(usual, |asked| asked.min(LONGEST));
-            breaker.until = Some(Instant::now() + pause);
+            let pause = asked.map_or(usual, |asked| asked.min(LONGEST_ASKED));
+            breaker.until = Some(now + pause);
             breaker.opened += 1;
-            if breaker.faults == FAULTS {
+            if breaker.opened == 1 {
                 tracing::warn!(
                     provider = name,
                     "a provider fails again and again; it is left alone for a while"
@@ -128,6 +166,44 @@ mod tests {
         assert!(breakers.ask("smtp").is_ok());
         breakers.note("smtp", &Ok(Taken::default()));
         assert!(breakers.ask("smtp").is_ok() && breakers.ask("smtp").is_ok());
+    }
+
+    /// Many that were under way together are one reason to leave a provider alone, not many.
+    #[tokio::test(start_paused = true)]
+    async fn who_works_again_is_noticed_within_half_a_minute() {
+        let breakers = Breakers::default();
+        (0..64).for_each(|_| breakers.note("smtp", &fault()));
+        assert_eq!(breakers.ask("smtp"), Err(FIRST));
+        assert_eq!(breakers.room("smtp", 9), Err(FIRST));
+        tokio::time::advance(FIRST).await;
+        assert_eq!(breakers.room("smtp", 9), Ok(1));
+        for _ in 0..20 {
+            assert!(breakers.ask("smtp").is_ok());
+            assert_eq!(breakers.room("smtp", 9), Err(LOOKING), "somebody looks");
+            breakers.note("smtp", &fault());
+            let left = breakers.ask("smtp").err().unwrap_or_default();
+            assert!(left <= Duration::from_secs(20), "{left:?}");
+            tokio::time::advance(left).await;
+        }
+        assert!(breakers.ask("smtp").is_ok());
+        breakers.note("smtp", &Ok(Taken::default()));
+        assert_eq!(breakers.room("smtp", 9), Ok(9));
+    }
+
+    /// What was refused here says nothing of the provider.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_asked_of_nobody_opens_no_door() {
+        let breakers = Breakers::default();
+        let unfit = Err(Fault::Unfit { reason: "its address is none".to_owned() });
+        (0..FAULTS).for_each(|_| breakers.note("smtp", &fault()));
+        breakers.note("smtp", &unfit);
+        assert!(breakers.ask("smtp").is_err(), "it is left alone still");
+        tokio::time::advance(FIRST).await;
+        assert!(breakers.ask("smtp").is_ok());
+        breakers.note("smtp", &unfit);
+        assert_eq!(breakers.room("smtp", 9), Ok(1), "one more may look, and no more than one");
+        breakers.note("twilio", &unfit);
+        assert_eq!(breakers.room("twilio", 9), Ok(9));
     }
 
     #[tokio::test(start_paused = true)]

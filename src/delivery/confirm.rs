@@ -20,6 +20,8 @@ const MOST: usize = 1_000_000;
 const TOGETHER: usize = 512;
 /// How often the watch is looked at.
 const TICK: Duration = Duration::from_millis(250);
+/// What is confirmed is written down within this, if the database is well.
+const WRITTEN: Duration = Duration::from_secs(3);
 /// At most this much counts as lived between two looks. A process that was stopped for a minute has not
 /// seen a heartbeat round: its sockets must live through one after it goes on.
 const LONGEST_STEP: Duration = Duration::from_secs(1);
@@ -43,6 +45,12 @@ impl Rounds {
             + Duration::from_millis(settings.confirm_margin_ms);
         let skipped = interval.max(Duration::from_millis(settings.upgrade_timeout_ms));
         Self { stream, polling: stream + skipped }
+    }
+
+    /// Seconds after which a socket that got something has shown it, however it is connected, and that is written down.
+    pub fn seconds(self) -> u32 {
+        let longest = self.stream.max(self.polling) + TICK * 2 + WRITTEN;
+        u32::try_from(longest.as_secs() + 1).unwrap_or(u32::MAX)
     }
 }
 
@@ -312,6 +320,15 @@ mod tests {
         assert_eq!(confirmed, [entry], "the second socket died, the third is polling");
         assert_eq!(confirmations.sent_at(NotificationId(2)), None);
         assert_eq!(look(&confirmations, start + Duration::from_millis(4_500), 12_000, 2).len(), 1);
+    }
+
+    /// Whoever is here and answers is not sent a text message for want of patience.
+    #[test]
+    fn a_step_takes_longer_than_any_socket_needs() {
+        let usual = Rounds::new(&realtime::Settings::default());
+        assert_eq!(usual.seconds(), 95);
+        let slow = realtime::Settings { ping_interval_ms: 60_000, ..realtime::Settings::default() };
+        assert!(u64::from(Rounds::new(&slow).seconds()) > 60 + 20 + 20 + 1 + 60 + 1);
     }
 
     #[test]

@@ -104,10 +104,11 @@ impl Digesting {
     /// Makes those that are due; returns for how long none will be.
     async fn round(&self, resting: &mut HashMap<i64, Instant>) -> Result<Duration, StoreError> {
         let now = self.clock.now();
-        let soon = self.store.due_digests(now.plus_seconds(LOOK.as_secs() as i64)).await?;
+        resting.retain(|_, until| *until > Instant::now());
+        // Those that rest are the earliest: others are found behind them.
+        let soon = self.store.due_digests(now.plus_seconds(LOOK.as_secs() as i64), resting.len()).await?;
         let due = soon.partition_point(|(_, at)| *at <= now);
         let (due, later) = soon.split_at(due);
-        resting.retain(|_, until| *until > Instant::now());
         let mut rows: Vec<i64> =
             due.iter().map(|(row, _)| *row).filter(|row| !resting.contains_key(row)).collect();
         if self.store.is_shared() && !rows.is_empty() {
@@ -219,10 +220,13 @@ impl Digesting {
             own => own.map_err(|fault| fault.to_string()),
         };
         let scene = Scene::new(data, whom.locale.clone(), whom.rhythm().zone).map_err(TemplateFault::from)?;
-        let said = own.and_then(|template| {
-            let words = template.words(&scene).map_err(|fault| fault.to_string())?;
-            Ok((template, words.texts))
-        });
+        let said = match own {
+            Ok(template) => match self.templates.said(&template, scene.clone()).await {
+                Ok(words) => Ok((template, words.texts)),
+                Err(fault) => Err(fault.to_string()),
+            },
+            Err(fault) => Err(fault),
+        };
         if let Err(fault) = &said {
             tracing::warn!(
                 template = TEMPLATE,

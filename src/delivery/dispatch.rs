@@ -14,10 +14,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::Breakers;
-use super::channel::{Channel as Provider, Fault, Letter};
+use super::channel::{Channel as Provider, Fault, Letter, Parcel};
 use super::letter::Letters;
-use crate::domain::{Channel, Clock, Recipient, Until, pause};
-use crate::store::{Claimed, Outcome, SmsCaps, Store, StoreError, Tried, Write, Written};
+use super::noting;
+use crate::domain::{Channel, Clock, MOST_UNANSWERED, Recipient, Until, pause};
+use crate::store::{
+    Claimed, HELD_SECONDS, Outcome, RETRACTED_TOGETHER, SmsCaps, State, Store, StoreError, Tried, Write,
+    Written,
+};
 use crate::telemetry::Metrics;
 
 /// Deliveries that are taken in one commit.
@@ -31,7 +35,12 @@ const NOT_TAKEN_BACK: &str = "it could not be taken back";
 /// When all that is due was somebody else's.
 const BRIEFLY: Duration = Duration::from_millis(20);
 /// A provider's time, whatever is set: less than a delivery is held for.
-const LONGEST: Duration = Duration::from_secs(20);
+pub(super) const LONGEST: Duration = Duration::from_secs(20);
+/// What comes before that may take so long: then the rest of the time for which it is held is the provider's, but for what it
+/// takes to note what they said.
+pub(super) const READY: Duration = Duration::from_secs(HELD_SECONDS as u64 - LONGEST.as_secs() - 2);
+/// Why somebody else may have it by now, so that nobody is asked.
+pub(super) const TOO_LATE: &str = "this process or the database was too slow; nobody was asked";
 
 /// A provider, and how much may be asked of it.
 #[derive(Clone)]
@@ -46,8 +55,8 @@ pub struct Way {
 
 /// What is due.
 enum Turn {
-    /// These, of so many that were looked at.
-    Taken(Arc<[Claimed]>, usize),
+    /// These, of so many that were looked at; they are held since then, at least.
+    Taken(Arc<[Claimed]>, usize, Instant),
     /// Nothing, for so long.
     Idle(Duration),
 }
@@ -92,10 +101,14 @@ impl Dispatch {
         if !self.ways.contains_key(&Channel::Push) {
             return;
         }
-        let dispatch = self.clone();
+        let (dispatch, whose) = (self.clone(), recipient.clone());
         let done = move |written| {
-            if matches!(written, Ok(Written::Changed(many)) if many > 0) {
+            let Ok(Written::Changed(many)) = written else { return };
+            if many > 0 {
                 dispatch.wake();
+            }
+            if many >= RETRACTED_TOGETHER {
+                dispatch.retract(whose);
             }
         };
         self.store.submit(Write::Retract(recipient), Box::new(done));
@@ -120,6 +133,8 @@ impl Dispatch {
         let way = self.ways.get(&channel).cloned();
         let (at_once, per_second) = way.as_ref().map_or((1, 0), |way| (way.at_once, way.per_second));
         let provider = way.map(|way| way.provider);
+        // A browser's push service is known only when its turn has come.
+        let whom = provider.as_ref().filter(|_| channel != Channel::Push).map(|provider| provider.name());
         let places = Arc::new(Semaphore::new(at_once.max(1)));
         let mut allowance = Allowance::new(per_second);
         let room = async |allowance: &mut Allowance| {
@@ -128,8 +143,8 @@ impl Dispatch {
             allowance.wait().await.min(places.available_permits()).clamp(1, TOGETHER)
         };
         while let Some(most) = stop.run_until_cancelled(room(&mut allowance)).await {
-            let rest = match self.claim(channel, most).await {
-                Ok(Turn::Taken(claimed, looked)) => {
+            let rest = match self.claim(channel, whom, most).await {
+                Ok(Turn::Taken(claimed, looked, since)) => {
                     allowance.take(claimed.len());
                     if claimed.len() < looked {
                         // What was passed over may have brought the next step forward.
@@ -140,6 +155,7 @@ impl Dispatch {
                         tokio::spawn(self.clone().deliver(
                             provider.clone(),
                             one.clone(),
+                            since,
                             place,
                             report.clone(),
                         ));
@@ -163,15 +179,20 @@ impl Dispatch {
         }
     }
 
-    async fn claim(&self, channel: Channel, most: usize) -> Result<Turn, StoreError> {
+    /// Takes what is due, unless `whom` it would go to is left alone: it would only be put back.
+    async fn claim(&self, channel: Channel, whom: Option<&str>, most: usize) -> Result<Turn, StoreError> {
+        let most = match whom.map_or(Ok(most), |whom| self.breakers.room(whom, most)) {
+            Ok(most) => most,
+            Err(left) => return Ok(Turn::Idle(left.min(LOOK))),
+        };
         match self.store.next_delivery(channel).await? {
             None => return Ok(Turn::Idle(LOOK)),
             Some(left) if !left.is_zero() => return Ok(Turn::Idle(left.min(LOOK))),
             Some(_) => {}
         }
-        let most = i64::try_from(most).unwrap_or(1);
+        let (most, since) = (i64::try_from(most).unwrap_or(1), Instant::now());
         match self.store.write(Write::Claim { channel, most, caps: self.caps }).await? {
-            Written::Claimed { claimed, looked } => Ok(Turn::Taken(claimed, looked)),
+            Written::Claimed { claimed, looked } => Ok(Turn::Taken(claimed, looked, since)),
             _ => Err(StoreError::Closed),
         }
     }
@@ -181,12 +202,13 @@ impl Dispatch {
         self: Arc<Self>,
         provider: Option<Arc<dyn Provider>>,
         claimed: Claimed,
+        since: Instant,
         place: OwnedSemaphorePermit,
         report: mpsc::UnboundedSender<Tried>,
     ) {
         let (at, started) = (self.clock.now(), Instant::now());
         let outcome = match &provider {
-            Some(provider) => self.outcome(&**provider, &claimed).await,
+            Some(provider) => self.outcome(&**provider, &claimed, since).await.kept(),
             None => Outcome::Nowhere("no_provider: nobody is set up to take it"),
         };
         let provider = provider.as_ref().map_or("none", |provider| provider.name());
@@ -199,34 +221,48 @@ impl Dispatch {
         drop(place);
     }
 
-    async fn outcome(&self, provider: &dyn Provider, claimed: &Claimed) -> Outcome {
-        let parcel = match self.letters.parcel(claimed).await {
-            Ok(parcel) => parcel,
-            Err(outcome) => return outcome,
+    /// What is to be handed over; or what came of it, if nothing is.
+    async fn ready(&self, claimed: &Claimed) -> Result<Parcel, Outcome> {
+        let parcel = self.letters.parcel(claimed).await?;
+        match self.is_settled(claimed).await {
+            true => Err(Outcome::Settled("it was confirmed or read just before it went out")),
+            false => Ok(parcel),
+        }
+    }
+
+    async fn outcome(&self, provider: &dyn Provider, claimed: &Claimed, since: Instant) -> Outcome {
+        let parcel = match tokio::time::timeout_at(since + READY, self.ready(claimed)).await {
+            // A process that was stopped meanwhile has not seen the time pass.
+            Ok(Ok(parcel)) if since.elapsed() < READY => parcel,
+            Ok(Err(outcome)) => return outcome,
+            Ok(Ok(_)) | Err(_) => return Outcome::Later(RESPITE, TOO_LATE.to_owned()),
         };
         let whom = match &parcel.letter {
             Letter::Push { to, .. } => format!("{} {}", provider.name(), origin(&to.endpoint)),
             _ => provider.name().to_owned(),
         };
-        if self.is_settled(claimed).await {
-            return Outcome::Settled("it was confirmed or read just before it went out");
-        }
         if let Err(left) = self.breakers.ask(&whom) {
             return Outcome::Later(left, format!("{whom} has failed again and again; it is left alone"));
         }
         let sent = tokio::time::timeout(LONGEST, provider.send(&parcel)).await;
         let sent = sent.unwrap_or_else(|_| {
-            Err(Fault::Retry { after: None, reason: format!("no answer within {} s", LONGEST.as_secs()) })
+            Err(Fault::Unsure { reason: format!("no answer within {} s", LONGEST.as_secs()) })
         });
         self.breakers.note(&whom, &sent);
         match sent {
             Ok(taken) => Outcome::Sent(taken.provider_id),
             // Nobody is to look into it.
-            Err(Fault::Reject { .. }) if claimed.is_retraction => Outcome::Settled(NOT_TAKEN_BACK),
-            Err(Fault::Reject { reason }) => Outcome::Failed(reason),
+            Err(Fault::Reject { .. } | Fault::Unfit { .. }) if claimed.is_retraction => {
+                Outcome::Settled(NOT_TAKEN_BACK)
+            }
+            Err(Fault::Reject { reason } | Fault::Unfit { reason }) => Outcome::Failed(reason),
+            Err(Fault::Gone { .. }) if claimed.is_retraction => Outcome::Moot(NOT_TAKEN_BACK),
             Err(Fault::Gone { reason }) => Outcome::Gone(reason),
+            Err(Fault::Unsure { reason }) if claimed.channel == Channel::Sms => {
+                self.once_more(claimed, reason)
+            }
             Err(Fault::Retry { after: asked, reason }) => self.again(claimed, asked, reason),
-            Err(Fault::Later { reason }) => self.again(claimed, None, reason),
+            Err(Fault::Later { reason } | Fault::Unsure { reason }) => self.again(claimed, None, reason),
         }
     }
 
@@ -236,6 +272,20 @@ impl Dispatch {
             Some(usual) => Outcome::Again(usual.max(asked.unwrap_or_default()), reason),
             None if claimed.is_retraction => Outcome::Settled(NOT_TAKEN_BACK),
             None => Outcome::Failed(format!("{reason}; it was tried as often as it may be")),
+        }
+    }
+
+    /// When it is handed over once more, though it may have been taken: once, since nothing tells whoever gets both that they
+    /// are one.
+    fn once_more(&self, claimed: &Claimed, reason: String) -> Outcome {
+        if claimed.unanswered + 1 >= MOST_UNANSWERED {
+            return Outcome::Failed(format!(
+                "{reason}; nobody said the last time, either, and it may have arrived"
+            ));
+        }
+        match self.again(claimed, None, reason) {
+            Outcome::Again(pause, reason) => Outcome::Unsure(pause, reason),
+            other => other,
         }
     }
 
@@ -253,17 +303,28 @@ impl Dispatch {
     }
 
     /// Writes down what came of attempts, many in one commit.
-    async fn note(&self, mut reports: mpsc::UnboundedReceiver<Tried>) {
-        let mut all = Vec::new();
-        while reports.recv_many(&mut all, TOGETHER).await > 0 {
-            let all: Arc<[Tried]> = std::mem::take(&mut all).into();
-            while let Err(fault) = self.store.write(Write::Tried(all.clone())).await {
-                tracing::warn!(%fault, attempts = all.len(), "what came of deliveries could not be noted; trying again");
-                tokio::time::sleep(RESPITE).await;
-            }
+    async fn note(self: &Arc<Self>, mut reports: mpsc::UnboundedReceiver<Tried>) {
+        while let Some(all) = noting::next(&mut reports).await {
+            noting::note(all.clone(), "deliveries", |some| self.store.write(Write::Tried(some))).await;
+            self.recall(&all).await;
             // What failed may have brought the next step forward.
             if all.iter().any(|one| !matches!(one.outcome, Outcome::Sent(_))) {
                 self.wake();
+            }
+        }
+    }
+
+    /// Takes back what was read while it was pushed. Whoever reads it from now on takes it back by that.
+    async fn recall(self: &Arc<Self>, all: &[Tried]) {
+        let is_push = |one: &&Tried| one.device.is_some() && one.outcome.state() == State::Sent;
+        let pushed: Vec<i64> = all.iter().filter(is_push).map(|one| one.id).collect();
+        if pushed.is_empty() {
+            return;
+        }
+        match self.store.pushed_too_late(&pushed).await {
+            Ok(people) => people.into_iter().for_each(|recipient| self.retract(recipient)),
+            Err(fault) => {
+                tracing::warn!(%fault, "what was read while it was pushed is shown until its reader reads something else");
             }
         }
     }

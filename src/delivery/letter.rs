@@ -3,12 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use super::channel::{Letter, Parcel};
 use super::templates::Templates;
 use crate::access::Links;
-use crate::domain::{Channel, Digest, Locale, Priority};
+use crate::domain::{Channel, Priority};
 use crate::render::{Alert, Letterhead, Mail, Push, Retraction, Sms, Words};
 use crate::store::{Claimed, Outcome};
 
@@ -56,7 +54,7 @@ impl Letters {
         let words = self.words(claimed).await?;
         let notification = &claimed.notification;
         Ok(Parcel {
-            key: key(claimed),
+            key: claimed.key(),
             tenant: claimed.recipient.tenant.clone(),
             notification: notification.uuid,
             kind: notification.kind.clone(),
@@ -68,7 +66,7 @@ impl Letters {
 
     /// What it says: its template's words, or its sender's.
     async fn words(&self, claimed: &Claimed) -> Result<Words, Outcome> {
-        let own = claimed.contacts.locale.as_deref().and_then(|locale| Locale::new(locale).ok());
+        let own = claimed.contacts.language();
         let template = claimed.wish.template.as_ref();
         let words = self.templates.words(&claimed.recipient.tenant, template, own, &claimed.notification);
         words.await.map_err(|fault| Outcome::Later(SOON, fault.to_string()))
@@ -111,18 +109,8 @@ impl Letters {
                     unsubscribe: unsubscribe.as_deref(),
                 };
                 let mail = Mail::of(&words, &head).map_err(|fault| Outcome::Failed(fault.to_string()))?;
-                let subject = claimed.wish.subject.clone().unwrap_or(mail.subject);
-                Letter::Email { to, subject, text: mail.text, html: mail.html, unsubscribe }
+                Letter::Email { to, subject: mail.subject, text: mail.text, html: mail.html, unsubscribe }
             }
         })
     }
-}
-
-/// The same for each attempt of a delivery, and no other's.
-fn key(claimed: &Claimed) -> Uuid {
-    let device = claimed.device_id.map(|id| id.to_string()).unwrap_or_default();
-    let notification = claimed.notification.uuid.to_string();
-    let recipient = claimed.place.recipient.to_string();
-    let parts = [&notification, &recipient, claimed.channel.name(), &device];
-    uuid::Builder::from_custom_bytes(Digest::of(&parts.map(|part| part as &str)).0).into_uuid()
 }

@@ -11,6 +11,7 @@ mod digests;
 mod dispatch;
 mod letter;
 mod live;
+mod noting;
 pub mod outbound;
 mod replay;
 pub mod settings;

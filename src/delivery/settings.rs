@@ -84,6 +84,8 @@ pub struct EmailSettings {
     pub smtp_ca_file: String,
     /// Connections at most.
     pub smtp_connections: usize,
+    /// E-mails that somebody sends to themselves in 24 hours, and that one address gets in this way; 0 is no limit.
+    pub to_oneself_per_day: u32,
     /// The key of SendGrid's API.
     pub sendgrid_api_key: Secret,
     /// Where that API is.
@@ -102,6 +104,7 @@ impl Default for EmailSettings {
             smtp_password: Secret::default(),
             smtp_ca_file: String::new(),
             smtp_connections: 4,
+            to_oneself_per_day: 20,
             sendgrid_api_key: Secret::default(),
             sendgrid_url: "https://api.sendgrid.com".to_owned(),
         }

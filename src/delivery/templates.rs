@@ -6,12 +6,16 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::Semaphore;
+
 use crate::domain::{Locale, Notification, TemplateName, Templated, Tenant};
 use crate::render::{RenderError, Scene, Sources, Template, Words, built_in};
 use crate::store::{Store, StoreError};
 
 /// Compiled templates that are kept at most; beyond them it starts anew.
 const MOST: usize = 256;
+/// Templates that are written at once: readers of the database need threads, too.
+const AT_ONCE: usize = 4;
 /// The version of what is built in.
 pub const BUILT_IN: i64 = 0;
 
@@ -36,12 +40,39 @@ type Key = (Tenant, TemplateName, i64);
 pub struct Templates {
     store: Arc<Store>,
     compiled: Mutex<HashMap<Key, Arc<Template>>>,
+    places: Semaphore,
 }
 
 impl Templates {
     /// Those of `store`.
     pub fn new(store: Arc<Store>) -> Self {
-        Self { store, compiled: Mutex::default() }
+        Self { store, compiled: Mutex::default(), places: Semaphore::new(AT_ONCE) }
+    }
+
+    /// What `template` says on every surface. A tenant's template may take its time, which nobody else has to wait for: neither
+    /// sockets nor the database.
+    ///
+    /// # Errors
+    /// What the data lacks, or what is wrong with the template.
+    pub async fn said(&self, template: &Arc<Template>, scene: Scene) -> Result<Words, RenderError> {
+        let template = template.clone();
+        self.aside(move || template.words(&scene)).await
+    }
+
+    /// Does what takes its time where nobody else has to wait for it.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, RenderError> + Send + 'static,
+    ) -> Result<T, RenderError> {
+        // Nobody closes it.
+        let _place = self.places.acquire().await;
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
+            let (field, expected) = ("template".to_owned(), "one that comes to an end".to_owned());
+            Err(RenderError::Broken { field, expected })
+        })
     }
 
     /// The template of this name that `tenant` uses now.
@@ -113,8 +144,11 @@ impl Templates {
         let said = match self.of(tenant, templated).await {
             Ok(template) => {
                 let data = serde_json::from_str(&notification.data).unwrap_or_default();
-                let scene = Scene::new(&data, locale.clone(), templated.zone);
-                scene.and_then(|scene| template.words(&scene)).map_err(|fault| fault.to_string())
+                let said = match Scene::new(&data, locale.clone(), templated.zone) {
+                    Ok(scene) => self.said(&template, scene).await,
+                    Err(fault) => Err(fault),
+                };
+                said.map_err(|fault| fault.to_string())
             }
             Err(TemplateFault::Store(fault)) => return Err(fault),
             Err(fault) => Err(fault.to_string()),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Broken, Email, Phone};
+use super::{Broken, Email, Locale, Phone};
 
 /// Bytes of a language's name.
 const LONGEST_LOCALE: usize = 35;
@@ -85,6 +85,11 @@ impl Contacts {
         self.email = change.email.unwrap_or(self.email);
         self.locale = change.locale.unwrap_or(self.locale);
         self
+    }
+
+    /// The language that they read, if they said so.
+    pub fn language(&self) -> Option<Locale> {
+        Locale::new(self.locale.as_deref()?).ok()
     }
 
     /// The number that text messages may be sent to.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::written::cut;
 use super::{
     Broken, Channel, Day, Frequency, NotificationId, Position, Priority, Rhythm, TimeOfDay, Timestamp, Zone,
     is_name,
@@ -289,14 +290,6 @@ impl Item {
             "action_url": action_url,
             "created_at": self.created_at,
         })
-    }
-}
-
-/// At most `most` letters of `text`; what is cut ends in `…`.
-fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        None => text.to_owned(),
-        Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
     }
 }
 

@@ -105,6 +105,16 @@ fn has_nul(value: &Value) -> bool {
     }
 }
 
+/// Where a click leads, as it is kept: without blanks around it, and with its scheme in small letters, as whoever shows it
+/// looks for it.
+pub fn tidy_link(url: String) -> String {
+    let url = url.trim();
+    match url.split_once("://") {
+        Some((scheme, rest)) => format!("{}://{rest}", scheme.to_ascii_lowercase()),
+        None => url.to_owned(),
+    }
+}
+
 fn leads_nowhere_bad(url: &str) -> bool {
     let lower = url.trim_start().to_ascii_lowercase();
     let is_web = lower.starts_with("https://") || lower.starts_with("http://");
@@ -255,6 +265,14 @@ mod tests {
         assert_eq!(field(|draft| draft.idempotency_key = Some(String::new())), Some("idempotency_key"));
         assert_eq!(field(|draft| draft.to = To::Users(Vec::new())), Some("user_ids"));
         assert_eq!(field(|draft| draft.to = To::Role(String::new())), Some("role"));
+    }
+
+    #[test]
+    fn a_link_is_kept_as_it_is_looked_for() {
+        let tidy = |url: &str| tidy_link(url.to_owned());
+        assert_eq!(tidy(" HTTPS://Example.com/A?to=HTTP://b "), "https://Example.com/A?to=HTTP://b");
+        assert_eq!(tidy("/orders/5?to=http://A"), "/orders/5?to=http://A");
+        assert_eq!(tidy("/orders/5"), "/orders/5");
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use contact::{Device, Email, Phone};
 pub use contacts::{Contacts, ContactsChange, is_locale};
 pub use digests::{DigestTerms, Gathering, Item, Line};
-pub use draft::{BOOKING_KIND, Broken, Draft, To, is_name, is_over, time_to_come};
+pub use draft::{BOOKING_KIND, Broken, Draft, To, is_name, is_over, tidy_link, time_to_come};
 pub use identity::{DEFAULT_TENANT, IdError, Recipient, Tenant, UserId};
 pub use locale::{Locale, TemplateName, Templated};
 pub use notification::{
@@ -41,12 +41,12 @@ pub use notification::{
 };
 pub(crate) use objects::read_from_objects;
 pub use preferences::{Change, Channel, Hush, Matter, Muted, Preferences, Switches};
-pub use quiet::{Day, QuietChange, QuietHours, TimeOfDay};
+pub use quiet::{Day, QuietChange, QuietHours, TimeOfDay, came_meanwhile};
 pub use recurrence::Recurrence;
 pub use redact::Secret;
 pub use restriction::{NoRestriction, Restriction};
 pub use rhythm::{Frequency, Rhythm};
-pub use route::{Situation, Verdict, pause};
+pub use route::{MOST_UNANSWERED, Situation, Verdict, pause};
 pub use schemas::name_schema;
 pub(crate) use schemas::schemas;
 pub use standing::{Standing, Status};

@@ -6,7 +6,7 @@ use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, Weekday};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use super::{Broken, Timestamp, Zone};
+use super::{Broken, Locale, Timestamp, Zone};
 
 /// A time of day, to the minute: `22:00`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,6 +139,15 @@ impl QuietHours {
         let last = if is_overnight { day.checked_add_days(Days::new(1))? } else { day };
         let start = zone.instant(day.and_time(self.start.0), false)?;
         Some((start, zone.instant(last.and_time(self.end.0), true)?))
+    }
+}
+
+/// What tells somebody who reads this language that so many notifications waited for the end of their quiet hours.
+pub fn came_meanwhile(many: usize, locale: &Locale) -> String {
+    match locale.language() {
+        "es" => format!("Llegaron {many} notificaciones durante tus horas de silencio"),
+        "el" => format!("{many} ειδοποιήσεις ήρθαν στις ώρες ησυχίας σας"),
+        _ => format!("{many} notifications came during your quiet hours"),
     }
 }
 

@@ -12,8 +12,8 @@ pub struct Situation<'a> {
     pub channel: Channel,
     /// Which step; 0 goes out in any case.
     pub step: i32,
-    /// When its recipient got it into the inbox.
-    pub placed_at: Timestamp,
+    /// From when its steps are counted: when its recipient got it into the inbox, or their quiet hours ended.
+    pub steps_from: Timestamp,
     /// Seconds that each step is given.
     pub after: u32,
     /// What ends the escalation.
@@ -34,6 +34,8 @@ pub struct Situation<'a> {
     pub is_summed_up: bool,
     /// How often it was begun since it was last called to life.
     pub begun: i32,
+    /// How often of these it was handed over, and nobody said whether it was taken.
+    pub unanswered: i32,
     /// When it ceases to matter.
     pub expires_at: Option<Timestamp>,
     /// What it is about.
@@ -53,6 +55,8 @@ pub enum Verdict {
     Go,
     /// It waits until then.
     Wait(Timestamp),
+    /// It waits until then, when quiet hours end; its steps are counted from then.
+    Quiet(Timestamp),
     /// It is not needed any more, and nor is what would follow it.
     Over(Cow<'static, str>),
     /// It cannot or must not go this way; the next step is taken at once.
@@ -65,6 +69,12 @@ pub enum Verdict {
 const NEVER_FINISHED: &str = "it was begun as often as it may be, and never finished";
 /// Attempts that may be begun and never finished: each may have ended its process.
 const MOST_BEGUN: i32 = 12;
+/// How often a text message is handed over while nobody says whether it was taken: each may be one more on somebody's
+/// telephone, and none can be recognised there as a second one.
+pub const MOST_UNANSWERED: i32 = 2;
+/// Why it is not handed over again.
+const UNANSWERED: &str =
+    "it was handed over twice, and nobody said whether it was taken; it may have arrived, even twice";
 /// What waits for the end of quiet hours is looked at again after so many seconds, when they seem to be over.
 const SOON: i64 = 1;
 
@@ -89,7 +99,7 @@ impl Situation<'_> {
         let hush = self.preferences.map(|all| all.hush(self.matter, self.channel, self.mandatory, self.now));
         match hush.flatten() {
             Some(Hush::Muted(muted)) => return Verdict::Skip(muted.reason().into()),
-            Some(Hush::Quiet(until)) => return Verdict::Wait(until),
+            Some(Hush::Quiet(until)) => return Verdict::Quiet(until),
             None => {}
         }
         if self.is_deferred {
@@ -98,6 +108,9 @@ impl Situation<'_> {
         let turn = self.turn();
         if self.step > 0 && !self.is_begun && turn > self.now {
             return Verdict::Wait(turn);
+        }
+        if self.channel == Channel::Sms && self.unanswered >= MOST_UNANSWERED {
+            return Verdict::Fail(UNANSWERED);
         }
         if self.begun >= MOST_BEGUN {
             return Verdict::Fail(NEVER_FINISHED);
@@ -131,7 +144,7 @@ impl Situation<'_> {
     /// When its step comes: the first one at once, unless a socket is given time to show that it has it.
     fn turn(&self) -> Timestamp {
         let before = i64::from(self.step) - 1 + i64::from(self.is_here);
-        self.placed_at.plus_seconds(before.max(0) * i64::from(self.after))
+        self.steps_from.plus_seconds(before.max(0) * i64::from(self.after))
     }
 }
 
@@ -157,7 +170,7 @@ mod tests {
         Situation {
             channel,
             step,
-            placed_at: at(0),
+            steps_from: at(0),
             after: 90,
             until: Until::Confirmed,
             is_here: false,
@@ -168,6 +181,7 @@ mod tests {
             is_deferred: false,
             is_summed_up: false,
             begun: 0,
+            unanswered: 0,
             expires_at: None,
             matter: Matter { kind: "grade", topic: "", priority: Priority::High },
             preferences: None,
@@ -202,6 +216,16 @@ mod tests {
         let email = situation(Channel::Email, 0);
         assert!(!over(Situation { confirmed_at: Some(at(1)), read_at: Some(at(1)), ..email.clone() }));
         assert!(over(Situation { is_summed_up: true, ..email }));
+    }
+
+    /// What nobody answered for may be there already.
+    #[test]
+    fn a_text_message_is_not_handed_over_again_and_again() {
+        let sms = Situation { unanswered: MOST_UNANSWERED - 1, ..situation(Channel::Sms, 1) };
+        assert_eq!(sms.verdict(), Verdict::Go);
+        let twice = Situation { unanswered: MOST_UNANSWERED, ..sms };
+        assert_eq!(twice.verdict(), Verdict::Fail(UNANSWERED));
+        assert_eq!(Situation { channel: Channel::Email, ..twice }.verdict(), Verdict::Go);
     }
 
     #[test]

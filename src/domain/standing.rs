@@ -12,6 +12,8 @@ use super::{NotificationId, Timestamp, UserId};
 pub enum Status {
     /// It is stored, and nobody knows yet whether a device has it.
     Pending,
+    /// Each way beyond sockets that it was to go was given up, and no device has it. It is in the inbox.
+    Failed,
     /// A device has it.
     Delivered,
     /// Somebody has looked at it.
@@ -34,6 +36,7 @@ impl Status {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Pending => "pending",
+            Self::Failed => "failed",
             Self::Delivered => "delivered",
             Self::Read => "read",
             Self::Deleted => "deleted",

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Broken, Channel, Templated};
 
-/// Seconds between two steps, if nothing is said: longer than a socket needs to show that it is alive.
+/// Seconds between two steps, if nothing is said, at least: longer than a socket needs to show that it is alive.
 pub const USUAL_AFTER: u32 = 90;
 /// The longest: a week.
 const LONGEST_AFTER: u32 = 7 * 24 * 60 * 60;
@@ -28,9 +28,6 @@ pub struct Wish {
     /// What it was made of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<Templated>,
-    /// An e-mail's subject, if it is not the title.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subject: Option<String>,
 }
 
 /// An address or a number that came with a request. It cannot be printed.
@@ -59,8 +56,9 @@ impl fmt::Debug for Contact {
 /// What is tried after what, and when it ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Escalation {
-    /// Seconds that each step is given.
-    pub after: u32,
+    /// Seconds that each step is given; nothing, as long as only its sender has spoken: the usual.
+    #[serde(default)]
+    pub after: Option<u32>,
     /// What ends it.
     pub until: Until,
     /// Channels in the order of their steps; the others go out in any case.
@@ -80,7 +78,14 @@ pub enum Until {
 
 impl Default for Escalation {
     fn default() -> Self {
-        Self { after: USUAL_AFTER, until: Until::Confirmed, order: vec![Channel::Push, Channel::Sms] }
+        Self { after: None, until: Until::Confirmed, order: vec![Channel::Push, Channel::Sms] }
+    }
+}
+
+impl Escalation {
+    /// Seconds that each step is given.
+    pub fn after(&self) -> u32 {
+        self.after.unwrap_or(USUAL_AFTER)
     }
 }
 
@@ -88,6 +93,11 @@ impl Wish {
     /// Whether it is to go over sockets, too.
     pub fn has_realtime(&self) -> bool {
         self.channels.contains(&Channel::Realtime)
+    }
+
+    /// Whether its sender says where it goes.
+    pub const fn has_contacts(&self) -> bool {
+        self.email.is_some() || self.phone.is_some()
     }
 
     /// Each channel that is not a socket, with its step: 0 goes out in any case.
@@ -116,7 +126,7 @@ impl Wish {
     /// The first rule that is broken.
     pub fn check(&self) -> Result<(), Broken> {
         let expected = "at most 604800 seconds (a week)";
-        match self.escalation.after <= LONGEST_AFTER {
+        match self.escalation.after() <= LONGEST_AFTER {
             true => Ok(()),
             false => Err(Broken { field: "escalation.after_seconds", expected }),
         }

@@ -1,4 +1,5 @@
-//! The demo page, in development only: a facilitator's bell beside a form that books.
+//! The demo page, in development only: two people's bells beside a form that sends. Its script is built from `client-js/demo`
+//! (`npm run demo` there), and committed, so that this program is built without npm.
 
 use askama::Template;
 use axum::extract::{self, Path};
@@ -14,7 +15,6 @@ const POLICY: &str = "default-src 'self'; img-src 'self' data:; \
 #[template(path = "demo.html")]
 struct Page<'a> {
     config_json: &'a str,
-    version: &'static str,
 }
 
 #[derive(Template)]
@@ -40,7 +40,6 @@ pub async fn page(
     arrival: Option<extract::Extension<Arrival>>,
     headers: HeaderMap,
 ) -> Response {
-    let version = env!("CARGO_PKG_VERSION");
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let local = arrival.is_some_and(|arrival| arrival.address.is_loopback())
         && names_loopback(host)
@@ -50,7 +49,7 @@ pub async fn page(
         Some(demo) if local => {
             // `<` could end the script element that carries it.
             let config_json = (demo.config)().to_string().replace('<', "\\u003c");
-            Page { config_json: &config_json, version }.render()
+            Page { config_json: &config_json }.render()
         }
         _ => Remote.render(),
     };
@@ -77,12 +76,13 @@ fn names_loopback(host: &str) -> bool {
 
 /// `GET /demo/{file}`.
 pub async fn file(Path(file): Path<String>) -> Response {
-    let script = "text/javascript; charset=utf-8";
     let (kind, text) = match file.as_str() {
-        "demo.js" => (script, include_str!("../../client-js/demo/demo.js")),
-        "demo.css" => ("text/css; charset=utf-8", include_str!("../../client-js/demo/demo.css")),
+        "demo.js" => ("text/javascript; charset=utf-8", include_str!("../../client-js/demo/built/demo.js")),
+        "demo.css" => ("text/css; charset=utf-8", include_str!("../../client-js/demo/built/demo.css")),
         "favicon.svg" => ("image/svg+xml", include_str!("../../client-js/demo/favicon.svg")),
-        "socket.io.min.js" => (script, include_str!("../../client-js/vendor/socket.io.min.js")),
+        "licenses.txt" => {
+            ("text/plain; charset=utf-8", include_str!("../../client-js/demo/built/licenses.txt"))
+        }
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
     ([(header::CONTENT_TYPE, kind)], text).into_response()

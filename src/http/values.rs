@@ -194,7 +194,8 @@ pub fn channels(named: Option<&[String]>, field: &'static str) -> Result<Option<
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
 #[schema(as = Escalation)]
 pub struct EscalationIn {
-    /// Seconds that each step is given; 90 if nothing is said, 0: all at once.
+    /// Seconds that each step is given; 0: all at once. If nothing is said, a little more than any socket needs to show that
+    /// it has got something: 95, as heartbeats are usually set.
     #[schema(maximum = 604_800)]
     after_seconds: Option<u32>,
     /// What ends it: `confirmed` (a device has it; so it is if nothing is said), or `read`.
@@ -217,7 +218,7 @@ pub fn wish(named: Option<&[String]>, escalation: Option<EscalationIn>) -> Resul
     let escalation = match escalation {
         None => usual,
         Some(given) => Escalation {
-            after: given.after_seconds.unwrap_or(usual.after),
+            after: given.after_seconds,
             until: given.until.unwrap_or(usual.until),
             order: channels(given.order.as_deref(), "escalation.order")?.unwrap_or(usual.order),
         },

@@ -5,6 +5,7 @@ use minijinja::{Environment, Error, ErrorKind, State, Value};
 use super::dates::{Shape, written};
 use super::phrases::phrases;
 use super::scene::{LOCALE, ZONE};
+use crate::domain::written::cut;
 use crate::domain::{Locale, Zone};
 
 /// Bytes that the filters of one source may go through.
@@ -82,7 +83,7 @@ pub fn equip(environment: &mut Environment<'_>) {
         text(state, value).map(|text| text.trim().to_owned())
     });
     environment.add_filter("truncate", |state: &mut State, value: &Value, most: Option<u32>| {
-        text(state, value).map(|text| super::letter::cut(&text, number(most, 100)))
+        text(state, value).map(|text| cut(&text, number(most, 100)))
     });
     environment.add_filter("length", |state: &mut State, value: &Value| match value.as_str() {
         Some(_) => text(state, value).map(|text| text.chars().count()),

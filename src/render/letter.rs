@@ -4,6 +4,7 @@ use askama::Template as _;
 
 use super::phrases::{Phrases, phrases};
 use super::{RenderError, Words};
+use crate::domain::written::cut;
 
 /// Letters of a subject.
 const LONGEST_SUBJECT: usize = 200;
@@ -46,15 +47,6 @@ struct Page<'a> {
     link: Option<&'a str>,
     sender: &'a str,
     unsubscribe: Option<&'a str>,
-}
-
-/// At most `most` letters of `text`; what is cut ends in `…`.
-pub fn cut(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    let kept: String = text.chars().take(most.saturating_sub(1)).collect();
-    if most == 0 { kept } else { format!("{}…", kept.trim_end()) }
 }
 
 impl Letterhead<'_> {

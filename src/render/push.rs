@@ -4,11 +4,11 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::Words;
-use super::letter::cut;
 use crate::domain::Priority;
+use crate::domain::written::cut;
 
 /// Bytes that a push service takes for sure, encrypted, less what encryption adds (RFC 8291, section 4).
-const LARGEST: usize = 3_900;
+pub const LARGEST_PUSH: usize = 3_900;
 /// Letters of a title.
 const LONGEST_TITLE: usize = 100;
 /// Letters of what stands on a button.
@@ -125,7 +125,7 @@ impl Push {
         };
         for most in LENGTHS {
             push.body = cut(body, most);
-            if push.payload().len() <= LARGEST {
+            if push.payload().len() <= LARGEST_PUSH {
                 break;
             }
         }
@@ -163,7 +163,7 @@ mod tests {
         for letter in ["a", "α", "\"", "😀", "\\"] {
             let words = Words::own(&letter.repeat(500), &letter.repeat(5_000), &Locale::default());
             let payload = Push::of(&words, &alert).payload();
-            assert!(payload.len() <= LARGEST, "{letter}: {}", payload.len());
+            assert!(payload.len() <= LARGEST_PUSH, "{letter}: {}", payload.len());
             let read: Value = serde_json::from_str(&payload).unwrap();
             assert_eq!(read["data"]["notification_id"], 7);
             assert_eq!(read["priority"], "urgent");

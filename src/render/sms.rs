@@ -1,7 +1,7 @@
 //! Text messages: short, and counted as phone networks count.
 
 use super::Words;
-use super::letter::cut;
+use crate::domain::written::cut;
 
 /// The letters of GSM 03.38 that take one place.
 const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿\

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::notify::accepted_at;
+use super::admission::accepted_at;
 use super::schedule::subject;
 use super::{Error, Notify, Outgoing};
 use crate::access::Principal;

@@ -72,42 +72,39 @@ fn may_write(who: &Principal) -> Result<(), Error> {
     if who.can_write_templates { Ok(()) } else { Err(Error::Forbidden(needed)) }
 }
 
-/// Rendering takes its time, which nobody else has to wait for.
-async fn aside<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, RenderError> + Send + 'static,
-) -> Result<T, Error> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(outcome) => outcome.map_err(Error::Template),
-        Err(_) => Err(Error::Store(StoreError::Closed)),
-    }
-}
-
-/// Says in `draft` what `template` says of its data, to who reads this language and lives in this zone.
-///
-/// # Errors
-/// What the data lacks; or when the sender has words of their own, too.
-pub fn say(template: &Template, draft: &mut Draft, locale: Option<Locale>, zone: Zone) -> Result<(), Error> {
-    if !(draft.title.is_empty() && draft.message.is_empty()) {
-        let field = if draft.title.is_empty() { "message" } else { "title" };
-        let expected = "nothing, where a template is named: it says the title and the message";
-        return Err(Broken { field, expected }.into());
-    }
-    let scene = Scene::new(&draft.data, locale.clone().unwrap_or_default(), zone).map_err(Error::Template)?;
-    let words = template.words(&scene).map_err(Error::Template)?;
-    (draft.title, draft.message) = (words.texts.title, words.texts.message);
-    let wish = draft.wish.get_or_insert_default();
-    if wish.channels.is_empty() {
-        wish.channels.clone_from(&template.sources().channels);
-    }
-    wish.template =
-        Some(Templated { name: template.name().clone(), version: template.version(), locale, zone });
-    Ok(())
-}
-
 impl Library {
     /// Those of `store`, ready to be used in `templates`.
     pub fn new(store: Arc<Store>, templates: Arc<Templates>, clock: Arc<dyn Clock>) -> Self {
         Self { store, templates, clock }
+    }
+
+    /// Says in `draft` what `template` says of its data, to who reads this language and lives in this zone.
+    ///
+    /// # Errors
+    /// What the data lacks; or when the sender has words of their own, too.
+    pub async fn say(
+        &self,
+        template: &Arc<Template>,
+        draft: &mut Draft,
+        locale: Option<Locale>,
+        zone: Zone,
+    ) -> Result<(), Error> {
+        if !(draft.title.is_empty() && draft.message.is_empty()) {
+            let field = if draft.title.is_empty() { "message" } else { "title" };
+            let expected = "nothing, where a template is named: it says the title and the message";
+            return Err(Broken { field, expected }.into());
+        }
+        let scene =
+            Scene::new(&draft.data, locale.clone().unwrap_or_default(), zone).map_err(Error::Template)?;
+        let words = self.templates.said(template, scene).await.map_err(Error::Template)?;
+        (draft.title, draft.message) = (words.texts.title, words.texts.message);
+        let wish = draft.wish.get_or_insert_default();
+        if wish.channels.is_empty() {
+            wish.channels.clone_from(&template.sources().channels);
+        }
+        wish.template =
+            Some(Templated { name: template.name().clone(), version: template.version(), locale, zone });
+        Ok(())
     }
 
     /// The template that a sender of `tenant` names.
@@ -217,7 +214,7 @@ impl Library {
             return Err(Error::Template(RenderError::Broken { field, expected }));
         }
         let (checked, text) = (name.clone(), written.clone());
-        aside(move || compiled(&checked, 1, &text)).await?;
+        self.templates.aside(move || compiled(&checked, 1, &text)).await.map_err(Error::Template)?;
         let change = |is_new: bool| {
             let action = if is_new { Action::Template } else { Action::TemplateOtherwise };
             self.change(who, name, Some(written.clone()), is_new, action)
@@ -273,11 +270,13 @@ impl Library {
         look: Look,
     ) -> Result<(Arc<Template>, Words), Error> {
         let Shelved { template, .. } = self.find(who, name, None).await?;
-        aside(move || {
-            let words = template.words(&Scene::new(&look.data, look.locale, look.zone)?)?;
-            Ok((template, words))
-        })
-        .await
+        self.templates
+            .aside(move || {
+                let words = template.words(&Scene::new(&look.data, look.locale, look.zone)?)?;
+                Ok((template, words))
+            })
+            .await
+            .map_err(Error::Template)
     }
 
     /// What a template would say that is not kept yet.
@@ -292,12 +291,14 @@ impl Library {
     ) -> Result<(Arc<Template>, Words), Error> {
         may_read(who)?;
         let name = TemplateName::new(RESERVED).map_err(|expected| Broken { field: "name", expected })?;
-        aside(move || {
-            let template = Arc::new(Template::new(name, BUILT_IN, sources)?);
-            let words = template.words(&Scene::new(&look.data, look.locale, look.zone)?)?;
-            Ok((template, words))
-        })
-        .await
+        self.templates
+            .aside(move || {
+                let template = Arc::new(Template::new(name, BUILT_IN, sources)?);
+                let words = template.words(&Scene::new(&look.data, look.locale, look.zone)?)?;
+                Ok((template, words))
+            })
+            .await
+            .map_err(Error::Template)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a caller may ask. Knows no protocol: doors translate.
 
+mod admission;
 mod analytics;
 mod audit;
 mod choices;
@@ -43,7 +44,7 @@ pub use digests::{DigestWanted, Digests};
 pub use explain::{Explain, Step, Timeline};
 pub use failures::{Entrance, Failures};
 pub use inbox::{Inbox, Listing, Page, Query, ReplayFrom};
-pub use library::{Library, Look, Shelved, say};
+pub use library::{Library, Look, Shelved};
 pub use marking::{Marked, OnMarked};
 pub use notify::{Answer, Broadcast, Notify, Reached, Receipt};
 pub use outgoing::{Outgoing, Progress};

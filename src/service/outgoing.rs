@@ -11,21 +11,25 @@ use super::Error;
 use super::explain::Step;
 use crate::access::Principal;
 use crate::delivery::Dispatch;
-use crate::domain::{Action, Channel, Clock, Deed, NotificationId, Recipient, Tenant};
-use crate::store::{Attempt, Delivery, State, Store, StoreError, Write, Written};
+use crate::domain::{Action, Channel, Clock, Deed, NotificationId, Priority, Recipient, Tenant, Timestamp};
+use crate::store::{Attempt, Delivery, State, Store, StoreError, TracedHush, Write, Written};
 
 /// How often it is looked how far deliveries are.
 const LOOK: Duration = Duration::from_millis(20);
 /// Deliveries of one notification to one person that are told.
 const MOST: i64 = 100;
+/// Deliveries that are called back to life by one commit.
+const TOGETHER: i64 = 500;
+/// Whoever calls all back to life is answered by then: less than their own patience.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// How far one channel has got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// The provider took it.
     Sent,
-    /// It goes on.
-    Queued,
+    /// It goes on, at this time or soon after.
+    Queued(Timestamp),
     /// It went wrong for good.
     Failed(String),
     /// It could not or must not go this way.
@@ -69,6 +73,22 @@ impl Outgoing {
                 Err(_) if Instant::now() >= until => return HashMap::new(),
                 _ => tokio::time::sleep(LOOK).await,
             }
+        }
+    }
+
+    /// Why no socket of `recipient`'s was told of a notification that is in their inbox, if they want it so: it goes on when their
+    /// quiet hours end, or is muted. It is durable: not to know is no fault.
+    pub async fn hushed(&self, id: NotificationId, recipient: &Recipient) -> Option<Progress> {
+        let trace = self.store.trace(&recipient.tenant, id, Some(recipient)).await.ok().flatten()?;
+        let (hush, why) = trace.entry?.hush?;
+        match hush {
+            TracedHush::Muted => Some(Progress::Skipped(why)),
+            TracedHush::Waits => {
+                let preferences = self.store.preferences(recipient).await.ok().flatten()?;
+                let now = self.clock.now();
+                Some(Progress::Queued(preferences.quiet_until(Priority::Normal, now).unwrap_or(now)))
+            }
+            TracedHush::SummedUp | TracedHush::Over => None,
         }
     }
 
@@ -131,16 +151,59 @@ impl Outgoing {
             .collect())
     }
 
-    /// Tries what has failed again: the one of this number, or all. Returns how many these are.
+    /// Tries the one of this number again, which has failed.
     ///
     /// # Errors
-    /// When the token does not allow it, none of that number has failed, or it could not be stored.
-    pub async fn retry(&self, who: &Principal, id: Option<i64>) -> Result<usize, Error> {
-        if id.is_some() && !who.can_broadcast {
+    /// When there is none for whom the token allows it, or it could not be stored.
+    pub async fn retry(&self, who: &Principal, id: i64) -> Result<usize, Error> {
+        if !who.can_broadcast {
             return Err(Error::NoSuchDelivery);
         }
+        match self.revive(vec![id], self.retried(who, Some(id))).await? {
+            0 => Err(Error::NoSuchDelivery),
+            revived => Ok(revived),
+        }
+    }
+
+    /// Tries all again that has failed before the one of this number, the latest first, as many as can be in a few seconds. So
+    /// that others are not held up, a bounded number is stored by one commit. Returns how many these were, and behind which
+    /// number to go on, if some may be left.
+    ///
+    /// # Errors
+    /// When the token does not allow it, or it could not be stored.
+    pub async fn retry_all(
+        &self,
+        who: &Principal,
+        mut before: Option<i64>,
+    ) -> Result<(usize, Option<i64>), Error> {
         may(who)?;
-        let deed = Deed {
+        let (until, deed) = (Instant::now() + PATIENCE, self.retried(who, None));
+        let mut all = 0;
+        loop {
+            let some = self.store.failed_numbers(&who.tenant, before, TOGETHER).await?;
+            let is_last = i64::try_from(some.len()).is_ok_and(|many| many < TOGETHER);
+            before = some.last().copied().or(before);
+            if !some.is_empty() {
+                all += self.revive(some, deed.clone()).await?;
+            }
+            if is_last || Instant::now() >= until {
+                return Ok((all, before.filter(|_| !is_last)));
+            }
+        }
+    }
+
+    /// Calls what has failed back to life. Returns how many that were.
+    async fn revive(&self, ids: Vec<i64>, deed: Deed) -> Result<usize, Error> {
+        let write = Write::Revive { tenant: deed.tenant.clone(), ids: ids.into(), deed };
+        let Written::Changed(revived) = self.store.write(write).await? else {
+            return Err(StoreError::Closed.into());
+        };
+        self.dispatch.wake();
+        Ok(revived)
+    }
+
+    fn retried(&self, who: &Principal, id: Option<i64>) -> Deed {
+        Deed {
             at: self.clock.now(),
             tenant: who.tenant.clone(),
             actor: Some(who.name().to_owned()),
@@ -148,16 +211,7 @@ impl Outgoing {
             subject: id.map(|id| format!("delivery:{id}")),
             detail: json!({}).to_string(),
             address: None,
-        };
-        let write = Write::Revive { tenant: who.tenant.clone(), id, deed };
-        let Written::Changed(revived) = self.store.write(write).await? else {
-            return Err(StoreError::Closed.into());
-        };
-        if revived == 0 && id.is_some() {
-            return Err(Error::NoSuchDelivery);
         }
-        self.dispatch.wake();
-        Ok(revived)
     }
 }
 
@@ -180,11 +234,11 @@ fn progress(all: &[Delivery]) -> HashMap<Channel, Progress> {
             State::Failed => Progress::Failed(reason),
             State::Skipped => Progress::Skipped(reason),
             State::Cancelled => Progress::Cancelled(reason),
-            State::Waiting | State::UnderWay | State::Divided => Progress::Queued,
+            State::Waiting | State::UnderWay | State::Divided => Progress::Queued(one.due_at),
         };
         let rank = |progress: &Progress| match progress {
             Progress::Sent => 4,
-            Progress::Queued => 3,
+            Progress::Queued(_) => 3,
             Progress::Failed(_) => 2,
             Progress::Cancelled(_) => 1,
             Progress::Skipped(_) => 0,

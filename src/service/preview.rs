@@ -106,8 +106,8 @@ impl Explain {
         let situation = Situation {
             channel,
             step,
-            placed_at: at,
-            after: wish.escalation.after,
+            steps_from: at,
+            after: wish.escalation.after(),
             until: wish.escalation.until,
             is_here: member.is_online,
             is_begun: false,
@@ -117,21 +117,19 @@ impl Explain {
             is_deferred: false,
             is_summed_up: false,
             begun: 0,
+            unanswered: 0,
             expires_at: new.expires_at,
             matter: matter(new),
             preferences,
             mandatory: &self.mandatory,
             now: at,
         };
-        let quiet = preferences.and_then(|all| all.quiet_until(new.priority, at));
         let prospect = match situation.verdict() {
             Verdict::Go => new.due_at.map_or(Prospect::Sent, Prospect::Scheduled),
-            Verdict::Wait(until)
-                if quiet == Some(until) && new.expires_at.is_some_and(|end| end <= until) =>
-            {
+            Verdict::Quiet(until) if new.expires_at.is_some_and(|end| end <= until) => {
                 Prospect::Expired(until)
             }
-            Verdict::Wait(until) if quiet == Some(until) => Prospect::Hushed(Hush::Quiet(until)),
+            Verdict::Quiet(until) => Prospect::Hushed(Hush::Quiet(until)),
             Verdict::Wait(until) => Prospect::Escalates(until),
             Verdict::Over(why) | Verdict::Skip(why) => Prospect::Skipped(why),
             Verdict::Fail(why) => Prospect::Skipped(why.into()),

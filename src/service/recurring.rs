@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::notify::later;
+use super::admission::later;
 use super::schedule::may_take_back;
 use super::{Error, Notify};
 use crate::access::Principal;

@@ -41,17 +41,18 @@ impl Reports {
         let code = report.error.map_or_else(|| "no error code".to_owned(), |code| format!("error {code}"));
         let reason = format!("Twilio says that it did not arrive: {code}");
         let said = match report.fate {
-            Fate::Pending => return Ok(true),
+            Fate::Pending => Said::Taken,
             Fate::Delivered => Said::Arrived,
             Fate::Failed => Said::Failed(reason),
             Fate::Stopped => Said::Stopped(reason),
         };
         let (provider, provider_id, at) = ("twilio", report.provider_id, self.clock.now());
-        let write = Arc::new(ContactsWrite::Reported { provider, provider_id, said, at });
-        // It may be said sooner than it is noted that it was taken.
+        let key = report.key;
+        let write = Arc::new(ContactsWrite::Reported { provider, provider_id, key, said, at });
+        // What was handed over by an earlier version is not known by its key: it may be said sooner than it is noted.
         for pause in PAUSES {
             match self.store.write(Write::Reachable(write.clone())).await? {
-                Written::Changed(0) => tokio::time::sleep(pause).await,
+                Written::Changed(0) if report.fate != Fate::Pending => tokio::time::sleep(pause).await,
                 _ => return Ok(true),
             }
         }

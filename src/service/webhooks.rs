@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Error;
@@ -12,13 +14,17 @@ use crate::delivery::outbound::Outbound;
 use crate::delivery::webhooks::{Settings, WebhookSecret, Webhooks};
 use crate::domain::{Action, Broken, Clock, Deed, Secret, Timestamp, WebhookEvent};
 use crate::store::{
-    MessagesSought, NewWebhook, Replayed, Store, StoreError, ToldMessage, Webhook, WebhookChange,
+    Again, MessagesSought, NewWebhook, Replayed, Store, StoreError, ToldMessage, Webhook, WebhookChange,
     WebhookKept, WebhookWrite, Write, Written,
 };
 
 /// Bytes of an address, and of what it is for.
 const LONGEST_URL: usize = 2_048;
 const LONGEST_DESCRIPTION: usize = 500;
+/// Messages that are told again by one commit.
+const TOGETHER: i64 = 500;
+/// Whoever has all told again is answered by then.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Addresses that are told.
 pub struct Hooks {
@@ -181,7 +187,8 @@ impl Hooks {
         Ok((page, has_more))
     }
 
-    /// Tells one again. Returns how many messages these are.
+    /// Tells one again: as many messages as can be in a few seconds, and by one commit so many that others are not held up.
+    /// Returns how many these are, and whether some are left.
     ///
     /// # Errors
     /// When there is no such address, or message.
@@ -191,16 +198,35 @@ impl Hooks {
         from: Option<IpAddr>,
         id: i64,
         which: Replayed,
-    ) -> Result<usize, Error> {
+    ) -> Result<(usize, bool), Error> {
         may_name(who)?;
         let deed = self.deed(who, from, Some(id), Action::WebhookReplay, json!({}));
-        match self.keep(WebhookWrite::Replay { id, which, deed }).await? {
-            WebhookKept::Replayed(many) => {
-                self.webhooks.wake();
-                Ok(many)
+        let since = match which {
+            Replayed::One(uuid) => {
+                return self.again(id, Again::One(uuid), deed).await.map(|all| (all, false));
             }
-            _ => Err(Error::NoSuchWebhook),
+            Replayed::FailedSince(at) => at,
+        };
+        let until = Instant::now() + PATIENCE;
+        let (mut all, mut before) = (0, None);
+        loop {
+            let some = self.store.failed_messages(id, since, before, TOGETHER).await?;
+            let is_last = i64::try_from(some.len()).is_ok_and(|many| many < TOGETHER);
+            before = some.last().copied();
+            // Whose it is, is asked there.
+            all += self.again(id, Again::Failed(some), deed.clone()).await?;
+            if is_last || Instant::now() >= until {
+                return Ok((all, !is_last));
+            }
         }
+    }
+
+    async fn again(&self, id: i64, which: Again, deed: Deed) -> Result<usize, Error> {
+        let WebhookKept::Replayed(many) = self.keep(WebhookWrite::Replay { id, which, deed }).await? else {
+            return Err(Error::NoSuchWebhook);
+        };
+        self.webhooks.wake();
+        Ok(many)
     }
 
     async fn check(&self, url: Option<&str>, description: Option<&str>) -> Result<(), Error> {

@@ -7,30 +7,31 @@ use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
 
+use super::capping::{to_address, to_number};
 use super::outbox::{RETRACTION, end, next_step};
 use super::recur::clock;
 use super::{Connection, Memory, RunQueryDsl, held_entries, take_due, telling};
 use crate::domain::{
-    Channel, Contacts, Digest, Matter, Phone, Place, Preferences, Recipient, Situation, Tenant, Timestamp,
-    UserId, Verdict, WebhookEvent, Wish,
+    Channel, Contacts, Matter, Place, Preferences, Recipient, Situation, Tenant, Timestamp, UserId, Verdict,
+    WebhookEvent, Wish,
 };
 use crate::store::content::{Content, content, notification as shown};
 use crate::store::preferred;
 use crate::store::schema::{connections, deliveries, inbox, notifications, push_subscriptions, recipients};
 use crate::store::types::At;
-use crate::store::{Claimed, HELD_SECONDS, QUIET, Registered, RegisteredRow, SUMMED_UP, SmsCaps, State};
+use crate::store::{
+    Claimed, HELD_SECONDS, PUT_OFF, QUIET, Registered, RegisteredRow, SUMMED_UP, SmsCaps, State,
+};
 
 /// A delivery that is due: its number, the entry's recipient and position, and its step.
 pub type DueDelivery = (i64, i64, i64, i32);
-/// A day, in seconds.
-const DAY: i64 = 24 * 60 * 60;
 
 /// What is looked at when a delivery's turn has come.
 type Row = (
-    (i64, i64, i32, i32, i32, Option<i64>, At, i32),
+    (i64, i64, i32, i32, i32, Option<i64>, At, i32, (i32, i32, Option<At>)),
     (Option<At>, Option<At>, Option<At>, Option<i32>),
     (i64, String, String, Option<String>, Option<String>),
-    Option<String>,
+    (Option<String>, Option<String>),
     Content,
 );
 
@@ -71,6 +72,7 @@ body! {
                     deliveries::device_id,
                     deliveries::created_at,
                     deliveries::retraction,
+                    (deliveries::state, deliveries::unanswered, deliveries::steps_from),
                 ),
                 (inbox::confirmed_at, inbox::read_at, inbox::deleted_at, inbox::hush),
                 (
@@ -80,7 +82,7 @@ body! {
                     recipients::preferences,
                     recipients::contacts,
                 ),
-                notifications::wish,
+                (notifications::wish, notifications::sender),
                 content(),
             ))
             .load(connection))?;
@@ -93,6 +95,7 @@ body! {
         let mut claimed = Vec::with_capacity(rows.len());
         let mut passed_over = Vec::new();
         for row in rows {
+            let is_own = row.3.1.as_deref() == Some(row.2.2.as_str());
             let is_here = here.contains(&(row.2.1.clone(), row.2.2.clone()));
             let (mut verdict, mut delivery, preferences) = judge(row, channel, is_here, &memory.mandatory, now)?;
             if verdict == Verdict::Go {
@@ -109,10 +112,9 @@ body! {
                         }
                     }
                     Channel::Sms => wait!(to_number(connection, &mut delivery, caps, now))?,
-                    Channel::Email | Channel::Realtime => match delivery.email() {
-                        Some(_) => Verdict::Go,
-                        None => Verdict::Skip("no_email".into()),
-                    },
+                    Channel::Email | Channel::Realtime => {
+                        wait!(to_address(connection, &delivery, is_own, caps.mails_to_oneself, now))?
+                    }
                 };
             }
             let (state, why) = match verdict {
@@ -120,9 +122,14 @@ body! {
                     claimed.push(delivery);
                     continue;
                 }
-                Verdict::Wait(until) => {
+                Verdict::Wait(until) | Verdict::Quiet(until) => {
+                    let from = if matches!(verdict, Verdict::Quiet(_)) { until } else { delivery.steps_from };
                     wait!(diesel::update(deliveries::table.find(delivery.id))
-                        .set(deliveries::due_at.eq(At(until)))
+                        .set((
+                            deliveries::due_at.eq(At(until)),
+                            deliveries::steps_from.eq(At(from)),
+                            deliveries::reason.eq(PUT_OFF),
+                        ))
                         .execute(connection))?;
                     continue;
                 }
@@ -166,17 +173,22 @@ fn judge(
     mandatory: &[String],
     now: Timestamp,
 ) -> QueryResult<(Verdict, Claimed, Option<Preferences>)> {
-    let (delivery, entry, (recipient, tenant, user, stored, contacts), wish, content) = row;
-    let (id, position, step, attempt, since, device, placed_at, retraction) = delivery;
+    let (delivery, entry, (recipient, tenant, user, stored, contacts), (wish, _), content) = row;
+    let (id, position, step, attempt, since, device, placed_at, retraction, (state, unanswered, from)) =
+        delivery;
     let (confirmed_at, read_at, deleted_at, hush) = entry;
     let notification = shown(content);
     let wish = wish.as_deref().and_then(Wish::read).unwrap_or_default();
     let preferences: Option<Preferences> = stored.as_deref().map(preferred::read);
+    // Quiet hours may have ended sooner than it was thought.
+    let steps_from = from.map_or(placed_at.0, |from| from.0.min(now));
+    // Whoever had it before said nothing any more.
+    let unanswered = unanswered + i32::from(state == State::UnderWay.number());
     let situation = Situation {
         channel,
         step,
-        placed_at: placed_at.0,
-        after: wish.escalation.after,
+        steps_from,
+        after: wish.escalation.after(),
         until: wish.escalation.until,
         is_here,
         is_begun: attempt > 0 || device.is_some(),
@@ -186,6 +198,7 @@ fn judge(
         is_deferred: hush == Some(QUIET),
         is_summed_up: hush == Some(SUMMED_UP),
         begun: attempt - since,
+        unanswered,
         expires_at: notification.expires_at,
         matter: Matter {
             kind: &notification.kind,
@@ -218,6 +231,8 @@ fn judge(
         contacts: contacts.as_deref().map(Contacts::from_stored).unwrap_or_default(),
         time_zone: preferences.as_ref().map(|all| all.time_zone).unwrap_or_default(),
         placed_at: placed_at.0,
+        steps_from,
+        unanswered,
         notification,
         wish,
     };
@@ -228,17 +243,21 @@ body! {
     /// Who of those whom the rows are for has a socket. Asked only where that decides.
     fn present(connection: &mut Connection, rows: &[Row]) -> QueryResult<HashSet<(String, String)>> {
         let asked = rows.iter().filter(|row| row.0.2 > 0 && row.0.3 == 0 && row.0.5.is_none());
-        let people: HashSet<(&str, &str)> = asked.map(|row| (row.2.1.as_str(), row.2.2.as_str())).collect();
-        if people.is_empty() {
-            return Ok(HashSet::new());
+        let mut people: HashMap<&str, HashSet<&str>> = HashMap::new();
+        for row in asked {
+            people.entry(&row.2.1).or_default().insert(&row.2.2);
         }
-        let users: Vec<&str> = people.iter().map(|(_, user)| *user).collect();
-        let here: Vec<(String, String)> = wait!(connections::table
-            .filter(connections::user_id.eq_any(users))
-            .select((connections::tenant, connections::user_id))
-            .distinct()
-            .load(connection))?;
-        Ok(here.into_iter().collect())
+        let mut here = HashSet::new();
+        for (tenant, users) in people {
+            let found: Vec<String> = wait!(connections::table
+                .filter(connections::tenant.eq(tenant))
+                .filter(connections::user_id.eq_any(users))
+                .select(connections::user_id)
+                .distinct()
+                .load(connection))?;
+            here.extend(found.into_iter().map(|user| (tenant.to_owned(), user)));
+        }
+        Ok(here)
     }
 }
 
@@ -318,59 +337,4 @@ fn to_device(
     }
     delivery.device = Some(device.device.clone());
     Verdict::Go
-}
-
-body! {
-    /// Whether one more text message may go out, and where it goes.
-    fn to_number(
-        connection: &mut Connection,
-        delivery: &mut Claimed,
-        caps: SmsCaps,
-        now: Timestamp,
-    ) -> QueryResult<Verdict> {
-        let given = delivery.wish.phone.as_ref().map(|phone| Phone::new(phone.expose()));
-        let phone = match given {
-            Some(Ok(phone)) => phone,
-            Some(Err(_)) => return Ok(Verdict::Skip("no_phone_number: what was given is none".into())),
-            None => match delivery.contacts.sms() {
-                Some(phone) => phone.clone(),
-                None => return Ok(Verdict::Skip("no_phone_number".into())),
-            },
-        };
-        if delivery.contacts.has_stopped && delivery.contacts.phone.as_ref() == Some(&phone) {
-            return Ok(Verdict::Skip("no_phone_number: its owner wants no more".into()));
-        }
-        let number = number_digest(&phone);
-        let since = At(now.plus_seconds(-DAY));
-        let lately = || {
-            deliveries::table
-                .filter(deliveries::channel.eq(Channel::Sms.number()))
-                .filter(deliveries::due_at.gt(since))
-                .filter(deliveries::state.between(State::UnderWay.number(), State::Delivered.number()))
-                .filter(deliveries::id.ne(delivery.id))
-        };
-        for (most, which) in [
-            (caps.per_number, lately().filter(deliveries::number_digest.eq(&number)).into_boxed()),
-            (caps.per_user, lately().filter(deliveries::recipient_id.eq(delivery.place.recipient)).into_boxed()),
-            (caps.per_tenant, lately().filter(deliveries::tenant.eq(delivery.recipient.tenant.as_str())).into_boxed()),
-        ] {
-            let many: i64 = match most {
-                0 => continue,
-                _ => wait!(which.count().get_result(connection))?,
-            };
-            if many >= i64::from(most) {
-                return Ok(Verdict::Skip("rate_limited: as many text messages as may go out in a day did".into()));
-            }
-        }
-        wait!(diesel::update(deliveries::table.find(delivery.id))
-            .set((deliveries::number_digest.eq(&number), deliveries::state.eq(State::UnderWay.number())))
-            .execute(connection))?;
-        delivery.phone = Some(phone);
-        Ok(Verdict::Go)
-    }
-}
-
-/// What is kept of a number.
-pub fn number_digest(phone: &Phone) -> String {
-    Digest::of(&[phone.expose()]).0.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Connection, Memory, RunQueryDsl, Wanted, claim, confirm, count_on, digesting, earlier, insert_all,
-    keep_analytics, keep_counts, mark, now, one_chunk, outbox, placed, presence, reach, reaching, read_on,
+    keep_analytics, keep_counts, mark, now, one_chunk, outbox, place_all, presence, reach, reaching, read_on,
     record, recur, release, row_of, settle, sweep, telling, template_writes, webhook_writes,
 };
 use crate::domain::{
@@ -98,9 +98,12 @@ body! {
                 }
                 Write::Retract(recipient) => Written::Changed(wait!(outbox::retract(connection, recipient))?),
                 Write::Tried(all) => Written::Changed(wait!(outbox::tried(connection, memory, all))?),
-                Write::Revive { tenant, id, deed } => {
-                    let revived = wait!(outbox::revive(connection, tenant, *id))?;
-                    wait!(record(connection, if revived > 0 { slice::from_ref(deed) } else { &[] }))?;
+                Write::Revive { tenant, ids, deed } => {
+                    let revived = wait!(outbox::revive(connection, tenant, ids))?;
+                    // Once, in however many commits.
+                    if revived > 0 && !wait!(was_done(connection, deed))? {
+                        wait!(record(connection, slice::from_ref(deed)))?;
+                    }
                     Written::Changed(revived)
                 }
                 Write::Reach(recipient, now) => wait!(reach(connection, memory, recipient, *now))?,
@@ -199,7 +202,7 @@ body! {
             let one = |recipient| Wanted { recipient, notification: *id, matter, at, expires_at, is_unasked };
             wanted.extend(new.audience.named().iter().map(one));
         }
-        let mut places = wait!(placed(connection, memory, &wanted))?.into_iter();
+        let mut places = wait!(place_all(connection, memory, &wanted))?.into_iter();
         let mut beyond = Vec::new();
         for (index, new, id) in fresh {
             if let Audience::Whoever(tenant, group) = &new.audience {
@@ -358,10 +361,10 @@ body! {
             .filter(audit_log::tenant.eq(deed.tenant.as_str()))
             .filter(audit_log::at.eq(At(deed.at)))
             .filter(audit_log::action.eq(deed.action.name()))
-            .filter(audit_log::subject.eq(deed.subject.as_deref()))
-            .filter(audit_log::actor.eq(deed.actor.as_deref()));
-        let many: i64 = wait!(same.count().get_result(connection))?;
-        Ok(many > 0)
+            .select((audit_log::subject, audit_log::actor));
+        // Either may be missing, which equals nothing to a database.
+        let found: Vec<(Option<String>, Option<String>)> = wait!(same.load(connection))?;
+        Ok(found.iter().any(|(subject, actor)| *subject == deed.subject && *actor == deed.actor))
     }
 }
 

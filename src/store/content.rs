@@ -1,5 +1,8 @@
 //! The columns of a notification that everybody sees who has it.
 
+use diesel::expression::SqlLiteral;
+use diesel::sql_types::Bool;
+
 use super::schema::notifications;
 use super::types::{At, UuidColumn};
 use crate::domain::{Notification, NotificationId, Priority};
@@ -54,4 +57,16 @@ pub fn notification(content: Content) -> Notification {
         created_at,
         expires_at: expires_at.map(|at| at.0),
     }
+}
+
+/// Whether each way beyond sockets was given up that an entry which nobody has was to go: one at least has failed, and none is
+/// under way or was taken. Asked only where something was to go.
+pub fn is_given_up() -> SqlLiteral<Bool> {
+    diesel::dsl::sql(
+        "(inbox.confirmed_at IS NULL AND inbox.read_at IS NULL AND notifications.wish IS NOT NULL \
+         AND EXISTS (SELECT 1 FROM deliveries AS given_up WHERE given_up.notification_id = inbox.notification_id \
+         AND given_up.recipient_id = inbox.recipient_id AND given_up.state = 4) \
+         AND NOT EXISTS (SELECT 1 FROM deliveries AS hoped_for WHERE hoped_for.notification_id = inbox.notification_id \
+         AND hoped_for.recipient_id = inbox.recipient_id AND hoped_for.state < 4 AND hoped_for.retraction < 2))",
+    )
 }

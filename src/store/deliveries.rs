@@ -2,14 +2,21 @@
 
 use std::time::Duration;
 
+use uuid::{Builder, Uuid};
+
 use super::{Readers, Store, StoreError, on, postgres, sqlite};
 use crate::domain::{
-    Channel, Contacts, Device, Email, Notification, NotificationId, Phone, Place, Recipient, Tenant,
+    Channel, Contacts, Device, Digest, Email, Notification, NotificationId, Phone, Place, Recipient, Tenant,
     Timestamp, Wish, Zone,
 };
 
 /// How long somebody who tries has a delivery for themselves, in seconds: longer than any provider may take.
 pub const HELD_SECONDS: i64 = 28;
+
+/// The reason of what waits for the end of quiet hours, or for its turn; as the index `deliveries_put_off` has it.
+pub const PUT_OFF: &str = "put off";
+/// Pushes that are taken back in one commit, at most.
+pub const RETRACTED_TOGETHER: usize = 100;
 
 /// How a delivery stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +108,10 @@ pub struct Claimed {
     pub time_zone: Zone,
     /// When it came into the inbox.
     pub placed_at: Timestamp,
+    /// From when its steps are counted.
+    pub steps_from: Timestamp,
+    /// How often it was handed over, and nobody said whether it was taken.
+    pub unanswered: i32,
     /// What.
     pub notification: Notification,
     /// What its sender wants.
@@ -115,9 +126,18 @@ impl Claimed {
             None => self.contacts.email.clone(),
         }
     }
+
+    /// What its parcel is known by: the same for each attempt, and no other's.
+    pub fn key(&self) -> Uuid {
+        let device = self.device_id.map(|id| id.to_string()).unwrap_or_default();
+        let notification = self.notification.uuid.to_string();
+        let recipient = self.place.recipient.to_string();
+        let parts = [&notification, &recipient, self.channel.name(), &device];
+        Builder::from_custom_bytes(Digest::of(&parts.map(|part| part as &str)).0).into_uuid()
+    }
 }
 
-/// How many text messages may go out in a day; 0 is no limit.
+/// How many text messages, and e-mails to oneself, may go out in a day; 0 is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SmsCaps {
     /// To one number.
@@ -126,6 +146,8 @@ pub struct SmsCaps {
     pub per_user: u32,
     /// Of one tenant.
     pub per_tenant: u32,
+    /// E-mails that one person sends to themselves, and that one address gets in this way.
+    pub mails_to_oneself: u32,
 }
 
 /// What came of an attempt.
@@ -160,6 +182,8 @@ pub enum Outcome {
     Sent(Option<String>),
     /// Not now: it is tried again after so long.
     Again(Duration, String),
+    /// It was handed over, and nobody said whether it was taken: it is tried again after so long.
+    Unsure(Duration, String),
     /// Nobody was asked: it is tried after so long, and this attempt does not count.
     Later(Duration, String),
     /// No.
@@ -168,6 +192,8 @@ pub enum Outcome {
     Gone(String),
     /// It was not needed any more.
     Settled(&'static str),
+    /// The same, and nobody is there any more.
+    Moot(&'static str),
     /// There is nowhere to send it.
     Nowhere(&'static str),
 }
@@ -177,9 +203,9 @@ impl Outcome {
     pub const fn state(&self) -> State {
         match self {
             Self::Sent(_) => State::Sent,
-            Self::Again(..) | Self::Later(..) => State::Waiting,
+            Self::Again(..) | Self::Unsure(..) | Self::Later(..) => State::Waiting,
             Self::Failed(_) | Self::Gone(_) => State::Failed,
-            Self::Settled(_) => State::Cancelled,
+            Self::Settled(_) | Self::Moot(_) => State::Cancelled,
             Self::Nowhere(_) => State::Skipped,
         }
     }
@@ -188,16 +214,43 @@ impl Outcome {
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Sent(_) => None,
-            Self::Again(_, reason) | Self::Later(_, reason) => Some(reason),
+            Self::Again(_, reason) | Self::Unsure(_, reason) | Self::Later(_, reason) => Some(reason),
             Self::Failed(reason) | Self::Gone(reason) => Some(reason),
-            Self::Settled(reason) | Self::Nowhere(reason) => Some(reason),
+            Self::Settled(reason) | Self::Moot(reason) | Self::Nowhere(reason) => Some(reason),
+        }
+    }
+
+    /// The same, as any database keeps it: what somebody else said is cut off where it is long, and nothing in it controls.
+    pub fn kept(self) -> Self {
+        match self {
+            Self::Sent(id) => Self::Sent(id.map(clean)),
+            Self::Again(pause, reason) => Self::Again(pause, clean(reason)),
+            Self::Unsure(pause, reason) => Self::Unsure(pause, clean(reason)),
+            Self::Later(pause, reason) => Self::Later(pause, clean(reason)),
+            Self::Failed(reason) => Self::Failed(clean(reason)),
+            Self::Gone(reason) => Self::Gone(clean(reason)),
+            said @ (Self::Settled(_) | Self::Moot(_) | Self::Nowhere(_)) => said,
+        }
+    }
+
+    /// The same, without what somebody else said.
+    pub fn bare(self) -> Self {
+        let why = || "what was said of it could not be written down".to_owned();
+        match self {
+            Self::Sent(_) => Self::Sent(None),
+            Self::Again(pause, _) => Self::Again(pause, why()),
+            Self::Unsure(pause, _) => Self::Unsure(pause, why()),
+            Self::Later(pause, _) => Self::Later(pause, why()),
+            Self::Failed(_) => Self::Failed(why()),
+            Self::Gone(_) => Self::Gone(why()),
+            said @ (Self::Settled(_) | Self::Moot(_) | Self::Nowhere(_)) => said,
         }
     }
 
     /// When it is tried again, seen from `now`, and whether this attempt counts.
     pub(super) fn again(&self, now: Timestamp) -> Option<(Timestamp, bool)> {
         match self {
-            Self::Again(pause, _) => Some((now.plus(*pause), true)),
+            Self::Again(pause, _) | Self::Unsure(pause, _) => Some((now.plus(*pause), true)),
             Self::Later(pause, _) => Some((now.plus(*pause), false)),
             _ => None,
         }
@@ -210,6 +263,13 @@ impl Outcome {
             _ => None,
         }
     }
+}
+
+/// Characters of what somebody said that are kept.
+const LONGEST_SAID: usize = 500;
+
+fn clean(text: String) -> String {
+    text.chars().filter(|sign| !sign.is_control()).take(LONGEST_SAID).collect()
 }
 
 /// A delivery, as it is shown.
@@ -275,6 +335,14 @@ impl Store {
         on!(&self.readers, next_delivery(channel))
     }
 
+    /// Who of those to whom these pushes went has read, or removed, meanwhile what they tell of.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn pushed_too_late(&self, deliveries: &[i64]) -> Result<Vec<Recipient>, StoreError> {
+        on!(&self.readers, pushed_too_late(deliveries))
+    }
+
     /// The deliveries of a notification of `tenant`'s, to `recipient` if one is named; at most `limit`.
     ///
     /// # Errors
@@ -295,6 +363,19 @@ impl Store {
     /// When the database cannot answer.
     pub async fn attempts_of(&self, deliveries: &[i64]) -> Result<Vec<Attempt>, StoreError> {
         on!(&self.readers, attempts_of(deliveries))
+    }
+
+    /// The numbers of what of `tenant`'s has failed, the latest first, before the one of this number.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn failed_numbers(
+        &self,
+        tenant: &Tenant,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<i64>, StoreError> {
+        on!(&self.readers, failed_numbers(tenant, before, limit))
     }
 
     /// What of `tenant`'s has failed, the latest first, before the one of this number.

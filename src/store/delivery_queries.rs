@@ -7,8 +7,8 @@ use diesel_async::RunQueryDsl;
 
 use super::Connection;
 use super::writing::now;
-use crate::domain::{Channel, NotificationId, Recipient, Tenant};
-use crate::store::schema::{deliveries, delivery_attempts, notifications, recipients};
+use crate::domain::{Channel, NotificationId, Recipient, Tenant, UserId};
+use crate::store::schema::{deliveries, delivery_attempts, inbox, notifications, recipients};
 use crate::store::types::At;
 use crate::store::{Attempt, Delivery, State, StoreError};
 
@@ -30,6 +30,28 @@ pub async fn next_delivery(
         .optional()?;
     let left = |(due, now): (At, At)| u64::try_from(due.0.as_micros() - now.0.as_micros()).unwrap_or(0);
     Ok(next.map(|both| Duration::from_micros(left(both))))
+}
+
+/// See [`crate::store::Store::pushed_too_late`].
+pub async fn pushed_too_late(connection: &mut Connection, ids: &[i64]) -> Result<Vec<Recipient>, StoreError> {
+    let entry =
+        inbox::recipient_id.eq(deliveries::recipient_id).and(inbox::position.eq(deliveries::position));
+    let people: Vec<(String, String)> = deliveries::table
+        .inner_join(inbox::table.on(entry))
+        .inner_join(recipients::table)
+        .filter(deliveries::id.eq_any(ids))
+        .filter(deliveries::channel.eq(Channel::Push.number()))
+        .filter(deliveries::state.eq(State::Sent.number()))
+        .filter(deliveries::retraction.eq(0))
+        .filter(inbox::read_at.is_not_null().or(inbox::deleted_at.is_not_null()))
+        .select((recipients::tenant, recipients::user_id))
+        .distinct()
+        .load(connection)
+        .await?;
+    let person = |(tenant, user): (String, String)| {
+        Some(Recipient { tenant: Tenant::new(&tenant).ok()?, user: UserId::new(&user).ok()? })
+    };
+    Ok(people.into_iter().filter_map(person).collect())
 }
 
 type Columns = (
@@ -163,4 +185,24 @@ pub async fn failed_deliveries(
         .load(connection)
         .await?;
     Ok(found.into_iter().map(delivery).collect())
+}
+
+/// See [`crate::store::Store::failed_numbers`].
+pub async fn failed_numbers(
+    connection: &mut Connection,
+    tenant: &Tenant,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<i64>, StoreError> {
+    // As the index `deliveries_failed` has it.
+    let failed = diesel::dsl::sql::<diesel::sql_types::Bool>("deliveries.state = 4");
+    Ok(deliveries::table
+        .filter(failed)
+        .filter(deliveries::id.lt(before.unwrap_or(i64::MAX)))
+        .filter(deliveries::tenant.eq(tenant.as_str()))
+        .order(deliveries::id.desc())
+        .limit(limit)
+        .select(deliveries::id)
+        .load(connection)
+        .await?)
 }

@@ -1,6 +1,7 @@
 //! Browsers that take pushes, and where people can be reached, as they are kept.
 
 use diesel::prelude::*;
+use uuid::Uuid;
 
 use super::schema::push_subscriptions;
 use super::types::At;
@@ -91,6 +92,8 @@ pub enum ContactsWrite {
         provider: &'static str,
         /// How it calls it.
         provider_id: String,
+        /// What the parcel is known by.
+        key: Uuid,
         /// What it says.
         said: Said,
         /// When.
@@ -101,6 +104,8 @@ pub enum ContactsWrite {
 /// What a provider says later of something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
+    /// It was taken, and is on its way.
+    Taken,
     /// It arrived.
     Arrived,
     /// It did not, and why.

@@ -10,7 +10,8 @@ use diesel::prelude::*;
 use super::outbox::{asked, post};
 use super::recur::clock;
 use super::{
-    Connection, Memory, RunQueryDsl, Wanted, digest_due, insert_all, placed, preferences_of, record, row_of,
+    Connection, Memory, RunQueryDsl, Wanted, digest_due, insert_all, place_all, preferences_of, record,
+    row_of,
 };
 use crate::domain::{
     Deed, DigestTerms, Matter, NotificationId, Placed, Preferences, Priority, Recipient, Timestamp, Zone,
@@ -179,7 +180,7 @@ body! {
             expires_at: None,
             is_unasked: notification.wish.as_ref().is_some_and(|wish| !wish.has_realtime()),
         };
-        let places: Vec<Placed> = wait!(placed(connection, memory, &[wanted]))?;
+        let places: Vec<Placed> = wait!(place_all(connection, memory, &[wanted]))?;
         let beyond = asked(id, &notification.tenant, notification.wish.as_ref(), notification.created_at, &places);
         wait!(post(connection, &beyond))?;
         wait!(diesel::insert_into(digests::table)

@@ -83,7 +83,7 @@ impl Subscriber {
         let tenant = Tenant::new(&tenant).map_err(unreadable)?;
         let recipient = Recipient { tenant, user: UserId::new(&user).map_err(unreadable)? };
         let contacts = contacts.as_deref().map(Contacts::from_stored).unwrap_or_default();
-        let locale = contacts.locale.as_deref().and_then(|locale| Locale::new(locale).ok());
+        let locale = contacts.language();
         Ok(Self {
             row: row.recipient_id,
             recipient,
@@ -199,12 +199,18 @@ pub enum DigestWrite {
 }
 
 impl Store {
-    /// Whose digest is due until then, and when, the earliest first. There may be more than a thousand.
+    /// Whose digest is due until then, and when, the earliest first. There may be more than a thousand, beside the `passed_over`
+    /// that are not asked for.
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn due_digests(&self, until: Timestamp) -> Result<Vec<(i64, Timestamp)>, StoreError> {
-        on!(&self.readers, due_digests(until, MOST))
+    pub async fn due_digests(
+        &self,
+        until: Timestamp,
+        passed_over: usize,
+    ) -> Result<Vec<(i64, Timestamp)>, StoreError> {
+        let most = MOST.saturating_add(i64::try_from(passed_over).unwrap_or(0));
+        on!(&self.readers, due_digests(until, most))
     }
 
     /// Somebody who wants a digest, by their row.

@@ -1,6 +1,6 @@
 //! What somebody holds, and which part of it is asked for.
 
-use crate::domain::{Notification, Place, Position, Priority, Timestamp};
+use crate::domain::{Notification, Place, Position, Priority, Status, Timestamp};
 
 /// What of one kind waits for a recipient, newest first.
 pub struct Pending {
@@ -44,6 +44,18 @@ pub struct Held {
     pub confirmed_at: Option<Timestamp>,
     /// When it was looked at.
     pub read_at: Option<Timestamp>,
+    /// Whether each way beyond sockets that it was to go was given up.
+    pub is_given_up: bool,
+}
+
+impl Held {
+    /// How far it got.
+    pub const fn status(&self) -> Status {
+        match Status::of(self.confirmed_at, self.read_at) {
+            Status::Pending if self.is_given_up => Status::Failed,
+            status => status,
+        }
+    }
 }
 
 /// How much of it there is.

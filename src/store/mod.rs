@@ -48,7 +48,9 @@ use crate::telemetry::Metrics;
 pub use analytics::{ACCEPTED, AnalyticsWrite, CountedUpto, ITSELF, LOOKED_AT, OfDay, READ};
 pub use audit::{Recorded, Sought};
 pub use counts::{Counts, Recent, Roll};
-pub use deliveries::{Attempt, Claimed, Delivery, HELD_SECONDS, Outcome, SmsCaps, State, Tried};
+pub use deliveries::{
+    Attempt, Claimed, Delivery, HELD_SECONDS, Outcome, PUT_OFF, RETRACTED_TOGETHER, SmsCaps, State, Tried,
+};
 use devices::Row as RegisteredRow;
 pub use devices::{ContactsWrite, DeviceWrite, NewDevice, Registered, Said, WhichDevice};
 pub use digests::{DigestOutcome, DigestWrite, Gathered, NewDigest, SentDigest, Subscriber};
@@ -65,8 +67,8 @@ pub use trace::{Member, Trace, TracedEntry, TracedHush, TracedSpread, Waiting};
 pub use transfer::{Moved, transfer};
 pub use url::{DatabaseUrl, UrlError};
 pub use webhooks::{
-    MessagesSought, NewWebhook, Replayed, ToldMessage, Webhook, WebhookChange, WebhookKept, WebhookMessage,
-    WebhookTried, WebhookWrite,
+    Again, MessagesSought, NewWebhook, Replayed, ToldMessage, Webhook, WebhookChange, WebhookKept,
+    WebhookMessage, WebhookTried, WebhookWrite,
 };
 pub use write::{Beat, Before, Done, Mark, Presence, Sent, Spread, Write, Written};
 

@@ -5,7 +5,9 @@
 
 use std::collections::HashSet;
 
+use diesel::dsl::{exists, not, sql};
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 
 use super::reaching::{of_devices, stop_numbers};
 use super::recur::clock;
@@ -15,14 +17,16 @@ use crate::domain::{
 };
 use crate::store::schema::{deliveries, inbox, notifications, push_subscriptions, recipients};
 use crate::store::types::At;
-use crate::store::{DeviceWrite, Outcome, State, Tried};
+use crate::store::{DeviceWrite, Outcome, RETRACTED_TOGETHER, State, Tried};
 
-/// Pushes that are taken back in one commit.
-const TAKEN_BACK_TOGETHER: i64 = 100;
 /// A push that was taken back.
 const RETRACTED: i32 = 1;
+/// A push that can never be taken back.
+const SHOWN: i32 = 3;
 /// What takes one back.
 pub const RETRACTION: i32 = 2;
+/// Where Safari's pushes go.
+const SAFARI: &str = "https://web.push.apple.com/%";
 /// Rows that are stored by one statement.
 const TOGETHER: usize = 1_000;
 
@@ -50,7 +54,7 @@ pub fn asked<'a>(
     let tenant = tenant.as_str();
     let steps = wish.steps();
     let new = |placed: &Placed, (channel, step): (Channel, i32)| {
-        let later = i64::from(step - 1).max(0) * i64::from(wish.escalation.after);
+        let later = i64::from(step - 1).max(0) * i64::from(wish.escalation.after());
         let due_at = placed_at.plus_seconds(later);
         NewDelivery { notification, tenant, place: placed.place, channel, step, due_at, placed_at }
     };
@@ -83,7 +87,23 @@ body! {
         wait!(diesel::update(all()).set(deliveries::position.eq(position)).execute(connection))?;
         let waiting = all().filter(deliveries::state.eq(State::Waiting.number()));
         let waiting = waiting.filter(deliveries::attempt.eq(0));
-        wait!(diesel::update(waiting).set(deliveries::due_at.eq(now())).execute(connection))?;
+        // Its steps begin anew: each is given its time.
+        wait!(diesel::update(waiting)
+            .set((deliveries::due_at.eq(now()), deliveries::steps_from.eq(now().nullable())))
+            .execute(connection))?;
+        Ok(())
+    }
+}
+
+body! {
+    /// What row `recipient` is to get and was put off is looked at anew, since when it is wanted may have changed.
+    pub fn look_again(connection: &mut Connection, recipient: i64) -> QueryResult<()> {
+        // As the index `deliveries_put_off` has it.
+        let put_off = "deliveries.state = 0 AND deliveries.reason = 'put off'";
+        let these = deliveries::table
+            .filter(deliveries::recipient_id.eq(recipient))
+            .filter(diesel::dsl::sql::<diesel::sql_types::Bool>(put_off));
+        wait!(diesel::update(these).set(deliveries::due_at.eq(now())).execute(connection))?;
         Ok(())
     }
 }
@@ -168,8 +188,15 @@ body! {
         if !refused.is_empty() {
             wait!(stop_numbers(connection, &refused))?;
         }
+        let unsure: Vec<i64> = counted(|what| matches!(what, Outcome::Unsure(..))).map(|one| one.id).collect();
+        if !unsure.is_empty() {
+            wait!(diesel::update(deliveries::table.filter(deliveries::id.eq_any(unsure)))
+                .set(deliveries::unanswered.eq(deliveries::unanswered + 1))
+                .execute(connection))?;
+        }
         let of = |is_it| -> Vec<i64> { counted(is_it).filter_map(|one| one.device).collect() };
-        let (gone, failed) = (of(|what| matches!(what, Outcome::Gone(_))), of(|what| matches!(what, Outcome::Failed(_))));
+        let gone = of(|what| matches!(what, Outcome::Gone(_) | Outcome::Moot(_)));
+        let failed = of(|what| matches!(what, Outcome::Failed(_)));
         let reached = of(|what| matches!(what, Outcome::Sent(_)));
         for (devices, write) in [
             (gone.len(), DeviceWrite::Gone(gone)),
@@ -201,45 +228,50 @@ type Pushed = (i64, i64, i64, Option<i64>);
 
 body! {
     /// Takes back what was pushed to `recipient` of what they have read or removed since. Safari takes it amiss when a push shows
-    /// nothing, so what went there stays. Returns how many are taken back.
+    /// nothing, so what went there stays. Returns how many are taken back; there may be more when they are
+    /// [`RETRACTED_TOGETHER`].
     pub fn retract(connection: &mut Connection, recipient: &Recipient) -> QueryResult<usize> {
-        let entry = inbox::recipient_id.eq(deliveries::recipient_id).and(inbox::position.eq(deliveries::position));
-        let device = push_subscriptions::id.nullable().eq(deliveries::device_id);
-        let pushed: Vec<(i64, Pushed)> = wait!(deliveries::table
-            .inner_join(recipients::table)
-            .inner_join(inbox::table.on(entry))
-            .inner_join(push_subscriptions::table.on(device))
+        let person = recipients::table
             .filter(recipients::tenant.eq(recipient.tenant.as_str()))
-            .filter(recipients::user_id.eq(recipient.user.as_str()))
-            // As the index `deliveries_pushed` has it.
-            .filter(diesel::dsl::sql::<diesel::sql_types::Bool>(
-                "deliveries.channel = 2 AND deliveries.state = 2 AND deliveries.retraction = 0",
-            ))
+            .filter(recipients::user_id.eq(recipient.user.as_str()));
+        let row: Option<i64> = wait!(person.select(recipients::id).get_result(connection)).optional()?;
+        let Some(row) = row else { return Ok(0) };
+        // As the index `deliveries_pushed` has it.
+        let pushed = || {
+            let is_shown = sql::<Bool>("deliveries.channel = 2 AND deliveries.state = 2 AND deliveries.retraction = 0");
+            deliveries::table.filter(deliveries::recipient_id.eq(row)).filter(is_shown)
+        };
+        // What can never be taken back is not looked at again.
+        let takes_back = push_subscriptions::table
+            .filter(push_subscriptions::id.nullable().eq(deliveries::device_id))
+            .filter(push_subscriptions::endpoint.not_like(SAFARI));
+        wait!(diesel::update(pushed().filter(not(exists(takes_back))))
+            .set(deliveries::retraction.eq(SHOWN))
+            .execute(connection))?;
+        let entry = inbox::recipient_id.eq(deliveries::recipient_id).and(inbox::position.eq(deliveries::position));
+        let pushed: Vec<Pushed> = wait!(pushed()
+            .inner_join(inbox::table.on(entry))
             .filter(inbox::read_at.is_not_null().or(inbox::deleted_at.is_not_null()))
-            .filter(push_subscriptions::endpoint.not_like("https://web.push.apple.com/%"))
             .order(deliveries::id)
-            .limit(TAKEN_BACK_TOGETHER)
+            .limit(RETRACTED_TOGETHER as i64)
             .select((
-                recipients::id,
-                (
-                    deliveries::id,
-                    deliveries::notification_id,
-                    deliveries::position,
-                    deliveries::device_id,
-                ),
+                deliveries::id,
+                deliveries::notification_id,
+                deliveries::position,
+                deliveries::device_id,
             ))
             .load(connection))?;
         if pushed.is_empty() {
             return Ok(0);
         }
         let now = wait!(clock(connection))?;
-        let ids: Vec<i64> = pushed.iter().map(|(_, one)| one.0).collect();
+        let ids: Vec<i64> = pushed.iter().map(|(id, ..)| *id).collect();
         let these = deliveries::table.filter(deliveries::id.eq_any(ids));
         wait!(diesel::update(these).set(deliveries::retraction.eq(RETRACTED)).execute(connection))?;
-        let row = |(row, (_, notification, position, device)): &(i64, Pushed)| {
+        let new = |(_, notification, position, device): &Pushed| {
             (
                 deliveries::notification_id.eq(*notification),
-                deliveries::recipient_id.eq(*row),
+                deliveries::recipient_id.eq(row),
                 deliveries::position.eq(*position),
                 deliveries::tenant.eq(recipient.tenant.as_str().to_owned()),
                 deliveries::channel.eq(Channel::Push.number()),
@@ -250,25 +282,25 @@ body! {
                 deliveries::retraction.eq(RETRACTION),
             )
         };
-        let rows: Vec<_> = pushed.iter().map(row).collect();
+        let rows: Vec<_> = pushed.iter().map(new).collect();
         wait!(diesel::insert_into(deliveries::table).values(rows).execute(connection))?;
         Ok(pushed.len())
     }
 }
 
 body! {
-    /// Calls failed deliveries of `tenant`'s back to life: the one of this number, or all.
-    pub fn revive(connection: &mut Connection, tenant: &Tenant, id: Option<i64>) -> QueryResult<usize> {
+    /// Calls failed deliveries of `tenant`'s back to life: those of these numbers.
+    pub fn revive(connection: &mut Connection, tenant: &Tenant, ids: &[i64]) -> QueryResult<usize> {
         let now = wait!(clock(connection))?;
         let failed = deliveries::table
-            .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("deliveries.state = 4"))
-            .filter(deliveries::tenant.eq(tenant.as_str()))
-            .filter(deliveries::id.ge(id.unwrap_or(0)))
-            .filter(deliveries::id.le(id.unwrap_or(i64::MAX)));
+            .filter(deliveries::id.eq_any(ids))
+            .filter(deliveries::state.eq(State::Failed.number()))
+            .filter(deliveries::tenant.eq(tenant.as_str()));
         wait!(diesel::update(failed)
             .set((
                 deliveries::state.eq(State::Waiting.number()),
                 deliveries::since.eq(deliveries::attempt),
+                deliveries::unanswered.eq(0),
                 deliveries::due_at.eq(At(now)),
                 deliveries::finished_at.eq(None::<At>),
             ))

@@ -8,7 +8,7 @@ use diesel_async::RunQueryDsl;
 
 use super::Connection;
 use crate::domain::{BOOKING_KIND, Group, NotificationId, Place, Position, Recipient, Tenant, Timestamp};
-use crate::store::content::{Content, content, notification};
+use crate::store::content::{Content, content, is_given_up, notification};
 use crate::store::schema::{
     deferrals, deployment, expansions, inbox, notifications, recipients, roles, subscriptions,
 };
@@ -123,7 +123,10 @@ pub async fn missed(
         .filter(notifications::expires_at.is_null().or(notifications::expires_at.gt(At(now))))
         .order(inbox::position.asc())
         .limit(limit)
-        .select((inbox::position, inbox::confirmed_at, inbox::read_at, content()))
+        .select((
+            (inbox::position, inbox::confirmed_at, inbox::read_at, content()),
+            diesel::dsl::sql::<diesel::sql_types::Bool>("FALSE"),
+        ))
         .into_boxed();
     let unconfirmed = || {
         let unseen = inbox::confirmed_at.is_null().and(inbox::read_at.is_null());
@@ -137,7 +140,8 @@ pub async fn missed(
         }
         Missed::Everything => entries.filter(unmuted!()),
     };
-    let entries: Vec<HeldColumns> = entries.load(connection).await?;
+    // How they stand is not told.
+    let entries: Vec<(HeldColumns, bool)> = entries.load(connection).await?;
     Ok(entries.into_iter().map(|entry| entry_held(row, entry)).collect())
 }
 
@@ -205,12 +209,16 @@ pub async fn last_positions(
 
 type HeldColumns = (i64, Option<At>, Option<At>, Content);
 
-fn entry_held(row: i64, (position, confirmed_at, read_at, content): HeldColumns) -> Held {
+fn entry_held(
+    row: i64,
+    ((position, confirmed_at, read_at, content), is_given_up): (HeldColumns, bool),
+) -> Held {
     Held {
         place: Place { recipient: row, position },
         notification: notification(content),
         confirmed_at: confirmed_at.map(|at| at.0),
         read_at: read_at.map(|at| at.0),
+        is_given_up,
     }
 }
 
@@ -248,7 +256,7 @@ pub async fn held(
         .order(inbox::position.desc())
         .offset(skip)
         .limit(limit)
-        .select((inbox::position, inbox::confirmed_at, inbox::read_at, content()))
+        .select(((inbox::position, inbox::confirmed_at, inbox::read_at, content()), is_given_up()))
         .into_boxed();
     if let Some(before) = filter.before {
         entries = entries.filter(inbox::position.lt(before));
@@ -265,7 +273,7 @@ pub async fn held(
     if let Some(priority) = filter.priority {
         entries = entries.filter(notifications::priority.eq(priority.level()));
     }
-    let entries: Vec<HeldColumns> = entries.load(connection).await?;
+    let entries: Vec<(HeldColumns, bool)> = entries.load(connection).await?;
     Ok(entries.into_iter().map(|entry| entry_held(row, entry)).collect())
 }
 
@@ -292,12 +300,12 @@ pub async fn find(
 ) -> Result<Option<Held>, StoreError> {
     let Some(row) = row_of(connection, recipient).await? else { return Ok(None) };
     let Some(position) = super::position_of(connection, row, id).await? else { return Ok(None) };
-    let entry: Option<HeldColumns> = inbox::table
+    let entry: Option<(HeldColumns, bool)> = inbox::table
         .inner_join(notifications::table)
         .filter(inbox::recipient_id.eq(row))
         .filter(inbox::position.eq(position))
         .filter(inbox::deleted_at.is_null())
-        .select((inbox::position, inbox::confirmed_at, inbox::read_at, content()))
+        .select(((inbox::position, inbox::confirmed_at, inbox::read_at, content()), is_given_up()))
         .get_result(connection)
         .await
         .optional()?;

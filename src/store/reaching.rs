@@ -1,16 +1,18 @@
 //! Writes of devices and contacts. Compiled twice, like `commit.rs`.
 
 use diesel::prelude::*;
+use uuid::Uuid;
 
-use super::claiming::number_digest;
+use super::capping::number_digest;
 use super::commit::was_done;
-use super::outbox::{end, next_step};
+use super::outbox::{end, look_again, next_step};
+use super::recur::clock;
 use super::{Connection, Memory, RunQueryDsl, preferences_of, record, row_of, telling};
 use crate::domain::{Channel, Contacts, NotificationId, Recipient, Timestamp, WebhookEvent};
 use crate::store::State;
 use crate::store::devices::{ContactsWrite, DeviceWrite, NewDevice, Said, WhichDevice};
-use crate::store::schema::{deliveries, push_subscriptions, recipients};
-use crate::store::types::At;
+use crate::store::schema::{deliveries, delivery_attempts, push_subscriptions, recipients, stopped_numbers};
+use crate::store::types::{At, UuidColumn};
 use crate::store::write::Written;
 
 fn unwritable(fault: serde_json::Error) -> diesel::result::Error {
@@ -49,6 +51,7 @@ body! {
                     changed = changed.min(i64::try_from(wait!(set.execute(connection))?).unwrap_or(0));
                 }
                 if changed > 0 {
+                    wait!(look_again(connection, row))?;
                     wait!(record(connection, std::slice::from_ref(deed)))?;
                 }
                 Written::Device((changed > 0).then_some(*id))
@@ -173,10 +176,26 @@ body! {
                 wait!(record(connection, std::slice::from_ref(deed)))?;
                 Ok(Written::Reachable(after.into()))
             }
-            ContactsWrite::Reported { provider, provider_id, said, at } => {
-                Ok(Written::Changed(wait!(reported(connection, memory, (provider, provider_id), said, *at))?))
+            ContactsWrite::Reported { provider, provider_id, key, said, at } => {
+                let which = (*provider, provider_id.as_str(), *key);
+                Ok(Written::Changed(wait!(reported(connection, memory, which, said, *at))?))
             }
         }
+    }
+}
+
+/// A delivery that a provider may speak of: its number, notification, recipient, step, state, attempt, and how the provider
+/// called it last.
+type Spoken = (i64, i64, i64, i32, i32, i32, Option<String>);
+
+/// Whether what is `said` of a message that the provider calls `id` changes anything for this delivery. Where nobody knows yet
+/// whether it was taken, that it is spoken of tells so; but not of an attempt that is over.
+fn is_news(one: &Spoken, id: &str, said: &Said) -> bool {
+    let is_last = one.6.as_deref().is_none_or(|known| known == id);
+    match State::from_number(one.4) {
+        State::Waiting | State::UnderWay => one.6.as_deref() != Some(id),
+        State::Sent => *said == Said::Arrived || (*said != Said::Taken && is_last),
+        _ => false,
     }
 }
 
@@ -186,41 +205,69 @@ body! {
     fn reported(
         connection: &mut Connection,
         memory: &mut Memory,
-        (provider, provider_id): (&str, &str),
+        (provider, provider_id, key): (&str, &str, Uuid),
         said: &Said,
         at: Timestamp,
     ) -> QueryResult<usize> {
-        let all: Vec<(i64, i64, i64, i32, i32)> = wait!(deliveries::table
-            .filter(deliveries::provider_id.eq(provider_id))
-            .filter(deliveries::provider.eq(provider))
-            .select((
-                deliveries::id,
-                deliveries::notification_id,
-                deliveries::recipient_id,
-                deliveries::step,
-                deliveries::state,
-            ))
-            .load(connection))?;
-        let ids: Vec<_> = all.iter().filter(|one| one.4 == State::Sent.number()).collect();
-        for (id, notification, recipient, step, _) in &ids {
-            match said {
-                Said::Arrived => {
-                    let arrived =
-                        (deliveries::state.eq(State::Delivered.number()), deliveries::finished_at.eq(At(at)));
-                    wait!(diesel::update(deliveries::table.find(id)).set(arrived).execute(connection))?;
-                }
+        let columns = (
+            deliveries::id,
+            deliveries::notification_id,
+            deliveries::recipient_id,
+            deliveries::step,
+            deliveries::state,
+            deliveries::attempt,
+            deliveries::provider_id,
+        );
+        let known = deliveries::table.filter(deliveries::parcel_key.eq(UuidColumn(key)));
+        let mut all: Vec<Spoken> = wait!(known.select(columns).load(connection))?;
+        if all.is_empty() {
+            let named = deliveries::table
+                .filter(deliveries::provider_id.eq(provider_id))
+                .filter(deliveries::provider.eq(provider));
+            all = wait!(named.select(columns).load(connection))?;
+        }
+        let news: Vec<&Spoken> = all.iter().filter(|one| is_news(one, provider_id, said)).collect();
+        for (id, notification, recipient, step, state, attempt, _) in &news {
+            if *state == State::UnderWay.number() {
+                // Whoever asked has no say in it any more.
+                wait!(diesel::insert_into(delivery_attempts::table)
+                    .values((
+                        delivery_attempts::delivery_id.eq(*id),
+                        delivery_attempts::attempt.eq(*attempt),
+                        delivery_attempts::at.eq(At(at)),
+                        delivery_attempts::took_ms.eq(0),
+                        delivery_attempts::provider.eq(provider),
+                        delivery_attempts::state.eq(State::Sent.number()),
+                    ))
+                    .on_conflict_do_nothing()
+                    .execute(connection))?;
+            }
+            let state = match said {
+                Said::Taken => State::Sent,
+                Said::Arrived => State::Delivered,
                 Said::Failed(reason) | Said::Stopped(reason) => {
                     wait!(end(connection, &[*id], State::Failed, reason, at))?;
                     let notification = NotificationId(*notification);
                     wait!(next_step(connection, notification, *recipient, *step, at))?;
+                    continue;
                 }
-            }
+            };
+            wait!(diesel::update(deliveries::table.find(id))
+                .set((
+                    deliveries::state.eq(state.number()),
+                    deliveries::reason.eq(None::<String>),
+                    deliveries::provider.eq(provider),
+                    deliveries::provider_id.eq(provider_id),
+                    deliveries::finished_at.eq(At(at)),
+                ))
+                .execute(connection))?;
         }
         let event = match said {
+            Said::Taken => WebhookEvent::Sent,
             Said::Arrived => WebhookEvent::Delivered,
             Said::Failed(_) | Said::Stopped(_) => WebhookEvent::Failed,
         };
-        let ids: Vec<i64> = ids.iter().map(|(id, ..)| *id).collect();
+        let ids: Vec<i64> = news.iter().map(|one| one.0).collect();
         wait!(telling::of_deliveries(connection, memory, &ids, event, at))?;
         if matches!(said, Said::Stopped(_)) {
             wait!(stop_numbers(connection, &ids))?;
@@ -230,8 +277,10 @@ body! {
 }
 
 body! {
-    /// The numbers that these text messages went to want no more, as far as they are still somebody's.
+    /// The numbers that these text messages went to want no more, whoever they are given for; where they are still somebody's,
+    /// that is shown.
     pub fn stop_numbers(connection: &mut Connection, ids: &[i64]) -> QueryResult<()> {
+        let now = At(wait!(clock(connection))?);
         let all: Vec<(i64, Option<String>, Option<String>)> = wait!(deliveries::table
             .inner_join(recipients::table)
             .filter(deliveries::id.eq_any(ids))
@@ -239,6 +288,15 @@ body! {
             .select((recipients::id, deliveries::number_digest, recipients::contacts))
             .load(connection))?;
         for (row, number, stored) in all {
+            if let Some(number) = &number {
+                let stopped = (stopped_numbers::number_digest.eq(number), stopped_numbers::stopped_at.eq(now));
+                wait!(diesel::insert_into(stopped_numbers::table)
+                    .values(stopped)
+                    .on_conflict(stopped_numbers::number_digest)
+                    .do_update()
+                    .set(stopped_numbers::stopped_at.eq(now))
+                    .execute(connection))?;
+            }
             let Some(stored) = stored else { continue };
             let contacts = Contacts::from_stored(&stored);
             if contacts.has_stopped || contacts.phone.as_ref().map(number_digest) != number {

@@ -16,12 +16,12 @@ use super::{
     outbox, place_all, preferences_of, record, shift,
 };
 use crate::domain::{
-    Action, Audience, Broken, Change, Channel, Contact, Deed, Hush, Idempotency, Matter, Muted,
-    NewNotification, NotificationId, Place, Placed, Preferences, Priority, Recipient, Tenant, Timestamp,
-    UserId, Wish,
+    Action, Audience, Broken, Change, Channel, Contact, Contacts, Deed, Escalation, Hush, Idempotency,
+    Matter, Muted, NewNotification, Notification, NotificationId, Place, Placed, Preferences, Priority,
+    Recipient, Tenant, Timestamp, UserId, Wish, came_meanwhile,
 };
 use crate::store::content::{Content, content, notification as shown};
-use crate::store::schema::{deferrals, inbox, notifications};
+use crate::store::schema::{deferrals, inbox, notifications, recipients};
 use crate::store::types::At;
 use crate::store::{MUTED, QUIET, SUMMED_UP, Spread};
 
@@ -49,33 +49,25 @@ pub struct Wanted<'a> {
     pub is_unasked: bool,
 }
 
-body! {
-    /// Puts each into its recipient's inbox, as loud as its recipient wants it.
-    pub fn placed(
-        connection: &mut Connection,
-        memory: &mut Memory,
-        wanted: &[Wanted<'_>],
-    ) -> QueryResult<Vec<Placed>> {
-        let mut places = wait!(place_all(connection, memory, wanted))?;
-        for ((_, hush), wanted) in places.iter_mut().zip(wanted) {
-            if wanted.is_unasked {
-                *hush = Some(Hush::Muted(Muted::Unasked));
-            }
-        }
-        wait!(hushed(connection, places))
+impl<'a> Wanted<'a> {
+    /// What spreads.
+    pub fn of(
+        notification: &'a Notification,
+        recipient: &'a Recipient,
+        at: Timestamp,
+        is_unasked: bool,
+    ) -> Self {
+        let Notification { id, kind, topic, priority, expires_at, .. } = notification;
+        let matter = Matter { kind, topic, priority: *priority };
+        Self { recipient, notification: *id, matter, at, expires_at: *expires_at, is_unasked }
     }
-}
 
-body! {
-    /// Notes which of these are not to be told now, and why.
-    pub fn hushed(connection: &mut Connection, places: Vec<(Place, Option<Hush>)>) -> QueryResult<Vec<Placed>> {
-        let quiet: Vec<(Place, Hush)> =
-            places.iter().filter_map(|(place, hush)| Some((*place, (*hush)?))).collect();
-        if !quiet.is_empty() {
-            wait!(hush_all(connection, &quiet))?;
+    /// Why it is not to be told by itself, to whom prefers this.
+    pub fn hush(&self, preferences: Option<&Preferences>, mandatory: &[String]) -> Option<Hush> {
+        match self.is_unasked {
+            true => Some(Hush::Muted(Muted::Unasked)),
+            false => preferences?.hush(self.matter, Channel::Realtime, mandatory, self.at),
         }
-        let placed = |(place, hush): (Place, Option<Hush>)| Placed { place, is_hushed: hush.is_some() };
-        Ok(places.into_iter().map(placed).collect())
     }
 }
 
@@ -106,6 +98,7 @@ body! {
             .map_err(|fault| diesel::result::Error::SerializationError(Box::new(fault)))?;
         let row = wait!(keep_preferences(connection, memory, recipient, &text))?;
         wait!(diesel::update(deferrals::table.find(row)).set(deferrals::due_at.eq(now())).execute(connection))?;
+        wait!(outbox::look_again(connection, row))?;
         if change.time_zone.is_some() || change.quiet_hours.is_some() {
             wait!(elsewhere(connection, row, zone, &after))?;
         }
@@ -184,7 +177,11 @@ body! {
             (many, Some(last)) => {
                 first.push(last);
                 let all: Vec<_> = first.into_iter().map(|(_, notification)| notification).collect();
-                let new = summary(&recipient, many, &all, together(&wishes), present);
+                let contacts: Option<String> =
+                    wait!(recipients::table.find(row).select(recipients::contacts).get_result(connection))?;
+                let locale = contacts.as_deref().and_then(|stored| Contacts::from_stored(stored).language());
+                let title = came_meanwhile(many, &locale.unwrap_or_default());
+                let new = summary(&recipient, title, many, &all, together(&wishes), present);
                 let id = wait!(insert_all(connection, memory, &[&new]))?.pop().flatten();
                 let id = NotificationId(id.ok_or(diesel::result::Error::NotFound)?);
                 let told = format!("a summary after quiet hours tells of it: notification {id}");
@@ -196,7 +193,7 @@ body! {
                 let matter = Matter { kind: &new.kind, topic: &new.topic, priority: new.priority };
                 let wanted =
                     Wanted { recipient: &recipient, notification: id, matter, at: present, expires_at: None, is_unasked: false };
-                let placed = wait!(placed(connection, memory, &[wanted]))?;
+                let placed = wait!(place_all(connection, memory, &[wanted]))?;
                 let beyond = outbox::asked(id, &new.tenant, new.wish.as_ref(), present, &placed);
                 wait!(outbox::post(connection, &beyond))?;
                 let placed = placed.into_iter().next();
@@ -294,6 +291,10 @@ fn together(wishes: &[Wish]) -> Option<Wish> {
         channels: channels.into_iter().chain([Channel::Realtime]).collect(),
         email: given(|wish| &wish.email),
         phone: given(|wish| &wish.phone),
+        escalation: Escalation {
+            after: wishes.iter().filter_map(|wish| wish.escalation.after).max(),
+            ..Escalation::default()
+        },
         ..Wish::default()
     })
 }
@@ -301,6 +302,7 @@ fn together(wishes: &[Wish]) -> Option<Wish> {
 /// What tells that `many` came, and which were the `first`.
 fn summary(
     recipient: &Recipient,
+    title: String,
     many: usize,
     first: &[crate::domain::Notification],
     wish: Option<Wish>,
@@ -322,7 +324,7 @@ fn summary(
         audience: Audience::One(recipient.clone()),
         kind: SUMMARY.into(),
         topic: "".into(),
-        title: format!("{many} notifications came during your quiet hours"),
+        title,
         message: message.join("\n"),
         data: data.to_string(),
         priority: first.iter().map(|one| one.priority).max().unwrap_or_default(),

@@ -233,7 +233,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use crate::store::types::Instant;
+    use crate::store::types::{Instant, Uuid128};
 
     deliveries (id) {
         id -> BigInt,
@@ -255,6 +255,9 @@ diesel::table! {
         created_at -> Instant,
         finished_at -> Nullable<Instant>,
         retraction -> Integer,
+        steps_from -> Nullable<Instant>,
+        unanswered -> Integer,
+        parcel_key -> Nullable<Uuid128>,
     }
 }
 
@@ -331,6 +334,17 @@ diesel::table! {
         upto_position -> BigInt,
         created_at -> Instant,
         content -> Text,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::Instant;
+
+    stopped_numbers (id) {
+        id -> BigInt,
+        number_digest -> Text,
+        stopped_at -> Instant,
     }
 }
 

@@ -9,14 +9,17 @@ use diesel::prelude::*;
 use diesel::result::Error as Fault;
 
 use super::{
-    Connection, Memory, RunQueryDsl, came_late, free, have, hushed, next_spread, note_progress, now, outbox,
-    rows_of, spread,
+    Connection, Memory, RunQueryDsl, came_late, free, have, next_spread, note_progress, now, outbox, rows_of,
+    spread,
 };
-use crate::domain::{Group, Hush, Muted, NotificationId, Recipient, Tenant, Timestamp, UserId};
+use crate::domain::{Group, NotificationId, Recipient, Tenant, Timestamp, UserId};
 use crate::store::content::{Content, content, notification as shown};
 use crate::store::schema::{connections, expansions, notifications, recipients, roles, subscriptions};
 use crate::store::types::At;
 use crate::store::write::{Spread, Written};
+
+/// People whose rows lie so far apart, on average, are looked up one by one.
+const SPARSE: usize = 4;
 
 /// An expansion that is due, as it is stored: its notification, tenant and group, the last recipient reached, when it was
 /// due, and the last socket whose person has it (none: all who are connected have).
@@ -148,6 +151,12 @@ fn limit(most: usize) -> i64 {
     i64::try_from(most).unwrap_or(i64::MAX)
 }
 
+/// From which row to which these lie, if they lie close together: then all between can be asked for at once.
+pub fn span(rows: &[i64]) -> Option<(i64, i64)> {
+    let (first, last) = (*rows.iter().min()?, *rows.iter().max()?);
+    usize::try_from(last - first).is_ok_and(|span| span < SPARSE * rows.len()).then_some((first, last))
+}
+
 /// The next sockets of a tenant, and whose they are.
 #[diesel::dsl::auto_type]
 pub fn sockets<'a>(tenant: &'a str, socket: &'a str) -> _ {
@@ -158,6 +167,16 @@ pub fn sockets<'a>(tenant: &'a str, socket: &'a str) -> _ {
         .filter(connections::socket_id.gt(socket))
         .order(connections::socket_id)
         .select((connections::socket_id, recipients::id, recipients::user_id))
+}
+
+/// The next people of a tenant.
+#[diesel::dsl::auto_type]
+pub fn everybody<'a>(tenant: &'a str, reached: i64) -> _ {
+    recipients::table
+        .filter(recipients::tenant.eq(tenant))
+        .filter(recipients::id.gt(reached))
+        .order(recipients::id)
+        .select((recipients::id, recipients::user_id))
 }
 
 body! {
@@ -205,13 +224,9 @@ body! {
         most: usize,
     ) -> QueryResult<People> {
         match group {
-            Group::Everyone => wait!(recipients::table
-                .filter(recipients::tenant.eq(tenant.as_str()))
-                .filter(recipients::id.gt(reached))
-                .order(recipients::id)
-                .limit(limit(most))
-                .select((recipients::id, recipients::user_id))
-                .load(connection)),
+            Group::Everyone => {
+                wait!(everybody(tenant.as_str(), reached).limit(limit(most)).load(connection))
+            }
             Group::Topic(topic) => wait!(subscriptions::table
                 .inner_join(recipients::table)
                 .filter(subscriptions::tenant.eq(tenant.as_str()))
@@ -284,12 +299,9 @@ body! {
             named.push((row, Recipient { tenant: tenant.clone(), user }));
         }
         let wish = wait!(outbox::wish_of(connection, id))?;
-        let mut places = wait!(spread(connection, memory, &named, &notification, at))?;
+        let is_unasked = wish.as_ref().is_some_and(|wish| !wish.has_realtime());
+        let places = wait!(spread(connection, memory, &named, &notification, at, is_unasked))?;
         wait!(came_late(connection, id, places.len()))?;
-        if wish.as_ref().is_some_and(|wish| !wish.has_realtime()) {
-            places.iter_mut().for_each(|(_, hush)| *hush = Some(Hush::Muted(Muted::Unasked)));
-        }
-        let places = wait!(hushed(connection, places))?;
         let beyond = outbox::asked(id, &tenant, wish.as_ref(), at, &places);
         wait!(outbox::post(connection, &beyond))?;
         let Progress { reached, present, is_finished } = progress;

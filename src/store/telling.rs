@@ -106,7 +106,7 @@ body! {
     /// These entries are about to be confirmed, since the sockets that got them live.
     pub fn of_confirmed(connection: &mut Connection, memory: &mut Memory, entries: &[Sent]) -> QueryResult<()> {
         let listeners = wait!(listeners(connection, memory))?;
-        if listeners.is_empty() {
+        if !listeners.iter().any(|one| one.wants(WebhookEvent::Delivered, &one.tenant)) {
             return Ok(());
         }
         let times: HashMap<(i64, i64), Timestamp> = entries

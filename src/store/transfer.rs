@@ -313,6 +313,7 @@ impl Moving<'_> {
             "recurring",
             "audit_log",
             "deliveries",
+            "stopped_numbers",
             "push_subscriptions",
             "digests",
             "templates",

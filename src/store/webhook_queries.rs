@@ -8,8 +8,9 @@ use diesel_async::RunQueryDsl;
 
 use super::Connection;
 use super::writing::now;
-use crate::domain::Tenant;
+use crate::domain::{Tenant, Timestamp};
 use crate::store::schema::{webhook_attempts, webhook_messages, webhooks};
+use crate::store::types::At;
 use crate::store::webhooks::{AttemptRow, MessageRow, MessagesSought, Row, ToldMessage};
 use crate::store::{Attempt, State, StoreError};
 
@@ -88,4 +89,24 @@ pub async fn due_webhooks(connection: &mut Connection) -> Result<Vec<i64>, Store
         .filter(webhook_messages::due_at.le(now()));
     let these = webhooks::table.filter(webhooks::is_enabled.eq(1)).filter(exists(due));
     Ok(these.order(webhooks::id).select(webhooks::id).load(connection).await?)
+}
+
+/// See [`crate::store::Store::failed_messages`].
+pub async fn failed_messages(
+    connection: &mut Connection,
+    webhook: i64,
+    since: Timestamp,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<i64>, StoreError> {
+    Ok(webhook_messages::table
+        .filter(webhook_messages::webhook_id.eq(webhook))
+        .filter(webhook_messages::id.lt(before.unwrap_or(i64::MAX)))
+        .filter(webhook_messages::state.eq(State::Failed.number()))
+        .filter(webhook_messages::happened_at.ge(At(since)))
+        .order(webhook_messages::id.desc())
+        .limit(limit)
+        .select(webhook_messages::id)
+        .load(connection)
+        .await?)
 }

@@ -13,9 +13,7 @@ use super::{Connection, Memory, RunQueryDsl, ago, now as present, record};
 use crate::domain::{Action, Deed, Secret, TEST_EVENT, Tenant, Timestamp};
 use crate::store::schema::{webhook_attempts, webhook_messages, webhooks};
 use crate::store::types::{At, UuidColumn};
-use crate::store::webhooks::{
-    NewWebhook, Replayed, WebhookChange, WebhookKept, WebhookWrite, written_events,
-};
+use crate::store::webhooks::{Again, NewWebhook, WebhookChange, WebhookKept, WebhookWrite, written_events};
 use crate::store::{HELD_SECONDS, Outcome, State, WebhookMessage, WebhookTried, Written};
 
 /// The address of this number, if it is this tenant's.
@@ -71,7 +69,7 @@ body! {
                 }
                 kept(*id, usize::from(found > 0))
             }
-            WebhookWrite::Replay { id, which, deed } => wait!(replay(connection, *id, *which, deed))?,
+            WebhookWrite::Replay { id, which, deed } => wait!(replay(connection, *id, which, deed))?,
             WebhookWrite::Claim { wanted } => {
                 let claimed = wait!(claim(connection, wanted))?;
                 return Ok(Written::Messages(claimed.into()));
@@ -183,7 +181,7 @@ body! {
 }
 
 body! {
-    fn replay(connection: &mut Connection, id: i64, which: Replayed, deed: &Deed) -> QueryResult<WebhookKept> {
+    fn replay(connection: &mut Connection, id: i64, which: &Again, deed: &Deed) -> QueryResult<WebhookKept> {
         let found: i64 = wait!(this(id, deed.tenant.as_str()).count().get_result(connection))?;
         if found == 0 {
             return Ok(WebhookKept::Unknown);
@@ -196,21 +194,21 @@ body! {
         );
         let own = webhook_messages::table.filter(webhook_messages::webhook_id.eq(id));
         let many = match which {
-            Replayed::One(uuid) => {
+            Again::One(uuid) => {
                 let one = own
-                    .filter(webhook_messages::uuid.eq(UuidColumn(uuid)))
+                    .filter(webhook_messages::uuid.eq(UuidColumn(*uuid)))
                     .filter(webhook_messages::state.ne(State::UnderWay.number()));
                 wait!(diesel::update(one).set(anew).execute(connection))?
             }
-            Replayed::FailedSince(at) => {
+            Again::Failed(ids) => {
                 let failed = own
-                    .filter(webhook_messages::state.eq(State::Failed.number()))
-                    .filter(webhook_messages::happened_at.ge(At(at)));
+                    .filter(webhook_messages::id.eq_any(ids))
+                    .filter(webhook_messages::state.eq(State::Failed.number()));
                 wait!(diesel::update(failed).set(anew).execute(connection))?
             }
         };
         match which {
-            Replayed::One(_) if many == 0 => Ok(WebhookKept::Unknown),
+            Again::One(_) if many == 0 => Ok(WebhookKept::Unknown),
             _ => Ok(WebhookKept::Replayed(many)),
         }
     }
@@ -267,11 +265,16 @@ body! {
     }
 }
 
+/// Attempts of one message that are no passing fault: after a long silence, the first one says little.
+const LASTING: i32 = 3;
+
 /// What an address's answers say together.
 #[derive(Default)]
 struct Said<'a> {
     took: bool,
     gone: Option<&'a str>,
+    /// Whether one of these attempts was no passing fault: others of the same message came before it.
+    is_lasting: bool,
 }
 
 body! {
@@ -291,17 +294,24 @@ body! {
                 .filter(webhook_messages::id.eq(one.id))
                 .filter(webhook_messages::attempt.eq(one.attempt))
                 .filter(webhook_messages::state.eq(State::UnderWay.number()));
-            let webhook: Option<i64> = wait!(diesel::update(mine)
+            let webhook: Option<(i64, i32)> = wait!(diesel::update(mine)
                 .set((
                     webhook_messages::state.eq(state.number()),
                     webhook_messages::due_at.eq(At(due_at)),
                     webhook_messages::reason.eq(one.outcome.reason()),
                     webhook_messages::finished_at.eq((state != State::Waiting).then_some(At(now))),
                 ))
-                .returning(webhook_messages::webhook_id)
+                .returning((webhook_messages::webhook_id, webhook_messages::since))
                 .get_result(connection))
             .optional()?;
-            let Some(webhook) = webhook else { continue };
+            let Some((webhook, since)) = webhook else { continue };
+            if let Outcome::Later(..) = one.outcome {
+                // Nobody was asked.
+                let this = webhook_messages::table.find(one.id);
+                let uncounted = webhook_messages::since.eq(webhook_messages::since + 1);
+                wait!(diesel::update(this).set(uncounted).execute(connection))?;
+                continue;
+            }
             wait!(diesel::insert_into(webhook_attempts::table)
                 .values((
                     webhook_attempts::message_id.eq(one.id),
@@ -314,13 +324,14 @@ body! {
                 .execute(connection))?;
             counted += 1;
             let said = said.entry(webhook).or_default();
+            said.is_lasting |= state == State::Failed || one.attempt - since >= LASTING;
             match &one.outcome {
                 Outcome::Sent(_) => said.took = true,
                 Outcome::Gone(why) => said.gone = Some(why),
                 _ => {}
             }
         }
-        for (webhook, Said { took, gone }) in said {
+        for (webhook, Said { took, gone, is_lasting }) in said {
             let one = webhooks::table.filter(webhooks::id.eq(webhook));
             if took {
                 let failing = one.filter(webhooks::failing_since.is_not_null());
@@ -333,7 +344,7 @@ body! {
             let failing: i64 = wait!(long.count().get_result(connection))?;
             let why = match gone {
                 Some(_) => gone,
-                None if !took && failing > 0 => Some("it has taken nothing for too long"),
+                None if !took && is_lasting && failing > 0 => Some("it has taken nothing for too long"),
                 None => None,
             };
             if let Some(why) = why {

@@ -64,7 +64,7 @@ pub enum WebhookWrite {
         /// Which.
         id: i64,
         /// What.
-        which: Replayed,
+        which: Again,
         /// As it is written down.
         deed: Deed,
     },
@@ -122,6 +122,15 @@ pub enum Replayed {
     One(Uuid),
     /// All that has failed of what happened since then.
     FailedSince(Timestamp),
+}
+
+/// What is told again by one commit.
+#[derive(Clone, Debug)]
+pub enum Again {
+    /// The message of this name, whether it was taken or has failed.
+    One(Uuid),
+    /// Those of these numbers that have failed.
+    Failed(Vec<i64>),
 }
 
 /// What came of it.
@@ -384,6 +393,21 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<ToldMessage>, StoreError> {
         on!(&self.readers, webhook_messages_of(webhook, sought, limit))
+    }
+
+    /// The numbers of what the address of this number has failed to take of what happened since then, the latest first, before
+    /// the one of this number.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn failed_messages(
+        &self,
+        webhook: i64,
+        since: Timestamp,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<i64>, StoreError> {
+        on!(&self.readers, failed_messages(webhook, since, before, limit))
     }
 
     /// The addresses for which something is due.

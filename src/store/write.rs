@@ -132,8 +132,8 @@ pub enum Write {
     Revive {
         /// Whose it is.
         tenant: Tenant,
-        /// Which delivery; all, if none is said.
-        id: Option<i64>,
+        /// Which deliveries: no more than a commit may change.
+        ids: Arc<[i64]>,
         /// As it is written down.
         deed: Deed,
     },

@@ -163,3 +163,54 @@ async fn complete(mut batches: mpsc::UnboundedReceiver<Finished>) {
         tokio::task::yield_now().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::domain::{DigestTerms, Locale, Preferences, Recipient, Tenant, UserId};
+    use crate::store::{DigestOutcome, NewDigest, Subscriber};
+
+    fn digest() -> Write {
+        let recipient = Recipient { tenant: Tenant::default(), user: UserId::new("1").unwrap() };
+        let subscriber = Subscriber {
+            row: 1,
+            recipient,
+            terms: DigestTerms::default(),
+            next_at: None,
+            reached: 0,
+            preferences: Preferences::default(),
+            locale: Locale::default(),
+        };
+        Write::Digest(Arc::new(DigestWrite::Make(Box::new(NewDigest {
+            subscriber,
+            outcome: DigestOutcome::Nothing(0),
+        }))))
+    }
+
+    #[tokio::test]
+    async fn what_hands_out_places_by_itself_has_a_commit_of_its_own() {
+        let (writer, mut inlet) = queue(256, Arc::default());
+        for write in [
+            Write::Probe,
+            digest(),
+            Write::Probe,
+            Write::Probe,
+            Write::Leave("node".into()),
+            digest(),
+            Write::Probe,
+        ] {
+            writer.submit(write, Box::new(|_| ()));
+        }
+        let mut batches = Vec::new();
+        for _ in 0..6 {
+            let batch = inlet.next().await.unwrap();
+            batches.push(batch.iter().map(is_chunk).collect::<Vec<_>>());
+        }
+        assert_eq!(
+            batches,
+            [vec![false], vec![true], vec![false, false], vec![true], vec![true], vec![false]]
+        );
+    }
+}

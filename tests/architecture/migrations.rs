@@ -110,8 +110,17 @@ impl Schema {
                 let table = on.ok_or_else(|| format!("trigger {name} is on no table"))?;
                 self.triggers.insert((*name).to_owned(), (*table).to_owned());
             }
+            ["DROP", "TRIGGER", name, "ON", table]
+                if self.triggers.get(*name).is_some_and(|on| on == table) =>
+            {
+                self.triggers.remove(*name);
+            }
             // How they do it is each database's own affair; so are the ends of what has several statements.
-            ["CREATE", "FUNCTION", ..] | ["RETURN", ..] | ["END", ..] | ["$$"] => {}
+            ["CREATE", "FUNCTION", ..] | ["CREATE", "OR", "REPLACE", "FUNCTION", ..] => {}
+            ["RETURN", ..] | ["END", ..] | ["$$"] => {}
+            // How full its pages are is PostgreSQL's own affair.
+            ["ALTER", "TABLE", name, "SET", "(", "fillfactor", "=", _, ")"]
+                if self.tables.contains_key(*name) => {}
             // Rows are no matter of the schema.
             ["INSERT", "INTO", name, ..] | ["UPDATE", name, ..] if self.tables.contains_key(*name) => {}
             _ => {

@@ -99,6 +99,8 @@ class Mailbox:
             return "250 never heard"
         if to[0].startswith("late@"):
             await asyncio.sleep(2)
+        if to[0].startswith("slow@"):
+            await asyncio.sleep(7)
         return "250 2.0.0 taken as 1234"
 
 
@@ -192,6 +194,9 @@ def check_vapid(said, origin):
     return key
 
 
+push_left = set()
+
+
 class Push(Handler):
     def do_POST(self):
         body, headers = self.body(), self.headers
@@ -222,6 +227,12 @@ class Push(Handler):
             topic=headers["topic"],
         )
         how = self.path.split("/")[1]
+        if how == "late":
+            time.sleep(2)
+            how = "201"
+        if how == "leaves":
+            how = "410" if self.path in push_left else "201"
+            push_left.add(self.path)
         if how == "hang":
             return self.hang()
         if how == "reset":
@@ -290,6 +301,9 @@ class Sendgrid(Handler):
             return self.hang()
         if name == "bad400":
             return self.fault("personalizations.0.to.0.email", f"Does not contain a valid address: {to[0]['email']}")
+        if name == "forbidden403":
+            error = {"message": "The from address does not match a verified Sender Identity.", "field": "from"}
+            return self.answer(403, {"errors": [error | {"help": None}]})
         if name == "limited429":
             return self.answer(429, {"errors": []}, x_ratelimit_reset=int(time.time()) + 9, x_ratelimit_remaining=0)
         if name == "down503":
@@ -347,6 +361,8 @@ class Twilio(Handler):
             return self.hang()
         if last == "135":
             return self.refuse(500, 20500)
+        if last == "136":
+            message = f"{message[:20]}\0{message[20:]}"
         return self.answer(201, {"sid": message, "status": "queued", "error_code": None, "to": form["To"]})
 
 

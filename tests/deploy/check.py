@@ -490,7 +490,7 @@ BREAKS = [
     (unit_verify, "carillon.service", "MemoryDenyWriteExecute", "MemoryDenyWriteExecutes"),
     (unit_verify, "carillon.service", "Type=exec", "Type=exe"),
     (unit_meaning, "carillon.service", "CARILLON_SERVER_HOST", "CARILLON_SERVER_HOTS"),
-    (unit_meaning, "carillon.service", "TimeoutStopSec=15", "TimeoutStopSec=5"),
+    (unit_meaning, "carillon.service", "TimeoutStopSec=20", "TimeoutStopSec=5"),
     (unit_meaning, "carillon.service", "StateDirectory=carillon", "StateDirectory=other"),
     (names, "README.md", "server.shutdown_delay_ms", "server.shutdown_wait_ms"),
     (names, "README.md", "(Caddyfile)", "(nginx.conf)"),

@@ -26,7 +26,7 @@ fn races() -> u64 {
 
 fn alarm(recipient: &Recipient) -> NewNotification {
     let uuid = Uuid::now_v7();
-    let escalation = Escalation { after: 0, order: vec![Channel::Sms], ..Escalation::default() };
+    let escalation = Escalation { after: Some(0), order: vec![Channel::Sms], ..Escalation::default() };
     let wish = Wish {
         channels: vec![Channel::Realtime, Channel::Sms],
         escalation,

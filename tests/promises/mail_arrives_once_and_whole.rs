@@ -166,6 +166,8 @@ fn sendgrid_gets_what_it_wants() {
     assert!(matches!(said("down503@example.com"), Fault::Retry { .. }));
     let Fault::Reject { reason } = said("bad400@example.com") else { panic!("not refused") };
     assert!(reason.contains("personalizations.0.to.0.email") && !reason.contains("bad400"), "{reason}");
+    let said = said("forbidden403@example.com");
+    assert!(matches!(said, Fault::Retry { .. }), "so must they mend this: {said:?}");
     let stranger = EmailSettings { sendgrid_api_key: Secret::new("SG.other"), ..by_sendgrid(&peers) };
     let said = sending(stranger).send(Channel::Email, email("ana@example.com", key(14)));
     assert!(matches!(said, Err(Fault::Retry { .. })), "whoever runs it must mend that: {said:?}");

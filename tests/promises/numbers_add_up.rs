@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Clients, Cluster, Dice, Ground, METRICS_TOKEN, Peers, Rest, Server, Shared, SinkFile, TWILIO_SID,
-    TWILIO_TOKEN, call, certificates, eventually, get_with, in_seconds, on_postgres,
+    TWILIO_TOKEN, call, certificates, eventually, get_with, in_seconds, note, on_postgres,
 };
 
 const ANALYTICS: &str = "/api/v1/analytics";
@@ -209,6 +209,27 @@ fn nodes_count_together() {
     forget(cluster.node(0));
     history.agrees(cluster.node(0));
     assert_eq!(lasting(told(&Rest::backend(cluster.node(0)))), kept);
+}
+
+#[test]
+fn who_only_reads_does_not_hold_up_the_counting() {
+    if !on_postgres() {
+        return;
+    }
+    let server = Server::with(&[AT_ONCE]);
+    let a_backup = "BEGIN; LOCK TABLE notifications, analytics_place, inbox IN ACCESS SHARE MODE; SELECT pg_sleep(20); COMMIT";
+    std::thread::scope(|all| {
+        let backup = all.spawn(|| server.sql("", a_backup));
+        eventually("the backup has begun", || {
+            let waits = "SELECT pid FROM pg_locks WHERE relation = 'analytics_place'::regclass AND mode = 'AccessShareLock'";
+            (server.rows(waits) > 0).then_some(())
+        });
+        for number in 0..3 {
+            Rest::backend(&server).send(&note(2, &number.to_string()));
+        }
+        eventually("it is counted", || (server.rows("SELECT id FROM analytics") > 0).then_some(()));
+        assert!(!backup.is_finished(), "it was counted only after the backup");
+    });
 }
 
 #[test]

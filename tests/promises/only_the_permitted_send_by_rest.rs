@@ -48,6 +48,26 @@ fn a_person_sends_to_nobody_else() {
 }
 
 #[test]
+fn a_person_says_not_where_it_goes() {
+    let server = Server::start();
+    let three = Rest::user(&server, 3);
+    for contact in [json!({"email": "eve@example.com"}), json!({"phone_number": "+14155550123"})] {
+        for to in [json!({}), json!({"user_id": 3}), json!({"channels": ["email", "sms"]})] {
+            let mut body = json!({"type": "note", "title": "x", "priority": "high"});
+            for members in [&contact, &to] {
+                body.as_object_mut().expect("an object").extend(members.as_object().expect("one").clone());
+            }
+            forbidden(&three, "/notify", &body);
+        }
+    }
+    assert_eq!(server.stats()["total_notifications"], 0);
+    three.post("/notify", &json!({"type": "note", "title": "to myself"})).expect(200);
+    let sender = Rest::claiming(&server, json!({"sub": "3", "scope": "notifications:send"}));
+    let body = json!({"title": "mine", "email": "three@example.com", "channels": ["email"]});
+    sender.post("/notify", &body).expect(200);
+}
+
+#[test]
 fn sending_to_some_is_not_sending_to_all() {
     let server = Server::start();
     let sender = Rest::claiming(&server, json!({"sub": "shop", "scope": "notifications:send"}));

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Clients, Cluster, METRICS_TOKEN, Rest, Server, Socket, eventually, get_with, in_seconds, note, quiet_now,
-    quiet_until,
+    Clients, Cluster, METRICS_TOKEN, Rest, Server, Socket, eventually, get_with, in_seconds, instant, note,
+    quiet_now, quiet_until,
 };
 
 const MINE: &str = "/api/v1/notifications/preferences";
@@ -97,11 +97,34 @@ fn a_switch_for_everything_mutes_all_but_what_is_mandatory() {
 }
 
 #[test]
+fn a_sender_hears_that_it_was_hushed() {
+    let server = Server::start();
+    let (clients, backend, three) = (Clients::of(&server), Rest::backend(&server), Rest::user(&server, 3));
+    let _page = clients.feed(3);
+    let sent = || {
+        let new = json!({"user_id": 3, "notification_type": "note", "title": "x", "channels": ["websocket"]});
+        let told = backend.post("/notify", &new).expect(200);
+        let at = told["estimated_delivery"].as_str().expect("a time").to_owned();
+        (told["channels"]["websocket"].clone(), at > instant(in_seconds(3_600)))
+    };
+    assert_eq!(sent(), (json!("delivered"), false));
+    three.put(MINE, &json!({"types": {"note": {"in_app": false}}})).expect(200);
+    assert_eq!(sent(), (json!("muted"), false));
+    three.put(MINE, &json!({"types": {"note": {}}, "quiet_hours": quiet_now()})).expect(200);
+    assert_eq!(sent(), (json!("queued"), true));
+    assert_eq!(
+        backend.post("/notify", &json!({"user_id": 4, "title": "x"})).expect(200)["channels"]["websocket"],
+        "user_offline"
+    );
+}
+
+#[test]
 fn quiet_hours_defer_and_collapse() {
     let server = Server::start();
     let (clients, backend, three) = (Clients::of(&server), Rest::backend(&server), Rest::user(&server, 3));
     let page = clients.feed(3);
     three.put(MINE, &json!({"quiet_hours": quiet_now(), "time_zone": "UTC"})).expect(200);
+    three.put("/api/v1/recipients/me", &json!({"locale": "el-GR"})).expect(200);
     for title in ["one", "two", "three"] {
         let sent = backend.send(&note(3, title));
         assert!(sent["sent_at"].is_null(), "{sent}");
@@ -120,6 +143,7 @@ fn quiet_hours_defer_and_collapse() {
     let summary = page.hear("notification");
     assert_eq!(summary["type"], "quiet_hours_summary", "{summary}");
     assert_eq!(summary["data"]["count"], 2, "{summary}");
+    assert_eq!(summary["title"], "2 ειδοποιήσεις ήρθαν στις ώρες ησυχίας σας", "in their language");
     let named: Vec<_> = summary["data"]["notifications"]
         .as_array()
         .expect("a list")

@@ -80,7 +80,34 @@ fn a_number_that_said_stop_gets_no_more() {
     eventually("it is known", || (service.get(TWO).expect(200)["sms_stopped"] == true).then_some(()));
     assert_eq!(text(&service, "two").1, "no_phone_number");
     assert_eq!(peers.told("twilio").len(), 1);
+    // So it is when a sender gives it, for whomever.
+    let given = |user: u64, number: &str| {
+        let new = json!({
+            "user_id": user, "type": "x", "title": "x", "channels": ["sms"], "priority": "high", "phone_number": number,
+        });
+        service.post("/notify", &new).expect(200)["channels"]["sms"].clone()
+    };
+    assert_eq!(
+        (given(2, "+14155550131"), given(3, "+14155550131")),
+        (json!("no_phone_number"), json!("no_phone_number"))
+    );
+    assert_eq!(peers.told("twilio").len(), 1);
     // Another number is asked anew.
     service.put(TWO, &json!({"phone": "+14155550123"})).expect(200);
     assert_eq!(text(&service, "three").1, "delivered");
+}
+
+#[test]
+fn a_number_that_is_nobodys_is_asked_once() {
+    let peers = Peers::start();
+    let server = by_twilio(&peers);
+    let service = Rest::backend(&server);
+    for (user, outcome) in [(2, "failed"), (2, "no_phone_number"), (3, "no_phone_number")] {
+        let new = json!({
+            "user_id": user, "type": "x", "title": "x", "channels": ["sms"], "priority": "high",
+            "phone_number": "+14155550131",
+        });
+        assert_eq!(service.post("/notify", &new).expect(200)["channels"]["sms"], outcome);
+    }
+    assert_eq!(peers.told("twilio").len(), 1);
 }

@@ -58,7 +58,7 @@ pub fn aim(shape: Shape, figure: &str) -> Option<f64> {
 use Better::{Higher, Lower, Neither};
 
 /// Every figure that a shape gives, in the order of the report.
-pub const FIGURES: [Figure; 47] = [
+pub const FIGURES: [Figure; 50] = [
     row("booking_cpu_us", "server CPU, µs per booking", Lower),
     row("bookings_per_s", "durable bookings per second", Higher),
     row("booking_cpu_with_tail_us", "server CPU with work put off, µs per booking", Lower),
@@ -98,6 +98,9 @@ pub const FIGURES: [Figure; 47] = [
     row("beside_p99_us", "the same, p99", Neither),
     row("beside_ratio", "beside / without, p99", Neither),
     row("broadcasts_per_s", "broadcasts answered per second", Neither),
+    row("queue_cpu_us", "server CPU, µs per delivery", Lower),
+    row("queue_postgres_cpu_us", "PostgreSQL's CPU, µs per delivery", Lower),
+    row("queue_per_s", "deliveries per second (aim: at least 5,000)", Higher),
     row("away_booked_s", "Redis killed → the last of one booking for each accepted, s", Lower),
     row("away_arrived_p50_s", "Redis killed → half of them arrived, s", Lower),
     row("away_arrived_s", "Redis killed → all of them arrived, s", Lower),

@@ -89,6 +89,16 @@ impl Postgres {
         ready?.context("it took too long")
     }
 
+    /// Has it do this.
+    pub fn run(&self, sql: &str) -> Result<()> {
+        let mut psql = Command::new("timeout");
+        psql.arg(START_LIMIT.as_secs().to_string()).arg(program("psql")?);
+        psql.args(["-q", "-v", "ON_ERROR_STOP=1", "-d", &self.url(), "-c", sql]);
+        let output = psql.output()?;
+        ensure!(output.status.success(), "psql: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.pid()
     }

@@ -93,6 +93,12 @@ fn title(shape: Shape, settings: &Settings) -> String {
             "{} bookings per second beside broadcasts to {} people ({seconds} s without, {seconds} s with)",
             settings.cross_rate, settings.audience
         ),
+        Shape::Queue | Shape::PgQueue => format!(
+            "{}One broadcast to {} people by e-mail, into the sink ({} deliveries at once)",
+            if shape.on_postgres() { "On PostgreSQL: " } else { "" },
+            settings.audience,
+            settings.at_once
+        ),
         Shape::Rest => format!("Durable creates over REST ({} kept connections, {seconds} s)", settings.pool),
         Shape::List => format!(
             "A list of a user with {} notifications, and of one with {FEW} (20 listed, {seconds} s)",

@@ -21,6 +21,7 @@ use crate::client::PATIENCE;
 use crate::login::{BACKEND_TOKEN, JWT_SECRET};
 use crate::settings::{FEW, Kind, Settings, Shape};
 
+const SINK: &str = "sink";
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// What Carillon says whenever its line to the other nodes is up.
 pub const LINE_IS_UP: &str = "Redis is connected";
@@ -37,6 +38,7 @@ pub struct Backing {
 pub struct Server {
     child: Child,
     log: Arc<Log>,
+    dir: PathBuf,
     pub address: SocketAddr,
 }
 
@@ -61,7 +63,7 @@ impl Server {
         fs::create_dir_all(dir)?;
         match shape {
             Shape::List => fill(settings, dir, &[settings.many.to_string(), FEW.to_string()])?,
-            Shape::Broadcast => fill(settings, dir, &[format!("+{}", settings.audience)])?,
+            Shape::Broadcast | Shape::Queue => fill(settings, dir, &[format!("+{}", settings.audience)])?,
             _ => {}
         }
         let mut command = command(shape, kind, settings, dir, backing)?;
@@ -75,11 +77,16 @@ impl Server {
         let address = heard.and_then(|found| found.context("no line with \"message\":\"listening\""));
         let said = || fs::read_to_string(dir.join("stderr")).unwrap_or_default();
         let address = address.with_context(|| format!("{kind:?} did not listen; it said:\n{}", said()))?;
-        Ok(Self { child, log, address })
+        Ok(Self { child, log, dir: dir.to_owned(), address })
     }
 
     pub fn pid(&self) -> u32 {
         self.child.pid()
+    }
+
+    /// The file that takes what leaves it, in the queue shapes.
+    pub fn sink(&self) -> PathBuf {
+        self.dir.join(SINK)
     }
 
     pub fn log(&self) -> &Arc<Log> {
@@ -198,6 +205,10 @@ fn command(shape: Shape, kind: Kind, settings: &Settings, dir: &Path, backing: &
             if !kind.is_topic() && matches!(shape, Shape::Fanout | Shape::Fanout10k) {
                 // All of them are one user's.
                 command.args(["--set", &format!("limits.sockets_per_user={}", shape.sockets())]);
+            }
+            if matches!(shape, Shape::Queue | Shape::PgQueue) {
+                command.arg("--set").arg(format!("delivery.sink_file={}", dir.join(SINK).display()));
+                command.args(["--set", &format!("delivery.at_once={}", settings.at_once)]);
             }
             if kind == Kind::Single {
                 command.args(["--set", "database.commit_batch=1"]);

@@ -63,9 +63,12 @@ pub struct Settings {
     /// Notifications of the user who has many, in the list shape.
     #[arg(long, default_value_t = 1_000_000)]
     pub many: u64,
-    /// People who get each broadcast, in the broadcast shape.
+    /// People who get each broadcast, in the broadcast and queue shapes.
     #[arg(long, default_value_t = 100_000)]
     pub audience: u64,
+    /// Deliveries under way at once, in the queue shapes.
+    #[arg(long, default_value_t = 256)]
+    pub at_once: usize,
     /// Connections being opened or closed at any time in the connects shape; kept open in the rest shape.
     #[arg(long, default_value_t = 64)]
     pub pool: u32,
@@ -206,8 +209,11 @@ pub enum Shape {
     Rest,
     List,
     Broadcast,
+    /// Deliveries beyond sockets.
+    Queue,
     PgOffline,
     PgOnline,
+    PgQueue,
     /// Two nodes.
     Nodes,
     #[value(name = "nodes-4")]
@@ -238,7 +244,7 @@ impl Shape {
     }
 
     pub fn on_postgres(self) -> bool {
-        self.on_redis() || matches!(self, Self::PgOffline | Self::PgOnline)
+        self.on_redis() || matches!(self, Self::PgOffline | Self::PgOnline | Self::PgQueue)
     }
 
     /// Who can do it. Nothing in Node brings back what Redis lost, so nobody else catches up.
@@ -246,7 +252,7 @@ impl Shape {
         match self {
             Self::PgOffline | Self::PgOnline => &[Kind::Carillon, Kind::Single, Kind::Node],
             Self::Nodes | Self::Nodes4 | Self::Nodes8 => &[Kind::Carillon, Kind::Node],
-            Self::CatchUp | Self::List | Self::Broadcast => &[Kind::Carillon],
+            Self::CatchUp | Self::List | Self::Broadcast | Self::Queue | Self::PgQueue => &[Kind::Carillon],
             Self::Fanout | Self::Fanout10k => {
                 &[Kind::Carillon, Kind::Topic, Kind::Raw, Kind::RawTopic, Kind::Node, Kind::Bun, Kind::Floor]
             }

@@ -51,6 +51,12 @@ impl Site {
         if shape.on_redis() && kind == Kind::Carillon {
             nodes.iter().try_for_each(|node| node.await_line(LINE_IS_UP))?;
         }
+        if let (Shape::PgQueue, Some(postgres)) = (shape, &postgres) {
+            let sql = "INSERT INTO recipients (tenant, user_id, contacts) SELECT 'default', 'p' || n, \
+                       json_build_object('email', 'p' || n || '@example.com') FROM generate_series(1, {}) n";
+            postgres.run(&sql.replace("{}", &settings.audience.to_string()))?;
+            postgres.run("ANALYZE recipients")?;
+        }
         Ok(Self { kind, nodes, redis, postgres, _dir: scratch })
     }
 

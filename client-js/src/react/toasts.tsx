@@ -14,6 +14,8 @@ export interface ToastsProps {
   readonly onOpen?: OnOpen;
   /** Whether screen readers are told; the bell does that, so they are not, if nothing is said. */
   readonly announce?: boolean;
+  /** What screen readers call the place; to be said where two people's stand on one page. */
+  readonly label?: string;
 }
 
 interface Toast {
@@ -25,7 +27,7 @@ interface Toast {
 let last = 0;
 
 /** What comes, shown for a moment; and what the server would not do. */
-export function NotificationToasts({ most = 3, duration = 6000, onOpen, announce = false }: ToastsProps): ReactNode {
+export function NotificationToasts({ most = 3, duration = 6000, onOpen, announce = false, label }: ToastsProps): ReactNode {
   const words = useWords();
   const [toasts, setToasts] = useState<readonly Toast[]>([]);
   const add = (notification: Notification | null, text: string) => {
@@ -42,7 +44,7 @@ export function NotificationToasts({ most = 3, duration = 6000, onOpen, announce
   });
   useNotificationEvent("refused", ({ problem }) => add(null, put(words.notDone, { reason: problem.message })));
   return (
-    <section className="carillon carillon-toasts" aria-label={words.notifications} aria-live={announce ? "polite" : "off"}>
+    <section className="carillon carillon-toasts" aria-label={label ?? words.notifications} aria-live={announce ? "polite" : "off"}>
       {toasts.map((toast) => (
         <OneToast key={toast.key} toast={toast} duration={duration} onOpen={onOpen} onGone={() => drop(toast.key)} />
       ))}

@@ -62,7 +62,7 @@ impl Sender {
     /// # Errors
     /// When the parcel holds no e-mail, or one that cannot be written.
     pub fn message(&self, parcel: &Parcel, now: Timestamp) -> Result<Message, Fault> {
-        let reject = |what: &str| Fault::Reject { reason: format!("the e-mail cannot be written: {what}") };
+        let reject = |what: &str| Fault::Unfit { reason: format!("the e-mail cannot be written: {what}") };
         let Letter::Email { to, subject, text, html, unsubscribe } = &parcel.letter else {
             return Err(reject("this is none"));
         };

@@ -118,12 +118,29 @@ pub enum Fault {
         /// What happened: no contacts, no secrets.
         reason: String,
     },
+    /// It can never go this way, and nobody was asked: nothing follows from it for the provider.
+    #[error("{reason}")]
+    Unfit {
+        /// What happened: no contacts, no secrets.
+        reason: String,
+    },
+    /// It was handed over, and nobody said whether it was taken.
+    #[error("{reason}")]
+    Unsure {
+        /// What happened: no contacts, no secrets.
+        reason: String,
+    },
 }
 
 /// A provider.
 pub trait Channel: Send + Sync {
     /// Its name in logs, metrics and the delivery log: `smtp`.
     fn name(&self) -> &'static str;
+
+    /// Parcels that it takes at once at most: more would wait for each other, and their time would run.
+    fn most_at_once(&self) -> usize {
+        usize::MAX
+    }
 
     /// Hands `parcel` over. Ends within the provider's time limit.
     fn send<'a>(&'a self, parcel: &'a Parcel) -> BoxFuture<'a, Result<Taken, Fault>>;

@@ -67,11 +67,15 @@ impl Channel for Guarded {
         self.inner.name()
     }
 
+    fn most_at_once(&self) -> usize {
+        self.inner.most_at_once()
+    }
+
     fn send<'a>(&'a self, parcel: &'a Parcel) -> BoxFuture<'a, Result<Taken, Fault>> {
         match &parcel.letter {
             Letter::Sms { to, .. } if !self.countries.allow(to) => Box::pin(async {
                 let reason = "no text message may go to that country (sms.countries)".to_owned();
-                Err(Fault::Reject { reason })
+                Err(Fault::Unfit { reason })
             }),
             _ => self.inner.send(parcel),
         }

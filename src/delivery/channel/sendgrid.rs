@@ -42,7 +42,7 @@ impl Sendgrid {
 
     fn body(&self, parcel: &Parcel) -> Result<Value, Fault> {
         let Letter::Email { to, subject, text, html, unsubscribe } = &parcel.letter else {
-            return Err(Fault::Reject { reason: "this is no e-mail".to_owned() });
+            return Err(Fault::Unfit { reason: "this is no e-mail".to_owned() });
         };
         let mut from = json!({"email": self.sender.from.email.to_string()});
         if let Some(name) = &self.sender.from.name {
@@ -77,6 +77,12 @@ fn fate(answer: &Answer) -> Fault {
     let said: Option<Value> = serde_json::from_slice(&answer.body).ok();
     let field = said.as_ref().and_then(|said| said["errors"][0]["field"].as_str());
     match (fault, field) {
+        // A sender that nobody has verified, or a key that may not send: whoever runs this has to mend that, and what is sent
+        // meanwhile need not be lost.
+        (Fault::Reject { reason }, _) if answer.status == 403 => {
+            let reason = format!("{reason}: it refuses the sender or the key");
+            Fault::Retry { after: answer.rest, reason }
+        }
         (Fault::Reject { reason }, Some(field)) => {
             let field: String = field.chars().filter(char::is_ascii_graphic).take(80).collect();
             Fault::Reject { reason: format!("{reason}, because of `{field}`") }

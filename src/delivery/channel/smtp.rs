@@ -38,6 +38,7 @@ pub struct Smtp {
     idle: Mutex<Vec<Line>>,
     /// As many as may be used.
     free: Semaphore,
+    connections: usize,
 }
 
 /// A connection.
@@ -89,6 +90,7 @@ impl Smtp {
             clock,
             idle: Mutex::default(),
             free: Semaphore::new(settings.smtp_connections.max(1)),
+            connections: settings.smtp_connections.max(1),
         })
     }
 
@@ -209,17 +211,19 @@ impl Channel for Smtp {
         "smtp"
     }
 
+    fn most_at_once(&self) -> usize {
+        self.connections
+    }
+
     fn send<'a>(&'a self, parcel: &'a Parcel) -> BoxFuture<'a, Result<Taken, Fault>> {
         Box::pin(async move {
-            let in_turn = async {
-                let _turn = self.free.acquire().await;
-                self.hand_over(parcel).await
-            };
+            // The mail server is given its time from when it is asked.
+            let _turn = self.free.acquire().await;
             let late = |_| {
                 let reason = format!("the mail server did not answer within {:?}", self.patience);
                 Err(Fault::Retry { after: None, reason })
             };
-            tokio::time::timeout(self.patience, in_turn).await.unwrap_or_else(late)
+            tokio::time::timeout(self.patience, self.hand_over(parcel)).await.unwrap_or_else(late)
         })
     }
 }

@@ -63,7 +63,7 @@ impl Sns {
 
     fn form(&self, parcel: &Parcel) -> Result<String, Fault> {
         let Letter::Sms { to, text } = &parcel.letter else {
-            return Err(Fault::Reject { reason: "this is no text message".to_owned() });
+            return Err(Fault::Unfit { reason: "this is no text message".to_owned() });
         };
         let is_urgent = parcel.priority >= Priority::High;
         let kind = if is_urgent { "Transactional" } else { "Promotional" };

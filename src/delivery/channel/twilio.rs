@@ -68,7 +68,7 @@ impl Twilio {
 
     fn form(&self, parcel: &Parcel) -> Result<String, Fault> {
         let Letter::Sms { to, text } = &parcel.letter else {
-            return Err(Fault::Reject { reason: "this is no text message".to_owned() });
+            return Err(Fault::Unfit { reason: "this is no text message".to_owned() });
         };
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("To", to.expose()).append_pair("Body", &cut(text, LONGEST));
@@ -134,8 +134,7 @@ impl Channel for Twilio {
                 (200 | 201, Some(Told { sid: Some(sid), .. })) => Ok(Taken { provider_id: Some(sid) }),
                 (200 | 201, _) => {
                     // It may have been taken, and it may not.
-                    let reason = "Twilio's answer names no message".to_owned();
-                    Err(Fault::Retry { after: None, reason })
+                    Err(Fault::Unsure { reason: "Twilio's answer names no message".to_owned() })
                 }
                 (_, told) => Err(fate(&answer, told.and_then(|told| told.code))),
             }

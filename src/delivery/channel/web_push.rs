@@ -14,9 +14,8 @@ use super::{Channel, Fault, Letter, Parcel, Taken};
 use crate::access::Vapid;
 use crate::delivery::outbound::{Answer, Outbound};
 use crate::domain::{Broken, Clock, Device, Priority};
+use crate::render::LARGEST_PUSH as LARGEST;
 
-/// Bytes of a message before it is encrypted; push services take 4,096 after that.
-const LARGEST: usize = 3_000;
 /// Members whose text may be cut off.
 const PROSE: [&str; 4] = ["message", "body", "text", "description"];
 /// Seconds for which push services keep something at most.
@@ -59,12 +58,12 @@ impl WebPush {
     }
 
     fn headers(&self, parcel: &Parcel, to: &Device) -> Result<HeaderMap, Fault> {
-        let reject = |why: &str| Fault::Reject { reason: why.to_owned() };
-        let url = self.outbound.suitable(&to.endpoint).map_err(|why| reject(why.0))?;
+        let unfit = |why: &str| Fault::Unfit { reason: why.to_owned() };
+        let url = self.outbound.suitable(&to.endpoint).map_err(|why| unfit(why.0))?;
         let now = self.clock.now();
         let signed = self.vapid.authorization(&url.origin().ascii_serialization(), now);
         let signed = signed.map_err(|why| Fault::Retry { after: None, reason: why.to_string() })?;
-        let mut signed = HeaderValue::from_str(&signed).map_err(|_| reject("its endpoint is odd"))?;
+        let mut signed = HeaderValue::from_str(&signed).map_err(|_| unfit("its endpoint is odd"))?;
         signed.set_sensitive(true);
         let ttl = match parcel.expires_at {
             Some(at) => (at.as_seconds() - now.as_seconds()).clamp(0, LONGEST_TTL),
@@ -81,7 +80,7 @@ impl WebPush {
         headers.insert(AUTHORIZATION, signed);
         headers.insert("ttl", HeaderValue::from(ttl));
         headers.insert("urgency", HeaderValue::from_static(urgency));
-        headers.insert("topic", HeaderValue::from_str(&topic).map_err(|_| reject("its key is odd"))?);
+        headers.insert("topic", HeaderValue::from_str(&topic).map_err(|_| unfit("its key is odd"))?);
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("aes128gcm"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         Ok(headers)
@@ -156,12 +155,12 @@ impl Channel for WebPush {
 
     fn send<'a>(&'a self, parcel: &'a Parcel) -> BoxFuture<'a, Result<Taken, Fault>> {
         Box::pin(async move {
-            let reject = |why: &str| Fault::Reject { reason: why.to_owned() };
-            let Letter::Push { to, payload } = &parcel.letter else { return Err(reject("this is no push")) };
-            let (public, auth) = keys(to).ok_or_else(|| reject("the device's keys are none"))?;
-            let payload = shortened(payload).ok_or_else(|| reject("it is too large for a push service"))?;
+            let unfit = |why: &str| Fault::Unfit { reason: why.to_owned() };
+            let Letter::Push { to, payload } = &parcel.letter else { return Err(unfit("this is no push")) };
+            let (public, auth) = keys(to).ok_or_else(|| unfit("the device's keys are none"))?;
+            let payload = shortened(payload).ok_or_else(|| unfit("it is too large for a push service"))?;
             let body = web_push_native::encrypt(payload.into_bytes(), &public, &auth)
-                .map_err(|_| reject("it could not be encrypted for the device"))?;
+                .map_err(|_| unfit("it could not be encrypted for the device"))?;
             let answer = self.outbound.post(&to.endpoint, self.headers(parcel, to)?, body).await?;
             match answer.status {
                 200 | 201 | 202 | 204 => {

@@ -47,20 +47,24 @@ pub enum Unanswered {
     /// None of its name's addresses is called.
     #[error("its name leads to no public address")]
     NotPublic,
-    /// It took too long.
+    /// It was asked, and took too long.
     #[error("it did not answer within {0:?}")]
     Late(Duration),
-    /// It could not be reached, or broke off.
+    /// It could not be reached.
     #[error("it could not be reached: {0}")]
     Unreachable(String),
+    /// It was asked, and broke off.
+    #[error("it broke off: {0}")]
+    BrokenOff(String),
 }
 
 impl From<Unanswered> for Fault {
     fn from(why: Unanswered) -> Self {
         let reason = why.to_string();
         match why {
-            Unanswered::Unsuitable(_) => Self::Reject { reason },
-            _ => Self::Retry { after: None, reason },
+            Unanswered::Unsuitable(_) => Self::Unfit { reason },
+            Unanswered::NotPublic | Unanswered::Unreachable(_) => Self::Retry { after: None, reason },
+            Unanswered::Late(_) | Unanswered::BrokenOff(_) => Self::Unsure { reason },
         }
     }
 }
@@ -115,6 +119,8 @@ impl Outbound {
             .referer(false)
             .no_proxy()
             .https_only(!allow_loopback)
+            // Whoever is reached has time left to answer: what is late was asked.
+            .connect_timeout(patience / 2)
             .timeout(patience)
             .pool_idle_timeout(Duration::from_secs(60))
             .user_agent(concat!("carillon/", env!("CARGO_PKG_VERSION")))
@@ -190,7 +196,8 @@ impl Outbound {
 
     fn why(&self, fault: reqwest::Error) -> Unanswered {
         let fault = fault.without_url();
-        if fault.is_timeout() {
+        let was_asked = !fault.is_connect();
+        if was_asked && fault.is_timeout() {
             return Unanswered::Late(self.patience);
         }
         let (mut text, mut below) = (fault.to_string(), fault.source());
@@ -201,7 +208,7 @@ impl Outbound {
             text = format!("{text}: {inner}");
             below = inner.source();
         }
-        Unanswered::Unreachable(text)
+        if was_asked { Unanswered::BrokenOff(text) } else { Unanswered::Unreachable(text) }
     }
 }
 

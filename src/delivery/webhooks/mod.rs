@@ -22,7 +22,8 @@ use uuid::Uuid;
 
 use super::breaker::Breakers;
 use super::channel::{Fault, Taken};
-use super::dispatch::chance;
+use super::dispatch::{LONGEST, READY, TOO_LATE, chance};
+use super::noting;
 use super::outbound::{Answer, Outbound, Unanswered};
 use crate::domain::{Clock, Timestamp, pause};
 use crate::store::{Outcome, Store, StoreError, WebhookMessage, WebhookTried, WebhookWrite, Write, Written};
@@ -39,10 +40,6 @@ const AT_ONCE_IN_ALL: usize = 256;
 const LOOK: Duration = Duration::from_millis(500);
 /// After a fault of the database.
 const RESPITE: Duration = Duration::from_secs(1);
-/// An address's time, whatever is set: less than a message is held for.
-const LONGEST: Duration = Duration::from_secs(20);
-/// What came of attempts, and is noted in one commit.
-const NOTED: usize = 256;
 /// How often it is looked for what is too old, and how much is forgotten in one commit.
 const CLEAR: Duration = Duration::from_secs(60);
 const CLEARED: i64 = 1_000;
@@ -122,13 +119,13 @@ impl Webhooks {
         if wanted.is_empty() {
             return Ok(0);
         }
-        let write = WebhookWrite::Claim { wanted };
+        let (write, since) = (WebhookWrite::Claim { wanted }, Instant::now());
         let Written::Messages(claimed) = self.store.write(Write::Webhook(Arc::new(write))).await? else {
             return Err(StoreError::Closed);
         };
         for message in claimed.iter() {
             *self.places().entry(message.webhook).or_default() += 1;
-            tokio::spawn(self.clone().tell(message.clone(), report.clone()));
+            tokio::spawn(self.clone().tell(message.clone(), since, report.clone()));
         }
         Ok(claimed.len())
     }
@@ -156,10 +153,19 @@ impl Webhooks {
     }
 
     /// Tries one. Should this panic, it is another one's when its time has run out.
-    async fn tell(self: Arc<Self>, message: WebhookMessage, report: mpsc::UnboundedSender<WebhookTried>) {
+    async fn tell(
+        self: Arc<Self>,
+        message: WebhookMessage,
+        since: Instant,
+        report: mpsc::UnboundedSender<WebhookTried>,
+    ) {
         let place = Place { all: self.clone(), webhook: message.webhook };
         let (at, started) = (self.clock.now(), Instant::now());
-        let outcome = self.outcome(&message, at).await;
+        let outcome = match since.elapsed() < READY {
+            true => self.outcome(&message, at).await.kept(),
+            // Somebody else may have it by now.
+            false => Outcome::Later(RESPITE, TOO_LATE.to_owned()),
+        };
         self.metrics.webhook(outcome.state().name());
         let took_ms = i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX);
         let WebhookMessage { id, attempt, .. } = message;
@@ -174,14 +180,19 @@ impl Webhooks {
                     tokio::time::timeout(LONGEST, self.outbound.post(&message.url, headers, body)).await;
                 judged(sent.unwrap_or(Err(Unanswered::Late(LONGEST))))
             }
-            None => Err(Fault::Reject { reason: "it could not be signed: its secret is none".to_owned() }),
+            None => Err(Fault::Unfit { reason: "it could not be signed: its secret is none".to_owned() }),
         };
         self.breakers.note(&known_as(message.webhook), &sent);
         match sent {
             Ok(_) => Outcome::Sent(None),
             Err(Fault::Gone { reason }) => Outcome::Gone(reason),
             Err(Fault::Retry { after, reason }) => self.again(message, after, reason),
-            Err(Fault::Later { reason } | Fault::Reject { reason }) => self.again(message, None, reason),
+            Err(
+                Fault::Later { reason }
+                | Fault::Reject { reason }
+                | Fault::Unfit { reason }
+                | Fault::Unsure { reason },
+            ) => self.again(message, None, reason),
         }
     }
 
@@ -195,15 +206,12 @@ impl Webhooks {
 
     /// Writes down what came of attempts, many in one commit.
     async fn note(&self, mut reports: mpsc::UnboundedReceiver<WebhookTried>) {
-        let mut all = Vec::new();
-        while reports.recv_many(&mut all, NOTED).await > 0 {
-            let all: Arc<[WebhookTried]> = std::mem::take(&mut all).into();
-            loop {
-                let write = WebhookWrite::Tried { all: all.clone(), longest: self.disable_after };
-                let Err(fault) = self.store.write(Write::Webhook(Arc::new(write))).await else { break };
-                tracing::warn!(%fault, attempts = all.len(), "what came of webhooks could not be noted; trying again");
-                tokio::time::sleep(RESPITE).await;
-            }
+        while let Some(all) = noting::next(&mut reports).await {
+            let write = |all| {
+                let write = WebhookWrite::Tried { all, longest: self.disable_after };
+                self.store.write(Write::Webhook(Arc::new(write)))
+            };
+            noting::note(all, "webhooks", write).await;
         }
     }
 

@@ -187,7 +187,7 @@ struct EntryOut {
 
 impl From<Held> for EntryOut {
     fn from(held: Held) -> Self {
-        let status = Status::of(held.confirmed_at, held.read_at);
+        let status = held.status();
         let notification = held.notification;
         Self {
             id: notification.uuid,
@@ -261,10 +261,6 @@ pub struct ReadOut {
 
 impl From<Held> for ReadOut {
     fn from(held: Held) -> Self {
-        Self {
-            id: held.notification.uuid,
-            status: Status::of(held.confirmed_at, held.read_at),
-            read_at: held.read_at,
-        }
+        Self { id: held.notification.uuid, status: held.status(), read_at: held.read_at }
     }
 }

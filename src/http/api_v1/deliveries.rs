@@ -25,6 +25,16 @@ pub struct FailedIn {
     cursor: Option<i64>,
 }
 
+/// Where to go on.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
+#[into_params(parameter_in = Query)]
+pub struct RetryIn {
+    /// `next_cursor`, as it was answered: those before it follow.
+    #[param(minimum = 1)]
+    cursor: Option<i64>,
+}
+
 /// One try.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Attempt)]
@@ -68,6 +78,8 @@ pub struct FailedPageOut {
 pub struct RetriedOut {
     /// How many deliveries.
     retried: usize,
+    /// Where to go on, if there were more than a few seconds are enough for.
+    next_cursor: Option<i64>,
 }
 
 impl From<(Delivery, Vec<Attempt>)> for FailedOut {
@@ -130,20 +142,22 @@ pub async fn retry(
     DeliveryId(id): DeliveryId,
     _: NoParams,
 ) -> Result<Json<RetriedOut>, Problem> {
-    Ok(Json(RetriedOut { retried: api.outgoing.retry(&who, Some(id)).await? }))
+    Ok(Json(RetriedOut { retried: api.outgoing.retry(&who, id).await?, next_cursor: None }))
 }
 
-/// Tries all that has failed again.
+/// Tries all that has failed again, the latest first, for a few seconds; `next_cursor` says where to go on.
 #[utoipa::path(
     post,
     path = "/api/v1/deliveries/failed/retry",
     tag = "deliveries",
+    params(RetryIn),
     responses((status = 200, description = "They are tried again.", body = RetriedOut), (status = 422)),
 )]
 pub async fn retry_all(
     State(api): State<Api>,
     Caller(who): Caller,
-    _: NoParams,
+    Params(given): Params<RetryIn>,
 ) -> Result<Json<RetriedOut>, Problem> {
-    Ok(Json(RetriedOut { retried: api.outgoing.retry(&who, None).await? }))
+    let (retried, next_cursor) = api.outgoing.retry_all(&who, input::number(given.cursor)?).await?;
+    Ok(Json(RetriedOut { retried, next_cursor }))
 }

@@ -174,6 +174,6 @@ pub async fn replay(
     WebhookId(id): WebhookId,
     Body(given): Body<wire::ReplayIn>,
 ) -> Answer<wire::ReplayedOut> {
-    let replayed = api.hooks.replay(&who, address, id, given.which()?).await?;
-    Ok(Json(wire::ReplayedOut { replayed }))
+    let (replayed, has_more) = api.hooks.replay(&who, address, id, given.which()?).await?;
+    Ok(Json(wire::ReplayedOut { replayed, has_more }))
 }

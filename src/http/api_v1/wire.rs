@@ -335,7 +335,7 @@ pub struct EntryOut {
 
 impl From<Held> for EntryOut {
     fn from(held: Held) -> Self {
-        let status = Status::of(held.confirmed_at, held.read_at);
+        let status = held.status();
         let notification = held.notification;
         Self {
             id: notification.id,

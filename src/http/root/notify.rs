@@ -17,7 +17,7 @@ use crate::http::caller::Caller;
 use crate::http::input::{self, Key, Sent};
 use crate::http::problem::Problem;
 use crate::http::values::{self, Name};
-use crate::service::{Error, Library, Progress, Reached, say};
+use crate::service::{Error, Library, Progress, Reached, Receipt};
 
 /// A provider that takes longer is answered for by `queued`.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -68,10 +68,10 @@ pub struct NotifyIn {
     /// In which language.
     #[schema(value_type = Option<String>, max_length = 35)]
     locale: Option<Locale>,
-    /// Where the text message goes, whatever number is known.
+    /// Where the text message goes, whatever number is known. Needs the scope `notifications:send`.
     #[schema(max_length = 32)]
     phone_number: Option<String>,
-    /// Where the e-mail goes, whatever address is known.
+    /// Where the e-mail goes, whatever address is known. Needs the scope `notifications:send`.
     #[schema(max_length = 254)]
     email: Option<String>,
 }
@@ -89,6 +89,7 @@ pub struct NotifiedOut {
     websocket_connections: usize,
     /// Where a raw WebSocket goes on behind it.
     replay_id: String,
+    /// When the first of these channels had it, or is expected to have it: after quiet hours, when they end.
     estimated_delivery: Timestamp,
 }
 
@@ -106,7 +107,7 @@ impl NotifyIn {
         self.notification_type.get_or_insert_with(|| template.sources().kind.clone());
         self.priority.get_or_insert(template.sources().priority);
         let mut draft = self.draft(idempotency_key)?;
-        say(&template, &mut draft, locale, Zone::default())?;
+        library.say(&template, &mut draft, locale, Zone::default()).await?;
         Ok(draft)
     }
 
@@ -162,9 +163,14 @@ pub async fn notify(
         true => api.outgoing.settled(&who.tenant, receipt.id, &recipient, PATIENCE).await,
         false => HashMap::new(),
     };
-    let outcome = |channel: Channel| match (channel, &receipt.reached) {
-        (Channel::Realtime, Reached::Sent(_)) => "delivered",
-        (Channel::Realtime, _) => "user_offline",
+    let is_sent = matches!(receipt.reached, Reached::Sent(_));
+    let hushed = match asked.contains(&Channel::Realtime) && !is_sent {
+        true => api.outgoing.hushed(receipt.id, &recipient).await,
+        false => None,
+    };
+    let outcome = |channel: Channel| match channel {
+        Channel::Realtime if is_sent => "delivered",
+        Channel::Realtime => hushed.as_ref().map_or("user_offline", word),
         _ => beyond.get(&channel).map_or("queued", word),
     };
     let channels = match &named {
@@ -181,14 +187,27 @@ pub async fn notify(
         timestamp: receipt.created_at,
         websocket_connections: api.inbox.sockets(&recipient),
         replay_id: receipt.id.to_string(),
-        estimated_delivery: receipt.created_at,
+        estimated_delivery: expected(&receipt, beyond.values().chain(&hushed)),
     }))
+}
+
+/// When the first of its channels has it, or is expected to have it.
+fn expected<'a>(receipt: &Receipt, all: impl Iterator<Item = &'a Progress>) -> Timestamp {
+    let time = |progress: &Progress| match progress {
+        Progress::Sent => Some(receipt.created_at),
+        Progress::Queued(at) => Some(receipt.created_at.max(*at)),
+        Progress::Failed(_) | Progress::Skipped(_) | Progress::Cancelled(_) => None,
+    };
+    match receipt.reached {
+        Reached::Sent(at) => at,
+        _ => all.filter_map(time).min().unwrap_or(receipt.created_at),
+    }
 }
 
 fn word(progress: &Progress) -> &'static str {
     match progress {
         Progress::Sent => "delivered",
-        Progress::Queued => "queued",
+        Progress::Queued(_) => "queued",
         Progress::Failed(_) => "failed",
         Progress::Cancelled(_) => "not_needed",
         Progress::Skipped(why) if why.starts_with("no_provider") => "failed",

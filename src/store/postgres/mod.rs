@@ -65,7 +65,9 @@ mod webhook_queries;
 pub mod queries {
     pub use super::analytics_queries::{analytics, connected, count_next, counted_upto};
     pub use super::audit_queries::audited;
-    pub use super::delivery_queries::{attempts_of, deliveries_of, failed_deliveries, next_delivery};
+    pub use super::delivery_queries::{
+        attempts_of, deliveries_of, failed_deliveries, failed_numbers, next_delivery, pushed_too_late,
+    };
     pub use super::device_queries::{contacts, devices};
     pub use super::digest_queries::{
         digest_one, digest_wanted, digest_wanted_by, digests_of, due_digests, first_waiting, items,
@@ -82,7 +84,9 @@ pub mod queries {
     pub use super::retention_queries::find_old;
     pub use super::template_queries::{template_at, template_version, template_versions_of, templates_of};
     pub use super::traces_body::{accepted_before, is_member, is_owed, members, trace, waiting};
-    pub use super::webhook_queries::{due_webhooks, webhook_messages_of, webhook_one, webhooks_of};
+    pub use super::webhook_queries::{
+        due_webhooks, failed_messages, webhook_messages_of, webhook_one, webhooks_of,
+    };
     pub use super::{behind, roll, under_way};
 }
 
@@ -179,15 +183,19 @@ pub async fn behind(
     Ok(behind)
 }
 
-/// Whose transactions have looked at the place up to which analytics are counted, or may have given a number away.
+/// Whose transactions have looked at the place up to which analytics are counted, or may have given a number away, and write.
 pub async fn under_way(connection: &mut Connection) -> Result<HashSet<String>, StoreError> {
     #[derive(diesel::QueryableByName)]
     struct Holder {
         #[diesel(sql_type = diesel::sql_types::Text)]
         name: String,
     }
-    let holders = "SELECT DISTINCT virtualtransaction AS name FROM pg_locks WHERE pid <> pg_backend_pid() \
-        AND relation IN ('notifications'::regclass, 'analytics_place'::regclass)";
+    // Only of those that have changed something: who reads for hours, as a backup does, or vacuums, notes nothing.
+    let holders = "SELECT DISTINCT held.virtualtransaction AS name FROM pg_locks AS held \
+        JOIN pg_locks AS changed USING (virtualtransaction) WHERE held.pid <> pg_backend_pid() \
+        AND held.relation IN ('notifications'::regclass, 'analytics_place'::regclass) \
+        AND held.mode IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock') \
+        AND changed.locktype = 'relation' AND changed.mode = 'RowExclusiveLock'";
     let holders: Vec<Holder> =
         diesel_async::RunQueryDsl::load(diesel::sql_query(holders), connection).await?;
     Ok(holders.into_iter().map(|holder| holder.name).collect())

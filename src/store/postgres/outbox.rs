@@ -13,6 +13,9 @@ use crate::store::schema::deliveries;
 use crate::store::types::At;
 use crate::store::{State, Tried};
 
+/// Whether nobody else takes text messages at this moment.
+const ALONE: &str = "pg_try_advisory_xact_lock(hashtext('carillon'), hashtext('text messages'))";
+
 /// The deliveries over `channel` that are due and that no other node is at: they are this transaction's.
 pub async fn take_due(
     connection: &mut Connection,
@@ -20,6 +23,13 @@ pub async fn take_due(
     most: i64,
     now: Timestamp,
 ) -> QueryResult<Vec<DueDelivery>> {
+    if channel == Channel::Sms {
+        // Each counts what others have sent. Until this transaction has ended, nobody else does; nor is anybody waited for.
+        let alone = diesel::dsl::sql::<diesel::sql_types::Bool>(ALONE);
+        if !diesel::select(alone).get_result::<bool>(connection).await? {
+            return Ok(Vec::new());
+        }
+    }
     let due = deliveries::table
         .filter(deliveries::channel.eq(channel.number()))
         .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("deliveries.state < 2"))

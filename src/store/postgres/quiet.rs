@@ -28,6 +28,11 @@ pub async fn hush_all(connection: &mut Connection, all: &[(Place, Hush)]) -> Que
         borrowed: PhantomData,
     };
     hush.execute(connection).await?;
+    defer(connection, all).await
+}
+
+/// Of those of these that wait for the end of quiet hours: when these end.
+pub async fn defer(connection: &mut Connection, all: &[(Place, Hush)]) -> QueryResult<()> {
     let ends: BTreeMap<i64, Timestamp> = all
         .iter()
         .filter_map(|(place, hush)| match hush {

@@ -82,9 +82,11 @@ over_arrays! {
         recipients: BigInt => i64,
         positions: BigInt => i64,
         notifications: BigInt => i64,
-        ends: Nullable<Instant> => Option<At>
+        ends: Nullable<Instant> => Option<At>,
+        hushes: Nullable<Integer> => Option<i32>,
+        reasons: Nullable<Text> => Option<String>
     } -> (),
-    "INSERT INTO inbox (recipient_id, position, notification_id, expires_at) SELECT * FROM ",
+    "INSERT INTO inbox (recipient_id, position, notification_id, expires_at, hush, hush_reason) SELECT * FROM ",
     ")"
 }
 
@@ -400,14 +402,13 @@ over_arrays! {
         uncounted: Integer => i32,
         ends: Nullable<Instant> => Option<At>
     } -> BigInt,
-    "WITH given AS (SELECT * FROM ",
-    ") AS e (id, attempt, at, took_ms, provider, state, reason, provider_id, due_at, uncounted, finished_at)), \
-     noted AS (UPDATE deliveries AS d SET state = e.state, due_at = e.due_at, reason = e.reason, \
-         since = d.since + e.uncounted, provider = e.provider, provider_id = e.provider_id, finished_at = e.finished_at FROM given AS e \
-         WHERE d.id = e.id AND d.attempt = e.attempt AND d.state = 1 RETURNING d.id, d.attempt), \
+    "WITH noted AS (UPDATE deliveries AS d SET state = e.state, due_at = e.due_at, reason = e.reason, \
+         since = d.since + e.uncounted, provider = e.provider, provider_id = e.provider_id, finished_at = e.finished_at FROM ",
+    ") AS e (id, attempt, at, took_ms, provider, state, reason, provider_id, due_at, uncounted, finished_at) \
+         WHERE d.id = e.id AND d.attempt = e.attempt AND d.state = 1 \
+         RETURNING e.id, e.attempt, e.at, e.took_ms, e.provider, e.state, e.reason, e.uncounted), \
      log AS (INSERT INTO delivery_attempts (delivery_id, attempt, at, took_ms, provider, state, reason) \
-         SELECT e.id, e.attempt, e.at, e.took_ms, e.provider, e.state, e.reason FROM given AS e \
-         JOIN noted AS n ON n.id = e.id AND n.attempt = e.attempt WHERE e.uncounted = 0) \
+         SELECT id, attempt, at, took_ms, provider, state, reason FROM noted WHERE uncounted = 0) \
      SELECT id FROM noted"
 }
 

@@ -29,8 +29,8 @@ use super::statements::{
     SettlePlaces,
 };
 use crate::domain::{
-    Channel, Deed, Hush, Matter, NewNotification, Notification, NotificationId, Place, Placed, Position,
-    Preferences, Recipient, Timestamp, Wish,
+    Deed, Hush, NewNotification, Notification, NotificationId, Place, Placed, Position, Preferences,
+    Recipient, Timestamp, Wish,
 };
 use crate::store::Sent;
 use crate::store::audit::written;
@@ -42,6 +42,8 @@ use crate::store::webhooks::Listeners;
 
 #[path = "../analytics_writes.rs"]
 mod analytics_writes;
+#[path = "../capping.rs"]
+mod capping;
 #[path = "../claiming.rs"]
 mod claiming;
 #[path = "../commit.rs"]
@@ -79,8 +81,8 @@ use marking::{hold, keep_counts, keep_counts_of, mark, read_between, shift};
 use outbox_body as outbox;
 use outbox_body::NewDelivery;
 use outbox_special::{held_entries, insert_deliveries, note_tried, take_due};
-use quiet::{deferred, digest_due, hush_all, keep_preferences, next_place, preferences_of};
-use release::{Wanted, hush_columns, hushed, placed};
+use quiet::{defer, deferred, digest_due, hush_all, keep_preferences, next_place, preferences_of};
+use release::{Wanted, hush_columns};
 use roles::{connect, unite_roles};
 use sweeping::sweep;
 #[path = "../recur.rs"]
@@ -93,7 +95,7 @@ mod telling;
 mod template_writes;
 #[path = "../webhook_writes.rs"]
 mod webhook_writes;
-use spreading::{Due, one_chunk, reach};
+use spreading::{Due, one_chunk, reach, span};
 
 /// What the writer knows without asking: nothing that other nodes change, but for who wants to be told what becomes of
 /// notifications, for a second.
@@ -149,7 +151,7 @@ async fn place_all(
     connection: &mut Connection,
     memory: &mut Memory,
     all: &[Wanted<'_>],
-) -> QueryResult<Vec<(Place, Option<Hush>)>> {
+) -> QueryResult<Vec<Placed>> {
     if all.is_empty() {
         return Ok(Vec::new());
     }
@@ -175,23 +177,29 @@ async fn place_all(
         }
     }
     let mut places = Vec::with_capacity(all.len());
-    for Wanted { recipient, matter, at, .. } in all {
-        let person = next.get_mut(&(recipient.tenant.as_str(), recipient.user.as_str()));
+    for wanted in all {
+        let Recipient { tenant, user } = wanted.recipient;
+        let person = next.get_mut(&(tenant.as_str(), user.as_str()));
         let (row, last, preferences) = person.ok_or(diesel::result::Error::NotFound)?;
         *last += 1;
-        let hush = preferences.as_ref();
-        let hush = hush.and_then(|all| all.hush(*matter, Channel::Realtime, &memory.mandatory, *at));
+        let hush = wanted.hush(preferences.as_deref(), &memory.mandatory);
         places.push((Place { recipient: *row, position: *last }, hush));
     }
+    let (hushes, reasons) = places.iter().map(|(_, hush)| hush.map(hush_columns).unzip()).unzip();
     let insert = InsertEntries {
         recipients: places.iter().map(|(place, _)| place.recipient).collect(),
         positions: places.iter().map(|(place, _)| place.position).collect(),
         notifications: all.iter().map(|wanted| wanted.notification.0).collect(),
         ends: all.iter().map(|wanted| wanted.expires_at.map(At)).collect(),
+        hushes,
+        reasons,
         borrowed: PhantomData,
     };
     insert.execute(connection).await?;
-    Ok(places)
+    let quiet: Vec<(Place, Hush)> =
+        places.iter().filter_map(|(place, hush)| Some((*place, (*hush)?))).collect();
+    defer(connection, &quiet).await?;
+    Ok(places.into_iter().map(|(place, hush)| Placed { place, is_hushed: hush.is_some() }).collect())
 }
 
 /// Notes confirmations; returns how many entries were not confirmed before.
@@ -314,18 +322,18 @@ async fn free(connection: &mut Connection, ids: &[i64]) -> QueryResult<Vec<Due>>
     these.for_update().skip_locked().load(connection).await
 }
 
-/// Which of these recipients (rows) have it.
+/// Which of these recipients (rows) have it, and perhaps some others.
 async fn have(
     connection: &mut Connection,
     notification: NotificationId,
     rows: &[i64],
 ) -> QueryResult<Vec<i64>> {
-    inbox::table
-        .filter(inbox::notification_id.eq(notification.0))
-        .filter(inbox::recipient_id.eq_any(rows))
-        .select(inbox::recipient_id)
-        .load(connection)
-        .await
+    let all = inbox::table.filter(inbox::notification_id.eq(notification.0)).select(inbox::recipient_id);
+    match span(rows) {
+        // With a list, all who have it would be gone through.
+        Some((first, last)) => all.filter(inbox::recipient_id.between(first, last)).load(connection).await,
+        None => all.filter(inbox::recipient_id.eq_any(rows)).load(connection).await,
+    }
 }
 
 /// Which of `ids` recur and are due, and no other node is at. They are this transaction's until the commit.
@@ -342,18 +350,11 @@ async fn spread(
     people: &[(i64, Recipient)],
     notification: &Notification,
     at: Timestamp,
-) -> QueryResult<Vec<(Place, Option<Hush>)>> {
-    let Notification { id, kind, topic, priority, expires_at, .. } = notification;
-    let matter = Matter { kind, topic, priority: *priority };
-    let wanted = |recipient| Wanted {
-        recipient,
-        notification: *id,
-        matter,
-        at,
-        expires_at: *expires_at,
-        is_unasked: false,
-    };
-    let wanted: Vec<_> = people.iter().map(|(_, recipient)| wanted(recipient)).collect();
+    is_unasked: bool,
+) -> QueryResult<Vec<Placed>> {
+    let people = people.iter().map(|(_, recipient)| recipient);
+    let wanted: Vec<_> = people.map(|one| Wanted::of(notification, one, at, is_unasked)).collect();
+
     place_all(connection, memory, &wanted).await
 }
 

@@ -1,13 +1,15 @@
 //! What recipients do with their entries, blocking; what was counted of them follows.
 
+use std::marker::PhantomData;
+
 use diesel::RunQueryDsl;
-use diesel::dsl::{case_when, exists};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
+use super::statements::{ConfirmMarked, DeleteEntry, ReadEntry, ShiftCounts};
 use super::{Connection, Marked, place};
 use crate::domain::{Place, Position, Recipient, Timestamp};
-use crate::store::schema::{counts, inbox, notifications};
+use crate::store::schema::{inbox, notifications};
 use crate::store::types::{At, UuidColumn};
 use crate::store::{Before, MUTED, Mark, Write};
 
@@ -54,18 +56,15 @@ pub fn mark(
             Mark::Confirmed => Some("ack"),
             Mark::Unread | Mark::Deleted => None,
         };
+        let borrowed = PhantomData;
         if let Some(by) = by {
-            diesel::update(entry.filter(inbox::confirmed_at.is_null()))
-                .set((inbox::confirmed_at.eq(at), inbox::confirmed_by.eq(by)))
-                .execute(connection)?;
+            ConfirmMarked { at, by, recipient, position, borrowed }.execute(connection)?;
         }
         match mark {
             Mark::Confirmed => 0,
-            Mark::Read => diesel::update(entry.filter(inbox::read_at.is_null()))
-                .set(inbox::read_at.eq(at))
-                .execute(connection)?,
-            Mark::Unread => diesel::update(entry).set(inbox::read_at.eq(None::<At>)).execute(connection)?,
-            Mark::Deleted => diesel::update(entry).set(inbox::deleted_at.eq(at)).execute(connection)?,
+            Mark::Read => ReadEntry { at: Some(at), recipient, position, borrowed }.execute(connection)?,
+            Mark::Unread => ReadEntry { at: None, recipient, position, borrowed }.execute(connection)?,
+            Mark::Deleted => DeleteEntry { at, recipient, position, borrowed }.execute(connection)?,
         };
         Ok(Some(before))
     };
@@ -133,29 +132,9 @@ pub fn shift(connection: &mut Connection, place: Place, total: i64, unread: i64)
     if (total, unread) == (0, 0) {
         return Ok(());
     }
-    let counted = counts::table
-        .filter(counts::recipient_id.eq(place.recipient))
-        .filter(counts::upto.ge(place.position))
-        .filter(exists(
-            inbox::table
-                .inner_join(notifications::table)
-                .filter(inbox::recipient_id.eq(place.recipient))
-                .filter(inbox::position.eq(place.position))
-                .filter(inbox::hush.is_null().or(inbox::hush.ne(MUTED)))
-                .filter(inbox::expires_at.is_null().or(inbox::expires_at.gt(counts::counted_at.nullable())))
-                .filter(counts::kind.eq("").or(counts::kind.eq(notifications::kind)))
-                .filter(counts::topic.eq("").or(counts::topic.eq(notifications::topic)))
-                .filter(counts::priority.eq(-1).or(counts::priority.eq(notifications::priority))),
-        ));
     let read_upto = if unread > 0 { place.position - 1 } else { Position::MAX };
-    diesel::update(counted)
-        .set((
-            counts::total.eq(counts::total + total),
-            counts::unread.eq(counts::unread + unread),
-            counts::read_upto.eq(case_when((counts::unread + unread).eq(0), counts::upto)
-                .when(counts::read_upto.gt(read_upto), read_upto)
-                .otherwise(counts::read_upto)),
-        ))
+    let Place { recipient, position } = place;
+    ShiftCounts { total, unread, read_upto, recipient, position, borrowed: PhantomData }
         .execute(connection)?;
     Ok(())
 }

@@ -60,7 +60,9 @@ mod webhook_queries;
 pub mod queries {
     pub use super::analytics_queries::{analytics, connected, count_next, counted_upto};
     pub use super::audit_queries::audited;
-    pub use super::delivery_queries::{attempts_of, deliveries_of, failed_deliveries, next_delivery};
+    pub use super::delivery_queries::{
+        attempts_of, deliveries_of, failed_deliveries, failed_numbers, next_delivery, pushed_too_late,
+    };
     pub use super::device_queries::{contacts, devices};
     pub use super::digest_queries::{
         digest_one, digest_wanted, digest_wanted_by, digests_of, due_digests, first_waiting, items,
@@ -77,7 +79,9 @@ pub mod queries {
     pub use super::retention_queries::find_old;
     pub use super::template_queries::{template_at, template_version, template_versions_of, templates_of};
     pub use super::traces_body::{accepted_before, is_member, is_owed, members, trace, waiting};
-    pub use super::webhook_queries::{due_webhooks, webhook_messages_of, webhook_one, webhooks_of};
+    pub use super::webhook_queries::{
+        due_webhooks, failed_messages, webhook_messages_of, webhook_one, webhooks_of,
+    };
     pub use super::{behind, roll, under_way};
 }
 

@@ -1,9 +1,11 @@
 //! Deliveries: one process writes, so nothing has to be kept from others.
 
 use std::collections::HashSet;
+use std::marker::PhantomData;
 
 use diesel::prelude::*;
 
+use super::statements::NoteDelivery;
 use super::{Connection, DueDelivery, NewDelivery};
 use crate::domain::{Channel, Timestamp};
 use crate::store::schema::{deliveries, delivery_attempts};
@@ -58,19 +60,20 @@ pub fn note_tried(connection: &mut Connection, all: &[Tried], now: Timestamp) ->
         let state = one.outcome.state();
         let (due_at, counts) = one.outcome.again(now).unwrap_or((now, true));
         let finished_at = (state != State::Waiting).then_some(At(now));
-        let changed = diesel::update(deliveries::table.find(one.id))
-            .filter(deliveries::attempt.eq(one.attempt))
-            .filter(deliveries::state.eq(State::UnderWay.number()))
-            .set((
-                deliveries::state.eq(state.number()),
-                deliveries::due_at.eq(At(due_at)),
-                deliveries::since.eq(deliveries::since + i32::from(!counts)),
-                deliveries::reason.eq(one.outcome.reason()),
-                deliveries::provider.eq(one.provider),
-                deliveries::provider_id.eq(one.outcome.provider_id()),
-                deliveries::finished_at.eq(finished_at),
-            ))
-            .execute(connection)?;
+        let note = NoteDelivery {
+            state: state.number(),
+            due_at: At(due_at),
+            since: i32::from(!counts),
+            reason: one.outcome.reason(),
+            provider: one.provider,
+            provider_id: one.outcome.provider_id(),
+            finished_at,
+            id: one.id,
+            attempt: one.attempt,
+            under_way: State::UnderWay.number(),
+            borrowed: PhantomData,
+        };
+        let changed = note.execute(connection)?;
         if changed == 0 {
             continue;
         }

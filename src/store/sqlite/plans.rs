@@ -10,7 +10,7 @@ mod tests {
     use diesel::sqlite::Sqlite;
 
     use super::super::release::waiting;
-    use super::super::spreading::sockets;
+    use super::super::spreading::{everybody, sockets};
     use crate::store::{DatabaseUrl, migrate, sqlite};
 
     #[derive(QueryableByName)]
@@ -51,6 +51,12 @@ mod tests {
     fn what_waits_for_the_end_of_quiet_hours_is_found_without_the_rest_of_the_inbox() {
         let plan = Empty::new().plan(&waiting(1));
         assert_eq!(plan, "SEARCH inbox USING COVERING INDEX inbox_quiet (recipient_id=?)\n");
+    }
+
+    #[test]
+    fn who_comes_next_in_a_broadcast_is_found_without_the_rest_of_the_tenant() {
+        let plan = Empty::new().plan(&everybody("tenant", 7).limit(256));
+        assert_eq!(plan, "SEARCH recipients USING INDEX recipients_tenant (tenant=? AND id>?)\n");
     }
 
     #[test]

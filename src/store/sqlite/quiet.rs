@@ -1,29 +1,37 @@
 //! Who does not want to be told now, and what they prefer.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use diesel::RunQueryDsl;
 use diesel::prelude::*;
 
+use super::statements::HushEntry;
 use super::{Connection, Memory, burn, hush_columns, known, now, row_of};
-use crate::domain::{Hush, Place, Preferences, Recipient};
+use crate::domain::{Hush, Place, Preferences, Recipient, Timestamp};
 use crate::store::digests::Row as WantsDigest;
-use crate::store::schema::{deferrals, deployment, digest_subscriptions, inbox, recipients};
+use crate::store::schema::{deferrals, deployment, digest_subscriptions, recipients};
 use crate::store::types::At;
 
 /// Notes why these are not told by themselves, and whose quiet hours end when.
 pub fn hush_all(connection: &mut Connection, all: &[(Place, Hush)]) -> QueryResult<()> {
     for (place, hush) in all {
         let (hush_as, reason) = hush_columns(*hush);
-        diesel::update(inbox::table.find((place.recipient, place.position)))
-            .set((inbox::hush.eq(hush_as), inbox::hush_reason.eq(reason)))
+        let Place { recipient, position } = *place;
+        HushEntry { hush: hush_as, reason: &reason, recipient, position, borrowed: PhantomData }
             .execute(connection)?;
         if let Hush::Quiet(until) = hush {
-            diesel::insert_or_ignore_into(deferrals::table)
-                .values((deferrals::recipient_id.eq(place.recipient), deferrals::due_at.eq(At(*until))))
-                .execute(connection)?;
+            defer(connection, recipient, *until)?;
         }
     }
+    Ok(())
+}
+
+/// Something waits for the end of this person's quiet hours.
+pub fn defer(connection: &mut Connection, recipient: i64, until: Timestamp) -> QueryResult<()> {
+    diesel::insert_or_ignore_into(deferrals::table)
+        .values((deferrals::recipient_id.eq(recipient), deferrals::due_at.eq(At(until))))
+        .execute(connection)?;
     Ok(())
 }
 

@@ -6,12 +6,9 @@ use diesel::RunQueryDsl;
 use diesel::prelude::*;
 
 use super::statements::NoteProgress;
-use super::{Connection, Due, Memory, burn, known, now, put};
-use crate::domain::{Channel, Hush, Matter, Notification, NotificationId, Place, Recipient, Timestamp};
+use super::{Connection, Due, Memory, Wanted, burn, known, now, put, span};
+use crate::domain::{Notification, NotificationId, Place, Placed, Recipient, Timestamp};
 use crate::store::schema::{expansions, inbox};
-
-/// People whose rows lie so far apart, on average, are looked up one by one.
-const SPARSE: usize = 4;
 
 /// Expansions that are due and not finished.
 macro_rules! due {
@@ -47,15 +44,14 @@ pub fn have(
     notification: NotificationId,
     rows: &[i64],
 ) -> QueryResult<Vec<i64>> {
-    let (Some(first), Some(last)) = (rows.iter().min(), rows.iter().max()) else { return Ok(Vec::new()) };
     let all = inbox::table
         .filter(inbox::notification_id.eq(notification.0))
         .filter(inbox::position.ne(inbox::notification_id))
         .select(inbox::recipient_id);
-    // A list has to be prepared anew each time.
-    match usize::try_from(last - first).is_ok_and(|span| span < SPARSE * rows.len()) {
-        true => all.filter(inbox::recipient_id.between(first, last)).load(connection),
-        false => all.filter(inbox::recipient_id.eq_any(rows)).load(connection),
+    match span(rows) {
+        Some((first, last)) => all.filter(inbox::recipient_id.between(first, last)).load(connection),
+        // A list has to be prepared anew each time.
+        None => all.filter(inbox::recipient_id.eq_any(rows)).load(connection),
     }
 }
 
@@ -66,20 +62,18 @@ pub fn spread(
     people: &[(i64, Recipient)],
     notification: &Notification,
     at: Timestamp,
-) -> QueryResult<Vec<(Place, Option<Hush>)>> {
+    is_unasked: bool,
+) -> QueryResult<Vec<Placed>> {
     if people.is_empty() {
         return Ok(Vec::new());
     }
     let position = burn(connection, memory)?;
     let mut places = Vec::with_capacity(people.len());
-    let Notification { id, kind, topic, priority, expires_at, .. } = notification;
-    let matter = Matter { kind, topic, priority: *priority };
     for (row, recipient) in people {
-        let place = Place { recipient: *row, position };
-        put(connection, place, *id, *expires_at)?;
-        let preferences = known(connection, memory, recipient)?.preferences;
-        let hush = preferences.and_then(|all| all.hush(matter, Channel::Realtime, &memory.mandatory, at));
-        places.push((place, hush));
+        let wanted = Wanted::of(notification, recipient, at, is_unasked);
+        let hush =
+            wanted.hush(known(connection, memory, recipient)?.preferences.as_deref(), &memory.mandatory);
+        places.push(put(connection, Place { recipient: *row, position }, &wanted, hush)?);
     }
     Ok(places)
 }

@@ -61,10 +61,12 @@ statement! {
 
 statement! {
     InsertEntry {
-        "INSERT INTO inbox (recipient_id, position, notification_id, expires_at) VALUES (" recipient: BigInt => i64,
+        "INSERT INTO inbox (recipient_id, position, notification_id, expires_at, hush, hush_reason) VALUES (" recipient: BigInt => i64,
         ", " position: BigInt => i64,
         ", " notification: BigInt => i64,
         ", " expires_at: Nullable<Instant> => Option<At>,
+        ", " hush: Nullable<Integer> => Option<i32>,
+        ", " reason: Nullable<Text> => Option<&'a str>,
     } ")"
 }
 
@@ -90,5 +92,74 @@ statement! {
         ", recipients = recipients + " many: BigInt => i64,
         ", chunks = chunks + " chunks: BigInt => i64,
         " WHERE notification_id = " notification: BigInt => i64,
+    } ""
+}
+
+statement! {
+    ConfirmMarked {
+        "UPDATE inbox SET confirmed_at = " at: Instant => At,
+        ", confirmed_by = " by: Text => &'a str,
+        " WHERE recipient_id = " recipient: BigInt => i64,
+        " AND position = " position: BigInt => i64,
+    } " AND confirmed_at IS NULL"
+}
+
+statement! {
+    ReadEntry {
+        "UPDATE inbox SET read_at = " at: Nullable<Instant> => Option<At>,
+        " WHERE recipient_id = " recipient: BigInt => i64,
+        " AND position = " position: BigInt => i64,
+    } " AND (read_at IS NULL) <> (?1 IS NULL)"
+}
+
+statement! {
+    DeleteEntry {
+        "UPDATE inbox SET deleted_at = " at: Instant => At,
+        " WHERE recipient_id = " recipient: BigInt => i64,
+        " AND position = " position: BigInt => i64,
+    } ""
+}
+
+statement! {
+    HushEntry {
+        "UPDATE inbox SET hush = " hush: Integer => i32,
+        ", hush_reason = " reason: Text => &'a str,
+        " WHERE recipient_id = " recipient: BigInt => i64,
+        " AND position = " position: BigInt => i64,
+    } ""
+}
+
+statement! {
+    ShiftCounts {
+        "UPDATE counts SET total = total + " total: BigInt => i64,
+        ", unread = unread + " unread: BigInt => i64,
+        ", read_upto = CASE WHEN unread + ?2 = 0 THEN upto ELSE min(read_upto, " read_upto: BigInt => i64,
+        ") END WHERE recipient_id = " recipient: BigInt => i64,
+        " AND upto >= " position: BigInt => i64,
+    } " AND EXISTS (SELECT 1 FROM inbox AS i JOIN notifications AS n ON n.id = i.notification_id \
+        WHERE i.recipient_id = ?4 AND i.position = ?5 AND (i.hush IS NULL OR i.hush <> 1) \
+        AND (i.expires_at IS NULL OR i.expires_at > counts.counted_at) AND counts.kind IN ('', n.kind) \
+        AND counts.topic IN ('', n.topic) AND counts.priority IN (-1, n.priority))"
+}
+
+statement! {
+    SettlePlace {
+        "UPDATE recipients SET pending_after = " upto: BigInt => i64,
+        " WHERE id = " recipient: BigInt => i64,
+    } " AND pending_after < ?1"
+}
+
+statement! {
+    NoteDelivery {
+        "UPDATE deliveries SET state = " state: Integer => i32,
+        ", due_at = " due_at: Instant => At,
+        ", since = since + " since: Integer => i32,
+        ", reason = " reason: Nullable<Text> => Option<&'a str>,
+        ", provider = " provider: Text => &'a str,
+        ", provider_id = " provider_id: Nullable<Text> => Option<&'a str>,
+        ", finished_at = " finished_at: Nullable<Instant> => Option<At>,
+        " WHERE id = " id: BigInt => i64,
+        " AND attempt = " attempt: Integer => i32,
+        " AND state = " under_way: Integer => i32,
     } ""
 }

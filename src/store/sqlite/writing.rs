@@ -22,8 +22,7 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection as Connection;
 
 use crate::domain::{
-    Channel, Hush, NewNotification, NotificationId, Place, Placed, Position, Preferences, Recipient,
-    Timestamp, Wish,
+    Hush, NewNotification, NotificationId, Place, Placed, Position, Preferences, Recipient, Wish,
 };
 use crate::store::Sent;
 use crate::store::facts::SQLITE as DIALECT;
@@ -34,6 +33,8 @@ use crate::store::webhooks::Listeners;
 
 #[path = "../analytics_writes.rs"]
 mod analytics_writes;
+#[path = "../capping.rs"]
+mod capping;
 #[path = "../claiming.rs"]
 mod claiming;
 #[path = "../commit.rs"]
@@ -77,8 +78,8 @@ use marking::{hold, keep_counts, keep_counts_of, mark, read_between, shift};
 use outbox_body as outbox;
 use outbox_body::NewDelivery;
 use outbox_special::{held_entries, insert_deliveries, note_tried, take_due};
-use quiet::{deferred, digest_due, hush_all, keep_preferences, next_place, preferences_of};
-use release::{Wanted, hush_columns, hushed, placed};
+use quiet::{defer, deferred, digest_due, hush_all, keep_preferences, next_place, preferences_of};
+use release::{Wanted, hush_columns};
 use roles::{connect, unite_roles};
 use sweeping::sweep;
 #[path = "record.rs"]
@@ -95,8 +96,8 @@ mod template_writes;
 #[path = "../webhook_writes.rs"]
 mod webhook_writes;
 use spread::{free, have, next_spread, note_progress, spread};
-use spreading::{Due, one_chunk, reach};
-use statements::{ConfirmEntry, InsertContent, InsertEntry, RememberNumber};
+use spreading::{Due, one_chunk, reach, span};
+use statements::{ConfirmEntry, InsertContent, InsertEntry, RememberNumber, SettlePlace};
 
 diesel::table! {
     /// Where AUTOINCREMENT remembers the highest number it ever gave.
@@ -221,14 +222,13 @@ fn place_all(
     connection: &mut Connection,
     memory: &mut Memory,
     all: &[Wanted<'_>],
-) -> QueryResult<Vec<(Place, Option<Hush>)>> {
+) -> QueryResult<Vec<Placed>> {
     let mut places = Vec::with_capacity(all.len());
-    for Wanted { recipient, notification, matter, at, expires_at, .. } in all {
-        let Known { row, preferences } = known(connection, memory, recipient)?;
-        let place = Place { recipient: row, position: notification.0 };
-        put(connection, place, *notification, *expires_at)?;
-        let hush = preferences.and_then(|all| all.hush(*matter, Channel::Realtime, &memory.mandatory, *at));
-        places.push((place, hush));
+    for wanted in all {
+        let Known { row, preferences } = known(connection, memory, wanted.recipient)?;
+        let hush = wanted.hush(preferences.as_deref(), &memory.mandatory);
+        let place = Place { recipient: row, position: wanted.notification.0 };
+        places.push(put(connection, place, wanted, hush)?);
     }
     Ok(places)
 }
@@ -250,18 +250,24 @@ fn remember_number(connection: &mut Connection, number: i64) -> QueryResult<()> 
 fn put(
     connection: &mut Connection,
     place: Place,
-    notification: NotificationId,
-    expires_at: Option<Timestamp>,
-) -> QueryResult<()> {
+    wanted: &Wanted<'_>,
+    hush: Option<Hush>,
+) -> QueryResult<Placed> {
+    let (hushed, reason) = hush.map(hush_columns).unzip();
     let entry = InsertEntry {
         recipient: place.recipient,
         position: place.position,
-        notification: notification.0,
-        expires_at: expires_at.map(At),
+        notification: wanted.notification.0,
+        expires_at: wanted.expires_at.map(At),
+        hush: hushed,
+        reason: reason.as_deref(),
         borrowed: PhantomData,
     };
     entry.execute(connection)?;
-    Ok(())
+    if let Some(Hush::Quiet(until)) = hush {
+        defer(connection, place.recipient, until)?;
+    }
+    Ok(Placed { place, is_hushed: hush.is_some() })
 }
 
 /// Which of `ids` recur and are due.
@@ -417,10 +423,7 @@ fn earlier(connection: &mut Connection, news: &[&NewNotification]) -> QueryResul
 /// Nothing of these recipients (rows) is pending up to these places.
 fn settle(connection: &mut Connection, settled: &[(i64, Position)]) -> QueryResult<()> {
     for (recipient, upto) in settled {
-        diesel::update(recipients::table.find(recipient))
-            .filter(recipients::pending_after.lt(upto))
-            .set(recipients::pending_after.eq(upto))
-            .execute(connection)?;
+        SettlePlace { upto: *upto, recipient: *recipient, borrowed: PhantomData }.execute(connection)?;
     }
     Ok(())
 }

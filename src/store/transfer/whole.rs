@@ -8,9 +8,9 @@ use super::TOGETHER;
 use crate::store::schema::{
     analytics, analytics_changes, analytics_latencies, analytics_place, audit_log, deliveries,
     delivery_attempts, digest_subscriptions, digests, expansions, push_subscriptions, recurrences, recurring,
-    template_versions, templates, webhook_attempts, webhook_messages, webhooks,
+    stopped_numbers, template_versions, templates, webhook_attempts, webhook_messages, webhooks,
 };
-use crate::store::types::At;
+use crate::store::types::{At, UuidColumn};
 use crate::store::{StoreError, sqlite};
 
 /// What spreads, or has spread.
@@ -74,6 +74,18 @@ struct Delivery {
     created_at: At,
     finished_at: Option<At>,
     retraction: i32,
+    steps_from: Option<At>,
+    unanswered: i32,
+    parcel_key: Option<UuidColumn>,
+}
+
+/// A number that wants no more.
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = stopped_numbers)]
+struct Stopped {
+    id: i64,
+    number_digest: String,
+    stopped_at: At,
 }
 
 /// A try.
@@ -203,6 +215,7 @@ whole! {
     recurrences by notification_id: Made;
     audit_log by id: Recorded;
     deliveries by id: Delivery;
+    stopped_numbers by id: Stopped;
     push_subscriptions by id: crate::store::devices::Row;
     digest_subscriptions by recipient_id: crate::store::digests::Row;
     digests by id: crate::store::digests::SentRow;

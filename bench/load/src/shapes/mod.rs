@@ -10,6 +10,7 @@ mod fanout;
 mod latency;
 mod list;
 mod nodes;
+mod queue;
 mod rest;
 mod rss;
 
@@ -49,6 +50,7 @@ pub async fn run(shape: Shape, settings: &Settings, site: &mut Site) -> Result<O
         Shape::Broadcast => broadcast::run(settings, site).await,
         Shape::List => list::run(settings, site).await,
         Shape::Nodes | Shape::Nodes4 | Shape::Nodes8 => nodes::run(settings, site).await,
+        Shape::Queue | Shape::PgQueue => queue::run(settings, site).await,
         Shape::CatchUp => catch_up::run(settings, site).await,
     }
     .with_context(|| format!("the {shape} shape failed"))

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::access::Principal;
-use crate::service::{Library, say};
+use crate::service::Library;
 
 impl SendIn {
     /// What `who` wants to send, said by the template that it names, if it names one.
@@ -24,7 +24,7 @@ impl SendIn {
         self.r#type.get_or_insert_with(|| template.sources().kind.clone());
         self.priority.get_or_insert(template.sources().priority);
         let mut draft = self.draft(&who.tenant, unaddressed, idempotency_key)?;
-        say(&template, &mut draft, locale, zone)?;
+        library.say(&template, &mut draft, locale, zone).await?;
         Ok(draft)
     }
 }

@@ -314,4 +314,6 @@ impl ReplayIn {
 pub struct ReplayedOut {
     /// How many messages.
     pub replayed: usize,
+    /// Whether some are left, as a few seconds were not enough: ask again.
+    pub has_more: bool,
 }
