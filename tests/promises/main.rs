@@ -96,6 +96,7 @@ mod torn_lines_heal;
 mod webhooks_are_ones_own;
 mod webhooks_are_told_until_they_answer;
 mod webhooks_tell_what_became_of_it;
+mod two_servers_race_and_one_text_message_goes_out;
 mod what_a_socket_cannot_do_goes_another_way;
 mod what_came_by_redis_badly_is_set_aside;
 mod what_comes_by_redis_comes_once;

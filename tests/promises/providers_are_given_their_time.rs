@@ -116,6 +116,34 @@ fn what_a_slow_provider_takes_is_noted_before_the_end() {
     assert_eq!(peers.told("smtp").len(), 1);
 }
 
+/// Killed between a mail server's yes and our note of it: whoever goes on cannot know, and hands over the same letter.
+#[test]
+fn whoever_dies_over_a_letter_costs_one_more_of_the_same() {
+    let peers = Peers::start();
+    let mut server = by_mail(peers.port("smtp"), &[]);
+    mails(&Rest::backend(&server), 10..13, "ana");
+    eventually("these are noted", || (in_state(&server, 2) == 3).then_some(()));
+    mails(&Rest::backend(&server), 13..14, "late");
+    peers.hear("smtp", |told| told["to"][0] == "late@host13.example.com");
+    server.kill();
+    // The time for which it was held has run out.
+    server.sql(
+        "UPDATE deliveries SET due_at = due_at - 60000000 WHERE state = 1",
+        "UPDATE deliveries SET due_at = due_at - interval '60 s' WHERE state = 1",
+    );
+    server.restart();
+    eventually("all are noted", || (in_state(&server, 2) == 4).then_some(()));
+    let told = peers.told("smtp");
+    let names = told.iter().filter(|told| told["to"][0] == "late@host13.example.com").map(|told| {
+        let data = told["data"].as_str().expect("a text");
+        data.lines().find(|line| line.starts_with("Message-ID: ")).expect("a name")
+    });
+    let names: Vec<&str> = names.collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert_eq!(names[0], names[1], "nobody can tell that they are one");
+    assert_eq!(told.len(), 5, "others got it twice, too");
+}
+
 #[test]
 fn a_text_message_that_nobody_answers_for_goes_out_twice_at_most() {
     let peers = Peers::start();
