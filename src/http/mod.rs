@@ -187,6 +187,8 @@ impl Pages {
                 .route("/callbacks/twilio/{name}", post(callbacks::twilio))
                 .route("/unsubscribe/{link}", get(unsubscribe::ask).post(unsubscribe::end))
                 .method_not_allowed_fallback(problem::wrong_method)
+                // What is nowhere is told to pages, too.
+                .fallback(missing)
                 .with_state(state.api.clone())
         };
         let cors = cors::cors(state.origins.as_deref());
@@ -237,7 +239,7 @@ fn others(state: &State) -> Router {
             .route("/docs/asyncapi.json", get(openapi::events))
             .route("/docs/{*path}", get(openapi::file));
     }
-    router.fallback(missing).with_state(state.clone())
+    router.with_state(state.clone())
 }
 
 fn is_of_root(path: &str) -> bool {
