@@ -52,7 +52,12 @@ struct Arrival {
 
 /// Opens a stream of events.
 pub type Streams = Arc<
-    dyn Fn(Principal, Option<IpAddr>, Option<String>) -> BoxFuture<'static, Result<Body, Error>>
+    dyn Fn(
+            Principal,
+            Option<IpAddr>,
+            Option<String>,
+            Option<String>,
+        ) -> BoxFuture<'static, Result<Body, Error>>
         + Send
         + Sync,
 >;
@@ -113,7 +118,7 @@ pub struct Services {
     pub audit: Arc<Audit>,
     /// What became of what was sent.
     pub reckoning: Arc<Reckoning>,
-    /// Opens a stream of events: for whom, from where, and behind which notification.
+    /// Opens a stream of events: for whom, from where, behind which notification, and of which events.
     pub streams: Streams,
     /// Bytes of one request.
     pub max_body: usize,
