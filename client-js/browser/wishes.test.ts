@@ -113,9 +113,13 @@ test("the digest is ordered, changed and called off; where the server makes none
   await page.getByRole("group", { name: "By" }).getByLabel("Push").uncheck();
   const { next_at: _, ...kept } = await until(digest, ({ channels }) => (channels as string[]).length === 2);
   expect(kept).toEqual({
-    is_enabled: true, delivery_time: "18:30", timezone: "Europe/Athens", frequency: "weekly", day_of_week: "fri",
+    is_enabled: true, delivery_time: "18:30", timezone: "Europe/Athens", timezone_is_own: true, frequency: "weekly", day_of_week: "fri",
     include_types: [], exclude_weekends: true, min_priority: "high", channels: ["in_app", "email"],
   });
+  await page.getByRole("combobox", { name: "Time zone" }).selectOption("As for quiet hours");
+  await until(digest, (now) => now.timezone_is_own === false && now.timezone === "UTC");
+  await page.getByRole("combobox", { name: "On", exact: true }).selectOption("mon");
+  await until(digest, (now) => now.day_of_week === "mon" && now.timezone_is_own === false);
   expect(await faults(page)).toEqual([]);
   await page.screenshot({ path: `${SEEN}/digest-desktop.png`, fullPage: true });
   await wanted.uncheck();

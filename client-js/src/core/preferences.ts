@@ -46,6 +46,8 @@ export interface Digest {
   /** `07:00` */
   readonly deliveryTime: string;
   readonly timezone: string;
+  /** Whether that was chosen for the digest; else it follows `timeZone` of the preferences. */
+  readonly timezoneIsOwn: boolean;
   readonly frequency: "daily" | "weekly";
   /** `mon` … `sun`; counts only if it is weekly. */
   readonly dayOfWeek: string;
@@ -105,6 +107,7 @@ export function digestFrom(given: unknown): Digest {
     isEnabled: said.is_enabled !== false,
     deliveryTime: text(said.delivery_time).slice(0, 5) || "07:00",
     timezone: text(said.timezone) || "UTC",
+    timezoneIsOwn: said.timezone_is_own === true,
     frequency: said.frequency === "weekly" ? "weekly" : "daily",
     dayOfWeek: text(said.day_of_week) || "mon",
     includeTypes: texts(said.include_types),
@@ -118,7 +121,7 @@ export function digestToWire(digest: Digest): Fields {
   return {
     is_enabled: digest.isEnabled,
     delivery_time: digest.deliveryTime,
-    timezone: digest.timezone,
+    timezone: digest.timezoneIsOwn ? digest.timezone : null,
     frequency: digest.frequency,
     day_of_week: digest.dayOfWeek,
     include_types: digest.includeTypes,

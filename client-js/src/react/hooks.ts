@@ -189,6 +189,7 @@ const NO_DIGEST: Digest = {
   isEnabled: false,
   deliveryTime: "07:00",
   timezone: "UTC",
+  timezoneIsOwn: false,
   frequency: "daily",
   dayOfWeek: "mon",
   includeTypes: [],

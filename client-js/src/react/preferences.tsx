@@ -206,6 +206,8 @@ function DigestSettings(): ReactNode {
   if (value === null) return null;
   const set = (part: Partial<Digest>) => void change({ ...value, ...part });
   const local = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  // Whoever has never said where they are is where this browser is.
+  const zone = !value.timezoneIsOwn && value.timezone === "UTC" ? { timezone: local, timezoneIsOwn: true } : {};
   return (
     <fieldset>
       <legend>{words.digest}</legend>
@@ -213,7 +215,7 @@ function DigestSettings(): ReactNode {
         <input
           type="checkbox"
           checked={value.isEnabled}
-          onChange={({ target }) => set({ isEnabled: target.checked, ...(value.timezone === "UTC" && { timezone: local }) })}
+          onChange={({ target }) => set({ isEnabled: target.checked, ...zone })}
         />
         {words.digestOn}
       </label>
@@ -244,7 +246,11 @@ function DigestSettings(): ReactNode {
           </label>
           <label>
             {words.timeZone}
-            <select value={value.timezone} onChange={({ target }) => set({ timezone: target.value })}>
+            <select
+              value={value.timezoneIsOwn ? value.timezone : ""}
+              onChange={({ target }) => set({ timezone: target.value || value.timezone, timezoneIsOwn: target.value !== "" })}
+            >
+              <option value="">{words.sameTimeZone}</option>
               {zones(value.timezone, local).map((one) => (
                 <option key={one}>{one}</option>
               ))}
