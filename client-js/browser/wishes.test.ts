@@ -39,6 +39,16 @@ test("what is switched off does not come, and what must come cannot be switched 
   await until(() => page.getByLabel("Newsletter: Here").isChecked(), (isOn) => !isOn);
 });
 
+test("where the page names no kinds, those are offered that the server knows", async () => {
+  const user = ground.person();
+  await ground.send(user, "Hello", { type: "greeting" });
+  const page = await ground.page(await ground.device(), user, { showPreferences: true, namesTypes: false });
+  await page.getByLabel("greeting: Here").uncheck();
+  await page.getByLabel("security_alert: Here").waitFor();
+  await saved(page);
+  expect((await preferences(user)).types).toEqual({ greeting: { in_app: false, email: true, push: true, sms: true } });
+});
+
 test("a change that the server refuses is taken back, and said", async () => {
   const user = ground.person();
   const page = await ground.page(await ground.device(), user, { showPreferences: true });

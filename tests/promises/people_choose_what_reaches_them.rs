@@ -388,6 +388,42 @@ fn quiet_hours_change_by_what_is_named() {
 }
 
 #[test]
+fn a_page_of_preferences_knows_what_to_offer() {
+    let server = Server::with(&[("notifications.mandatory_types", "alarm, security")]);
+    let (backend, three) = (Rest::backend(&server), Rest::user(&server, 3));
+    let known = |person: &Rest| {
+        let types = person.get("/api/v1/notifications/types").expect(200)["types"].take();
+        let told = |one: &Value| {
+            let members = ["type", "is_mandatory", "has_rule"].map(|name| one[name].clone());
+            assert_eq!(one.as_object().map(serde_json::Map::len), Some(members.len()), "{one}");
+            json!(members)
+        };
+        types.as_array().expect("a list").iter().map(told).collect::<Vec<_>>()
+    };
+    let mandatory = [json!(["alarm", true, false]), json!(["security", true, false])];
+    assert_eq!(known(&three), mandatory, "who is new is offered what there is");
+    let admin = Rest::claiming(&server, json!({"sub": "9", "role": "admin"}));
+    let words = json!({"en": {"title": "x", "message": "y"}});
+    for (name, kind) in [("weekly", "newsletter"), ("gone", "former")] {
+        admin.post("/api/v1/templates", &json!({"name": name, "type": kind, "locales": words})).expect(201);
+    }
+    admin.delete("/api/v1/templates/gone").expect(200);
+    three.put(MINE, &json!({"types": {"ads": {"in_app": false}, "grade": {"email": false}}})).expect(200);
+    for kind in ["grade", "grade", "ads", "chat"] {
+        backend.send(&of_kind(3, kind, "x"));
+    }
+    backend.send(&of_kind(4, "a matter of theirs", "x"));
+    let [alarm, security] = mandatory.clone();
+    let others = [("ads", true), ("chat", false), ("grade", true), ("newsletter", false)];
+    let mut all: Vec<Value> = others.map(|(kind, has_rule)| json!([kind, false, has_rule])).to_vec();
+    all.insert(1, alarm);
+    all.push(security);
+    assert_eq!(known(&three), all);
+    let elsewhere = Rest::claiming(&server, json!({"sub": "3", "tenant_id": "elsewhere"}));
+    assert_eq!(known(&elsewhere), mandatory);
+}
+
+#[test]
 fn what_is_muted_is_not_among_what_was_read() {
     let server = Server::start();
     let (backend, three) = (Rest::backend(&server), Rest::user(&server, 3));

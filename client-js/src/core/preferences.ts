@@ -31,6 +31,15 @@ export interface Preferences {
   readonly mandatoryTypes: readonly string[];
 }
 
+/** A type of notifications that a page of preferences may offer. */
+export interface KnownType {
+  readonly type: string;
+  /** It cannot be switched off. */
+  readonly isMandatory: boolean;
+  /** The person's preferences have a rule for it. */
+  readonly hasRule: boolean;
+}
+
 /** What is to be different; the rest stays. */
 export interface PreferencesChange {
   readonly channels?: Partial<Switches>;
@@ -98,6 +107,14 @@ export function preferencesToWire(change: PreferencesChange): Fields {
     ...(change.timeZone !== undefined && { time_zone: change.timeZone }),
   };
 }
+
+export const knownTypesFrom = (given: unknown): KnownType[] => {
+  const all = fields(given).types;
+  return (Array.isArray(all) ? all : [])
+    .map(fields)
+    .filter(({ type }) => text(type) !== "")
+    .map(({ type, is_mandatory, has_rule }) => ({ type: text(type), isMandatory: is_mandatory === true, hasRule: has_rule === true }));
+};
 
 const PRIORITIES: readonly Priority[] = ["low", "normal", "high", "urgent"];
 
