@@ -225,9 +225,9 @@ impl App {
             )),
             audit: Arc::new(Audit::new(store.clone(), clock.clone())),
             reckoning: Arc::new(Reckoning::new(store.clone(), clock.clone())),
-            streams: Arc::new(move |who, address, last| {
+            streams: Arc::new(move |who, address, last, events| {
                 let streams = streams.clone();
-                Box::pin(async move { streams.open(who, address, last).await })
+                Box::pin(async move { streams.open(who, address, last, events.as_deref()).await })
             }),
             max_body: config.limits.max_request_bytes,
         };

@@ -163,6 +163,7 @@ export class Ground {
       words: "en",
       shareSocket: true,
       showPreferences: false,
+      namesTypes: true,
       ...more,
     };
     await page.addInitScript((given) => {

@@ -52,7 +52,12 @@ struct Arrival {
 
 /// Opens a stream of events.
 pub type Streams = Arc<
-    dyn Fn(Principal, Option<IpAddr>, Option<String>) -> BoxFuture<'static, Result<Body, Error>>
+    dyn Fn(
+            Principal,
+            Option<IpAddr>,
+            Option<String>,
+            Option<String>,
+        ) -> BoxFuture<'static, Result<Body, Error>>
         + Send
         + Sync,
 >;
@@ -113,7 +118,7 @@ pub struct Services {
     pub audit: Arc<Audit>,
     /// What became of what was sent.
     pub reckoning: Arc<Reckoning>,
-    /// Opens a stream of events: for whom, from where, and behind which notification.
+    /// Opens a stream of events: for whom, from where, behind which notification, and of which events.
     pub streams: Streams,
     /// Bytes of one request.
     pub max_body: usize,
@@ -187,6 +192,8 @@ impl Pages {
                 .route("/callbacks/twilio/{name}", post(callbacks::twilio))
                 .route("/unsubscribe/{link}", get(unsubscribe::ask).post(unsubscribe::end))
                 .method_not_allowed_fallback(problem::wrong_method)
+                // What is nowhere is told to pages, too.
+                .fallback(missing)
                 .with_state(state.api.clone())
         };
         let cors = cors::cors(state.origins.as_deref());
@@ -237,7 +244,7 @@ fn others(state: &State) -> Router {
             .route("/docs/asyncapi.json", get(openapi::events))
             .route("/docs/{*path}", get(openapi::file));
     }
-    router.fallback(missing).with_state(state.clone())
+    router.with_state(state.clone())
 }
 
 fn is_of_root(path: &str) -> bool {

@@ -37,7 +37,7 @@ use crate::store::StoreError;
 
 pub use analytics::{Analytics, Figures, OfChannel, Period, Reckoning};
 pub use audit::Audit;
-pub use choices::{Choices, OnChosen};
+pub use choices::{Choices, KnownType, OnChosen};
 pub use contacts::Addresses;
 pub use devices::{DeviceWishes, Devices};
 pub use digests::{DigestWanted, Digests};

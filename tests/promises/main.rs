@@ -70,6 +70,7 @@ mod people_choose_what_reaches_them;
 mod production_needs_secrets;
 mod providers_are_given_their_time;
 mod pushes_are_for_one_device;
+mod raw_doors_tell_all_to_who_asks;
 mod raw_websockets_may_be_abused;
 mod raw_websockets_outlast_storms;
 mod raw_websockets_speak_as_seeds_say;

@@ -74,7 +74,7 @@ pub mod queries {
         last_notification, last_positions, missed, number_of, pending, ping, preferences, spread_of, topics,
         transfer_state,
     };
-    pub use super::recent_body::recent;
+    pub use super::recent_body::{recent, recent_kinds};
     pub use super::recurring_queries::{due_rounds, recurring_of, recurring_one};
     pub use super::retention_queries::find_old;
     pub use super::template_queries::{template_at, template_version, template_versions_of, templates_of};

@@ -13,11 +13,16 @@ pub struct Events(BufReader<TcpStream>);
 impl Events {
     /// Opens one that goes on behind `last`; returns when the server has agreed.
     pub fn open(server: &Server, token: &str, last: &str) -> Self {
+        Self::open_at(server, "/api/v1/stream", token, last)
+    }
+
+    /// The same, with a query.
+    pub fn open_at(server: &Server, path: &str, token: &str, last: &str) -> Self {
         let mut stream = TcpStream::connect(server.address).expect("the server to listen");
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
         write!(
             stream,
-            "GET /api/v1/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nLast-Event-ID: {last}\r\n\r\n"
+            "GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nLast-Event-ID: {last}\r\n\r\n"
         )
         .expect("the server to listen");
         let mut events = Self(BufReader::new(stream));
