@@ -119,16 +119,6 @@ impl Principal {
         self.roles.iter().any(|role| role == "admin")
     }
 
-    /// Whether it may look at what goes on in its tenant: a viewer's, an operator's or an administrator's.
-    pub fn can_watch(&self) -> bool {
-        self.is_admin() || self.roles.iter().any(|role| role == "viewer" || role == "operator")
-    }
-
-    /// Whether it may have failed deliveries tried again.
-    pub fn can_retry(&self) -> bool {
-        self.can_broadcast || self.roles.iter().any(|role| role == "operator")
-    }
-
     /// Whose inbox it opens, if anybody's.
     pub fn inbox(&self) -> Option<Recipient> {
         self.user.as_ref().or(self.facilitator.as_ref()).and_then(|user| self.recipient(user))

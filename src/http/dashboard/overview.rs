@@ -201,24 +201,26 @@ fn total(many: u64) -> i64 {
 }
 
 fn charts(recent: &Recent) -> Charts {
-    let draw = |title, about, lines: Vec<(Line<'_>, &'static str, String)>, write: fn(f64) -> String| {
-        let largest = chart::largest(lines.iter().map(|(line, ..)| line.points));
-        let top = chart::round_up(largest.unwrap_or(0.0));
-        let legend = lines
-            .iter()
-            .map(|(line, name, now)| Legend { class: line.class, name, now: now.clone() })
-            .collect();
-        let drawn: Vec<Line<'_>> = lines.into_iter().map(|(line, ..)| line).collect();
-        Chart {
-            title,
-            about,
-            is_empty: largest.is_none(),
-            top: write(top),
-            middle: write(top / 2.0),
-            svg: chart::svg(&drawn, top, "plot"),
-            lines: legend,
-        }
-    };
+    let draw =
+        |title, about, lines: Vec<(Line<'_>, &'static str, String)>, least: f64, write: fn(f64) -> String| {
+            let largest = chart::largest(lines.iter().map(|(line, ..)| line.points));
+            let top = chart::round_up(largest.unwrap_or(0.0).max(least));
+            let legend = lines
+                .iter()
+                .map(|(line, name, now)| Legend { class: line.class, name, now: now.clone() })
+                .collect();
+            let drawn: Vec<Line<'_>> = lines.into_iter().map(|(line, ..)| line).collect();
+            Chart {
+                title,
+                about,
+                is_empty: largest.is_none(),
+                // `20/s`, not `20.0/s`.
+                top: write(top).replace(".0", ""),
+                middle: write(top / 2.0).replace(".0", ""),
+                svg: chart::svg(&drawn, top, "plot"),
+                lines: legend,
+            }
+        };
     let line = |class, points, is_filled| Line { class, points, is_filled };
     let [half, most, nearly_all] = &recent.took_then;
     let second = |number: f64| format!("{}/s", rate(Some(number)));
@@ -239,6 +241,7 @@ fn charts(recent: &Recent) -> Charts {
                     format!("{}/s", rate(recent.confirmed)),
                 ),
             ],
+            1.0,
             second,
         ),
         draw(
@@ -249,6 +252,7 @@ fn charts(recent: &Recent) -> Charts {
                 (line("two", most, false), "p95", span(recent.took[1])),
                 (line("one", half, false), "p50", span(recent.took[0])),
             ],
+            0.001,
             seconds,
         ),
     ];
