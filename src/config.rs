@@ -15,7 +15,7 @@ use figment::{Error, Figment, Metadata, Profile, Provider};
 use serde::{Deserialize, Serialize};
 
 pub use crate::sections::{
-    Environment, MetricsSettings, NotificationSettings, Server, TopicSettings, WorkerSettings,
+    DashboardSettings, Environment, MetricsSettings, NotificationSettings, Server, TopicSettings, WorkerSettings,
 };
 use crate::{access, delivery, gateway, realtime, service, store, telemetry};
 use nearest::meant;
@@ -73,6 +73,8 @@ pub struct Config {
     pub log: telemetry::Settings,
     /// Metrics.
     pub metrics: MetricsSettings,
+    /// The dashboard.
+    pub dashboard: DashboardSettings,
 }
 
 /// A setting, where it came from, and whether it may be shown.

@@ -5,6 +5,7 @@ mod api_v1;
 mod callbacks;
 mod caller;
 mod cors;
+mod dashboard;
 mod demo;
 mod health;
 mod input;
@@ -37,6 +38,7 @@ use crate::service::{
 use crate::telemetry::Metrics;
 
 pub use caller::Doorman;
+pub use dashboard::Dashboard;
 pub use demo::Demo;
 pub use health::Readiness;
 pub use openapi::description;
@@ -145,6 +147,8 @@ pub struct State {
     pub readiness: Readiness,
     /// The demo page, in development.
     pub demo: Option<Arc<Demo>>,
+    /// The dashboard, if it is wanted.
+    pub dashboard: Option<Dashboard>,
 }
 
 /// One table of a dialect's routes: the router is made of it, and so is the list that tests walk along.
@@ -166,6 +170,9 @@ use answer;
 pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
     api_v1::ROUTES.iter().chain(api::ROUTES).chain(root::ROUTES).copied()
 }
+
+/// Every method and path of the dashboard.
+pub const DASHBOARD: &[(&str, &str)] = dashboard::ROUTES;
 
 /// What is described and needs no token: what it tells is meant for everybody.
 pub const OPEN: &[(&str, &str)] = &[("GET", "/api/v1/push/vapid-public-key")];
@@ -244,7 +251,11 @@ fn others(state: &State) -> Router {
             .route("/docs/asyncapi.json", get(openapi::events))
             .route("/docs/{*path}", get(openapi::file));
     }
-    router.with_state(state.clone())
+    let mut router = router.with_state(state.clone());
+    if let Some(dashboard) = &state.dashboard {
+        router = router.merge(dashboard::router(dashboard.clone()));
+    }
+    router
 }
 
 fn is_of_root(path: &str) -> bool {
@@ -283,7 +294,7 @@ fn tell(headers: &mut HeaderMap, standing: Option<&Standing>) {
 
 fn protect(headers: &mut HeaderMap) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
         let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");

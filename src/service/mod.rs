@@ -27,6 +27,7 @@ mod session;
 mod stats;
 mod tally;
 mod topics;
+mod watch;
 mod webhooks;
 mod worker;
 
@@ -60,6 +61,7 @@ pub use session::{Refused, Session};
 pub use stats::{Health, Online, Stats, StatsService};
 pub use tally::{Many, Tally};
 pub use topics::Topics;
+pub use watch::{Everywhere, Known, Recent, Watch};
 pub use webhooks::Hooks;
 pub use worker::Worker;
 

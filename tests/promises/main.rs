@@ -65,6 +65,7 @@ mod one_server_per_database;
 mod online_facilitators_hear_at_once;
 mod only_back_ends_book;
 mod only_the_permitted_send_by_rest;
+mod operators_see_what_goes_on;
 mod pages_neither_skip_nor_repeat;
 mod people_choose_what_reaches_them;
 mod production_needs_secrets;
