@@ -197,7 +197,8 @@ fn serve(loaded: Loaded) -> anyhow::Result<()> {
             tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
             if in_development {
                 let demo = format!("http://127.0.0.1:{}/", address.port());
-                let dashboard = config.dashboard.enabled.then(|| format!("; the dashboard at {demo}dashboard"));
+                let dashboard =
+                    config.dashboard.enabled.then(|| format!("; the dashboard at {demo}dashboard"));
                 let dashboard = dashboard.unwrap_or_default();
                 tracing::info!("the demo is at {demo}{dashboard}, for a browser on this machine");
             }

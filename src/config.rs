@@ -15,7 +15,8 @@ use figment::{Error, Figment, Metadata, Profile, Provider};
 use serde::{Deserialize, Serialize};
 
 pub use crate::sections::{
-    DashboardSettings, Environment, MetricsSettings, NotificationSettings, Server, TopicSettings, WorkerSettings,
+    DashboardSettings, Environment, MetricsSettings, NotificationSettings, Server, TopicSettings,
+    WorkerSettings,
 };
 use crate::{access, delivery, gateway, realtime, service, store, telemetry};
 use nearest::meant;
