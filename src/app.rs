@@ -19,7 +19,7 @@ use crate::gateway::socketio::{self, Booking, Door, Feed, Namespace, Services};
 use crate::gateway::sse;
 use crate::gateway::websocket::{self, Replayer, WebSockets};
 use crate::gateway::{Admission, Origins};
-use crate::http::{self, Doorman, Readiness};
+use crate::http::{self, Dashboard, Doorman, Readiness};
 use crate::listen::{Proxies, Servant};
 use crate::parts::{
     RESERVE, UNUSABLE_REDIS, backplane, bind, channels, demo, dispatch, mandatory, node, quota, sockets,
@@ -29,7 +29,7 @@ use crate::realtime::Hub;
 use crate::service::{
     Addresses, Audit, Choices, Devices, Digests, Explain, Failures, Hooks, Inbox, Library, Notify, Outgoing,
     Presences, Reckoning, RecurringLimits, Recurrings, Reports, Retention, Rollup, Roster, Session,
-    StatsService, Topics, Worker,
+    StatsService, Topics, Watch, Worker,
 };
 use crate::store::{DatabaseUrl, Store};
 use crate::telemetry::{Metrics, vital};
@@ -186,6 +186,16 @@ impl App {
         ));
         let outgoing = Arc::new(Outgoing::new(store.clone(), dispatch, clock.clone()));
         let library = Arc::new(Library::new(store.clone(), templates, clock.clone()));
+        let stats = Arc::new(StatsService::new(hub.clone(), store.clone(), presences.clone(), clock.clone()));
+        let reckoning = Arc::new(Reckoning::new(store.clone(), clock.clone()));
+        let watch = Arc::new(Watch::new(
+            store.clone(),
+            stats.clone(),
+            reckoning.clone(),
+            metrics.clone(),
+            clock.clone(),
+            node.clone(),
+        ));
         let api = http::Services {
             outgoing: outgoing.clone(),
             links: Arc::new(Links::new(&config.auth)),
@@ -224,10 +234,10 @@ impl App {
                 &config.webhooks,
             )),
             audit: Arc::new(Audit::new(store.clone(), clock.clone())),
-            reckoning: Arc::new(Reckoning::new(store.clone(), clock.clone())),
-            streams: Arc::new(move |who, address, last| {
+            reckoning,
+            streams: Arc::new(move |who, address, last, events| {
                 let streams = streams.clone();
-                Box::pin(async move { streams.open(who, address, last).await })
+                Box::pin(async move { streams.open(who, address, last, events.as_deref()).await })
             }),
             max_body: config.limits.max_request_bytes,
         };
@@ -298,14 +308,19 @@ impl App {
         );
 
         let readiness = Readiness::default();
-        let stats = Arc::new(StatsService::new(hub.clone(), store.clone(), presences.clone(), clock.clone()));
         let development = config.server.environment == Environment::Development;
         let origins = match admission.origins() {
             Origins::Any => None,
             Origins::Listed(listed) => Some(listed.clone()),
         };
+        let demo = development.then(|| Arc::new(demo(config, clock.clone())));
+        let api = http::Api::from(api);
+        let dashboard = config.dashboard.enabled.then(|| {
+            until(&stop, watch.clone().run());
+            Dashboard::new(api.clone(), watch, demo.clone(), stop.clone())
+        });
         let state = http::State {
-            api: api.into(),
+            api,
             origins,
             stats,
             metrics: metrics.clone(),
@@ -313,7 +328,8 @@ impl App {
             events: socketio::description,
             development,
             readiness: readiness.clone(),
-            demo: development.then(|| Arc::new(demo(config, clock.clone()))),
+            demo,
+            dashboard,
         };
         let servant = Arc::new(Servant {
             door,

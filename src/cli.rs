@@ -115,7 +115,7 @@ pub fn run() -> ExitCode {
     rustls::crypto::ring::default_provider().install_default().ok();
     let outcome = loaded(cli.given, cli.command.as_ref()).and_then(|loaded| match cli.command {
         None | Some(Command::Serve { .. }) => serve(loaded),
-        Some(Command::Worker) => work(&loaded.config),
+        Some(Command::Worker) => work(&loaded),
         Some(Command::Token(token)) => mint(loaded, token),
         Some(Command::Vapid) => vapid(),
         Some(Command::Config) => print(&loaded),
@@ -184,6 +184,7 @@ fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let mut config = loaded.config;
     let in_development = config.server.environment == Environment::Development;
     telemetry::start_logging(&config.log, in_development)?;
+    tell_of(&loaded.links);
     let made = secrets::ensure(&mut config)?;
     secrets::ensure_push_keys(&mut config)?;
     let runtime = runtime(config.server.threads)?;
@@ -196,7 +197,10 @@ fn serve(loaded: Loaded) -> anyhow::Result<()> {
             tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
             if in_development {
                 let demo = format!("http://127.0.0.1:{}/", address.port());
-                tracing::info!("the demo is at {demo} for a browser on this machine");
+                let dashboard =
+                    config.dashboard.enabled.then(|| format!("; the dashboard at {demo}dashboard"));
+                let dashboard = dashboard.unwrap_or_default();
+                tracing::info!("the demo is at {demo}{dashboard}, for a browser on this machine");
             }
             if let Some(file) = made {
                 tracing::info!(
@@ -214,9 +218,19 @@ fn serve(loaded: Loaded) -> anyhow::Result<()> {
         .inspect(|()| runtime.shutdown_timeout(Duration::from_millis(500)))
 }
 
-fn work(config: &Config) -> anyhow::Result<()> {
+/// What looks like settings and was left aside.
+fn tell_of(links: &[String]) {
+    if !links.is_empty() {
+        let variables = links.join(", ");
+        tracing::info!(variables, "left aside: these link to services, and are no settings");
+    }
+}
+
+fn work(loaded: &Loaded) -> anyhow::Result<()> {
+    let config = &loaded.config;
     let in_development = config.server.environment == Environment::Development;
     telemetry::start_logging(&config.log, in_development)?;
+    tell_of(&loaded.links);
     runtime(1)?.block_on(async {
         let stop = CancellationToken::new();
         let worker = App::worker(config, stop.clone()).await?;
@@ -301,6 +315,9 @@ fn print(loaded: &Loaded) -> anyhow::Result<()> {
     for set in settings {
         let line = format!("{} = {}", set.key, set.value);
         println!("{line:<width$}  # {}", set.source, width = width + 3);
+    }
+    if !loaded.links.is_empty() {
+        eprintln!("Left aside, as links to services: {}", loaded.links.join(", "));
     }
     Ok(())
 }

@@ -3,6 +3,9 @@
 //! Every setting is `section.key`. The environment spells it `CARILLON_SECTION_KEY`; the seeds' own
 //! names work too. A key that nobody knows is an error, wherever it stands.
 
+mod environment;
+mod nearest;
+
 use std::path::{Path, PathBuf};
 
 use figment::error::{Actual, Kind};
@@ -12,54 +15,16 @@ use figment::{Error, Figment, Metadata, Profile, Provider};
 use serde::{Deserialize, Serialize};
 
 pub use crate::sections::{
-    Environment, MetricsSettings, NotificationSettings, Server, TopicSettings, WorkerSettings,
+    DashboardSettings, Environment, MetricsSettings, NotificationSettings, Server, TopicSettings,
+    WorkerSettings,
 };
 use crate::{access, delivery, gateway, realtime, service, store, telemetry};
+use nearest::meant;
 
 /// Where a file is looked for when none is named.
 pub const DEFAULT_FILE: &str = "carillon.toml";
-const PREFIX: &str = "CARILLON_";
 /// A limit of requests: one in a microsecond.
 const MOST_PER_MINUTE: usize = 60_000_000;
-
-/// The seeds' names; of several for one setting, the first that is set counts.
-const ALIASES: [(&str, &str); 35] = [
-    ("JWT_SECRET_KEY", "auth.jwt_secret"),
-    ("JWT_SECRET", "auth.jwt_secret"),
-    ("SECRET_KEY", "auth.jwt_secret"),
-    ("JWT_ALGORITHM", "auth.jwt_algorithm"),
-    ("BACKEND_SERVICE_TOKEN", "auth.backend_token"),
-    ("DATABASE_URL", "database.url"),
-    ("DB_CONNECTION", "database.url"),
-    ("REDIS_URL", "redis.url"),
-    ("HOST", "server.host"),
-    ("PORT", "server.port"),
-    ("WEBSOCKET_PORT", "server.port"),
-    ("FRONTEND_URL", "server.allowed_origins"),
-    ("PUBLIC_URL", "delivery.public_url"),
-    ("SMTP_HOST", "email.smtp_host"),
-    ("SMTP_SERVER", "email.smtp_host"),
-    ("SMTP_PORT", "email.smtp_port"),
-    ("SMTP_SECURITY", "email.smtp_security"),
-    ("SMTP_USER", "email.smtp_user"),
-    ("SMTP_USERNAME", "email.smtp_user"),
-    ("SMTP_PASSWORD", "email.smtp_password"),
-    ("EMAIL_FROM", "email.from"),
-    ("SMTP_FROM", "email.from"),
-    ("SENDGRID_FROM_EMAIL", "email.from"),
-    ("SENDGRID_API_KEY", "email.sendgrid_api_key"),
-    ("VAPID_PUBLIC_KEY", "push.vapid_public_key"),
-    ("VAPID_PRIVATE_KEY", "push.vapid_private_key"),
-    ("VAPID_EMAIL", "push.vapid_email"),
-    ("TWILIO_ACCOUNT_SID", "sms.twilio_account_sid"),
-    ("TWILIO_AUTH_TOKEN", "sms.twilio_auth_token"),
-    ("TWILIO_PHONE_NUMBER", "sms.twilio_from"),
-    ("TWILIO_FROM", "sms.twilio_from"),
-    ("AWS_REGION", "sms.sns_region"),
-    ("AWS_DEFAULT_REGION", "sms.sns_region"),
-    ("AWS_ACCESS_KEY_ID", "sms.sns_access_key_id"),
-    ("AWS_SECRET_ACCESS_KEY", "sms.sns_secret_access_key"),
-];
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -109,6 +74,8 @@ pub struct Config {
     pub log: telemetry::Settings,
     /// Metrics.
     pub metrics: MetricsSettings,
+    /// The dashboard.
+    pub dashboard: DashboardSettings,
 }
 
 /// A setting, where it came from, and whether it may be shown.
@@ -125,6 +92,8 @@ pub struct Effective {
 pub struct Loaded {
     /// The settings.
     pub config: Config,
+    /// Variables that look like settings and are none: links to services.
+    pub links: Vec<String>,
     figment: Figment,
 }
 
@@ -143,8 +112,10 @@ impl Provider for Given {
     fn data(&self) -> Result<Map<Profile, Dict>, Error> {
         let default = Figment::from(Serialized::defaults(Config::default())).find_value(&self.key);
         let Ok(default) = default else {
+            let is_variable = self.source.starts_with("variable");
+            let known = meant(&self.key, is_variable);
             return Err(Error::from(format!(
-                "{} sets `{}`, which is no setting; `carillon config` lists them all",
+                "{} sets `{}`, which is no setting; {known}",
                 self.source, self.key
             )));
         };
@@ -185,7 +156,8 @@ pub fn load(
     } else if Path::new(DEFAULT_FILE).is_file() {
         figment = figment.merge(Toml::file_exact(DEFAULT_FILE));
     }
-    for given in from_environment(environment)? {
+    let (variables, links) = environment::given(environment)?;
+    for given in variables {
         figment = figment.merge(given);
     }
     for (flag, key, value) in flags {
@@ -193,7 +165,7 @@ pub fn load(
     }
     let config = figment.extract::<Config>().map_err(explain)?;
     usable(&config, &figment)?;
-    Ok(Loaded { config, figment })
+    Ok(Loaded { config, links, figment })
 }
 
 /// Refuses values that are numbers, but none to work with.
@@ -266,7 +238,7 @@ fn in_words(error: &Error) -> String {
             format!("{key} is `{found}` ({source}); it must be one of {}", expected.join(", "))
         }
         Kind::UnknownField(..) => {
-            format!("`{key}` ({source}) is no setting; `carillon config` lists them all")
+            format!("`{key}` ({source}) is no setting; {}", meant(&key, false))
         }
         // A text of ours, which names its source itself.
         Kind::Message(text) if !source.starts_with("file") && key.is_empty() => text.clone(),
@@ -294,33 +266,6 @@ fn kind_in_words(expected: &str) -> &str {
         "a string" => "a text in quotes",
         other => other,
     }
-}
-
-fn from_environment(variables: impl Iterator<Item = (String, String)>) -> anyhow::Result<Vec<Given>> {
-    let variables: Vec<_> = variables.filter(|(_, value)| !value.is_empty()).collect();
-    let mut given: Vec<Given> = Vec::new();
-    // The last one merged counts, so the first alias comes last.
-    for (name, key) in ALIASES.iter().rev() {
-        for (_, value) in variables.iter().filter(|(variable, _)| variable == name) {
-            let source = format!("variable {name}");
-            given.push(Given { source, key: (*key).to_owned(), value: value.clone() });
-        }
-    }
-    for (name, value) in &variables {
-        let Some(rest) = name.strip_prefix(PREFIX) else { continue };
-        let key = match rest {
-            "ENV" => "server.environment".to_owned(),
-            "CONFIG" => continue,
-            _ => match rest.to_ascii_lowercase().split_once('_') {
-                Some((section, key)) => format!("{section}.{key}"),
-                None => anyhow::bail!(
-                    "the variable {name} is no setting; they are spelled CARILLON_SECTION_KEY (`carillon config` lists them all)"
-                ),
-            },
-        };
-        given.push(Given { source: format!("variable {name}"), key, value: value.clone() });
-    }
-    Ok(given)
 }
 
 impl Loaded {

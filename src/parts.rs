@@ -128,7 +128,13 @@ pub fn sockets(config: &Config) -> usize {
 /// The demo page's facts.
 pub fn demo(config: &Config, clock: Arc<dyn Clock>) -> Demo {
     let auth = config.auth.clone();
-    Demo::new(move || {
+    let (secrets, time) = (auth.clone(), clock.clone());
+    let token = move |role: &str| {
+        let (iat, roles) = (time.now().as_seconds(), vec![role.to_owned()]);
+        let mint = Mint { sub: "developer".to_owned(), roles, iat, exp: iat + DEMO_TOKEN, ..Mint::default() };
+        mint.sign(&secrets).ok()
+    };
+    let facts = move || {
         let now = clock.now().as_seconds();
         let people: Vec<_> = DEMO_PEOPLE
             .iter()
@@ -143,7 +149,8 @@ pub fn demo(config: &Config, clock: Arc<dyn Clock>) -> Demo {
             "backend_token": backend,
             "version": env!("CARGO_PKG_VERSION"),
         })
-    })
+    };
+    Demo::new(facts, token)
 }
 
 /// Where notifications go whose senders do not say.

@@ -126,6 +126,20 @@ impl TopicSettings {
     }
 }
 
+/// Settings of `[dashboard]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DashboardSettings {
+    /// Whether `/dashboard` is there. Without a token of the role viewer, operator or admin nobody sees anything.
+    pub enabled: bool,
+}
+
+impl Default for DashboardSettings {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
 /// Settings of `[metrics]`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -36,8 +36,14 @@ static FORM: Form = Form {
     event: "notification",
     encode: Encode::Shared(|notification| to_raw_value(&notification.id.0).expect("a number")),
 };
-static DIALECT: Dialect =
-    Dialect { name: "model", form: |_| &FORM, standing: |_| None, replays: false, expired: || None };
+static DIALECT: Dialect = Dialect {
+    name: "model",
+    form: |_| &FORM,
+    standing: |_| None,
+    replays: false,
+    caught_up: |_| None,
+    expired: || None,
+};
 
 struct Time(AtomicI64);
 

@@ -72,21 +72,25 @@ test("pages come one after another, and live ones stand above", async () => {
   expect(await badge(page)).toBe("46");
 });
 
-test("what is read on one device shows on the other at once", async () => {
-  const user = ground.person();
-  const one = await ground.page(await ground.device(), user);
-  const other = await ground.page(await ground.device(), user);
-  await ground.send(user, "A");
-  await ground.send(user, "B");
-  await until(() => badge(other), (text) => text === "2");
-  await bell(one).click();
-  await one.locator("article", { hasText: "About A." }).getByRole("button", { name: "Mark as read" }).click();
-  await until(() => badge(other), (text) => text === "1");
-  await one.locator("article", { hasText: "About A." }).getByRole("button", { name: "Mark as unread" }).click();
-  await until(() => badge(other), (text) => text === "2");
-  await one.getByRole("button", { name: "Mark all as read" }).click();
-  await until(() => badge(other), (text) => text === "");
-});
+for (const transport of ["socketIo", "webSocket"] as const) {
+  test(`what is read or removed on one device shows on the other at once, by ${transport}`, async () => {
+    const user = ground.person();
+    const one = await ground.page(await ground.device(), user);
+    const other = await ground.page(await ground.device(), user, { transport });
+    await ground.send(user, "A");
+    await ground.send(user, "B");
+    await until(() => badge(other), (text) => text === "2");
+    await bell(one).click();
+    await one.locator("article", { hasText: "About A." }).getByRole("button", { name: "Mark as read" }).click();
+    await until(() => badge(other), (text) => text === "1");
+    await one.locator("article", { hasText: "About A." }).getByRole("button", { name: "Mark as unread" }).click();
+    await until(() => badge(other), (text) => text === "2");
+    await one.locator("article", { hasText: "About B." }).getByRole("button", { name: "Delete" }).click();
+    await until(() => badge(other), (text) => text === "1");
+    await one.getByRole("button", { name: "Mark all as read" }).click();
+    await until(() => badge(other), (text) => text === "");
+  });
+}
 
 test("text stays text, and addresses that are none lead nowhere", async () => {
   const user = ground.person();

@@ -6,7 +6,7 @@ export type { Connection } from "./core/line.js";
 export { EMPTY_LIST, type ListSnapshot, type NotificationList } from "./core/list.js";
 export type { Storage } from "./core/memory.js";
 export type { Filter, Notification, Priority } from "./core/notification.js";
-export { CHANNELS, type Channel, type Digest, type Preferences, type PreferencesChange, type QuietHours, type Switches } from "./core/preferences.js";
+export { CHANNELS, type Channel, type Digest, type KnownType, type Preferences, type PreferencesChange, type QuietHours, type Switches } from "./core/preferences.js";
 export { Problem } from "./core/problem.js";
 export { socketIo, type SocketIoClient, type SocketIoOptions, type SocketIoSocket } from "./core/socketio.js";
 export type { GetToken } from "./core/tokens.js";

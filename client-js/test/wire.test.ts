@@ -13,12 +13,14 @@ test("three doors, one notification", () => {
     id: "u7", number: 7, type: "grade", title: "G", message: "m", channel: "t", priority: "urgent", timestamp: "2026-01-01T00:00:00Z",
     data: { grade: 85 }, actionUrl: "/g",
   });
-  const frame = fromFrame({
-    id: "u7", type: "notification", title: "G", message: "m", timestamp: "2026-01-01T00:00:00Z", replay_id: "7", user_id: "2",
+  const frame = {
+    id: "u7", type: "notification", title: "G", message: "m", timestamp: "2026-01-01T00:00:00Z", replay_id: "7", user_id: "2", topic: "t",
     data: { id: "u7", title: "G", message: "m", notification_type: "grade", priority: "urgent", action_url: "/g", grade: 85 },
-  });
+  };
   expect(feed).toEqual(rest);
-  expect(frame).toEqual({ ...rest, topic: null });
+  expect(fromFrame(frame)).toEqual(rest);
+  const metadata = { grade: 85, title: "theirs", id: 5 };
+  expect(fromFrame({ ...frame, metadata, expires_at: "2026-02-01T00:00:00Z" })).toEqual({ ...rest, data: metadata, expiresAt: "2026-02-01T00:00:00Z" });
 });
 
 test("what is of the wrong kind is left out, and what has no name is none", () => {

@@ -8,6 +8,7 @@ mod known;
 mod links;
 mod mint;
 mod refusal;
+mod roles;
 mod shown;
 mod throttle;
 mod token;

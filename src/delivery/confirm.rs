@@ -250,8 +250,14 @@ mod tests {
     }
 
     static FORM: Form = Form { event: "test", encode: Encode::Shared(|_| RawValue::NULL.to_owned()) };
-    static DIALECT: Dialect =
-        Dialect { name: "test", form: |_| &FORM, standing: |_| None, replays: false, expired: || None };
+    static DIALECT: Dialect = Dialect {
+        name: "test",
+        form: |_| &FORM,
+        standing: |_| None,
+        replays: false,
+        caught_up: |_| None,
+        expired: || None,
+    };
 
     fn connection(id: u64, transport: Transport) -> Connection {
         let address = [127, 0, 0, 1].into();

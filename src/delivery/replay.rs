@@ -76,7 +76,7 @@ impl Replays {
                 // It changed its protocol, and hears of all this some other way.
                 return Ok(handed);
             }
-            if is_last && self.hub.catch_up(recipient, connection, after.max(withheld)) {
+            if is_last && self.hub.catch_up(recipient, connection, after.max(withheld), handed) {
                 return Ok(handed);
             }
         }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::task::TaskTracker;
 
 use super::frames::{Dismissal, Outbox, Sid};
-use super::websocket::{Replayer, campus};
+use super::websocket::{Replayer, asks_for_all, campus, dialect};
 use crate::access::Principal;
 use crate::domain::Clock;
 use crate::realtime::{
@@ -34,14 +34,11 @@ const GREETING: Bytes = Bytes::from_static(b"retry: 2000\n\n");
 
 static NOTIFICATION: Form = Form { event: "event: notification", encode: Encode::Personal(campus) };
 
-/// How streams are told things.
-static DIALECT: Dialect = Dialect {
-    name: "event stream",
-    form: |_| &NOTIFICATION,
-    standing: |_| None,
-    replays: true,
-    expired: || None,
-};
+/// How streams are told things; and those that asked for all there is to tell.
+static DIALECTS: [Dialect; 2] = [
+    dialect("event stream", |_| &NOTIFICATION, false),
+    dialect("event stream, all", |_| &NOTIFICATION, true),
+];
 
 /// Opens streams.
 pub struct Streams {
@@ -67,7 +64,8 @@ impl Streams {
     }
 
     /// A stream for `who`, which goes on behind the notification of the name `last`; without one, it begins with
-    /// what was neither confirmed nor read. Whatever is sent to many from then on comes to them, too.
+    /// what was neither confirmed nor read. Whatever is sent to many from then on comes to them, too. `events` says whether
+    /// they want to hear of notifications only.
     ///
     /// # Errors
     /// When the token speaks for nobody, or that person has too many connections.
@@ -76,6 +74,7 @@ impl Streams {
         who: Principal,
         address: Option<IpAddr>,
         last: Option<String>,
+        events: Option<&str>,
     ) -> Result<Body, Error> {
         let nobody = "it names no user, so there is no inbox; send a token of the person whose inbox it is";
         let recipient = who.inbox().ok_or(Error::Forbidden(nobody))?;
@@ -85,7 +84,8 @@ impl Streams {
         let (id, since) = (self.hub.next_id(), self.clock.now());
         let address = address.unwrap_or(IpAddr::from([127, 0, 0, 1]));
         let wire = Box::new(Wire(outbox.clone()));
-        let connection = Arc::new(Connection::new(id, sid.as_str(), address, since, &DIALECT, wire));
+        let dialect = &DIALECTS[usize::from(asks_for_all(events))];
+        let connection = Arc::new(Connection::new(id, sid.as_str(), address, since, dialect, wire));
         self.hub.enter(connection.clone());
         let events = Events {
             hub: self.hub.clone(),
@@ -95,7 +95,7 @@ impl Streams {
             heartbeat: Box::pin(sleep(HEARTBEAT)),
         };
         // Whatever goes wrong from here on, dropping `events` is the end of the connection.
-        let recipient = self.session.enter(&connection, who, recipient, &DIALECT, None)?;
+        let recipient = self.session.enter(&connection, who, recipient, dialect, None)?;
         self.session.settled().await;
         let from = last.map_or(ReplayFrom::Unconfirmed, ReplayFrom::Sequence);
         let replayer = self.replayer.clone();

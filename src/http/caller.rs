@@ -48,14 +48,30 @@ impl Doorman {
         Self { keyring, throttle: Throttle::default(), metrics, failures }
     }
 
+    /// The principal of `token`, if it is good still.
+    ///
+    /// # Errors
+    /// [`TokenError`] says why it is refused. Nobody hears of that.
+    pub fn known(&self, token: &str) -> Result<Principal, TokenError> {
+        self.keyring.verify_caller(token)
+    }
+
     /// The principal of `token`. A wrong one is answered late when its address has sent many; good ones never.
-    async fn admit(&self, token: &str, address: Option<IpAddr>) -> Result<Principal, TokenError> {
-        let refusal = match self.keyring.verify_caller(token) {
+    ///
+    /// # Errors
+    /// [`TokenError`] says why it is refused.
+    pub async fn admit(
+        &self,
+        entrance: Entrance,
+        token: &str,
+        address: Option<IpAddr>,
+    ) -> Result<Principal, TokenError> {
+        let refusal = match self.known(token) {
             Ok(principal) => return Ok(principal),
             Err(refusal) => refusal,
         };
         self.metrics.refused(Refusal::Token);
-        self.failures.note(Entrance::Rest, refusal, address);
+        self.failures.note(entrance, refusal, address);
         let hold = self.hold(refusal, address);
         let held_ms = u64::try_from(hold.as_millis()).unwrap_or(u64::MAX);
         match refusal {
@@ -80,6 +96,23 @@ impl Doorman {
     }
 }
 
+/// Counts one request of `who`'s.
+///
+/// # Errors
+/// When they have made too many.
+pub async fn counted(api: &Api, parts: &Parts, who: &Principal) -> Result<(), Problem> {
+    if let Some(standing) = api.quota.take(who).await {
+        if let Some(arrival) = parts.extensions.get::<Arrival>() {
+            arrival.standing.set(standing).ok();
+        }
+        if let Some(wait) = standing.wait {
+            api.doorman.metrics.refused(Refusal::Requests);
+            return Err(Problem::too_fast(standing.limit, wait));
+        }
+    }
+    Ok(())
+}
+
 /// The token that a request shows, or nothing.
 fn shown(headers: &HeaderMap) -> &str {
     let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
@@ -99,16 +132,8 @@ impl FromRequestParts<Api> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let Whence(address) = Whence::from_request_parts(parts, api).await?;
-        let who = api.doorman.admit(shown(&parts.headers), address).await?;
-        if let Some(standing) = api.quota.take(&who).await {
-            if let Some(arrival) = parts.extensions.get::<Arrival>() {
-                arrival.standing.set(standing).ok();
-            }
-            if let Some(wait) = standing.wait {
-                api.doorman.metrics.refused(Refusal::Requests);
-                return Err(Problem::too_fast(standing.limit, wait));
-            }
-        }
+        let who = api.doorman.admit(Entrance::Rest, shown(&parts.headers), address).await?;
+        counted(api, parts, &who).await?;
         Ok(Self(who))
     }
 }

@@ -24,12 +24,21 @@ struct Remote;
 /// The demo's tokens.
 pub struct Demo {
     config: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
+    token: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
 }
 
 impl Demo {
-    /// A page whose configuration (with fresh tokens) is made by `config`.
-    pub fn new(config: impl Fn() -> serde_json::Value + Send + Sync + 'static) -> Self {
-        Self { config: Box::new(config) }
+    /// A page whose configuration (with fresh tokens) is made by `config`; `token` makes one of a role, for the dashboard.
+    pub fn new(
+        config: impl Fn() -> serde_json::Value + Send + Sync + 'static,
+        token: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        Self { config: Box::new(config), token: Box::new(token) }
+    }
+
+    /// A token of this role; nothing, if tokens are signed by somebody else.
+    pub fn token(&self, role: &str) -> Option<String> {
+        (self.token)(role)
     }
 }
 
@@ -40,11 +49,7 @@ pub async fn page(
     arrival: Option<extract::Extension<Arrival>>,
     headers: HeaderMap,
 ) -> Response {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let local = arrival.is_some_and(|arrival| arrival.address.is_loopback())
-        && names_loopback(host)
-        && !headers.contains_key("x-forwarded-for")
-        && !headers.contains_key(header::FORWARDED);
+    let local = is_local(arrival.as_deref(), &headers);
     let html = match &state.demo {
         Some(demo) if local => {
             // `<` could end the script element that carries it.
@@ -63,6 +68,15 @@ pub async fn page(
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
+}
+
+/// Whether a browser on this machine asks, by this machine's own name and no proxy.
+pub fn is_local(arrival: Option<&Arrival>, headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    arrival.is_some_and(|arrival| arrival.address.is_loopback())
+        && names_loopback(host)
+        && !headers.contains_key("x-forwarded-for")
+        && !headers.contains_key(header::FORWARDED)
 }
 
 fn names_loopback(host: &str) -> bool {

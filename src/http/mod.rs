@@ -5,6 +5,7 @@ mod api_v1;
 mod callbacks;
 mod caller;
 mod cors;
+mod dashboard;
 mod demo;
 mod health;
 mod input;
@@ -37,6 +38,7 @@ use crate::service::{
 use crate::telemetry::Metrics;
 
 pub use caller::Doorman;
+pub use dashboard::Dashboard;
 pub use demo::Demo;
 pub use health::Readiness;
 pub use openapi::description;
@@ -52,7 +54,12 @@ struct Arrival {
 
 /// Opens a stream of events.
 pub type Streams = Arc<
-    dyn Fn(Principal, Option<IpAddr>, Option<String>) -> BoxFuture<'static, Result<Body, Error>>
+    dyn Fn(
+            Principal,
+            Option<IpAddr>,
+            Option<String>,
+            Option<String>,
+        ) -> BoxFuture<'static, Result<Body, Error>>
         + Send
         + Sync,
 >;
@@ -113,7 +120,7 @@ pub struct Services {
     pub audit: Arc<Audit>,
     /// What became of what was sent.
     pub reckoning: Arc<Reckoning>,
-    /// Opens a stream of events: for whom, from where, and behind which notification.
+    /// Opens a stream of events: for whom, from where, behind which notification, and of which events.
     pub streams: Streams,
     /// Bytes of one request.
     pub max_body: usize,
@@ -140,6 +147,8 @@ pub struct State {
     pub readiness: Readiness,
     /// The demo page, in development.
     pub demo: Option<Arc<Demo>>,
+    /// The dashboard, if it is wanted.
+    pub dashboard: Option<Dashboard>,
 }
 
 /// One table of a dialect's routes: the router is made of it, and so is the list that tests walk along.
@@ -161,6 +170,9 @@ use answer;
 pub fn routes() -> impl Iterator<Item = (&'static str, &'static str)> {
     api_v1::ROUTES.iter().chain(api::ROUTES).chain(root::ROUTES).copied()
 }
+
+/// Every method and path of the dashboard.
+pub const DASHBOARD: &[(&str, &str)] = dashboard::ROUTES;
 
 /// What is described and needs no token: what it tells is meant for everybody.
 pub const OPEN: &[(&str, &str)] = &[("GET", "/api/v1/push/vapid-public-key")];
@@ -187,6 +199,8 @@ impl Pages {
                 .route("/callbacks/twilio/{name}", post(callbacks::twilio))
                 .route("/unsubscribe/{link}", get(unsubscribe::ask).post(unsubscribe::end))
                 .method_not_allowed_fallback(problem::wrong_method)
+                // What is nowhere is told to pages, too.
+                .fallback(missing)
                 .with_state(state.api.clone())
         };
         let cors = cors::cors(state.origins.as_deref());
@@ -237,7 +251,11 @@ fn others(state: &State) -> Router {
             .route("/docs/asyncapi.json", get(openapi::events))
             .route("/docs/{*path}", get(openapi::file));
     }
-    router.fallback(missing).with_state(state.clone())
+    let mut router = router.with_state(state.clone());
+    if let Some(dashboard) = &state.dashboard {
+        router = router.merge(dashboard::router(dashboard.clone()));
+    }
+    router
 }
 
 fn is_of_root(path: &str) -> bool {
@@ -276,7 +294,7 @@ fn tell(headers: &mut HeaderMap, standing: Option<&Standing>) {
 
 fn protect(headers: &mut HeaderMap) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
         let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");

@@ -54,6 +54,7 @@ const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-
         api_v1::explain::preview,
         api_v1::preferences::get,
         api_v1::preferences::put,
+        api_v1::preferences::types,
         api_v1::recurring::list,
         api_v1::recurring::begin,
         api_v1::recurring::find,

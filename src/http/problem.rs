@@ -130,6 +130,12 @@ impl Problem {
         Self { later: seconds, ..Self::new(Kind::TooFast, detail) }
     }
 
+    /// Its status, its title and its detail: what people read.
+    pub fn said(self) -> (StatusCode, &'static str, String) {
+        let (status, _, title) = self.kind.row();
+        (status, title, self.detail)
+    }
+
     /// The same, in a dialect that spells the fields otherwise.
     pub fn respelled(self, spelled: impl Fn(&str) -> &str) -> Self {
         match &self.field {

@@ -120,6 +120,8 @@ pub struct Dialect {
     pub standing: fn(&Standing) -> Option<(&'static str, Box<RawValue>)>,
     /// Whether what somebody missed comes as notifications, too: live ones then wait until it has come.
     pub replays: bool,
+    /// How it tells that so many were missed, and all of them have come (event and payload), if it does.
+    pub caught_up: fn(usize) -> Option<(&'static str, Box<RawValue>)>,
     /// How it tells that a token has expired (event and payload), if it does.
     pub expired: fn() -> Option<(&'static str, Box<RawValue>)>,
 }

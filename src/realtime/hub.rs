@@ -317,12 +317,26 @@ impl Hub {
         }
     }
 
-    /// `connection` has heard all that `recipient` has up to `position`. `true` if from now on it hears live
-    /// ones, `false` if some came behind that position meanwhile.
-    pub fn catch_up(&self, recipient: &Recipient, connection: &Connection, position: Position) -> bool {
+    /// `connection` has heard all that `recipient` has up to `position`; so many were `missed`. `true` if from now on it hears
+    /// live ones, and is told so before any of them; `false` if some came behind that position meanwhile.
+    pub fn catch_up(
+        &self,
+        recipient: &Recipient,
+        connection: &Connection,
+        position: Position,
+        missed: usize,
+    ) -> bool {
         let Some(room) = self.room(recipient) else { return true };
-        let _still = lock(&room);
-        connection.flow.catch_up(position)
+        let told = connection.dialect_for(recipient).and_then(|dialect| (dialect.caught_up)(missed));
+        let pushed = {
+            let _still = lock(&room);
+            if !connection.flow.catch_up(position) {
+                return false;
+            }
+            told.map_or(Ok(()), |(event, payload)| push(connection, |outlet| outlet.push(event, &payload)))
+        };
+        self.pushed(connection, pushed);
+        true
     }
 
     /// Passes over `position`, which nobody is to hear, if it is its turn.

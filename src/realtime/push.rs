@@ -16,7 +16,7 @@ impl Hub {
         self.pushed(connection, push(connection, |outlet| outlet.push_encoded(encoded)))
     }
 
-    fn pushed(&self, connection: &Connection, pushed: Result<(), PushError>) -> bool {
+    pub(super) fn pushed(&self, connection: &Connection, pushed: Result<(), PushError>) -> bool {
         match pushed {
             Ok(()) => true,
             Err(PushError::Gone) => false,

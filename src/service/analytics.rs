@@ -243,8 +243,9 @@ impl Reckoning {
     /// # Errors
     /// When the token does not allow it, or the database cannot answer.
     pub async fn tell(&self, who: &Principal, period: Period) -> Result<Analytics, Error> {
-        if !who.can_send {
-            return Err(Error::Forbidden("analytics are for administrators and services of a tenant"));
+        if !(who.can_send || who.can_watch()) {
+            let whose = "analytics are for administrators and services of a tenant, and for the roles viewer and operator";
+            return Err(Error::Forbidden(whose));
         }
         let hours: Vec<(i64, i64)> = period.days.iter().map(|(_, hours)| *hours).collect();
         let rows = self.store.analytics(&who.tenant, &hours).await?;

@@ -1,6 +1,9 @@
 //! What people choose to be told, and when.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use serde::Deserialize;
 
 use super::Error;
 use crate::delivery::Spreading;
@@ -9,6 +12,23 @@ use crate::store::{Store, StoreError, Write, Written};
 
 /// Called once, after the commit.
 pub type OnChosen = Box<dyn FnOnce(Result<Arc<Preferences>, Error>) + Send>;
+
+/// A type of notifications that somebody may wish to hear of, or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownType {
+    /// The sender's kind of notification.
+    pub kind: String,
+    /// Whether nobody can mute it.
+    pub is_mandatory: bool,
+    /// Whether they have said something about it.
+    pub is_chosen: bool,
+}
+
+/// What is read of a template, which has more.
+#[derive(Deserialize)]
+struct OfKind {
+    r#type: String,
+}
 
 /// Preferences.
 pub struct Choices {
@@ -34,6 +54,27 @@ impl Choices {
     /// When the database cannot answer.
     pub async fn of(&self, recipient: &Recipient) -> Result<Preferences, Error> {
         Ok(self.store.preferences(recipient).await?.unwrap_or_default())
+    }
+
+    /// The types that `recipient` may have wishes about, by name: those of their tenant's own templates, those that nobody can
+    /// mute, those of what they were sent lately, and those that they have spoken of. What only others are sent is theirs.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn types(&self, recipient: &Recipient) -> Result<Vec<KnownType>, Error> {
+        let chosen = self.of(recipient).await?.types;
+        let mut known: BTreeSet<String> = self.store.recent_kinds(recipient).await?.into_iter().collect();
+        let templates = self.store.templates(&recipient.tenant).await?;
+        let kind = |sources: &str| serde_json::from_str(sources).map(|OfKind { r#type }| r#type);
+        known.extend(templates.iter().filter_map(|template| kind(&template.sources).ok()));
+        known.extend(self.mandatory.iter().cloned());
+        known.extend(chosen.keys().cloned());
+        let told = |kind: String| KnownType {
+            is_mandatory: self.mandatory.contains(&kind),
+            is_chosen: chosen.contains_key(&kind),
+            kind,
+        };
+        Ok(known.into_iter().map(told).collect())
     }
 
     /// Changes what `recipient` prefers; durable on return, and heeded from then on by every node. Returns all

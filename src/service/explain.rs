@@ -100,12 +100,13 @@ impl Explain {
         let trace = self.store.trace(&who.tenant, id, asked.as_ref()).await?.ok_or(Error::NotFound)?;
         let is_own = asked.is_some() && asked == own;
         let has_it = is_own && trace.entry.is_some();
-        let is_sender = who.can_send || (is_own && who.is_sender(trace.sender.as_deref()));
+        let sees_all = who.can_send || who.can_watch();
+        let is_sender = sees_all || (is_own && who.is_sender(trace.sender.as_deref()));
         if !is_sender && !has_it {
             return Err(Error::NotFound);
         }
         let recipient = asked.filter(|_| trace.entry.is_some() || !is_own);
-        let mut steps = vec![accepted(&trace, who.can_send)];
+        let mut steps = vec![accepted(&trace, sees_all)];
         if let Some(spread) = trace.spread.as_ref().filter(|spread| !spread.is_taken_back) {
             steps.extend(spreading(spread, accepted_at(&trace.uuid), self.clock.now(), is_sender));
         }

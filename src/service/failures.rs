@@ -34,6 +34,8 @@ pub enum Entrance {
     Facilitator,
     /// `authenticate`.
     Authenticate,
+    /// The dashboard.
+    Dashboard,
 }
 
 impl Entrance {
@@ -44,6 +46,7 @@ impl Entrance {
             Self::Backend => "backend_connect",
             Self::Facilitator => "facilitator_connect",
             Self::Authenticate => "authenticate",
+            Self::Dashboard => "dashboard",
         }
     }
 }

@@ -27,6 +27,7 @@ mod session;
 mod stats;
 mod tally;
 mod topics;
+mod watch;
 mod webhooks;
 mod worker;
 
@@ -37,7 +38,7 @@ use crate::store::StoreError;
 
 pub use analytics::{Analytics, Figures, OfChannel, Period, Reckoning};
 pub use audit::Audit;
-pub use choices::{Choices, OnChosen};
+pub use choices::{Choices, KnownType, OnChosen};
 pub use contacts::Addresses;
 pub use devices::{DeviceWishes, Devices};
 pub use digests::{DigestWanted, Digests};
@@ -60,6 +61,7 @@ pub use session::{Refused, Session};
 pub use stats::{Health, Online, Stats, StatsService};
 pub use tally::{Many, Tally};
 pub use topics::Topics;
+pub use watch::{Everywhere, Known, Recent, Watch};
 pub use webhooks::Hooks;
 pub use worker::Worker;
 

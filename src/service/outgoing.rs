@@ -133,7 +133,9 @@ impl Outgoing {
         before: Option<i64>,
         limit: i64,
     ) -> Result<Vec<(Delivery, Vec<Attempt>)>, Error> {
-        may(who)?;
+        if !(who.can_broadcast || who.can_watch()) {
+            return Err(MAY_NOT);
+        }
         let failed = self.store.failed_deliveries(&who.tenant, before, limit).await?;
         let ids: Vec<i64> = failed.iter().map(|one| one.id).collect();
         let mut attempts: HashMap<i64, Vec<Attempt>> = HashMap::new();
@@ -156,7 +158,7 @@ impl Outgoing {
     /// # Errors
     /// When there is none for whom the token allows it, or it could not be stored.
     pub async fn retry(&self, who: &Principal, id: i64) -> Result<usize, Error> {
-        if !who.can_broadcast {
+        if !who.can_retry() {
             return Err(Error::NoSuchDelivery);
         }
         match self.revive(vec![id], self.retried(who, Some(id))).await? {
@@ -176,7 +178,9 @@ impl Outgoing {
         who: &Principal,
         mut before: Option<i64>,
     ) -> Result<(usize, Option<i64>), Error> {
-        may(who)?;
+        if !who.can_retry() {
+            return Err(MAY_NOT);
+        }
         let (until, deed) = (Instant::now() + PATIENCE, self.retried(who, None));
         let mut all = 0;
         loop {
@@ -215,14 +219,10 @@ impl Outgoing {
     }
 }
 
-fn may(who: &Principal) -> Result<(), Error> {
-    match who.can_broadcast {
-        true => Ok(()),
-        false => {
-            Err(Error::Forbidden("failed deliveries are for administrators, and services that may broadcast"))
-        }
-    }
-}
+const MAY_NOT: Error = Error::Forbidden(
+    "failed deliveries are for administrators, and services that may broadcast; with the role viewer they are looked \
+     at, with the role operator tried again, too",
+);
 
 /// How far each channel is. What goes to several devices has arrived when one has it.
 fn progress(all: &[Delivery]) -> HashMap<Channel, Progress> {

@@ -102,7 +102,7 @@ impl StatsService {
     }
 
     /// Who is connected: this node alone knows that on SQLite, the database where nodes share one.
-    async fn online(&self) -> Result<Online, StoreError> {
+    pub(super) async fn online(&self) -> Result<Online, StoreError> {
         self.presences.write().await?;
         let roll = self.store.roll(LEASE_SECONDS).await?;
         let here = Online { sessions: roll.connections, ..self.here() };

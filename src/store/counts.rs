@@ -1,6 +1,7 @@
 //! How many there are, and what is counted.
 
-use crate::domain::{Position, Priority, Timestamp};
+use super::{Readers, Store, StoreError, on, postgres, sqlite};
+use crate::domain::{Position, Priority, Recipient, Timestamp};
 
 /// Entries of one person that [`super::Store::recent`] reads at once.
 pub const AT_ONCE: i64 = 2_000;
@@ -43,4 +44,14 @@ pub struct Recent {
     pub is_read: bool,
     /// Whether it is there still: neither deleted nor expired.
     pub is_held: bool,
+}
+
+impl Store {
+    /// Of what kinds the last thousand notifications are that `recipient` was sent, each once.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn recent_kinds(&self, recipient: &Recipient) -> Result<Vec<String>, StoreError> {
+        on!(&self.readers, recent_kinds(recipient))
+    }
 }

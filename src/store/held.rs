@@ -104,7 +104,7 @@ pub struct Gap {
     pub all_from: Option<Position>,
 }
 
-/// What of an inbox somebody has missed.
+/// What of an inbox somebody has missed. What is hushed is in none of it: a resume brings what a socket would have heard.
 #[derive(Clone, Copy, Debug)]
 pub enum Missed {
     /// What was neither confirmed nor read.

@@ -31,6 +31,7 @@ mod trace;
 mod transfer;
 mod types;
 mod url;
+mod watching;
 mod webhooks;
 mod write;
 mod writer;
@@ -66,6 +67,7 @@ pub use templates::{TemplateChange, TemplateKept, TemplateVersion};
 pub use trace::{Member, Trace, TracedEntry, TracedHush, TracedSpread, Waiting};
 pub use transfer::{Moved, transfer};
 pub use url::{DatabaseUrl, UrlError};
+pub use watching::{Backlog, Backlogs, COUNTED_TO, Node};
 pub use webhooks::{
     Again, MessagesSought, NewWebhook, Replayed, ToldMessage, Webhook, WebhookChange, WebhookKept,
     WebhookMessage, WebhookTried, WebhookWrite,

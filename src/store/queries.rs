@@ -120,6 +120,8 @@ pub async fn missed(
         .filter(inbox::recipient_id.eq(row))
         .filter(inbox::position.gt(after))
         .filter(inbox::deleted_at.is_null())
+        // What waits is told when quiet hours are over, by itself or by a summary; who comes back hears no more of it.
+        .filter(inbox::hush.is_null())
         .filter(notifications::expires_at.is_null().or(notifications::expires_at.gt(At(now))))
         .order(inbox::position.asc())
         .limit(limit)
@@ -130,15 +132,13 @@ pub async fn missed(
         .into_boxed();
     let unconfirmed = || {
         let unseen = inbox::confirmed_at.is_null().and(inbox::read_at.is_null());
-        inbox::hush.is_null().and(unseen.or(inbox::position.ge(all_from)))
+        unseen.or(inbox::position.ge(all_from))
     };
     entries = match gap.missed {
         Missed::Unconfirmed => entries.filter(unconfirmed()),
         Missed::UnconfirmedBut(kind) => entries.filter(unconfirmed().and(notifications::kind.ne(kind))),
-        Missed::Since(at) => {
-            entries.filter(unconfirmed().or(unmuted!().and(notifications::created_at.ge(At(at)))))
-        }
-        Missed::Everything => entries.filter(unmuted!()),
+        Missed::Since(at) => entries.filter(unconfirmed().or(notifications::created_at.ge(At(at)))),
+        Missed::Everything => entries,
     };
     // How they stand is not told.
     let entries: Vec<(HeldColumns, bool)> = entries.load(connection).await?;

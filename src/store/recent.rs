@@ -1,6 +1,7 @@
 //! What came of late. Compiled twice, once for each database.
 
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
@@ -10,6 +11,27 @@ use crate::store::counts::AT_ONCE;
 use crate::store::schema::{inbox, notifications};
 use crate::store::types::At;
 use crate::store::{MUTED, Recent, StoreError};
+
+/// Of what kinds the last entries of the inbox of row `$1` are.
+const KINDS: &str = "SELECT DISTINCT n.kind FROM (\
+    SELECT notification_id FROM inbox WHERE recipient_id = $1 ORDER BY position DESC LIMIT 1000) AS i \
+    JOIN notifications AS n ON n.id = i.notification_id";
+
+#[derive(QueryableByName)]
+struct OfKind {
+    #[diesel(sql_type = Text)]
+    kind: String,
+}
+
+/// See [`crate::store::Store::recent_kinds`].
+pub async fn recent_kinds(
+    connection: &mut Connection,
+    recipient: &Recipient,
+) -> Result<Vec<String>, StoreError> {
+    let Some(row) = row_of(connection, recipient).await? else { return Ok(Vec::new()) };
+    let kinds: Vec<OfKind> = diesel::sql_query(KINDS).bind::<BigInt, _>(row).load(connection).await?;
+    Ok(kinds.into_iter().map(|of| of.kind).collect())
+}
 
 /// See [`crate::store::Store::recent`].
 pub async fn recent(

@@ -9,6 +9,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use super::pulse::{Pulse, Timed};
+
 /// What became of a notification; one that is stored, delivered and confirmed counts in each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
@@ -140,7 +142,7 @@ pub struct Metrics {
     /// Writes that shared one commit.
     pub commit_writes: Histogram,
     /// Seconds from the acceptance of a notification until it was handed to a live socket.
-    pub delivery_seconds: Histogram,
+    pub delivery_seconds: Timed,
     /// Writes that wait for their commit.
     pub write_queue: Gauge,
     /// Notifications sent and not yet confirmed.
@@ -176,7 +178,7 @@ impl Metrics {
             connection_seconds: Histogram::new(exponential_buckets(1.0, 4.0, 9)),
             commit_seconds: seconds(),
             commit_writes: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
-            delivery_seconds: seconds(),
+            delivery_seconds: Timed::new(seconds()),
             write_queue: Gauge::default(),
             unconfirmed: Gauge::default(),
             backplane_up: Gauge::default(),
@@ -223,7 +225,7 @@ impl Metrics {
         registry.register(
             "carillon_delivery_seconds",
             "From acceptance until handed to a live socket",
-            self.delivery_seconds.clone(),
+            self.delivery_seconds.histogram(),
         );
         registry.register(
             "carillon_write_queue",
@@ -302,6 +304,20 @@ impl Metrics {
     /// Counts one refusal.
     pub fn refused(&self, reason: Refusal) {
         self.refusals.get_or_create(&RefusalLabel { reason }).inc();
+    }
+
+    /// What they are now, as far as it is shown over time.
+    pub fn pulse(&self) -> Pulse {
+        let many = |outcome| self.notifications.get_or_create(&OutcomeLabel { outcome }).get();
+        Pulse {
+            connections: self.connections.get(),
+            writes: self.write_queue.get(),
+            unconfirmed: self.unconfirmed.get(),
+            placed: many(Outcome::Stored) + many(Outcome::Sent),
+            pushed: many(Outcome::Sent),
+            confirmed: many(Outcome::Confirmed),
+            took: self.delivery_seconds.counts(),
+        }
     }
 
     /// The OpenMetrics text of all of them.

@@ -2,8 +2,10 @@
 
 mod log;
 mod metrics;
+mod pulse;
 mod task;
 
 pub use log::{LogError, LogFormat, Settings, start as start_logging};
 pub use metrics::{Metrics, Outcome, Refusal};
+pub use pulse::{Pulse, Spans, Timed};
 pub use task::{vital, vital_thread};

@@ -228,6 +228,32 @@ fn pages_of_listed_origins_may_call_and_others_may_not() {
     assert_eq!(reply.header("cache-control"), Some("no-store"));
 }
 
+/// What a page is told by the server itself, its browser must let it hear.
+#[test]
+fn pages_hear_that_a_route_is_none_and_ask_once_whether_they_may() {
+    const OURS: &str = "https://app.example.com";
+    let server = Server::with(&[("server.allowed_origins", OURS)]);
+    for path in ["/api/v1/no/such/route", "/api/nothing", "/internal/nothing", "/nothing"] {
+        let ask = |method: &str, origin: &str| {
+            let headers = [("Origin", origin), ("Access-Control-Request-Method", "GET")];
+            call(server.address, method, path, &headers, None)
+        };
+        let told = ask("GET", OURS);
+        assert_eq!((told.status, told.header("access-control-allow-origin")), (404, Some(OURS)), "{path}");
+        if path.starts_with("/api/") {
+            assert_eq!(told.expect(404)["code"], "no_such_route");
+        }
+        assert_eq!(ask("GET", "https://evil.example").header("access-control-allow-origin"), None);
+        assert_eq!(ask("OPTIONS", OURS).header("access-control-allow-origin"), Some(OURS), "{path}");
+    }
+    let headers = [("Origin", OURS), ("Access-Control-Request-Method", "GET")];
+    let preflight = call(server.address, "OPTIONS", SEND, &headers, None);
+    assert_eq!(preflight.header("access-control-max-age"), Some("7200"));
+    // Where a route is, and a method is none.
+    let told = call(server.address, "PATCH", SEND, &[("Origin", OURS)], None);
+    assert_eq!((told.status, told.header("access-control-allow-origin")), (405, Some(OURS)));
+}
+
 #[test]
 fn guesses_of_one_address_are_answered_later_and_later() {
     let server = Server::with(&[("server.trusted_proxies", "127.0.0.1")]);

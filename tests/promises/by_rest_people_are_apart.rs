@@ -105,6 +105,7 @@ fn table() -> Vec<(&'static str, &'static str, Option<Value>, Case)> {
             Some(json!({"time_zone": "Europe/Athens"})),
             Changes(""),
         ),
+        ("GET", "/api/v1/notifications/types", None, Shows(Person)),
         ("GET", "/api/v1/notifications/scheduled", None, Shows(Service)),
         ("GET", "/api/v1/notifications/{id}", None, Notification),
         ("PUT", "/api/v1/notifications/{id}", Some(json!({"is_read": true})), Notification),

@@ -99,6 +99,7 @@ fn it_comes_once_by_socket_mail_and_push() {
         assert_eq!(&kept[name], value, "{name}");
     }
     assert!(kept["next_at"].is_string(), "{kept}");
+    assert_eq!(kept["timezone_is_own"], true, "{kept}");
     assert_eq!(two.get(SUBSCRIPTION).expect(200), kept);
     backend.send(&of_type(2, "iep_update", "First <b>", "urgent"));
     let read = backend.send(&of_type(2, "iep_update", "Second", "normal"));
@@ -288,6 +289,7 @@ fn who_changes_it_misses_nothing_and_who_ends_it_hears_no_more() {
     two.put(PREFERENCES, &json!({"time_zone": "Asia/Kolkata"})).expect(200);
     let first = two.put(SUBSCRIPTION, &own).expect(200);
     assert_eq!(first["timezone"], "Asia/Kolkata", "by their own clocks");
+    assert_eq!(first["timezone_is_own"], false, "which it follows");
     assert!(first["next_at"].as_str().is_some_and(|at| at.ends_with("T01:30:00.000Z")), "{first}");
     backend.send(&note(2, "one"));
     two.put(PREFERENCES, &json!({"time_zone": "Pacific/Kiritimati"})).expect(200);

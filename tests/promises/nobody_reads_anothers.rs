@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Clients, Kind, PendingList, Server, booking, in_seconds, sign, user_token};
+use crate::support::{
+    Clients, Kind, PendingList, Rest, Server, booking, in_seconds, instant, note, sign, user_token,
+};
 
 #[test]
 fn a_token_for_someone_else_is_refused() {
@@ -27,6 +29,41 @@ fn a_token_for_someone_else_is_refused() {
         }
     }
     assert_eq!(server.stats()["online_facilitators"], 0);
+}
+
+/// Whoever shows the static token is written down as `backend`; a person may be called so, too.
+#[test]
+fn a_person_called_backend_is_no_back_end() {
+    let server = Server::start();
+    let (clients, backend) = (Clients::of(&server), Rest::backend(&server));
+    let token = sign(&json!({"sub": "backend", "exp": in_seconds(3_600)}));
+    let namesake = Rest::by(&server, &token);
+    let feed = clients.feed_by(Kind::WEBSOCKET, &token);
+    let sent = backend.send(&note(2, "for another"));
+    let mut later = note(2, "later");
+    later["scheduled_at"] = json!(instant(in_seconds(3_600)));
+    let later = backend.send(&later);
+    let person = Rest::user(&server, 2);
+    person.post(&format!("/api/v1/notifications/{}/read", sent["id"]), &json!({})).expect(200);
+    namesake.get(&format!("/api/v1/notifications/{}/timeline", sent["id"])).expect(404);
+    let waiting = namesake.get("/api/v1/notifications/scheduled").expect(200);
+    assert_eq!(waiting["scheduled"], json!([]));
+    namesake.delete(&format!("/api/v1/notifications/{}/schedule", later["id"])).expect(404);
+    namesake.post("/api/v1/notifications", &note(2, "x")).expect(403);
+    feed.emit("booking_notification", booking(1, 2));
+    assert_eq!(feed.hear("error")["error"], "Unauthorized");
+    // Their own comes to them, and to no back end.
+    let service = clients.backend();
+    let mut own = booking(2, 2);
+    own["facilitator_id"] = json!("backend");
+    service.call("booking_notification", own);
+    assert_eq!(feed.hear("notification")["type"], "new_booking");
+    namesake.send(&json!({"type": "note", "title": "their own"}));
+    assert_eq!(feed.hear("notification")["title"], "their own");
+    for event in ["notificationStatus", "new_booking_notification", "notification"] {
+        assert!(service.heard(event).is_empty(), "{event}");
+    }
+    assert!(feed.heard("notificationStatus").is_empty(), "what others did is not theirs to know");
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Clients, Cluster, METRICS_TOKEN, Rest, Server, Socket, eventually, get_with, in_seconds, instant, note,
-    quiet_now, quiet_until,
+    Clients, Cluster, Events, Library, METRICS_TOKEN, Rest, Server, Socket, eventually, get_with, in_seconds,
+    instant, note, quiet_now, quiet_until, user_token,
 };
 
 const MINE: &str = "/api/v1/notifications/preferences";
@@ -181,6 +181,66 @@ fn a_single_one_comes_as_it_is_and_last() {
     assert_eq!(three.titles(), ["urgent"]);
 }
 
+/// Whichever door they come back by, and whatever place they name, they hear what a socket would have heard.
+#[test]
+fn who_goes_on_behind_one_hears_what_waits_when_its_time_has_come() {
+    let server = Server::start();
+    let (clients, backend) = (Clients::of(&server), Rest::backend(&server));
+    for (user, many) in [(3, 1), (4, 2)] {
+        let person = Rest::user(&server, user);
+        let first = backend.send(&note(user, "first"));
+        let page = clients.feed(user);
+        assert_eq!(titles(&page, 1), ["first"]);
+        page.disconnect();
+        person.put(MINE, &json!({"quiet_hours": quiet_now(), "time_zone": "UTC"})).expect(200);
+        let waiting: Vec<_> = (0..many).map(|number| format!("{number} waits")).collect();
+        waiting.iter().for_each(|title| drop(backend.send(&note(user, title))));
+        let urgent = json!({"user_id": user, "type": "note", "title": "urgent", "priority": "urgent"});
+        backend.send(&urgent);
+
+        let (id, number) = (first["uuid"].as_str().expect("a name"), first["id"].to_string());
+        let feeds = [("uuid", 1), ("id", 1), ("created_at", 2)].map(|(since, count)| {
+            let page = clients.feed(user);
+            let told = page.call("requestMissedNotifications", json!({"since": first[since]}));
+            assert_eq!(told, json!({"count": count}), "{since}, {many}");
+            page
+        });
+        let raw =
+            clients.raw(Library::Ws, &format!("/ws/notify?token={}&replay_from={id}", user_token(user)));
+        let mut events = Events::open(&server, &user_token(user), &number);
+        assert_eq!(raw.hear("notification")["title"], "urgent");
+        assert_eq!(events.next().1["title"], "urgent");
+        let mut shown = vec!["urgent".to_owned()];
+        shown.extend(waiting.iter().rev().cloned());
+        assert_eq!(person.titles()[..=many], shown, "whoever looks finds it");
+
+        person.put(MINE, &json!({"quiet_hours": null})).expect(200);
+        let rung = if many == 1 { "note" } else { "quiet_hours_summary" };
+        for page in &feeds {
+            let heard = eventually("it rings", || {
+                let heard = page.heard("notification");
+                heard.last().is_some_and(|one| one["title"] != "urgent").then_some(heard)
+            });
+            assert_eq!(heard.last().expect("one")["type"], rung, "{heard:?}");
+            let waits = |one: &&Value| one["title"].as_str().is_some_and(|title| title.ends_with("waits"));
+            assert_eq!(heard.iter().filter(waits).count(), usize::from(many == 1), "once: {heard:?}");
+            page.disconnect();
+        }
+        assert_eq!(raw.hear("notification")["data"]["notification_type"], rung);
+        assert_eq!(events.next().1["type"], rung);
+        raw.disconnect();
+
+        // Nor do they come one by one to who comes later, behind the same place.
+        let late = clients.feed(user);
+        let told = late.call("requestMissedNotifications", json!({"since": first["uuid"]}));
+        assert_eq!(told, json!({"count": 2}), "what was urgent, and what rang");
+        let last = late.heard("notification").pop().expect("one");
+        assert_eq!(last["type"], rung);
+        late.call("ack", json!({"notificationId": last["id"]}));
+        late.disconnect();
+    }
+}
+
 #[test]
 fn what_was_switched_off_while_it_waited_does_not_come() {
     let server = Server::start();
@@ -325,6 +385,42 @@ fn quiet_hours_change_by_what_is_named() {
     );
     let anew = json!({"enabled": true, "start": "21:00", "end": "06:00", "days": []});
     assert_eq!(kept(json!({"start": "21:00", "end": "06:00"})), anew, "with both they are new ones");
+}
+
+#[test]
+fn a_page_of_preferences_knows_what_to_offer() {
+    let server = Server::with(&[("notifications.mandatory_types", "alarm, security")]);
+    let (backend, three) = (Rest::backend(&server), Rest::user(&server, 3));
+    let known = |person: &Rest| {
+        let types = person.get("/api/v1/notifications/types").expect(200)["types"].take();
+        let told = |one: &Value| {
+            let members = ["type", "is_mandatory", "has_rule"].map(|name| one[name].clone());
+            assert_eq!(one.as_object().map(serde_json::Map::len), Some(members.len()), "{one}");
+            json!(members)
+        };
+        types.as_array().expect("a list").iter().map(told).collect::<Vec<_>>()
+    };
+    let mandatory = [json!(["alarm", true, false]), json!(["security", true, false])];
+    assert_eq!(known(&three), mandatory, "who is new is offered what there is");
+    let admin = Rest::claiming(&server, json!({"sub": "9", "role": "admin"}));
+    let words = json!({"en": {"title": "x", "message": "y"}});
+    for (name, kind) in [("weekly", "newsletter"), ("gone", "former")] {
+        admin.post("/api/v1/templates", &json!({"name": name, "type": kind, "locales": words})).expect(201);
+    }
+    admin.delete("/api/v1/templates/gone").expect(200);
+    three.put(MINE, &json!({"types": {"ads": {"in_app": false}, "grade": {"email": false}}})).expect(200);
+    for kind in ["grade", "grade", "ads", "chat"] {
+        backend.send(&of_kind(3, kind, "x"));
+    }
+    backend.send(&of_kind(4, "a matter of theirs", "x"));
+    let [alarm, security] = mandatory.clone();
+    let others = [("ads", true), ("chat", false), ("grade", true), ("newsletter", false)];
+    let mut all: Vec<Value> = others.map(|(kind, has_rule)| json!([kind, false, has_rule])).to_vec();
+    all.insert(1, alarm);
+    all.push(security);
+    assert_eq!(known(&three), all);
+    let elsewhere = Rest::claiming(&server, json!({"sub": "3", "tenant_id": "elsewhere"}));
+    assert_eq!(known(&elsewhere), mandatory);
 }
 
 #[test]

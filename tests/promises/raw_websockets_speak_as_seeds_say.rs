@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Clients, Library, Rest, Server, Socket, eventually, in_seconds, sign, user_token};
+use crate::support::{
+    Clients, Library, Rest, Server, Socket, eventually, in_seconds, instant, sign, user_token,
+};
 
 const NOTIFY: &str = "/ws/notify";
 const CAMPUS: &str = "/api/v1/notifications/ws";
@@ -30,7 +32,7 @@ fn a_notification_looks_as_its_clients_know_it() {
         let pages = [NOTIFY, CAMPUS].map(|door| open(&clients, library, door, user));
         let given = json!({
             "user_id": user, "type": "grade_update", "title": "Grade", "message": "It is an A.", "priority": "high",
-            "action_url": "/grades", "data": {"grade": 85, "title": "not this", "deep": {"a": [1, null]}},
+            "action_url": "/grades", "data": {"grade": 85, "deep": {"a": [1, null]}},
         });
         let sent = backend.send(&given);
         for (page, kind) in pages.iter().zip(["notification", "grade_update"]) {
@@ -46,6 +48,41 @@ fn a_notification_looks_as_its_clients_know_it() {
                 },
             });
             assert_eq!(heard, expected, "{library:?}");
+        }
+    }
+}
+
+/// Pages know the members of `data` by their names, so these keep their meaning; nothing that was given is lost by that.
+#[test]
+fn what_the_sender_gave_is_told_whole() {
+    let server = Server::start();
+    let (clients, backend) = (Clients::of(&server), Rest::backend(&server));
+    let pages = [NOTIFY, CAMPUS].map(|door| open(&clients, Library::Ws, door, 2));
+    let expires_at = instant(in_seconds(600));
+    let given = json!({
+        "id": 5, "title": "theirs", "message": ["m"], "priority": {"a": 1}, "notification_type": null, "action_url": "javascript:x",
+        "topic": "their topic", "metadata": {"deep": true}, "grade": 85,
+    });
+    let sent = json!({
+        "user_id": 2, "type": "t", "title": "ours", "message": "m", "topic": "grades", "expires_at": expires_at, "data": given,
+    });
+    let sent = backend.send(&sent);
+    for (page, kind) in pages.iter().zip(["notification", "t"]) {
+        let heard = page.hear(kind);
+        assert_eq!(heard["metadata"], given, "{heard}");
+        assert_eq!(
+            (&heard["topic"], &heard["expires_at"]),
+            (&json!("grades"), &json!(expires_at)),
+            "{heard}"
+        );
+        let data = json!({
+            "id": sent["uuid"], "title": "ours", "message": "m", "notification_type": "t", "priority": "normal",
+            "topic": "their topic", "metadata": {"deep": true}, "grade": 85,
+        });
+        assert_eq!(heard["data"], data);
+        for absent in ["topic", "expires_at", "metadata"] {
+            backend.send(&json!({"user_id": 2, "type": "t", "title": absent, "data": {"grade": 85}}));
+            assert_eq!(page.hear(kind).get(absent), None);
         }
     }
 }

@@ -103,6 +103,58 @@ fn unknown_settings_and_odd_values_are_errors() {
     }
 }
 
+/// What Kubernetes and Docker write for whoever runs beside something called `carillon`, or `smtp`.
+#[test]
+fn links_to_services_stop_nothing() {
+    let links = [
+        ("CARILLON_SERVICE_HOST", "10.96.0.7"),
+        ("CARILLON_SERVICE_PORT", "80"),
+        ("CARILLON_SERVICE_PORT_HTTP", "80"),
+        ("CARILLON_PORT", "tcp://10.96.0.7:80"),
+        ("CARILLON_PORT_80_TCP", "tcp://10.96.0.7:80"),
+        ("CARILLON_PORT_80_TCP_PROTO", "tcp"),
+        ("CARILLON_PORT_80_TCP_PORT", "80"),
+        ("CARILLON_PORT_80_TCP_ADDR", "10.96.0.7"),
+        ("CARILLON_SERVER_PORT", "tcp://10.96.0.8:5002"),
+        ("CARILLON_REDIS_SERVICE_HOST", "10.96.0.9"),
+        ("SMTP_PORT", "tcp://10.96.0.10:25"),
+    ];
+    let output = run_command(&["config"], &links);
+    for setting in ["server.port", "email.smtp_port"] {
+        let line = line_of(&output, setting);
+        assert!(line.ends_with("# default"), "{line}");
+    }
+    assert!(links.iter().all(|(name, _)| said(&output).contains(name)), "{}", said(&output));
+    let server = Server::with(&links[..8]);
+    let told = |line: &String| line.contains("CARILLON_PORT_80_TCP_ADDR") && line.contains("no settings");
+    server.wait_for_line("the links are told", told);
+    assert_eq!(server.get("/health").json()["status"], "healthy");
+    // What only resembles one is a typing error.
+    for (name, value) in [("CARILLON_SERVICE_HOST", "x.example"), ("CARILLON_PORT_80_TCP", "80")] {
+        let output = run_command(&["config"], &[(name, value)]);
+        assert!(!output.status.success() && said(&output).contains("no setting"), "{}", said(&output));
+    }
+}
+
+#[test]
+fn whoever_mistypes_is_told_what_they_may_have_meant() {
+    for (name, meant) in [
+        ("CARILLON_REALTIME_PING_INTERVALL_MS", "did you mean CARILLON_REALTIME_PING_INTERVAL_MS?"),
+        ("CARILLON_PORT", "did you mean CARILLON_SERVER_PORT?"),
+        ("CARILLON_SERVR_PORT", "did you mean CARILLON_SERVER_PORT?"),
+        ("CARILLON_NO_SUCH_THING", "no setting; `carillon config` lists them all"),
+    ] {
+        let output = run_command(&["config"], &[(name, "5")]);
+        assert!(!output.status.success() && said(&output).contains(meant), "{}", said(&output));
+    }
+    let output = run_command(&["config", "--set", "log.levle=debug"], &[]);
+    assert!(said(&output).contains("did you mean log.level?"), "{}", said(&output));
+    let home = tempfile::tempdir().expect("a folder");
+    std::fs::write(home.path().join("carillon.toml"), "[server]\nprot = 1").expect("a file");
+    let output = run_command_in(home.path(), &["config"], &[]);
+    assert!(said(&output).contains("did you mean server.port?"), "{}", said(&output));
+}
+
 #[test]
 fn a_file_and_flags_are_told_as_sources() {
     let home = tempfile::tempdir().expect("a folder");

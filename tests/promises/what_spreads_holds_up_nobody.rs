@@ -148,3 +148,23 @@ fn preferences_that_cannot_be_read_stop_no_booking() {
     assert_eq!(four.titles(), ["news", "note"]);
     assert_eq!(four.get(MINE).expect(200)["time_zone"], "UTC");
 }
+
+/// An index of a tenant's people is no way to look somebody up, though it seems one while PostgreSQL remembers a small table.
+#[test]
+fn whoever_is_looked_up_by_name_is_found_without_the_rest_of_the_tenant() {
+    let server = Server::start();
+    let asked = "SELECT last_position FROM recipients WHERE tenant = $1 AND user_id = ANY ($2)";
+    server.sql(
+        "SELECT 1",
+        &format!(
+            "INSERT INTO recipients (tenant, user_id) VALUES ('default', 'a'), ('default', 'b'); ANALYZE recipients; \
+             INSERT INTO recipients (tenant, user_id) SELECT 'default', 'p' || i FROM generate_series(1, 10000) AS i; \
+             SET plan_cache_mode = force_generic_plan; SET random_page_cost = 1.1; \
+             PREPARE asked (text, text[]) AS {asked}; \
+             DO $$ DECLARE step text; BEGIN \
+               FOR step IN EXECUTE 'EXPLAIN EXECUTE asked (''default'', ''{{p1,p2}}'')' LOOP \
+                 IF step LIKE '%recipients_tenant%' THEN RAISE EXCEPTION 'it is taken: %', step; END IF; \
+               END LOOP; END $$"
+        ),
+    );
+}

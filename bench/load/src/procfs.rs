@@ -5,7 +5,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Above this much of one core spent on other processes, a round counts as disturbed.
 const FOREIGN_LIMIT: f64 = 0.08;
@@ -27,7 +27,7 @@ pub struct Watched {
 }
 
 /// What happened between two samples.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Usage {
     pub wall_s: f64,
     pub server_cpu_s: f64,

@@ -6,7 +6,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::figures::median;
 use crate::machine::fixed_work_ms;
@@ -21,14 +21,14 @@ const FIXED_WORK: &str = "fixed_work_ms";
 const SPEED_DRIFT: f64 = 0.15;
 
 /// All servers, once, in one shape.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Round {
     pub quiet: bool,
     pub outcomes: BTreeMap<Kind, Outcome>,
 }
 
 /// Everything measured in one shape.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Series {
     pub shape: Shape,
     /// The rounds that count: quiet ones, or all of them where too few were.
@@ -72,13 +72,23 @@ impl Series {
 
 /// Plays every shape and writes the raw rounds after each.
 pub async fn play(settings: &Settings) -> Result<Vec<Series>> {
-    let mut all = Vec::new();
+    let mut all = if settings.resume { earlier(settings)? } else { Vec::new() };
     for &shape in &settings.only {
+        if all.iter().any(|series| series.shape == shape) {
+            continue;
+        }
         all.push(play_shape(shape, settings).await?);
         fs::write(&settings.json, serde_json::to_string_pretty(&all)?)
             .with_context(|| format!("writing {}", settings.json.display()))?;
     }
     Ok(all)
+}
+
+/// What was measured before the run ended early.
+fn earlier(settings: &Settings) -> Result<Vec<Series>> {
+    let path = settings.json.display();
+    let text = fs::read_to_string(&settings.json).with_context(|| format!("reading {path}"))?;
+    serde_json::from_str(&text).with_context(|| format!("{path} is of another load tool"))
 }
 
 async fn play_shape(shape: Shape, settings: &Settings) -> Result<Series> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{postgres, redis};
 
@@ -87,6 +87,9 @@ pub struct Settings {
     /// Where the raw rounds go.
     #[arg(long, default_value = "bench/load/target/rounds.json")]
     pub json: PathBuf,
+    /// Go on where a run ended early: the shapes that `--json` has are not measured again.
+    #[arg(long)]
+    pub resume: bool,
     /// Where the servers' databases, and PostgreSQL's, live for the length of a round.
     #[arg(long, default_value = "bench/load/target/run")]
     pub dir: PathBuf,
@@ -116,7 +119,7 @@ pub enum Servers {
 }
 
 /// A server under measurement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     Carillon,
@@ -193,7 +196,7 @@ impl Servers {
 }
 
 /// One way of loading a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shape {
     Offline,

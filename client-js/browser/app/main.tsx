@@ -17,6 +17,7 @@ export interface Settings {
   readonly words: "en" | "el" | "es";
   readonly shareSocket: boolean;
   readonly showPreferences: boolean;
+  readonly namesTypes: boolean;
 }
 
 declare global {
@@ -31,7 +32,7 @@ declare global {
   }
 }
 
-const { url, token, transport, words, shareSocket, showPreferences } = window.settings;
+const { url, token, transport, words, shareSocket, showPreferences, namesTypes } = window.settings;
 const client = connect({
   url,
   getToken: () => window.getToken?.() ?? token,
@@ -67,7 +68,7 @@ function Page() {
         <NotificationBell preferences={{ types: TYPES }} />
       </nav>
       <main>
-        {showPreferences ? <NotificationPreferences types={TYPES} /> : <p>Here would be what the page is about.</p>}
+        {showPreferences ? <NotificationPreferences {...(namesTypes && { types: TYPES })} /> : <p>Here would be what the page is about.</p>}
       </main>
       <NotificationToasts />
     </NotificationProvider>

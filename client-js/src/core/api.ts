@@ -1,8 +1,8 @@
 // Requests to the server, one method each. Names on the wire stand here and in `wire.ts`.
 
 import type { Filter, Notification } from "./notification.js";
-import type { Digest, Preferences, PreferencesChange } from "./preferences.js";
-import { digestFrom, digestToWire, preferencesFrom, preferencesToWire } from "./preferences.js";
+import type { Digest, KnownType, Preferences, PreferencesChange } from "./preferences.js";
+import { digestFrom, digestToWire, knownTypesFrom, preferencesFrom, preferencesToWire } from "./preferences.js";
 import { Problem, problemOf } from "./problem.js";
 import type { Tokens } from "./tokens.js";
 import { fields, fromRest, text, texts, whole } from "./wire.js";
@@ -136,6 +136,11 @@ export class Api {
   /** What is named changes, the rest stays. */
   async setPreferences(change: PreferencesChange): Promise<Preferences> {
     return preferencesFrom(await this.request("PUT", `${INBOX}/preferences`, preferencesToWire(change)));
+  }
+
+  /** What a page of preferences may offer, by name. */
+  async types(): Promise<KnownType[]> {
+    return knownTypesFrom(await this.request("GET", `${INBOX}/types`));
   }
 
   /** The digest the person has ordered; null if there is none. Throws `no_such_route` where the server makes no digests. */

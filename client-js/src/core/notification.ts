@@ -13,7 +13,7 @@ export interface Notification {
   readonly message: string;
   /** What the sender added. */
   readonly data: Readonly<Record<string, unknown>>;
-  /** The sender's category; null for none, and where the door does not tell it (raw WebSockets). */
+  /** The sender's category; null for none. */
   readonly topic: string | null;
   readonly priority: Priority;
   /** Where a click leads: http, https or a path; anything else was left out. */

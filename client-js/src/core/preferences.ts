@@ -31,6 +31,15 @@ export interface Preferences {
   readonly mandatoryTypes: readonly string[];
 }
 
+/** A type of notifications that a page of preferences may offer. */
+export interface KnownType {
+  readonly type: string;
+  /** It cannot be switched off. */
+  readonly isMandatory: boolean;
+  /** The person's preferences have a rule for it. */
+  readonly hasRule: boolean;
+}
+
 /** What is to be different; the rest stays. */
 export interface PreferencesChange {
   readonly channels?: Partial<Switches>;
@@ -46,6 +55,8 @@ export interface Digest {
   /** `07:00` */
   readonly deliveryTime: string;
   readonly timezone: string;
+  /** Whether that was chosen for the digest; else it follows `timeZone` of the preferences. */
+  readonly timezoneIsOwn: boolean;
   readonly frequency: "daily" | "weekly";
   /** `mon` … `sun`; counts only if it is weekly. */
   readonly dayOfWeek: string;
@@ -97,6 +108,14 @@ export function preferencesToWire(change: PreferencesChange): Fields {
   };
 }
 
+export const knownTypesFrom = (given: unknown): KnownType[] => {
+  const all = fields(given).types;
+  return (Array.isArray(all) ? all : [])
+    .map(fields)
+    .filter(({ type }) => text(type) !== "")
+    .map(({ type, is_mandatory, has_rule }) => ({ type: text(type), isMandatory: is_mandatory === true, hasRule: has_rule === true }));
+};
+
 const PRIORITIES: readonly Priority[] = ["low", "normal", "high", "urgent"];
 
 export function digestFrom(given: unknown): Digest {
@@ -105,6 +124,7 @@ export function digestFrom(given: unknown): Digest {
     isEnabled: said.is_enabled !== false,
     deliveryTime: text(said.delivery_time).slice(0, 5) || "07:00",
     timezone: text(said.timezone) || "UTC",
+    timezoneIsOwn: said.timezone_is_own === true,
     frequency: said.frequency === "weekly" ? "weekly" : "daily",
     dayOfWeek: text(said.day_of_week) || "mon",
     includeTypes: texts(said.include_types),
@@ -118,7 +138,7 @@ export function digestToWire(digest: Digest): Fields {
   return {
     is_enabled: digest.isEnabled,
     delivery_time: digest.deliveryTime,
-    timezone: digest.timezone,
+    timezone: digest.timezoneIsOwn ? digest.timezone : null,
     frequency: digest.frequency,
     day_of_week: digest.dayOfWeek,
     include_types: digest.includeTypes,

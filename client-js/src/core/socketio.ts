@@ -1,4 +1,4 @@
-import type { Closing, Ears, Link, Standing, Transport } from "./transport.js";
+import { type Closing, type Ears, type Link, STANDINGS, type Transport } from "./transport.js";
 import { fields, fromFeed, text } from "./wire.js";
 
 /** What is used of a socket of `socket.io-client`. */
@@ -26,7 +26,7 @@ export interface SocketIoOptions {
   readonly transports?: readonly ("websocket" | "polling")[];
 }
 
-/** Socket.IO: `socketIo(io)`, with `io` of `socket.io-client`. What is read on another device shows here at once. */
+/** Socket.IO: `socketIo(io)`, with `io` of `socket.io-client`. */
 export function socketIo(io: SocketIoClient, options: SocketIoOptions = {}): Transport {
   return {
     open({ url, token, since }, ears) {
@@ -43,14 +43,11 @@ export function socketIo(io: SocketIoClient, options: SocketIoOptions = {}): Tra
   };
 }
 
-const STANDINGS: Readonly<Record<string, Standing>> = { read: "read", delivered: "unread", deleted: "removed" };
-
 class FeedLink implements Link {
   #isOver = false;
   #isOpen = false;
   #isBehind = true;
   #last: string | null = null;
-  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly socket: SocketIoSocket,
@@ -90,7 +87,6 @@ class FeedLink implements Link {
 
   close(): void {
     this.#isOver = true;
-    clearTimeout(this.#timer);
     this.socket.disconnect();
   }
 
@@ -98,7 +94,11 @@ class FeedLink implements Link {
     if (this.#isOpen) return;
     this.#isOpen = true;
     this.ears.opened();
-    this.socket.emit("requestMissedNotifications", { since: this.since }, (answer: unknown) => this.#answered(fields(answer)));
+    this.#ask(this.since);
+  }
+
+  #ask(since: string | null): void {
+    this.socket.emit("requestMissedNotifications", { since }, (answer: unknown) => this.#answered(fields(answer)));
   }
 
   #answered({ error, detail }: Readonly<Record<string, unknown>>): void {
@@ -106,8 +106,7 @@ class FeedLink implements Link {
     if (error === undefined) return this.#caughtUp();
     if (error !== "Notification not found") return this.#end({ reason: "lost", detail: text(detail) });
     this.ears.truncated();
-    // What was missed now comes by itself, and nothing says where it ends.
-    this.#timer = setTimeout(() => this.#caughtUp(), 2000);
+    this.#ask(null);
   }
 
   /** Until now something between what came may have been missing: only now is the last one a place to go on from. */

@@ -3,6 +3,9 @@ import type { Notification } from "./notification.js";
 /** How a notification stands, as the server says. */
 export type Standing = "read" | "unread" | "removed";
 
+/** What the server calls them. */
+export const STANDINGS: Readonly<Record<string, Standing>> = { read: "read", delivered: "unread", deleted: "removed" };
+
 /** Why a link ended: `token` wants a newer token, `busy` a longer wait; `lost` is everything else. */
 export interface Closing {
   readonly reason: "token" | "busy" | "lost";

@@ -1,4 +1,4 @@
-import type { Closing, Ears, Link, Transport } from "./transport.js";
+import { type Closing, type Ears, type Link, STANDINGS, type Transport } from "./transport.js";
 import { fields, fromFrame, text } from "./wire.js";
 
 /** After so much silence the server is asked for a word. */
@@ -11,16 +11,14 @@ export interface WebSocketOptions {
   readonly WebSocket?: typeof WebSocket;
 }
 
-/**
- * Raw WebSockets, at `/ws/notify`: no other package is needed. The server tells new notifications only; what was read on
- * other devices is learnt when the list is read again.
- */
+/** Raw WebSockets, at `/ws/notify`: no other package is needed. */
 export function webSocket(options: WebSocketOptions = {}): Transport {
   return {
     open({ url, token, since }, ears) {
       const address = new URL(`${url}/ws/notify`);
       address.protocol = address.protocol.replace("http", "ws");
       address.searchParams.set("token", token);
+      address.searchParams.set("events", "all");
       if (since !== null) address.searchParams.set("replay_from", since);
       return new RawLink(new (options.WebSocket ?? WebSocket)(address), ears);
     },
@@ -32,7 +30,7 @@ const WHY: Readonly<Record<number, Closing["reason"]>> = { 1008: "token", 4001: 
 class RawLink implements Link {
   #isOver = false;
   #isOpen = false;
-  #openedAt: number | null = null;
+  #isBehind = true;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -76,9 +74,15 @@ class RawLink implements Link {
     switch (frame.type) {
       case "heartbeat":
         return this.#say({ type: "pong" });
-      case "pong":
-        this.#openedAt ??= Date.parse(text(frame.timestamp));
+      case "replay_complete":
+        this.#isBehind = false;
         return;
+      case "notification_status": {
+        const standing = STANDINGS[text(frame.status)];
+        // With a `user_id` it is about a notification of somebody else's, which this person sent.
+        if (standing !== undefined && frame.user_id === undefined) this.ears.stands(text(frame.notification_id) || null, standing);
+        return;
+      }
       case "replay_truncated":
         return this.ears.truncated();
       case "error":
@@ -87,12 +91,10 @@ class RawLink implements Link {
     }
   }
 
-  /** The server does not say which ones were missed; but it says what time it was when this began. */
   #notification(frame: Readonly<Record<string, unknown>>): void {
     const notification = fromFrame(frame);
     if (notification === null) return;
-    const isMissed = this.#openedAt === null || Date.parse(notification.createdAt) < this.#openedAt;
-    this.ears.notification(notification, isMissed);
+    this.ears.notification(notification, this.#isBehind);
     this.ears.reached(notification.id);
   }
 

@@ -97,7 +97,10 @@ export function fromFeed(given: unknown): Notification | null {
   );
 }
 
-/** As a raw WebSocket tells it: what is the notification's own stands in `data` beside what the sender added. */
+/**
+ * As a raw WebSocket tells it: what is the notification's own stands in `data` beside what the sender added. Where both have
+ * the same name, `metadata` is all that the sender added.
+ */
 export function fromFrame(given: unknown): Notification | null {
   const frame = fields(given);
   const { id: _id, title: _title, message: _message, notification_type, priority, action_url, ...rest } = fields(frame.data);
@@ -107,12 +110,12 @@ export function fromFrame(given: unknown): Notification | null {
       id: frame.id,
       number: Number(text(frame.replay_id) || Number.NaN),
       type: notification_type,
-      topic: null,
+      topic: frame.topic,
       actionUrl: action_url,
       createdAt: frame.timestamp,
-      expiresAt: null,
+      expiresAt: frame.expires_at,
       isRead: false,
     },
-    rest,
+    fields(frame.metadata ?? rest),
   );
 }

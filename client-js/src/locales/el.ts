@@ -46,6 +46,7 @@ export const el: Words = {
   to: "Έως",
   days: "Αυτές τις ημέρες",
   timeZone: "Ζώνη ώρας",
+  sameTimeZone: "Όπως στις ώρες ησυχίας",
   digest: "Σύνοψη",
   digestOn: "Να μου γίνεται σύνοψη όσων ήρθαν",
   day: "Την ημέρα",

@@ -46,6 +46,7 @@ export const en: Words = {
   to: "Until",
   days: "On these days",
   timeZone: "Time zone",
+  sameTimeZone: "As for quiet hours",
   digest: "Digest",
   digestOn: "Sum up for me what came",
   day: "On",

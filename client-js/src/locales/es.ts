@@ -46,6 +46,7 @@ export const es: Words = {
   to: "Hasta",
   days: "En estos días",
   timeZone: "Zona horaria",
+  sameTimeZone: "Como en las horas de silencio",
   digest: "Resumen",
   digestOn: "Resumirme lo que ha llegado",
   day: "El",

@@ -49,6 +49,8 @@ export interface Words {
   readonly to: string;
   readonly days: string;
   readonly timeZone: string;
+  /** Of the digest: it follows the one above. */
+  readonly sameTimeZone: string;
   readonly digest: string;
   readonly digestOn: string;
   readonly day: string;

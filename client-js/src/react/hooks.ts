@@ -6,6 +6,7 @@ import {
   type Digest,
   EMPTY_LIST,
   type Filter,
+  type KnownType,
   type ListSnapshot,
   type Preferences,
   type PreferencesChange,
@@ -185,10 +186,30 @@ export function usePreferences(): Kept<Preferences, PreferencesChange> {
   return useKept(readPreferences, writePreferences, changed);
 }
 
+/** The kinds that a page of preferences may offer; null until the server has said, or if they are not wanted. */
+export function useTypes(isWanted = true): readonly KnownType[] | null {
+  const client = useClient();
+  const [types, setTypes] = useState<readonly KnownType[] | null>(null);
+  useEffect(() => {
+    if (client === null || !isWanted) return;
+    let isHere = true;
+    client.api.types().then(
+      (known) => isHere && setTypes(known),
+      // Kinds with a rule are shown all the same.
+      () => {},
+    );
+    return () => {
+      isHere = false;
+    };
+  }, [client, isWanted]);
+  return types;
+}
+
 const NO_DIGEST: Digest = {
   isEnabled: false,
   deliveryTime: "07:00",
   timezone: "UTC",
+  timezoneIsOwn: false,
   frequency: "daily",
   dayOfWeek: "mon",
   includeTypes: [],

@@ -13,6 +13,7 @@ export {
   useInbox,
   useNotificationEvent,
   usePreferences,
+  useTypes,
   useUnreadCount,
 } from "./hooks.js";
 export { NotificationItem, type ItemProps, type OnOpen } from "./item.js";

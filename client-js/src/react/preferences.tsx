@@ -1,10 +1,13 @@
 import { type ReactNode, useId } from "react";
 import { CHANNELS, type Channel, type Digest, type Preferences, type PreferencesChange, type Priority } from "../index.js";
 import { useWords } from "./context.js";
-import { type Kept, useDigest, usePreferences } from "./hooks.js";
+import { type Kept, useDigest, usePreferences, useTypes } from "./hooks.js";
 
 export interface PreferencesProps {
-  /** The kinds of notifications there are, with the names that people read. Those with a rule already are shown in any case. */
+  /**
+   * The kinds of notifications there are, with the names that people read: those that the server knows, if nothing is said.
+   * Those with a rule already are shown in any case.
+   */
   readonly types?: readonly { readonly type: string; readonly label: string }[];
   /** Which ways of delivery are shown: all, if nothing is said. */
   readonly channels?: readonly Channel[];
@@ -13,9 +16,11 @@ export interface PreferencesProps {
 }
 
 /** What somebody wants to hear, by which ways, and when. Each change is kept at once. */
-export function NotificationPreferences({ types = [], channels = CHANNELS, isHeaded = true }: PreferencesProps): ReactNode {
+export function NotificationPreferences({ types, channels = CHANNELS, isHeaded = true }: PreferencesProps): ReactNode {
   const words = useWords();
   const kept = usePreferences();
+  const known = useTypes(types === undefined);
+  const offered = types ?? known?.map(({ type }) => ({ type, label: type })) ?? [];
   const name = useId();
   return (
     <section className="carillon carillon-preferences" {...(isHeaded ? { "aria-labelledby": name } : {})}>
@@ -24,7 +29,7 @@ export function NotificationPreferences({ types = [], channels = CHANNELS, isHea
         <p className="carillon-empty">{kept.problem === null ? words.loading : kept.problem.message}</p>
       ) : (
         <>
-          <Kinds now={kept.value} types={types} channels={channels} change={kept.change} />
+          <Kinds now={kept.value} types={offered} channels={channels} change={kept.change} />
           <Quiet now={kept.value} change={kept.change} />
         </>
       )}
@@ -46,7 +51,9 @@ function Saving<Value, Changed>({ kept }: { readonly kept: Kept<Value, Changed> 
   );
 }
 
-interface KindsProps extends Required<Pick<PreferencesProps, "types" | "channels">> {
+interface KindsProps {
+  readonly types: readonly { readonly type: string; readonly label: string }[];
+  readonly channels: readonly Channel[];
   readonly now: Preferences;
   readonly change: Change;
 }
@@ -206,6 +213,8 @@ function DigestSettings(): ReactNode {
   if (value === null) return null;
   const set = (part: Partial<Digest>) => void change({ ...value, ...part });
   const local = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  // Whoever has never said where they are is where this browser is.
+  const zone = !value.timezoneIsOwn && value.timezone === "UTC" ? { timezone: local, timezoneIsOwn: true } : {};
   return (
     <fieldset>
       <legend>{words.digest}</legend>
@@ -213,7 +222,7 @@ function DigestSettings(): ReactNode {
         <input
           type="checkbox"
           checked={value.isEnabled}
-          onChange={({ target }) => set({ isEnabled: target.checked, ...(value.timezone === "UTC" && { timezone: local }) })}
+          onChange={({ target }) => set({ isEnabled: target.checked, ...zone })}
         />
         {words.digestOn}
       </label>
@@ -244,7 +253,11 @@ function DigestSettings(): ReactNode {
           </label>
           <label>
             {words.timeZone}
-            <select value={value.timezone} onChange={({ target }) => set({ timezone: target.value })}>
+            <select
+              value={value.timezoneIsOwn ? value.timezone : ""}
+              onChange={({ target }) => set({ timezone: target.value || value.timezone, timezoneIsOwn: target.value !== "" })}
+            >
+              <option value="">{words.sameTimeZone}</option>
               {zones(value.timezone, local).map((one) => (
                 <option key={one}>{one}</option>
               ))}

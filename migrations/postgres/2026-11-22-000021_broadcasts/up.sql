@@ -1,2 +1,2 @@
 -- The people of a tenant in the order in which a broadcast comes to them.
-CREATE INDEX recipients_tenant ON recipients (tenant, id);
+CREATE INDEX recipients_tenant ON recipients ((tenant || ''), id);

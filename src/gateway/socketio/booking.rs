@@ -40,6 +40,7 @@ static DIALECT: Dialect = Dialect {
         is_read.then(|| (Told::NotificationMarkedRead.name(), raw(&marked)))
     },
     replays: false,
+    caught_up: |_| None,
     expired: super::namespace::expired,
 };
 

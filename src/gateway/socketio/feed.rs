@@ -34,6 +34,8 @@ pub static DIALECT: Dialect = Dialect {
     form: |_| &NOTIFICATION,
     standing: |standing| Some((Told::NotificationStatus.name(), wire::standing(standing))),
     replays: true,
+    // Who asks for what was missed is told by the answer to that.
+    caught_up: |_| None,
     expired: super::namespace::expired,
 };
 

@@ -22,7 +22,7 @@ use super::frames::{Outbox, Session, Sid};
 use super::{Limits, Permit, Refused};
 use crate::access::{Principal, Throttle, bearer};
 use crate::delivery::Confirmations;
-use crate::domain::{Clock, Recipient, Tenant};
+use crate::domain::{Clock, Notification, Recipient, Tenant};
 use crate::realtime::{self, Connection, Dialect, Encode, Form, Hub, Line};
 use crate::service::{Error, Inbox, ReplayFrom, Session as Sessions, Topics};
 use crate::telemetry::Metrics;
@@ -64,18 +64,37 @@ pub enum Endpoint {
 static NOTIFY: Form = Form { event: "/ws/notify", encode: Encode::Personal(wire::notify) };
 static CAMPUS: Form = Form { event: "/api/v1/notifications/ws", encode: Encode::Personal(wire::campus) };
 
-/// How sockets of `/ws/notify` are told things.
-static OF_NOTIFY: Dialect =
-    Dialect { name: "/ws/notify", form: |_| &NOTIFY, standing: |_| None, replays: true, expired: || None };
+/// How sockets of `/ws/notify` are told things; and those that asked for all there is to tell.
+static OF_NOTIFY: [Dialect; 2] =
+    [dialect("/ws/notify", |_| &NOTIFY, false), dialect("/ws/notify, all", |_| &NOTIFY, true)];
 
-/// How sockets of `/api/v1/notifications/ws` are told things.
-static OF_CAMPUS: Dialect = Dialect {
-    name: "/api/v1/notifications/ws",
-    form: |_| &CAMPUS,
-    standing: |_| None,
-    replays: true,
-    expired: || None,
-};
+/// The same for sockets of `/api/v1/notifications/ws`.
+static OF_CAMPUS: [Dialect; 2] = [
+    dialect("/api/v1/notifications/ws", |_| &CAMPUS, false),
+    dialect("/api/v1/notifications/ws, all", |_| &CAMPUS, true),
+];
+
+/// How a door tells things that begins with what was missed. The seeds' clients know notifications only, and some show whatever
+/// else comes as one: only who asks for all hears where notifications stand, and when all that was missed has come.
+pub const fn dialect(
+    name: &'static str,
+    form: fn(&Notification) -> &'static Form,
+    tells_all: bool,
+) -> Dialect {
+    Dialect {
+        name,
+        form,
+        standing: if tells_all { |standing| Some(Told::of(standing).said()) } else { |_| None },
+        replays: true,
+        caught_up: if tells_all { |count| Some(Told::ReplayComplete { count }.said()) } else { |_| None },
+        expired: || None,
+    }
+}
+
+/// Whether a client that says this in `events` asks for all there is to tell.
+pub fn asks_for_all(events: Option<&str>) -> bool {
+    events == Some("all")
+}
 
 impl Endpoint {
     /// The door at `path`, if there is one.
@@ -87,11 +106,12 @@ impl Endpoint {
         }
     }
 
-    fn dialect(self) -> &'static Dialect {
-        match self {
+    fn dialect(self, tells_all: bool) -> &'static Dialect {
+        let [plain, all] = match self {
             Self::Notify => &OF_NOTIFY,
             Self::Campus => &OF_CAMPUS,
-        }
+        };
+        if tells_all { all } else { plain }
     }
 }
 
@@ -102,11 +122,13 @@ struct Shown {
     token: Option<String>,
     replay_from: Option<String>,
     replay_id: Option<String>,
+    events: Option<String>,
 }
 
 /// Somebody who may open a WebSocket, if only to hear why they may not stay.
 pub struct Opening {
     endpoint: Endpoint,
+    dialect: &'static Dialect,
     sid: Sid,
     address: IpAddr,
     proved: Result<Principal, TurnedAway>,
@@ -218,7 +240,8 @@ impl WebSockets {
             Ok(who) => Ok(who),
             Err((error, after)) => Err(self.turned_away(sid, &error, after, address)?),
         };
-        Ok(Opening { endpoint, sid, address, proved, from, permit: None })
+        let dialect = endpoint.dialect(asks_for_all(shown.events.as_deref()));
+        Ok(Opening { endpoint, dialect, sid, address, proved, from, permit: None })
     }
 
     fn turned_away(
@@ -250,9 +273,9 @@ impl WebSockets {
     /// to the handshake on reaches them. Not for long: a database that is away keeps nobody waiting.
     pub async fn enter(&self, opening: Opening, line: Arc<Line>) -> Entered {
         let house = &self.0;
-        let Opening { endpoint, sid, address, proved, from, permit } = opening;
+        let Opening { endpoint, dialect, sid, address, proved, from, permit } = opening;
         let outbox = Outbox::new(line, house.send_buffer);
-        let entered = proved.and_then(|who| house.enter(endpoint, sid, address, who, &outbox));
+        let entered = proved.and_then(|who| house.enter(endpoint, dialect, sid, address, who, &outbox));
         if entered.is_ok() {
             house.session.settled().await;
         }
@@ -306,6 +329,7 @@ impl House {
     fn enter(
         self: &Arc<Self>,
         endpoint: Endpoint,
+        dialect: &'static Dialect,
         sid: Sid,
         address: IpAddr,
         who: Principal,
@@ -315,7 +339,7 @@ impl House {
         let recipient = who.inbox().ok_or(away(close::POLICY, "the token names no user"))?;
         let beat = Arc::<Beat>::default();
         let wire = Wire { outbox: outbox.clone(), beat: beat.clone() };
-        let (id, since, dialect) = (self.hub.next_id(), self.clock.now(), endpoint.dialect());
+        let (id, since) = (self.hub.next_id(), self.clock.now());
         let connection = Arc::new(Connection::new(id, sid.as_str(), address, since, dialect, Box::new(wire)));
         self.hub.enter(connection.clone());
         let heartbeat = Duration::from_millis(self.settings.heartbeat_ms.max(1));

@@ -53,11 +53,11 @@ impl Wire {
 
 impl Outlet for Wire {
     fn push(&self, _: &str, payload: &RawValue) -> Result<(), PushError> {
-        self.beat.pushed.store(true, Ordering::Release);
         self.outbox.push(frame(Kind::Text, payload.get().as_bytes()))
     }
 
     fn push_encoded(&self, encoded: &Encoded) -> Result<(), PushError> {
+        // Of all that is said, only notifications are to be confirmed.
         self.beat.pushed.store(true, Ordering::Release);
         let frame = encoded.frame.get_or_init(|| frame(Kind::Text, encoded.payload.get().as_bytes()));
         self.outbox.push(frame.clone())

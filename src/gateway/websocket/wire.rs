@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
-use crate::domain::{Notification, Recipient, Timestamp};
+use crate::domain::{Notification, NotificationId, Recipient, Standing, Timestamp, UserId};
 
 // ---- coming in -------------------------------------------------------------------------------
 
@@ -124,6 +124,13 @@ struct Frame<'a> {
     /// Where a client that comes back goes on: `replay_from`.
     replay_id: String,
     user_id: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    topic: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+    /// All that the sender gave, where some of it has the name of a member of `data` that is the notification's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a RawValue>,
 }
 
 /// What hub pages show, before what the sender gave.
@@ -145,7 +152,10 @@ const OWN: [&str; 6] = ["id", "title", "message", "notification_type", "priority
 
 fn frame(notification: &Notification, whose: &Recipient, kind: &str) -> Box<RawValue> {
     let mut given: BTreeMap<String, &RawValue> = serde_json::from_str(&notification.data).unwrap_or_default();
+    let all = given.len();
     given.retain(|name, _| !OWN.contains(&name.as_str()));
+    let is_whole = given.len() == all;
+    let metadata = if is_whole { None } else { serde_json::from_str(&notification.data).ok() };
     let (id, title, message) = (notification.uuid, &*notification.title, &*notification.message);
     raw(&Frame {
         id,
@@ -164,6 +174,9 @@ fn frame(notification: &Notification, whose: &Recipient, kind: &str) -> Box<RawV
         timestamp: notification.created_at,
         replay_id: notification.id.to_string(),
         user_id: whose.user.as_str(),
+        topic: &notification.topic,
+        expires_at: notification.expires_at,
+        metadata,
     })
 }
 
@@ -197,13 +210,40 @@ pub enum Told<'a> {
     ReplayTruncated { replay_from: &'a str },
     /// Something was not done.
     Error { error: &'a str, detail: &'a str },
+    /// How a notification stands, whoever changed that, and wherever.
+    NotificationStatus {
+        /// Which; nothing: all that there are.
+        notification_id: Option<Uuid>,
+        number: Option<NotificationId>,
+        status: &'static str,
+        timestamp: Timestamp,
+        /// With whom; only its sender is told.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        user_id: Option<&'a str>,
+    },
+    /// All that was missed has come: what follows comes live.
+    ReplayComplete { count: usize },
 }
 
-impl Told<'_> {
+impl<'a> Told<'a> {
+    /// How a notification stands.
+    pub fn of(standing: &'a Standing) -> Self {
+        let is_one = !standing.is_of_all();
+        Self::NotificationStatus {
+            notification_id: is_one.then_some(standing.uuid),
+            number: is_one.then_some(standing.id),
+            status: standing.status.name(),
+            timestamp: standing.at,
+            user_id: standing.whose.as_ref().map(UserId::as_str),
+        }
+    }
+
     /// Its name as an event, where events have names.
     pub fn event(&self) -> &'static str {
         match self {
             Self::ReplayTruncated { .. } => "event: replay_truncated",
+            Self::ReplayComplete { .. } => "event: replay_complete",
+            Self::NotificationStatus { .. } => "event: notification_status",
             _ => "event: message",
         }
     }
@@ -211,6 +251,11 @@ impl Told<'_> {
     /// As it is written.
     pub fn raw(&self) -> Box<RawValue> {
         raw(self)
+    }
+
+    /// Both.
+    pub fn said(&self) -> (&'static str, Box<RawValue>) {
+        (self.event(), self.raw())
     }
 }
 

@@ -29,6 +29,7 @@ super::answer! {
     POST "/api/v1/notifications/preview" => explain::preview;
     GET "/api/v1/notifications/preferences" => preferences::get;
     PUT "/api/v1/notifications/preferences" => preferences::put;
+    GET "/api/v1/notifications/types" => preferences::types;
     GET "/api/v1/notifications/scheduled" => schedule::list;
     GET "/api/v1/notifications/{id}" => notifications::find;
     PUT "/api/v1/notifications/{id}" => notifications::mark;

@@ -13,6 +13,7 @@ use crate::http::caller::Owner;
 use crate::http::input::{Body, NoParams};
 use crate::http::problem::Problem;
 use crate::http::values::{self, SwitchesIn};
+use crate::service::KnownType;
 
 /// What is to be different; the rest stays.
 #[derive(Deserialize, ToSchema)]
@@ -130,4 +131,46 @@ pub async fn put(
 ) -> Result<Json<PreferencesOut>, Problem> {
     let preferences = api.choices.change(&recipient, given.into()).await?;
     Ok(Json(PreferencesOut::new((*preferences).clone(), api.choices.mandatory())))
+}
+
+/// A type of notifications that the caller may have wishes about.
+#[derive(Serialize, ToSchema)]
+#[schema(as = KnownType)]
+struct KnownTypeOut {
+    r#type: String,
+    /// Whether nobody can switch it off.
+    is_mandatory: bool,
+    /// Whether the caller's preferences have a rule for it.
+    has_rule: bool,
+}
+
+impl From<KnownType> for KnownTypeOut {
+    fn from(KnownType { kind, is_mandatory, is_chosen }: KnownType) -> Self {
+        Self { r#type: kind, is_mandatory, has_rule: is_chosen }
+    }
+}
+
+/// The types that a page of preferences may offer.
+#[derive(Serialize, ToSchema)]
+#[schema(as = KnownTypes)]
+pub struct KnownTypesOut {
+    /// By name.
+    types: Vec<KnownTypeOut>,
+}
+
+/// Lists the types that the caller may have wishes about: those of the tenant's own templates, those that nobody can switch off,
+/// those of what the caller was sent lately, and those that their preferences name.
+#[utoipa::path(
+    get,
+    path = "/api/v1/notifications/types",
+    tag = "preferences",
+    responses((status = 200, description = "All of them.", body = KnownTypesOut), (status = 422)),
+)]
+pub async fn types(
+    State(api): State<Api>,
+    Owner(recipient): Owner,
+    _: NoParams,
+) -> Result<Json<KnownTypesOut>, Problem> {
+    let types = api.choices.types(&recipient).await?;
+    Ok(Json(KnownTypesOut { types: types.into_iter().map(KnownTypeOut::from).collect() }))
 }

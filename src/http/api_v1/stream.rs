@@ -18,6 +18,9 @@ pub struct Opening {
     token: Option<String>,
     /// The `id` of the last event, for clients that cannot send `Last-Event-ID`.
     last_event_id: Option<String>,
+    /// `all`: also `notification_status` when a notification is read or removed, wherever, and `replay_complete` when all that
+    /// was missed has come.
+    events: Option<String>,
 }
 
 /// The caller's notifications, as they come.
@@ -28,7 +31,7 @@ pub struct Opening {
     get, path = "/api/v1/stream", tag = "inbox",
     params(Opening, ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event")),
     responses(
-        (status = 200, description = "Events named `notification`, whose `id` is the notification's number", content_type = "text/event-stream", body = String),
+        (status = 200, description = "Events named `notification`, whose `id` is the notification's number, and those that were asked for", content_type = "text/event-stream", body = String),
     )
 )]
 pub async fn stream(State(api): State<Api>, request: Request) -> Result<Response, Problem> {
@@ -45,7 +48,7 @@ pub async fn stream(State(api): State<Api>, request: Request) -> Result<Response
     let Whence(address) = Whence::from_request_parts(&mut parts, &api).await?;
     let last = parts.headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let last = last.or(opening.last_event_id).filter(|last| !last.is_empty());
-    let body = (api.streams)(who, address, last).await?;
+    let body = (api.streams)(who, address, last, opening.events).await?;
     let mut response = body.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

@@ -58,6 +58,8 @@ mod retention_queries;
 mod template_queries;
 #[path = "../traces.rs"]
 mod traces_body;
+#[path = "../watching_queries.rs"]
+mod watching_queries;
 #[path = "../webhook_queries.rs"]
 mod webhook_queries;
 
@@ -79,11 +81,12 @@ pub mod queries {
         last_notification, last_positions, missed, number_of, pending, ping, preferences, spread_of, topics,
         transfer_state,
     };
-    pub use super::recent_body::recent;
+    pub use super::recent_body::{recent, recent_kinds};
     pub use super::recurring_queries::{due_rounds, recurring_of, recurring_one};
     pub use super::retention_queries::find_old;
     pub use super::template_queries::{template_at, template_version, template_versions_of, templates_of};
     pub use super::traces_body::{accepted_before, is_member, is_owed, members, trace, waiting};
+    pub use super::watching_queries::{backlogs, failed_many, nodes};
     pub use super::webhook_queries::{
         due_webhooks, failed_messages, webhook_messages_of, webhook_one, webhooks_of,
     };

@@ -11,6 +11,7 @@ mod tests {
 
     use super::super::release::waiting;
     use super::super::spreading::{everybody, sockets};
+    use crate::store::watching::{backlog, failed};
     use crate::store::{DatabaseUrl, migrate, sqlite};
 
     #[derive(QueryableByName)]
@@ -56,7 +57,7 @@ mod tests {
     #[test]
     fn who_comes_next_in_a_broadcast_is_found_without_the_rest_of_the_tenant() {
         let plan = Empty::new().plan(&everybody("tenant", 7).limit(256));
-        assert_eq!(plan, "SEARCH recipients USING INDEX recipients_tenant (tenant=? AND id>?)\n");
+        assert_eq!(plan, "SEARCH recipients USING INDEX recipients_tenant (<expr>=? AND id>?)\n");
     }
 
     #[test]
@@ -64,5 +65,23 @@ mod tests {
         let plan = Empty::new().plan(&sockets("tenant", "socket").limit(256));
         assert!(plan.contains("connections_tenant (tenant=? AND socket_id>?)"), "{plan}");
         assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
+    }
+
+    #[test]
+    fn what_waits_is_counted_without_what_is_done() {
+        let empty = Empty::new();
+        let plan = empty.plan(&diesel::sql_query(backlog()));
+        for index in [
+            "deliveries_due (channel=? AND due_at<?)",
+            "deliveries_due (channel=? AND due_at>?)",
+            "expansions_unfinished",
+        ] {
+            assert!(plan.contains(index), "{plan}");
+        }
+        assert!(plan.contains("webhook_messages USING INDEX webhook_messages_due"), "{plan}");
+        assert!(!plan.contains("SCAN deliveries") && !plan.contains("SCAN expansions"), "{plan}");
+        assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+        let plan = empty.plan(&diesel::sql_query(failed()));
+        assert!(plan.contains("deliveries_failed (tenant=?)"), "{plan}");
     }
 }

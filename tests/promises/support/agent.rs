@@ -220,6 +220,18 @@ impl Socket {
         one_by_one.map(|(name, line)| (name.to_owned(), line["args"][0].clone())).collect()
     }
 
+    /// The same, in the order in which they came.
+    pub fn heard_in_order(&self) -> Vec<(String, Value)> {
+        let all = self.agent.story.told.lock().expect("the story");
+        let kinds = all.get(&self.name).into_iter().flatten();
+        let events = kinds.filter_map(|(kind, told)| Some((kind.strip_prefix("event ")?, told)));
+        let mut one_by_one: Vec<_> = events
+            .flat_map(|(name, told)| told.iter().map(move |told| (told.seq, name, &told.line)))
+            .collect();
+        one_by_one.sort_by_key(|(seq, ..)| *seq);
+        one_by_one.into_iter().map(|(_, name, line)| (name.to_owned(), line["args"][0].clone())).collect()
+    }
+
     /// The place of the first event of this name among all that happened in the agent.
     pub fn place_of(&self, event: &str) -> u64 {
         self.agent.story.wait(&self.name, &format!("event {event}"), 0).seq

@@ -13,13 +13,19 @@ pub struct Events(BufReader<TcpStream>);
 impl Events {
     /// Opens one that goes on behind `last`; returns when the server has agreed.
     pub fn open(server: &Server, token: &str, last: &str) -> Self {
+        Self::open_at(server, "/api/v1/stream", token, last)
+    }
+
+    /// The same, with a query.
+    pub fn open_at(server: &Server, path: &str, token: &str, last: &str) -> Self {
+        Self::at(server, path, &format!("Authorization: Bearer {token}\r\nLast-Event-ID: {last}\r\n"))
+    }
+
+    /// The same with other headers; each ends its line.
+    pub fn at(server: &Server, path: &str, headers: &str) -> Self {
         let mut stream = TcpStream::connect(server.address).expect("the server to listen");
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
-        write!(
-            stream,
-            "GET /api/v1/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nLast-Event-ID: {last}\r\n\r\n"
-        )
-        .expect("the server to listen");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n").expect("the server to listen");
         let mut events = Self(BufReader::new(stream));
         let status = events.line().expect("an answer");
         assert!(status.starts_with("HTTP/1.1 200"), "{status}");

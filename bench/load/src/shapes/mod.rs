@@ -18,7 +18,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use tokio::time::{sleep, timeout};
 
 use crate::client::PATIENCE;
@@ -28,13 +28,20 @@ use crate::settings::{Settings, Shape};
 use crate::site::Site;
 
 /// What one shape found on one site.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outcome {
     /// Figures by the names that `report::FIGURES` explains.
+    #[serde(deserialize_with = "named")]
     pub figures: Vec<(&'static str, f64)>,
     pub usage: Usage,
     /// Whether the machine left the measurement alone.
     pub quiet: bool,
+}
+
+/// Read once in a run, so the names may stay for ever.
+fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(&'static str, f64)>, D::Error> {
+    let read: Vec<(String, f64)> = Deserialize::deserialize(deserializer)?;
+    Ok(read.into_iter().map(|(name, figure)| (&*name.leak(), figure)).collect())
 }
 
 /// Loads `site` in the given shape.

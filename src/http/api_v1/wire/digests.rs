@@ -82,7 +82,10 @@ impl DigestIn {
 pub struct DigestWantedOut {
     is_enabled: bool,
     delivery_time: TimeOfDay,
+    /// By whose clocks it comes.
     timezone: Zone,
+    /// Whether that was said for the digest. Else it is the `time_zone` of the preferences, and changes with it.
+    timezone_is_own: bool,
     frequency: Frequency,
     /// Counts only if it is weekly.
     day_of_week: Day,
@@ -108,6 +111,7 @@ impl From<DigestWanted> for DigestWantedOut {
             is_enabled: terms.is_enabled,
             delivery_time: terms.delivery_time,
             timezone: wanted.zone,
+            timezone_is_own: terms.timezone.is_some(),
             frequency: terms.frequency,
             day_of_week: terms.day_of_week,
             include_types: terms.include_types,
