@@ -178,7 +178,7 @@ impl Digesting {
             name: template.name().clone(),
             version: template.version(),
             locale: Some(whom.locale.clone()),
-            zone,
+            zone: Some(zone),
         };
         let wish = Wish {
             channels: whom.terms.channels.clone(),

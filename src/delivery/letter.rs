@@ -66,7 +66,7 @@ impl Letters {
 
     /// What it says: its template's words, or its sender's.
     async fn words(&self, claimed: &Claimed) -> Result<Words, Outcome> {
-        let own = claimed.contacts.language();
+        let own = (claimed.contacts.language(), claimed.time_zone);
         let template = claimed.wish.template.as_ref();
         let words = self.templates.words(&claimed.recipient.tenant, template, own, &claimed.notification);
         words.await.map_err(|fault| Outcome::Later(SOON, fault.to_string()))

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
-use crate::domain::{Locale, Notification, TemplateName, Templated, Tenant};
+use crate::domain::{Locale, Notification, TemplateName, Templated, Tenant, Zone};
 use crate::render::{RenderError, Scene, Sources, Template, Words, built_in};
 use crate::store::{Store, StoreError};
 
@@ -124,7 +124,7 @@ impl Templates {
     }
 
     /// What `notification` says on every surface: by its template, or in its sender's words. Whoever was asked for in no
-    /// certain language gets it in their `own`. What was accepted goes out, even if its template cannot be used any more: then
+    /// certain language, or by no certain clocks, gets it in their `own`. What was accepted goes out, even if its template cannot be used any more: then
     /// what was stored is all that is said.
     ///
     /// # Errors
@@ -133,18 +133,19 @@ impl Templates {
         &self,
         tenant: &Tenant,
         templated: Option<&Templated>,
-        own: Option<Locale>,
+        (own, own_zone): (Option<Locale>, Zone),
         notification: &Notification,
     ) -> Result<Words, StoreError> {
         let stored = |locale: &Locale| Words::own(&notification.title, &notification.message, locale);
         let Some(templated) = templated else { return Ok(stored(&own.unwrap_or_default())) };
         // In which the title and the message are stored.
-        let first = templated.locale.clone().unwrap_or_default();
+        let (first, first_zone) = (templated.locale.clone().unwrap_or_default(), templated.zone.unwrap_or_default());
         let locale = templated.locale.clone().or(own).unwrap_or_default();
+        let zone = templated.zone.unwrap_or(own_zone);
         let said = match self.of(tenant, templated).await {
             Ok(template) => {
                 let data = serde_json::from_str(&notification.data).unwrap_or_default();
-                let said = match Scene::new(&data, locale.clone(), templated.zone) {
+                let said = match Scene::new(&data, locale.clone(), zone) {
                     Ok(scene) => self.said(&template, scene).await,
                     Err(fault) => Err(fault),
                 };
@@ -156,7 +157,7 @@ impl Templates {
         Ok(match said {
             // The title and the message were read before, perhaps.
             Ok(mut words) => {
-                if locale == first {
+                if locale == first && zone == first_zone {
                     words.texts = stored(&locale).texts;
                 }
                 words

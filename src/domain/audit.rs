@@ -87,6 +87,12 @@ actions! {
     TimelineRead: "timeline.read";
     /// A service looked at whom a notification would reach.
     PreviewRead: "preview.read";
+    /// A service looked at where somebody can be reached.
+    ContactsRead: "contacts.read";
+    /// Somebody looked at what failed, and for whom.
+    FailuresRead: "failures.read";
+    /// A service looked at what others have sent for later.
+    ScheduleRead: "schedule.read";
     /// Somebody read the audit log.
     AuditRead: "audit.read";
 }

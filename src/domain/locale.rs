@@ -162,9 +162,9 @@ pub struct Templated {
     /// The language that was asked for, not what was found; none: each recipient's own.
     #[serde(default)]
     pub locale: Option<Locale>,
-    /// By whose clocks.
+    /// By whose clocks; none: each recipient's own.
     #[serde(default)]
-    pub zone: Zone,
+    pub zone: Option<Zone>,
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use super::Error;
 use crate::access::Principal;
 use crate::delivery::{BUILT_IN, TemplateFault, Templates, compiled};
 use crate::domain::{
-    Action, Broken, Clock, Deed, Draft, Locale, TemplateName, Templated, Tenant, Timestamp, Zone,
+    Action, Broken, Clock, Deed, Draft, Locale, Recipient, TemplateName, Templated, Tenant, Timestamp, To,
+    Zone,
 };
 use crate::render::{RenderError, Scene, Sources, Template, Words, built_in, built_ins};
 use crate::store::{Store, StoreError, TemplateChange, TemplateKept, TemplateVersion, Write, Written};
@@ -67,6 +68,18 @@ fn may_read(who: &Principal) -> Result<(), Error> {
     }
 }
 
+/// The one person whom it is for, if it is for one.
+fn only_reader(who: &Principal, to: &To) -> Option<Recipient> {
+    match to {
+        To::Users(users) => match users.as_slice() {
+            [user] => Some(Recipient { tenant: who.tenant.clone(), user: user.clone() }),
+            _ => None,
+        },
+        To::Myself => who.inbox(),
+        _ => None,
+    }
+}
+
 fn may_write(who: &Principal) -> Result<(), Error> {
     let needed = "changing templates needs the scope templates:write or the role admin";
     if who.can_write_templates { Ok(()) } else { Err(Error::Forbidden(needed)) }
@@ -78,24 +91,34 @@ impl Library {
         Self { store, templates, clock }
     }
 
-    /// Says in `draft` what `template` says of its data, to who reads this language and lives in this zone.
+    /// Says in `draft`, which `who` sends, what `template` says of its data, to who reads this language and lives in this zone.
+    /// Where nothing is said of them and it is for one person, theirs are meant.
     ///
     /// # Errors
     /// What the data lacks; or when the sender has words of their own, too.
     pub async fn say(
         &self,
+        who: &Principal,
         template: &Arc<Template>,
         draft: &mut Draft,
-        locale: Option<Locale>,
-        zone: Zone,
+        mut locale: Option<Locale>,
+        mut zone: Option<Zone>,
     ) -> Result<(), Error> {
         if !(draft.title.is_empty() && draft.message.is_empty()) {
             let field = if draft.title.is_empty() { "message" } else { "title" };
             let expected = "nothing, where a template is named: it says the title and the message";
             return Err(Broken { field, expected }.into());
         }
-        let scene =
-            Scene::new(&draft.data, locale.clone().unwrap_or_default(), zone).map_err(Error::Template)?;
+        if let Some(reader) = only_reader(who, &draft.to) {
+            if locale.is_none() {
+                locale = self.store.contacts(&reader).await?.language();
+            }
+            if zone.is_none() {
+                zone = self.store.preferences(&reader).await?.map(|all| all.time_zone);
+            }
+        }
+        let scene = Scene::new(&draft.data, locale.clone().unwrap_or_default(), zone.unwrap_or_default())
+            .map_err(Error::Template)?;
         let words = self.templates.said(template, scene).await.map_err(Error::Template)?;
         (draft.title, draft.message) = (words.texts.title, words.texts.message);
         let wish = draft.wish.get_or_insert_default();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{Cluster, Rest, Server, Shared, on_postgres};
+use crate::support::{Cluster, Rest, Server, Shared, SinkFile, eventually, on_postgres};
 
 const SEND: &str = "/api/v1/notifications";
 const TEMPLATES: &str = "/api/v1/templates";
@@ -400,4 +400,53 @@ fn who_may_do_what() {
     elsewhere.post(TEMPLATES, &named("shipped", "theirs {{ order }}")).expect(201);
     boss.send(&by("shipped", "en", &json!({"order": 5})));
     assert_eq!(person.titles(), ["5"]);
+}
+
+/// Where the sender says neither, it is told in its reader's language and by their clocks, on every channel.
+#[test]
+fn it_is_said_as_its_reader_lives() {
+    let sink = SinkFile::new();
+    let (name, path) = sink.setting();
+    let server = Server::with(&[(name, &path)]);
+    let backend = Rest::backend(&server);
+    for (user, locale, zone) in [(2, "el", "Europe/Athens"), (3, "es", "America/New_York")] {
+        let contacts = json!({"locale": locale, "email": format!("user{user}@example.com")});
+        backend.put(&format!("/api/v1/recipients/{user}"), &contacts).expect(200);
+        let here = json!({"time_zone": zone});
+        Rest::user(&server, user).put("/api/v1/notifications/preferences", &here).expect(200);
+    }
+    let mut consent = json!({
+        "template": "iep_parent_consent", "channels": ["in_app", "email"], "user_id": 2,
+        "data": {"student_name": "Maya", "deadline_date": "2026-12-01T23:30:00Z"},
+    });
+    let written = |user: u64, many: usize| {
+        eventually("it is written", || {
+            let all = sink.by("email");
+            let to = all.iter().filter(|mail| mail["to"] == format!("user{user}@example.com"));
+            let texts: Vec<_> = to.map(|mail| mail["text"].as_str().expect("a text").to_owned()).collect();
+            (texts.len() == many).then(|| texts.last().cloned().expect("one"))
+        })
+    };
+    backend.send(&consent);
+    let got = newest(&Rest::user(&server, 2));
+    assert_eq!(got["title"], "Χρειάζεται η συγκατάθεσή σας: Maya");
+    assert!(got["message"].as_str().is_some_and(|text| text.contains("2 Δεκεμβρίου 2026")), "{got}");
+    let letter = written(2, 1);
+    assert!(letter.contains("2 Δεκεμβρίου 2026"), "{letter}");
+
+    // What is said at once to several is stored once; beyond their inboxes each is told as they live.
+    consent["user_ids"] = json!([2, 3]);
+    consent.as_object_mut().expect("an object").remove("user_id");
+    backend.send(&consent);
+    assert_eq!(newest(&Rest::user(&server, 2))["title"], "Your consent is needed for Maya");
+    let (second, first) = (written(2, 2), written(3, 1));
+    assert!(second.contains("2 Δεκεμβρίου 2026"), "{second}");
+    assert!(first.contains("1 de diciembre de 2026"), "{first}");
+
+    // What the sender says goes before.
+    let mut english = by("iep_parent_consent", "en", &consent["data"]);
+    english["time_zone"] = json!("UTC");
+    backend.send(&english);
+    let got = newest(&Rest::user(&server, 2));
+    assert!(got["message"].as_str().is_some_and(|text| text.contains("December 1, 2026") || text.contains("1 December 2026")), "{got}");
 }

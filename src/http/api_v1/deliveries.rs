@@ -3,11 +3,12 @@
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::domain::{NotificationId, Timestamp};
+use crate::domain::{Action, NotificationId, Timestamp};
 use crate::http::Api;
-use crate::http::caller::Caller;
+use crate::http::caller::{Caller, Whence};
 use crate::http::input::{self, DeliveryId, NoParams, Params};
 use crate::http::problem::Problem;
 use crate::store::{Attempt, Delivery};
@@ -117,10 +118,13 @@ impl From<(Delivery, Vec<Attempt>)> for FailedOut {
 pub async fn failed(
     State(api): State<Api>,
     Caller(who): Caller,
+    Whence(address): Whence,
     Params(given): Params<FailedIn>,
 ) -> Result<Json<FailedPageOut>, Problem> {
     let (limit, _) = input::page(given.limit, None, "limit")?;
     let found = api.outgoing.failed(&who, input::number(given.cursor)?, limit + 1).await?;
+    let asked = json!({"cursor": given.cursor});
+    api.audit.note(&who, address, Action::FailuresRead, None, &asked).await?;
     let more = i64::try_from(found.len()).is_ok_and(|many| many > limit);
     let mut deliveries: Vec<FailedOut> = found.into_iter().map(Into::into).collect();
     deliveries.truncate(usize::try_from(limit).unwrap_or(usize::MAX));

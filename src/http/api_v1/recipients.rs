@@ -2,8 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
+use serde_json::json;
 
 use super::wire;
+use crate::domain::Action;
 use crate::http::Api;
 use crate::http::caller::{Caller, Whence};
 use crate::http::input::{Body, Person};
@@ -19,8 +21,17 @@ type Answer = Result<Json<wire::RecipientOut>, Problem>;
     params(("user_id" = String, Path, description = "Who; `me`: the caller")),
     responses((status = 200, description = "What is known.", body = wire::RecipientOut), (status = 404)),
 )]
-pub async fn get(State(api): State<Api>, Caller(who): Caller, Person(user): Person) -> Answer {
+pub async fn get(
+    State(api): State<Api>,
+    Caller(who): Caller,
+    Whence(address): Whence,
+    Person(user): Person,
+) -> Answer {
     let (of, contacts) = api.addresses.of(&who, user).await?;
+    if who.inbox().as_ref() != Some(&of) {
+        let whose = Some(of.user.as_str().to_owned());
+        api.audit.note(&who, address, Action::ContactsRead, whose, &json!({})).await?;
+    }
     Ok(Json(wire::RecipientOut::new(&of, &contacts)))
 }
 

@@ -2,11 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
+use serde_json::json;
 
 use super::wire;
-use crate::domain::NotificationId;
+use crate::domain::{Action, NotificationId};
 use crate::http::Api;
-use crate::http::caller::Caller;
+use crate::http::caller::{Caller, Whence};
 use crate::http::input::{self, Body, Id, Params};
 use crate::http::problem::Problem;
 use crate::service::Error;
@@ -22,11 +23,17 @@ use crate::service::Error;
 pub async fn list(
     State(api): State<Api>,
     Caller(who): Caller,
+    Whence(address): Whence,
     Params(given): Params<wire::ScheduledIn>,
 ) -> Result<Json<wire::ScheduledPageOut>, Problem> {
     let (limit, _) = input::page(given.limit, None, "limit")?;
     let before = input::number(given.cursor)?;
-    Ok(Json(api.notify.scheduled(&who, before, limit).await?.into()))
+    let scheduled = api.notify.scheduled(&who, before, limit).await?;
+    if who.can_send {
+        let asked = json!({"cursor": given.cursor});
+        api.audit.note(&who, address, Action::ScheduleRead, None, &asked).await?;
+    }
+    Ok(Json(scheduled.into()))
 }
 
 /// The number of what a caller calls `id`; what does not exist is not scheduled.

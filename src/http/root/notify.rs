@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::Principal;
-use crate::domain::{Broken, Channel, Contact, Draft, Locale, Priority, TemplateName, Timestamp, To, Zone};
+use crate::domain::{Broken, Channel, Contact, Draft, Locale, Priority, TemplateName, Timestamp, To};
 use crate::http::Api;
 use crate::http::caller::Caller;
 use crate::http::input::{self, Key, Sent};
@@ -107,7 +107,7 @@ impl NotifyIn {
         self.notification_type.get_or_insert_with(|| template.sources().kind.clone());
         self.priority.get_or_insert(template.sources().priority);
         let mut draft = self.draft(idempotency_key)?;
-        library.say(&template, &mut draft, locale, Zone::default()).await?;
+        library.say(who, &template, &mut draft, locale, None).await?;
         Ok(draft)
     }
 

@@ -16,7 +16,7 @@ impl SendIn {
         unaddressed: Unaddressed,
         idempotency_key: Option<String>,
     ) -> Result<Draft, Error> {
-        let (locale, zone) = (self.locale.take(), self.time_zone.unwrap_or_default());
+        let (locale, zone) = (self.locale.take(), self.time_zone);
         let Some(name) = self.template.take() else {
             return self.draft(&who.tenant, unaddressed, idempotency_key);
         };
@@ -24,7 +24,7 @@ impl SendIn {
         self.r#type.get_or_insert_with(|| template.sources().kind.clone());
         self.priority.get_or_insert(template.sources().priority);
         let mut draft = self.draft(&who.tenant, unaddressed, idempotency_key)?;
-        library.say(&template, &mut draft, locale, zone).await?;
+        library.say(who, &template, &mut draft, locale, zone).await?;
         Ok(draft)
     }
 }
