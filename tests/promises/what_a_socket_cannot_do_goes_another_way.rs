@@ -89,6 +89,16 @@ fn each_channel_is_answered_for() {
     assert_eq!(outcomes(&backend, &trifle, 5, &["sms"]), ["priority_too_low"]);
     assert_eq!(sink.taken().len(), 2, "{:?}", sink.taken());
 
+    // What would come after a socket and never can is said at once.
+    let mut later = to(2, "Later", &["websocket", "sms"]);
+    later["priority"] = json!("normal");
+    let told = backend.post("/notify", &later).expect(200);
+    assert_eq!(told["channels"], json!({"websocket": "delivered", "sms": "priority_too_low"}), "{told}");
+    let numberless = json!({"user_id": 2, "title": "x", "channels": ["websocket", "sms"], "priority": "high"});
+    let told = backend.post("/notify", &numberless).expect(200);
+    assert_eq!(told["channels"], json!({"websocket": "delivered", "sms": "no_phone_number"}), "{told}");
+    assert_eq!(sink.taken().len(), 2, "{:?}", sink.taken());
+
     // What did not ask for sockets is not in the inbox, and can be asked about.
     let titles = Rest::user(&server, 4).titles();
     assert!(titles.is_empty(), "{titles:?}");

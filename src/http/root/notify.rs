@@ -11,13 +11,13 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::access::Principal;
-use crate::domain::{Broken, Channel, Contact, Draft, Locale, Priority, TemplateName, Timestamp, To};
+use crate::domain::{Broken, Channel, Contact, Draft, Hush, Locale, Priority, TemplateName, Timestamp, To};
 use crate::http::Api;
 use crate::http::caller::Caller;
 use crate::http::input::{self, Key, Sent};
 use crate::http::problem::Problem;
 use crate::http::values::{self, Name};
-use crate::service::{Error, Library, Progress, Reached, Receipt};
+use crate::service::{Error, Library, Progress, Prospect, Reached, Receipt};
 
 /// A provider that takes longer is answered for by `queued`.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -157,9 +157,11 @@ pub async fn notify(
         _ => who.inbox(),
     };
     let asked = api.notify.channels(draft.wish.as_ref());
+    let is_beyond = asked.iter().any(|channel| *channel != Channel::Realtime);
+    let barred = if is_beyond { barred(&api, &who, draft.clone()).await? } else { HashMap::new() };
     let receipt = api.notify.send(&who, draft).await?;
     let Some(recipient) = recipient else { return Err(Error::NotFound.into()) };
-    let beyond = match asked.iter().any(|channel| *channel != Channel::Realtime) {
+    let beyond = match is_beyond {
         true => api.outgoing.settled(&who.tenant, receipt.id, &recipient, PATIENCE).await,
         false => HashMap::new(),
     };
@@ -171,7 +173,11 @@ pub async fn notify(
     let outcome = |channel: Channel| match channel {
         Channel::Realtime if is_sent => "delivered",
         Channel::Realtime => hushed.as_ref().map_or("user_offline", word),
-        _ => beyond.get(&channel).map_or("queued", word),
+        _ => match beyond.get(&channel) {
+            Some(known) if !matches!(known, Progress::Queued(_)) => word(known),
+            // What follows another step is judged when its turn comes; what can never go is told now.
+            _ => barred.get(&channel).copied().unwrap_or("queued"),
+        },
     };
     let channels = match &named {
         Some(named) => {
@@ -189,6 +195,17 @@ pub async fn notify(
         replay_id: receipt.id.to_string(),
         estimated_delivery: expected(&receipt, beyond.values().chain(&hushed)),
     }))
+}
+
+/// The ways that it cannot go as things stand, and why.
+async fn barred(api: &Api, who: &Principal, draft: Draft) -> Result<HashMap<Channel, &'static str>, Error> {
+    let ways = api.explain.preview(who, draft).await?.first.into_iter();
+    let barred = ways.filter_map(|(_, channel, prospect)| match prospect {
+        Prospect::Skipped(why) => Some((channel, reason(&why))),
+        Prospect::Hushed(Hush::Muted(_)) => Some((channel, "muted")),
+        _ => None,
+    });
+    Ok(barred.collect())
 }
 
 /// When the first of its channels has it, or is expected to have it.
@@ -211,10 +228,12 @@ fn word(progress: &Progress) -> &'static str {
         Progress::Failed(_) => "failed",
         Progress::Cancelled(_) => "not_needed",
         Progress::Skipped(why) if why.starts_with("no_provider") => "failed",
-        Progress::Skipped(why) => {
-            let known =
-                ["no_subscription", "no_phone_number", "no_email", "priority_too_low", "rate_limited"];
-            known.into_iter().find(|word| why.starts_with(word)).unwrap_or("muted")
-        }
+        Progress::Skipped(why) => reason(why),
     }
+}
+
+/// The word for why it is passed over.
+fn reason(why: &str) -> &'static str {
+    let known = ["no_subscription", "no_phone_number", "no_email", "priority_too_low", "rate_limited"];
+    known.into_iter().find(|word| why.starts_with(word)).unwrap_or("muted")
 }
