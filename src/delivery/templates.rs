@@ -139,7 +139,8 @@ impl Templates {
         let stored = |locale: &Locale| Words::own(&notification.title, &notification.message, locale);
         let Some(templated) = templated else { return Ok(stored(&own.unwrap_or_default())) };
         // In which the title and the message are stored.
-        let (first, first_zone) = (templated.locale.clone().unwrap_or_default(), templated.zone.unwrap_or_default());
+        let (first, first_zone) =
+            (templated.locale.clone().unwrap_or_default(), templated.zone.unwrap_or_default());
         let locale = templated.locale.clone().or(own).unwrap_or_default();
         let zone = templated.zone.unwrap_or(own_zone);
         let said = match self.of(tenant, templated).await {

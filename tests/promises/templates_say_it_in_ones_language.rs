@@ -448,5 +448,10 @@ fn it_is_said_as_its_reader_lives() {
     english["time_zone"] = json!("UTC");
     backend.send(&english);
     let got = newest(&Rest::user(&server, 2));
-    assert!(got["message"].as_str().is_some_and(|text| text.contains("December 1, 2026") || text.contains("1 December 2026")), "{got}");
+    assert!(
+        got["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("December 1, 2026") || text.contains("1 December 2026")),
+        "{got}"
+    );
 }

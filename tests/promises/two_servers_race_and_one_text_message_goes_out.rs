@@ -9,7 +9,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 
-use crate::support::{Cluster, Dice, Ground, Raw, Rest, Server, SinkFile, eventually, on_postgres, user_token};
+use crate::support::{
+    Cluster, Dice, Ground, Raw, Rest, Server, SinkFile, eventually, on_postgres, user_token,
+};
 
 const RACES: usize = 400;
 /// People who are there, and whose text messages wait for a second, come first; as many others are away.
@@ -36,7 +38,8 @@ fn send(sender: &Rest, person: u64) -> (Instant, Race) {
         "user_id": person, "type": "alarm", "title": "Look", "message": "Please look.", "priority": "high",
         "channels": ["websocket", "sms"], "escalation": {"after_seconds": 1},
     }));
-    let (id, uuid) = (sent["id"].as_i64().expect("a number"), sent["uuid"].as_str().expect("a UUID").to_owned());
+    let (id, uuid) =
+        (sent["id"].as_i64().expect("a number"), sent["uuid"].as_str().expect("a UUID").to_owned());
     (Instant::now(), Race { id, uuid, answered: None })
 }
 
@@ -63,7 +66,8 @@ fn here(nodes: [&Server; 2], person: u64, dice: &mut Dice, many: usize) -> Vec<R
     socket.wait_for("40");
     let mut all = Vec::with_capacity(many);
     while all.len() < many {
-        let mut together: Vec<_> = (0..TOGETHER.min(many - all.len())).map(|_| send(&sender, person)).collect();
+        let mut together: Vec<_> =
+            (0..TOGETHER.min(many - all.len())).map(|_| send(&sender, person)).collect();
         for (sent, race) in &mut together {
             if dice.below(NOBODY) == 0 {
                 continue;
@@ -131,7 +135,9 @@ fn two_servers_race_and_one_text_message_goes_out() {
         threads.into_iter().flat_map(|thread| thread.join().expect("races")).collect()
     });
 
-    eventually("all is decided", || (nodes[0].rows("SELECT 1 FROM deliveries WHERE state < 2") == 0).then_some(()));
+    eventually("all is decided", || {
+        (nodes[0].rows("SELECT 1 FROM deliveries WHERE state < 2") == 0).then_some(())
+    });
     let mut sent: HashMap<String, usize> = HashMap::new();
     for line in sink.by("sms") {
         *sent.entry(line["notification"].as_str().expect("a UUID").to_owned()).or_default() += 1;

@@ -94,7 +94,8 @@ fn each_channel_is_answered_for() {
     later["priority"] = json!("normal");
     let told = backend.post("/notify", &later).expect(200);
     assert_eq!(told["channels"], json!({"websocket": "delivered", "sms": "priority_too_low"}), "{told}");
-    let numberless = json!({"user_id": 2, "title": "x", "channels": ["websocket", "sms"], "priority": "high"});
+    let numberless =
+        json!({"user_id": 2, "title": "x", "channels": ["websocket", "sms"], "priority": "high"});
     let told = backend.post("/notify", &numberless).expect(200);
     assert_eq!(told["channels"], json!({"websocket": "delivered", "sms": "no_phone_number"}), "{told}");
     assert_eq!(sink.taken().len(), 2, "{:?}", sink.taken());

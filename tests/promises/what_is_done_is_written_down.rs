@@ -106,9 +106,11 @@ fn each_kind_has_its_row() {
     service.get("/api/v1/recipients/2").expect(200);
     service.get("/api/v1/notifications/scheduled").expect(200);
     boss.get("/api/v1/deliveries/failed").expect(200);
-    for (action, actor, subject) in
-        [("contacts.read", "shop", json!("2")), ("schedule.read", "shop", Value::Null), ("failures.read", "boss", Value::Null)]
-    {
+    for (action, actor, subject) in [
+        ("contacts.read", "shop", json!("2")),
+        ("schedule.read", "shop", Value::Null),
+        ("failures.read", "boss", Value::Null),
+    ] {
         let row = only(&boss, action);
         assert_eq!((&row["actor"], &row["subject"]), (&json!(actor), &subject), "{action}");
     }
