@@ -1,7 +1,6 @@
 //! Text messages: short, and counted as phone networks count.
 
 use super::Words;
-use crate::domain::written::cut;
 
 /// The letters of GSM 03.38 that take one place.
 const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿\
@@ -57,7 +56,8 @@ impl Sms {
                 (title, message) => format!("{title}: {}", super::template::line(message)),
             });
         let with_link = link.map(|link| format!("{said} {link}")).filter(|whole| fitted(whole) == *whole);
-        Self(with_link.unwrap_or_else(|| fitted(&cut(&said, 1_000))))
+        // Marked as cut only once it is known in which letters: a mark that phones have not would halve what fits.
+        Self(with_link.unwrap_or_else(|| fitted(&said)))
     }
 }
 
@@ -76,6 +76,7 @@ mod tests {
         assert_eq!(sms("", "Text"), "Text");
         let long = sms("", &"a".repeat(1_000));
         assert_eq!((long.len(), long.ends_with("aa...")), (459, true));
+        assert_eq!(sms("", &"a".repeat(30_000)), long);
         let euros = sms("", &"€".repeat(1_000));
         assert_eq!(euros.chars().filter(|letter| *letter == '€').count(), 228);
         let greek = sms("", &"α".repeat(1_000));

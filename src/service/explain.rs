@@ -116,7 +116,7 @@ impl Explain {
         if let Some(recipient) = &recipient {
             match &trace.entry {
                 Some(entry) => {
-                    let beyond = self.outgoing.steps(&who.tenant, id, recipient).await?;
+                    let beyond = self.outgoing.steps(&who.tenant, id, recipient, trace.priority).await?;
                     steps.extend(self.received(&trace, entry, recipient, beyond));
                 }
                 None => steps.push(self.not_received(&trace, recipient).await?),

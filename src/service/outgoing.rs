@@ -101,7 +101,10 @@ impl Outgoing {
         tenant: &Tenant,
         id: NotificationId,
         recipient: &Recipient,
+        priority: Priority,
     ) -> Result<Vec<Step>, StoreError> {
+        let preferences = self.store.preferences(recipient).await?;
+        let quiet = |at| preferences.as_ref().and_then(|all| all.quiet_until(priority, at));
         let all = self.store.deliveries_of(tenant, id, Some(recipient), MOST).await?;
         let ids: Vec<i64> = all.iter().map(|one| one.id).collect();
         let attempts = match ids.is_empty() {
@@ -117,7 +120,7 @@ impl Outgoing {
             for one in own {
                 let tries = attempts.iter().filter(|attempt| attempt.delivery == one.id);
                 steps.extend(tries.map(|attempt| tried(one, attempt)));
-                steps.extend(stands(one));
+                steps.extend(stands(one, quiet(one.due_at)));
             }
         }
         Ok(steps)
@@ -273,18 +276,21 @@ fn words(reason: &Option<String>) -> &str {
     reason.as_deref().unwrap_or("no reason was given")
 }
 
-/// How a delivery stands, where its attempts do not say so.
-fn stands(one: &Delivery) -> Option<Step> {
+/// How a delivery stands, where its attempts do not say so; its turn comes in quiet hours, perhaps, which end then.
+fn stands(one: &Delivery, quiet: Option<Timestamp>) -> Option<Step> {
     let step = match one.state {
         State::Sent | State::Divided => return None,
         State::Waiting | State::UnderWay if one.is_retraction => {
             Step::unknown("sent", "it was read elsewhere; the push is being taken back")
         }
         State::Delivered => Step::done("confirmed", one.finished_at, "the provider says that it arrived"),
-        State::Waiting if one.step > 0 && one.attempt == 0 => Step::not(
-            "sent",
-            format!("it goes out at {}, unless that is not needed any more by then", one.due_at),
-        ),
+        State::Waiting if one.step > 0 && one.attempt == 0 => {
+            let when = match quiet {
+                Some(end) => format!("when quiet hours are over, at {end} or in its turn after that"),
+                None => format!("at {}", one.due_at),
+            };
+            Step::not("sent", format!("it goes out {when}, unless that is not needed any more by then"))
+        }
         State::Waiting => Step::not("sent", format!("it is tried at {}", one.due_at)),
         State::UnderWay => Step::unknown("sent", "it is being handed over"),
         State::Failed => {

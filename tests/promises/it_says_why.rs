@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Clients, Reply, Rest, Server, eventually, in_seconds, instant, note};
+use crate::support::{Clients, Reply, Rest, Server, eventually, in_seconds, instant, note, quiet_now};
 
 const PREVIEW: &str = "/api/v1/notifications/preview";
 
@@ -310,4 +310,22 @@ fn a_preview_says_who_would_get_it_and_writes_nothing() {
     backend.post(PREVIEW, &json!({"user_id": 3, "type": "", "title": "x"})).expect(422);
     Rest::user(&server, 3).post(PREVIEW, &json!({"user_id": 2, "type": "note", "title": "x"})).expect(403);
     assert_eq!((server.stats()["total_notifications"].clone(), Rest::user(&server, 3).titles()), before);
+}
+
+#[test]
+fn a_step_whose_turn_comes_in_quiet_hours_waits_for_their_end() {
+    let server = Server::start();
+    let (backend, two) = (Rest::backend(&server), Rest::user(&server, 2));
+    backend.put("/api/v1/recipients/2", &json!({"phone": "+14155550123"})).expect(200);
+    let quiet = json!({"quiet_hours": quiet_now(), "time_zone": "UTC"});
+    two.put("/api/v1/notifications/preferences", &quiet).expect(200);
+    let sent = backend.send(&json!({
+        "user_id": 2, "type": "x", "title": "x", "priority": "high", "channels": ["in_app", "push", "sms"],
+        "escalation": {"after_seconds": 60},
+    }));
+    let path = format!("/api/v1/notifications/{}/timeline?user_id=2", sent["id"]);
+    let timeline = backend.get(&path).expect(200);
+    let steps = timeline["steps"].as_array().expect("steps").iter().filter(|step| step["channel"] == "sms");
+    let why: Vec<&str> = steps.filter_map(|step| step["reason"].as_str()).collect();
+    assert!(why.len() == 1 && why[0].contains("quiet hours are over"), "{timeline}");
 }
