@@ -1,6 +1,7 @@
 //! What somebody meant who wrote a setting that is none.
 
 use figment::value::Value;
+use strsim::levenshtein;
 
 use super::Config;
 use super::environment::PREFIX;
@@ -31,25 +32,13 @@ fn all_keys() -> Vec<String> {
 
 /// The one that is spelled nearly so; else one that has this as its last part, as `server.port` for `port`.
 fn nearest(key: &str, known: Vec<String>) -> Option<String> {
-    let (near, apart) = known.iter().map(|one| (one, distance(key, one))).min_by_key(|(_, apart)| *apart)?;
+    let (near, apart) =
+        known.iter().map(|one| (one, levenshtein(key, one))).min_by_key(|(_, apart)| *apart)?;
     if apart <= key.len() / 4 {
         return Some(near.clone());
     }
     let last = key.rsplit('.').next().unwrap_or(key);
     known.iter().find(|one| one.rsplit('.').next() == Some(last)).cloned()
-}
-
-/// How many letters are to be changed, added or taken away to make one of the other.
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (line, letter) in one.bytes().enumerate() {
-        let mut before = std::mem::replace(&mut row[0], line + 1);
-        for (column, its) in other.bytes().enumerate() {
-            let here = (before + usize::from(letter != its)).min(row[column] + 1).min(row[column + 1] + 1);
-            before = std::mem::replace(&mut row[column + 1], here);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]
@@ -71,7 +60,5 @@ mod tests {
         ] {
             assert_eq!(nearest(wrong, all_keys()).as_deref(), right, "{wrong}");
         }
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "abc"), 3);
     }
 }

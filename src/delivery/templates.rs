@@ -123,9 +123,9 @@ impl Templates {
         self.at_version(tenant, &templated.name, templated.version).await
     }
 
-    /// What `notification` says on every surface: by its template, or in its sender's words. Whoever was asked for in no
-    /// certain language, or by no certain clocks, gets it in their `own`. What was accepted goes out, even if its template cannot be used any more: then
-    /// what was stored is all that is said.
+    /// What `notification` says on every surface: by its template, or in its sender's words. Where no language and no clocks
+    /// were asked for, whoever gets it gets it in their `own`. What was accepted goes out, even if its template cannot be used
+    /// any more: then what was stored is all that is said.
     ///
     /// # Errors
     /// When the database could not tell.
@@ -138,9 +138,6 @@ impl Templates {
     ) -> Result<Words, StoreError> {
         let stored = |locale: &Locale| Words::own(&notification.title, &notification.message, locale);
         let Some(templated) = templated else { return Ok(stored(&own.unwrap_or_default())) };
-        // In which the title and the message are stored.
-        let (first, first_zone) =
-            (templated.locale.clone().unwrap_or_default(), templated.zone.unwrap_or_default());
         let locale = templated.locale.clone().or(own).unwrap_or_default();
         let zone = templated.zone.unwrap_or(own_zone);
         let said = match self.of(tenant, templated).await {
@@ -156,13 +153,7 @@ impl Templates {
             Err(fault) => Err(fault.to_string()),
         };
         Ok(match said {
-            // The title and the message were read before, perhaps.
-            Ok(mut words) => {
-                if locale == first && zone == first_zone {
-                    words.texts = stored(&locale).texts;
-                }
-                words
-            }
+            Ok(words) => words,
             Err(fault) => {
                 let (template, version) = (templated.name.as_str(), templated.version);
                 tracing::warn!(
@@ -171,7 +162,7 @@ impl Templates {
                     fault,
                     "a template cannot be used any more; what it once said goes out"
                 );
-                stored(&first)
+                stored(&locale)
             }
         })
     }

@@ -151,14 +151,14 @@ pub struct State {
     pub dashboard: Option<Dashboard>,
 }
 
-/// One table of a dialect's routes: the router is made of it, and so is the list that tests walk along.
+/// One table of routes that need a `$state`: the router is made of it, and so is the list that tests walk along.
 macro_rules! answer {
-    ($($method:ident $path:literal => $handler:path;)*) => {
+    ($state:ty: $($method:ident $path:literal => $handler:path;)*) => {
         /// Every method and path.
         pub const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path)),*];
 
         /// Who answers them.
-        pub fn router() -> axum::Router<$crate::http::Api> {
+        pub fn router() -> axum::Router<$state> {
             axum::Router::new()
                 $(.route($path, axum::routing::on(axum::routing::MethodFilter::$method, $handler)))*
         }
@@ -253,7 +253,7 @@ fn others(state: &State) -> Router {
     }
     let mut router = router.with_state(state.clone());
     if let Some(dashboard) = &state.dashboard {
-        router = router.merge(dashboard::router(dashboard.clone()));
+        router = router.merge(dashboard::pages(dashboard.clone()));
     }
     router
 }

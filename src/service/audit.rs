@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Error;
 use crate::access::Principal;
-use crate::domain::{Action, Clock, Deed};
+use crate::domain::{Action, Clock, Deed, NotificationId, UserId};
 use crate::store::{Recorded, Sought, Store, Write};
 
 /// Rows in one page.
@@ -49,6 +49,24 @@ impl Audit {
         };
         self.store.write(Write::Audit(vec![deed])).await?;
         Ok(())
+    }
+
+    /// Writes down that `who`, at `address`, looked at the way of this notification to somebody; nothing, if it is their own.
+    ///
+    /// # Errors
+    /// As [`Audit::note`].
+    pub async fn timeline_read(
+        &self,
+        who: &Principal,
+        address: Option<IpAddr>,
+        id: NotificationId,
+        of: Option<&UserId>,
+    ) -> Result<(), Error> {
+        if of.is_some() && of == who.inbox().map(|own| own.user).as_ref() {
+            return Ok(());
+        }
+        let subject = of.map(|user| user.as_str().to_owned());
+        self.note(who, address, Action::TimelineRead, subject, &json!({"notification_id": id})).await
     }
 
     /// What was done in `who`'s tenant, newest first; and whether there is more.

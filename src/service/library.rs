@@ -72,7 +72,7 @@ fn may_read(who: &Principal) -> Result<(), Error> {
 fn only_reader(who: &Principal, to: &To) -> Option<Recipient> {
     match to {
         To::Users(users) => match users.as_slice() {
-            [user] => Some(Recipient { tenant: who.tenant.clone(), user: user.clone() }),
+            [user] => Some(who.person(user.clone())),
             _ => None,
         },
         To::Myself => who.inbox(),
@@ -91,8 +91,8 @@ impl Library {
         Self { store, templates, clock }
     }
 
-    /// Says in `draft`, which `who` sends, what `template` says of its data, to who reads this language and lives in this zone.
-    /// Where nothing is said of them and it is for one person, theirs are meant.
+    /// Says in `draft`, which `who` sends, what `template` says of its data, to who reads this language and lives in this
+    /// zone. Where nothing is said of them and it is for one person, it is said as they live now.
     ///
     /// # Errors
     /// What the data lacks; or when the sender has words of their own, too.
@@ -101,23 +101,24 @@ impl Library {
         who: &Principal,
         template: &Arc<Template>,
         draft: &mut Draft,
-        mut locale: Option<Locale>,
-        mut zone: Option<Zone>,
+        locale: Option<Locale>,
+        zone: Option<Zone>,
     ) -> Result<(), Error> {
         if !(draft.title.is_empty() && draft.message.is_empty()) {
             let field = if draft.title.is_empty() { "message" } else { "title" };
             let expected = "nothing, where a template is named: it says the title and the message";
             return Err(Broken { field, expected }.into());
         }
+        let (mut read, mut lived) = (locale.clone(), zone);
         if let Some(reader) = only_reader(who, &draft.to) {
-            if locale.is_none() {
-                locale = self.store.contacts(&reader).await?.language();
+            if read.is_none() {
+                read = self.store.contacts(&reader).await?.language();
             }
-            if zone.is_none() {
-                zone = self.store.preferences(&reader).await?.map(|all| all.time_zone);
+            if lived.is_none() {
+                lived = self.store.preferences(&reader).await?.map(|all| all.time_zone);
             }
         }
-        let scene = Scene::new(&draft.data, locale.clone().unwrap_or_default(), zone.unwrap_or_default())
+        let scene = Scene::new(&draft.data, read.unwrap_or_default(), lived.unwrap_or_default())
             .map_err(Error::Template)?;
         let words = self.templates.said(template, scene).await.map_err(Error::Template)?;
         (draft.title, draft.message) = (words.texts.title, words.texts.message);

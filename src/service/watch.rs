@@ -1,6 +1,7 @@
 //! What those who run the server look at: what this node did in the last quarter of an hour, and what waits on all.
 //!
-//! Promise: looking costs the database no more than a tenth of the time, however many look.
+//! Promise: counting for those who look costs the database no more than a tenth of the time, however many look. Their lists
+//! (what failed last, the audit log) are read by key, a page for each viewer.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex as Lock, PoisonError};

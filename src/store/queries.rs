@@ -1,7 +1,5 @@
 //! Reads. Compiled twice, once for each database.
 
-use std::collections::HashMap;
-
 use diesel::dsl::exists;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -177,34 +175,6 @@ pub async fn counts(connection: &mut Connection, now: Timestamp) -> Result<Count
         .get_result(connection)
         .await?;
     Ok(Counts { notifications: super::total(connection).await?, pending })
-}
-
-/// See [`crate::store::Store::last_positions`].
-pub async fn last_positions(
-    connection: &mut Connection,
-    people: &[Recipient],
-) -> Result<HashMap<Recipient, Position>, StoreError> {
-    let mut by_tenant: HashMap<&Tenant, Vec<&Recipient>> = HashMap::new();
-    for recipient in people {
-        by_tenant.entry(&recipient.tenant).or_default().push(recipient);
-    }
-    let mut positions = HashMap::with_capacity(people.len());
-    for (tenant, people) in by_tenant {
-        let users: Vec<&str> = people.iter().map(|recipient| recipient.user.as_str()).collect();
-        let found: Vec<(String, i64)> = recipients::table
-            .filter(recipients::tenant.eq(tenant.as_str()))
-            .filter(recipients::user_id.eq_any(users))
-            .select((recipients::user_id, recipients::last_position))
-            .load(connection)
-            .await?;
-        let found: HashMap<String, i64> = found.into_iter().collect();
-        for recipient in people {
-            if let Some(last) = found.get(recipient.user.as_str()) {
-                positions.insert(recipient.clone(), *last);
-            }
-        }
-    }
-    Ok(positions)
 }
 
 type HeldColumns = (i64, Option<At>, Option<At>, Content);

@@ -146,6 +146,28 @@ fn a_resend_is_one_though_the_template_has_changed() {
     assert_eq!(other["code"], "idempotency_key_reused");
 }
 
+/// Whose language it is said in is not part of what the sender asked for.
+#[test]
+fn a_resend_is_one_though_its_reader_has_changed() {
+    let server = Server::start();
+    let backend = Rest::backend(&server);
+    let person = Rest::user(&server, 2);
+    let reads = |locale: &str, zone: &str| {
+        backend.put("/api/v1/recipients/2", &json!({"locale": locale})).expect(200);
+        person.put("/api/v1/notifications/preferences", &json!({"time_zone": zone})).expect(200);
+    };
+    let sent = json!({
+        "user_id": 2, "template": "iep_parent_consent",
+        "data": {"student_name": "Maya", "deadline_date": "2026-12-01T23:30:00Z"},
+    });
+    reads("es", "America/New_York");
+    let keyed = backend.keyed("a-key");
+    let first = keyed.send(&sent);
+    reads("el", "Europe/Athens");
+    assert_eq!(keyed.send(&sent)["id"], first["id"]);
+    assert_eq!(person.titles().len(), 1);
+}
+
 #[test]
 fn versions_follow_each_other_and_stay() {
     let server = Server::start();

@@ -5,6 +5,7 @@ pub mod preferences;
 mod wire;
 
 super::answer! {
+    super::Api:
     GET "/api/notifications" => notifications::list;
     POST "/api/notifications" => notifications::send;
     GET "/api/notifications/unread-count" => notifications::unread_count;

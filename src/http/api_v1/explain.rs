@@ -95,11 +95,7 @@ pub async fn timeline(
     let id = api.inbox.number_of(&id).await?;
     let user = given.user_id.map(|Name(user)| user);
     let timeline = api.explain.timeline(&who, id, user).await?;
-    let own = who.inbox().map(|own| own.user);
-    if timeline.recipient.is_none() || timeline.recipient != own {
-        let of = timeline.recipient.as_ref().map(|user| user.as_str().to_owned());
-        api.audit.note(&who, address, Action::TimelineRead, of, &json!({"notification_id": id})).await?;
-    }
+    api.audit.timeline_read(&who, address, id, timeline.recipient.as_ref()).await?;
     Ok(Json(timeline.into()))
 }
 

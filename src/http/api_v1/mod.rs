@@ -19,6 +19,7 @@ pub mod webhooks;
 mod wire;
 
 super::answer! {
+    super::Api:
     GET "/api/v1/notifications" => notifications::list;
     POST "/api/v1/notifications" => notifications::send;
     GET "/api/v1/notifications/" => notifications::list_for_campus;

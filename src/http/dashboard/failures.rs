@@ -2,11 +2,12 @@
 
 use askama::Template;
 use axum::extract::{self, Path};
+use serde_json::json;
 
 use super::session::{Fields, Form, Operator, Seat, Viewer};
 use super::words::{self, ago, channel, count, counted, instant};
 use super::{Answer, Dashboard, Parted, View, parted, see};
-use crate::domain::Timestamp;
+use crate::domain::{Action, Timestamp};
 use crate::service::Error;
 use crate::store::{Attempt, Delivery};
 
@@ -99,15 +100,11 @@ async fn some(
     Ok((all, last))
 }
 
-fn may_retry(seat: &Seat) -> bool {
-    seat.who.can_retry()
-}
-
 /// The latest, for the overview.
 pub async fn lately(dashboard: &Dashboard, seat: &Seat, many: i64, limit: i64) -> Result<String, Error> {
     let (failed, _) = some(dashboard, seat, None, limit).await?;
     let many = counted(many.max(i64::try_from(failed.len()).unwrap_or(0)));
-    Ok(Lately { many, failed, may_retry: may_retry(seat) }.render().unwrap_or_default())
+    Ok(Lately { many, failed, may_retry: seat.who.can_retry() }.render().unwrap_or_default())
 }
 
 /// What is told anew.
@@ -119,13 +116,17 @@ pub async fn parts(dashboard: &Dashboard, seat: &Seat, before: Option<i64>) -> R
         (None, None) => count(i64::try_from(failed.len()).unwrap_or(0)),
         _ => counted(many),
     };
-    let list = List { failed, many, is_first: before.is_none(), older, may_retry: may_retry(seat) };
+    let list = List { failed, many, is_first: before.is_none(), older, may_retry: seat.who.can_retry() };
     Ok(vec![("failed", list.render().unwrap_or_default())])
 }
 
 /// `GET /dashboard/failures`.
 pub async fn page(dashboard: extract::State<Dashboard>, Viewer(seat): Viewer, given: Fields) -> Answer {
     let before = given.of("before").parse().ok().filter(|before: &i64| *before > 0);
+    let audit = &dashboard.api.audit;
+    let asked = json!({"cursor": before});
+    let noted = audit.note(&seat.who, seat.address, Action::FailuresRead, None, &asked).await;
+    noted.map_err(|fault| seat.fault(fault))?;
     let parts = parts(&dashboard, &seat, before).await.map_err(|fault| seat.fault(fault))?;
     let notice = match given.of("retried").parse::<u32>() {
         Ok(0) => "Nothing was left to be tried again.".to_owned(),

@@ -62,24 +62,16 @@ impl Dashboard {
     }
 }
 
-/// One table of the dashboard's routes: the router is made of it, and so is the list that tests walk along.
-macro_rules! answer {
-    ($($method:ident $path:literal => $handler:path;)*) => {
-        /// Every method and path.
-        pub const ROUTES: &[(&str, &str)] = &[$((stringify!($method), $path)),*];
-
-        /// Who answers them.
-        pub fn router(dashboard: Dashboard) -> axum::Router {
-            axum::Router::new()
-                $(.route($path, axum::routing::on(axum::routing::MethodFilter::$method, $handler)))*
-                .route("/dashboard/", axum::routing::get(to_overview))
-                .route("/dashboard/{*rest}", axum::routing::any(missing))
-                .with_state(dashboard)
-        }
-    };
+/// Who answers whom.
+pub fn pages(dashboard: Dashboard) -> axum::Router {
+    router()
+        .route("/dashboard/", axum::routing::get(to_overview))
+        .route("/dashboard/{*rest}", axum::routing::any(missing))
+        .with_state(dashboard)
 }
 
-answer! {
+super::answer! {
+    Dashboard:
     GET "/dashboard" => overview::page;
     GET "/dashboard/live" => live::stream;
     GET "/dashboard/failures" => failures::page;

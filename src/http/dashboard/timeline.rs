@@ -2,12 +2,11 @@
 
 use askama::Template;
 use axum::extract;
-use serde_json::json;
 
 use super::session::{Fields, Seat, Viewer};
 use super::words::{channel, instant};
 use super::{Answer, Dashboard, View};
-use crate::domain::{Action, UserId};
+use crate::domain::UserId;
 use crate::service::{Error, Step, Timeline};
 
 struct Stage {
@@ -80,12 +79,7 @@ async fn read(dashboard: &Dashboard, seat: &Seat, id: &str, user: Option<UserId>
     let api = &dashboard.api;
     let id = api.inbox.number_of(id).await?;
     let timeline = api.explain.timeline(&seat.who, id, user).await?;
-    let own = seat.who.inbox().map(|own| own.user);
-    if timeline.recipient.is_none() || timeline.recipient != own {
-        let of = timeline.recipient.as_ref().map(|user| user.as_str().to_owned());
-        let detail = json!({"notification_id": id});
-        api.audit.note(&seat.who, seat.address, Action::TimelineRead, of, &detail).await?;
-    }
+    api.audit.timeline_read(&seat.who, seat.address, id, timeline.recipient.as_ref()).await?;
     Ok(timeline.into())
 }
 

@@ -7,6 +7,7 @@ pub mod templates;
 mod wire;
 
 super::answer! {
+    super::Api:
     POST "/notify" => notify::notify;
     GET "/analytics" => analytics::analytics;
     GET "/templates" => templates::list;

@@ -158,12 +158,18 @@ pub async fn notify(
     };
     let asked = api.notify.channels(draft.wish.as_ref());
     let is_beyond = asked.iter().any(|channel| *channel != Channel::Realtime);
-    let barred = if is_beyond { barred(&api, &who, draft.clone()).await? } else { HashMap::new() };
+    let kept = is_beyond.then(|| draft.clone());
     let receipt = api.notify.send(&who, draft).await?;
     let Some(recipient) = recipient else { return Err(Error::NotFound.into()) };
     let beyond = match is_beyond {
         true => api.outgoing.settled(&who.tenant, receipt.id, &recipient, PATIENCE).await,
         false => HashMap::new(),
+    };
+    // What follows another step is judged when its turn comes; what can never go is told now.
+    let is_open = asked.iter().any(|way| *way != Channel::Realtime && is_queued(beyond.get(way)));
+    let barred = match kept.filter(|_| is_open) {
+        Some(draft) => barred(&api, &who, draft).await,
+        None => HashMap::new(),
     };
     let is_sent = matches!(receipt.reached, Reached::Sent(_));
     let hushed = match asked.contains(&Channel::Realtime) && !is_sent {
@@ -174,8 +180,7 @@ pub async fn notify(
         Channel::Realtime if is_sent => "delivered",
         Channel::Realtime => hushed.as_ref().map_or("user_offline", word),
         _ => match beyond.get(&channel) {
-            Some(known) if !matches!(known, Progress::Queued(_)) => word(known),
-            // What follows another step is judged when its turn comes; what can never go is told now.
+            Some(known) if !is_queued(Some(known)) => word(known),
             _ => barred.get(&channel).copied().unwrap_or("queued"),
         },
     };
@@ -197,15 +202,20 @@ pub async fn notify(
     }))
 }
 
-/// The ways that it cannot go as things stand, and why.
-async fn barred(api: &Api, who: &Principal, draft: Draft) -> Result<HashMap<Channel, &'static str>, Error> {
-    let ways = api.explain.preview(who, draft).await?.first.into_iter();
-    let barred = ways.filter_map(|(_, channel, prospect)| match prospect {
+/// Whether a channel of which this is known has yet to have its turn.
+fn is_queued(known: Option<&Progress>) -> bool {
+    matches!(known, None | Some(Progress::Queued(_)))
+}
+
+/// The ways that it cannot go as things stand, and why. It is accepted by now: where that cannot be found out, none is known.
+async fn barred(api: &Api, who: &Principal, draft: Draft) -> HashMap<Channel, &'static str> {
+    let Ok(preview) = api.explain.preview(who, draft).await else { return HashMap::new() };
+    let barred = preview.first.into_iter().filter_map(|(_, channel, prospect)| match prospect {
         Prospect::Skipped(why) => Some((channel, reason(&why))),
         Prospect::Hushed(Hush::Muted(_)) => Some((channel, "muted")),
         _ => None,
     });
-    Ok(barred.collect())
+    barred.collect()
 }
 
 /// When the first of its channels has it, or is expected to have it.

@@ -4,6 +4,7 @@
 //! again on a new connection: what it stored before is recognised by its keys.
 
 mod connect;
+mod people;
 mod statements;
 mod writing;
 
@@ -75,11 +76,11 @@ pub mod queries {
         digest_one, digest_wanted, digest_wanted_by, digests_of, due_digests, first_waiting, items,
         last_place, lines,
     };
+    pub use super::people::last_positions;
     pub use super::places_body::{place_behind, place_of};
     pub use super::queries_body::{
         audience, counts, deployment_name, due_releases, due_spreads, find, held, held_counts,
-        last_notification, last_positions, missed, number_of, pending, ping, preferences, spread_of, topics,
-        transfer_state,
+        last_notification, missed, number_of, pending, ping, preferences, spread_of, topics, transfer_state,
     };
     pub use super::recent_body::{recent, recent_kinds};
     pub use super::recurring_queries::{due_rounds, recurring_of, recurring_one};

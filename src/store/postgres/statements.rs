@@ -2,10 +2,7 @@
 
 use std::marker::PhantomData;
 
-use diesel::pg::Pg;
-use diesel::prelude::QueryResult;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Text};
+use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text};
 
 use crate::store::types::{At, Instant, Uuid128, UuidColumn};
 
@@ -17,13 +14,16 @@ macro_rules! over_arrays {
             pub borrowed: PhantomData<&'a str>,
         }
 
-        impl QueryFragment<Pg> for $name<'_> {
-            fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        impl diesel::query_builder::QueryFragment<diesel::pg::Pg> for $name<'_> {
+            fn walk_ast<'b>(
+                &'b self,
+                mut out: diesel::query_builder::AstPass<'_, 'b, diesel::pg::Pg>,
+            ) -> diesel::QueryResult<()> {
                 out.push_sql($before);
                 let mut between = "unnest(";
                 $(
                     out.push_sql(between);
-                    out.push_bind_param::<Array<$sql>, _>(&self.$field)?;
+                    out.push_bind_param::<diesel::sql_types::Array<$sql>, _>(&self.$field)?;
                     between = ", ";
                 )*
                 let _ = between;
@@ -32,16 +32,17 @@ macro_rules! over_arrays {
             }
         }
 
-        impl QueryId for $name<'_> {
+        impl diesel::query_builder::QueryId for $name<'_> {
             type QueryId = $name<'static>;
             const HAS_STATIC_QUERY_ID: bool = true;
         }
 
-        impl Query for $name<'_> {
+        impl diesel::query_builder::Query for $name<'_> {
             type SqlType = $output;
         }
     };
 }
+pub(super) use over_arrays;
 
 over_arrays! {
     InsertContents {

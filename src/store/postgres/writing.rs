@@ -36,7 +36,7 @@ use crate::store::Sent;
 use crate::store::audit::written;
 use crate::store::facts::POSTGRES as DIALECT;
 use crate::store::preferred;
-use crate::store::schema::{expansions, inbox, recipients, recurring};
+use crate::store::schema::{expansions, inbox, recurring};
 use crate::store::types::{At, Instant, UuidColumn};
 use crate::store::webhooks::Listeners;
 
@@ -273,15 +273,10 @@ async fn rows_of(connection: &mut Connection, _: &mut Memory, people: &[Recipien
     // In one order, so that two nodes do not wait for each other.
     users.sort_unstable();
     let tenants = vec![tenant; users.len()];
-    KnowRecipients { tenants, users: users.clone(), borrowed: PhantomData }.execute(connection).await?;
-    let rows: Vec<(String, i64)> = recipients::table
-        .filter(recipients::tenant.eq(tenant))
-        .filter(recipients::user_id.eq_any(users))
-        .select((recipients::user_id, recipients::id))
-        .load(connection)
-        .await?;
-    let rows: HashMap<String, i64> = rows.into_iter().collect();
-    let row = |recipient: &Recipient| rows.get(recipient.user.as_str()).copied();
+    KnowRecipients { tenants, users, borrowed: PhantomData }.execute(connection).await?;
+    let rows: HashMap<&Recipient, i64> =
+        super::people::rows(connection, people).await?.map(|(recipient, row, _)| (recipient, row)).collect();
+    let row = |recipient: &Recipient| rows.get(recipient).copied();
     people.iter().map(|recipient| row(recipient).ok_or(diesel::result::Error::NotFound)).collect()
 }
 

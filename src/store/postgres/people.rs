@@ -1,0 +1,49 @@
+//! The rows of people who are known by name.
+
+use std::collections::HashMap;
+use std::marker::PhantomData;
+
+use diesel::sql_types::{BigInt, Text};
+use diesel_async::RunQueryDsl;
+
+use super::Connection;
+use super::statements::over_arrays;
+use crate::domain::{Position, Recipient};
+use crate::store::StoreError;
+
+over_arrays! {
+    // Each by the key, though statistics may be those of an almost empty table: what has a limit is asked for one at a time,
+    // and so cannot become a walk along all people of a tenant who are held against a list.
+    RowsOf {
+        tenants: Text => &'a str,
+        users: Text => &'a str
+    } -> (BigInt, BigInt, BigInt),
+    "SELECT e.which, r.id, r.last_position FROM ",
+    ") WITH ORDINALITY AS e (tenant, user_id, which) \
+     CROSS JOIN LATERAL (SELECT id, last_position FROM recipients \
+         WHERE tenant = e.tenant AND user_id = e.user_id LIMIT 1) AS r"
+}
+
+/// Each of `people` who has one, with its number and the last position in it.
+pub async fn rows<'a>(
+    connection: &mut Connection,
+    people: &'a [Recipient],
+) -> diesel::QueryResult<impl Iterator<Item = (&'a Recipient, i64, Position)>> {
+    let asked = RowsOf {
+        tenants: people.iter().map(|recipient| recipient.tenant.as_str()).collect(),
+        users: people.iter().map(|recipient| recipient.user.as_str()).collect(),
+        borrowed: PhantomData,
+    };
+    let rows: Vec<(i64, i64, i64)> = asked.load(connection).await?;
+    let known =
+        move |(which, row, last)| Some((people.get(usize::try_from(which - 1_i64).ok()?)?, row, last));
+    Ok(rows.into_iter().filter_map(known))
+}
+
+/// See [`crate::store::Store::last_positions`].
+pub async fn last_positions(
+    connection: &mut Connection,
+    people: &[Recipient],
+) -> Result<HashMap<Recipient, Position>, StoreError> {
+    Ok(rows(connection, people).await?.map(|(recipient, _, last)| (recipient.clone(), last)).collect())
+}
