@@ -189,7 +189,8 @@ pub fn dispatch(
     let ways: HashMap<Channel, Way> = Channel::BEYOND.into_iter().filter_map(way).collect();
     let base_url = Some(config.delivery.public_url.clone()).filter(|url| !url.is_empty());
     let (sender, links) = (config.delivery.sender_name.clone(), Arc::new(Links::new(&config.auth)));
-    let letters = Letters::new(templates.clone(), sender, base_url, links, mandatory(config));
+    let pictures = channels.pictures.clone();
+    let letters = Letters::new(templates.clone(), sender, base_url, links, mandatory(config), pictures);
     let caps = SmsCaps {
         per_number: config.sms.per_number_per_day,
         per_user: config.sms.per_user_per_day,
