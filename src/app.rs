@@ -22,7 +22,7 @@ use crate::gateway::{Admission, Origins};
 use crate::http::{self, Dashboard, Doorman, Readiness};
 use crate::listen::{Proxies, Servant};
 use crate::parts::{
-    RESERVE, UNUSABLE_REDIS, backplane, bind, channels, demo, dispatch, mandatory, node, quota,
+    RESERVE, UNUSABLE_REDIS, backplane, bind, channels, demo, dispatch, letters, mandatory, node, quota,
     sockets, usual, webhooks,
 };
 use crate::realtime::Hub;
@@ -317,9 +317,10 @@ impl App {
         };
         let demo = development.then(|| Arc::new(demo(config, clock.clone())));
         let api = http::Api::from(api);
+        let letters = letters(config).context(UNUSABLE_REDIS)?;
         let dashboard = config.dashboard.enabled.then(|| {
             until(&stop, watch.clone().run());
-            Dashboard::new(api.clone(), watch, demo.clone(), stop.clone())
+            Dashboard::new(api.clone(), watch, demo.clone(), letters, stop.clone())
         });
         let state = http::State {
             api,
