@@ -80,8 +80,14 @@ coverage: ## Lines of src that the tests reach, on both databases; writes the fi
 bench: ## Measure against Node, and write docs/PERFORMANCE.md (about 40 minutes)
 	bench/run.sh $(ARGS)
 
-faults: clients ## Each fault RUNS times (5), and write docs/RELIABILITY.md (about 160 s for each of the RUNS)
+# What providers do wrong: refuse, slow down, hang, hang up after they took it; killed and stopped over it.
+PROVIDERS := providers_are_given_their_time pushes_are_for_one_device mail_arrives_once_and_whole \
+	text_messages_go_where_they_may what_a_socket_cannot_do_goes_another_way webhooks_are_told_until_they_answer \
+	two_servers_race_and_one_text_message_goes_out
+
+faults: clients ## Each fault RUNS times (5), and write docs/RELIABILITY.md (about 160 s for each of the RUNS); then providers' faults (5 minutes)
 	CARILLON_TESTS_ON=postgres CARILLON_FAULT_RUNS=$(or $(RUNS),5) cargo test --locked --test promises -- --ignored --exact --nocapture faults::the_table_is_written
+	CARILLON_TESTS_ON=postgres cargo test --locked --test promises -- $(addsuffix ::,$(PROVIDERS))
 
 soak: clients ## Random faults for MINUTES (10); ends at the first broken promise, and prints the seed
 	CARILLON_TESTS_ON=postgres CARILLON_SOAK_MINUTES=$(or $(MINUTES),10) cargo test --locked --test promises -- --ignored --exact --nocapture faults::random_faults_for_a_long_time

@@ -13,7 +13,7 @@ use crate::config::{Config, Environment};
 use crate::delivery::{
     CatchUp, Confirmations, Digesting, Live, Replays, Rounds, Spreading, Templates, catch_up,
 };
-use crate::domain::{Clock, SystemClock, USUAL_AFTER};
+use crate::domain::{Channel, Clock, SystemClock, USUAL_AFTER};
 use crate::gateway::ingest::Ingest;
 use crate::gateway::socketio::{self, Booking, Door, Feed, Namespace, Services};
 use crate::gateway::sse;
@@ -22,8 +22,8 @@ use crate::gateway::{Admission, Origins};
 use crate::http::{self, Dashboard, Doorman, Readiness};
 use crate::listen::{Proxies, Servant};
 use crate::parts::{
-    RESERVE, UNUSABLE_REDIS, backplane, bind, channels, demo, dispatch, mandatory, node, quota, sockets,
-    usual, webhooks,
+    RESERVE, UNUSABLE_REDIS, backplane, bind, channels, demo, dispatch, letters, mandatory, node, quota,
+    sockets, usual, webhooks,
 };
 use crate::realtime::Hub;
 use crate::service::{
@@ -184,9 +184,10 @@ impl App {
             tasks.clone(),
             &config.realtime,
         ));
-        let outgoing = Arc::new(Outgoing::new(store.clone(), dispatch, clock.clone()));
+        let outgoing = Arc::new(Outgoing::new(store.clone(), dispatch.clone(), clock.clone()));
         let library = Arc::new(Library::new(store.clone(), templates, clock.clone()));
-        let stats = Arc::new(StatsService::new(hub.clone(), store.clone(), presences.clone(), clock.clone()));
+        let stats = StatsService::new(hub.clone(), store.clone(), presences.clone(), dispatch, clock.clone());
+        let stats = Arc::new(stats);
         let reckoning = Arc::new(Reckoning::new(store.clone(), clock.clone()));
         let watch = Arc::new(Watch::new(
             store.clone(),
@@ -218,6 +219,7 @@ impl App {
                 store.clone(),
                 channels.outbound.clone(),
                 channels.vapid.clone(),
+                channels.of(Channel::Push).is_some(),
                 clock.clone(),
                 config.limits.devices_per_user.into(),
             )),
@@ -315,9 +317,10 @@ impl App {
         };
         let demo = development.then(|| Arc::new(demo(config, clock.clone())));
         let api = http::Api::from(api);
+        let letters = letters(config).context(UNUSABLE_REDIS)?;
         let dashboard = config.dashboard.enabled.then(|| {
             until(&stop, watch.clone().run());
-            Dashboard::new(api.clone(), watch, demo.clone(), stop.clone())
+            Dashboard::new(api.clone(), watch, demo.clone(), letters, stop.clone())
         });
         let state = http::State {
             api,

@@ -14,7 +14,8 @@ use crate::delivery::channel::{ChannelSettings, Channels};
 use crate::delivery::webhooks::Webhooks;
 use crate::delivery::{CatchUp, Dispatch, Letters, Live, Templates, Way};
 use crate::domain::{Channel, Clock};
-use crate::http::Demo;
+use crate::gateway::ingest::Letterbox;
+use crate::http::{DeadLetters, Demo, Letter};
 use crate::listen::Listener;
 use crate::realtime::backplane::{self, Alone, Redis};
 use crate::secrets;
@@ -189,7 +190,8 @@ pub fn dispatch(
     let ways: HashMap<Channel, Way> = Channel::BEYOND.into_iter().filter_map(way).collect();
     let base_url = Some(config.delivery.public_url.clone()).filter(|url| !url.is_empty());
     let (sender, links) = (config.delivery.sender_name.clone(), Arc::new(Links::new(&config.auth)));
-    let letters = Letters::new(templates.clone(), sender, base_url, links, mandatory(config));
+    let pictures = channels.pictures.clone();
+    let letters = Letters::new(templates.clone(), sender, base_url, links, mandatory(config), pictures);
     let caps = SmsCaps {
         per_number: config.sms.per_number_per_day,
         per_user: config.sms.per_user_per_day,
@@ -228,4 +230,39 @@ pub fn channels(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Channe
     let (email, push, sms) = (by(Channel::Email), by(Channel::Push), by(Channel::Sms));
     tracing::info!(email, push, sms, "what leaves this server is taken by these");
     Ok(channels)
+}
+
+/// Dead letters that are shown at once.
+const LETTERS: usize = 50;
+
+/// What asks for the dead letters of what came by Redis; `None` if none are kept.
+///
+/// # Errors
+/// When Redis's address cannot be used.
+pub fn letters(config: &Config) -> anyhow::Result<Option<DeadLetters>> {
+    let Some(kept) = Letterbox::new(&config.ingest, &config.redis)? else { return Ok(None) };
+    let kept = Arc::new(kept);
+    let ask: DeadLetters = Arc::new(move || {
+        let kept = kept.clone();
+        Box::pin(async move {
+            let latest = kept.latest(LETTERS).await.map_err(|fault| {
+                format!("Redis does not answer, so they cannot be shown: {fault}. Look again later.")
+            })?;
+            let letter = |(id, fields): (String, HashMap<String, Vec<u8>>)| {
+                let of = |name: &str| fields.get(name).map(|text| String::from_utf8_lossy(text).into_owned());
+                let of = |name: &str| of(name).unwrap_or_default();
+                Letter {
+                    code: of("code"),
+                    reason: of("reason"),
+                    at: of("at"),
+                    source: of("source"),
+                    bytes: of("bytes"),
+                    text: of("notification"),
+                    id,
+                }
+            };
+            Ok(latest.into_iter().map(letter).collect())
+        })
+    });
+    Ok(Some(ask))
 }

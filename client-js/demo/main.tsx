@@ -100,7 +100,7 @@ function Demo(props: DemoProps): ReactNode {
       </main>
       <footer className="foot">
         <p>
-          {own.lookInside} <a href="/docs/">/docs</a> <a href="/health">/health</a> <a href="/stats">/stats</a> <a href="/metrics">/metrics</a>
+          {own.lookInside} <a href="/docs/">/docs</a> <a href="/health">/health</a> <a href="/stats">/stats</a> <a href="/metrics">/metrics</a> <a href="/dashboard">/dashboard</a>
         </p>
         <p>
           {own.onlyHere} <a href="/demo/licenses.txt">{own.licences}</a>

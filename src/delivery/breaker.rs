@@ -61,6 +61,11 @@ impl Breakers {
         }
     }
 
+    /// Whether `name` fails again and again.
+    pub fn is_failing(&self, name: &str) -> bool {
+        self.all().get(name).is_some_and(|breaker| breaker.until.is_some())
+    }
+
     /// How many may be begun with `name` now, of `most`: one, to see whether it works again.
     ///
     /// # Errors
@@ -95,16 +100,19 @@ impl Breakers {
     /// Notes how it did.
     pub fn note(&self, name: &str, sent: &Result<Taken, Fault>) {
         let mut all = self.all();
-        let (asked, is_away) = match sent {
-            Err(Fault::Retry { after, .. }) => (*after, true),
-            Err(Fault::Unsure { .. }) => (None, true),
+        let (asked, is_away, is_certain) = match sent {
+            Err(Fault::Retry { after, .. }) => (*after, true, after.is_some()),
+            Err(Fault::Slow { after, .. }) => (*after, true, false),
+            Err(Fault::Unsure { .. }) => (None, true, false),
             // Nobody was asked: whoever comes next looks whether it works.
             Err(Fault::Unfit { .. }) => {
                 all.entry(name.to_owned()).and_modify(|breaker| breaker.looking = None);
                 return;
             }
             // It answered: it works.
-            Ok(_) | Err(Fault::Later { .. } | Fault::Reject { .. } | Fault::Gone { .. }) => (None, false),
+            Ok(_) | Err(Fault::Later { .. } | Fault::Reject { .. } | Fault::Gone { .. }) => {
+                (None, false, false)
+            }
         };
         if !is_away {
             all.remove(name);
@@ -124,7 +132,7 @@ impl Breakers {
             return;
         }
         breaker.looking = None;
-        if breaker.faults >= FAULTS || breaker.opened > 0 || asked.is_some() {
+        if breaker.faults >= FAULTS || breaker.opened > 0 || is_certain {
             let usual = (FIRST * (1 << breaker.opened.min(5))).min(LONGEST);
             let pause = asked.map_or(usual, |asked| asked.min(LONGEST_ASKED));
             breaker.until = Some(now + pause);
@@ -204,6 +212,20 @@ mod tests {
         assert_eq!(breakers.room("smtp", 9), Ok(1), "one more may look, and no more than one");
         breakers.note("twilio", &unfit);
         assert_eq!(breakers.room("twilio", 9), Ok(9));
+    }
+
+    /// One address that gets too much says nothing of others; several in a row do.
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_slowed_holds_up_no_other() {
+        let breakers = Breakers::default();
+        let slow = Err(Fault::Slow { after: Some(Duration::from_secs(600)), reason: "429".to_owned() });
+        for _ in 0..9 {
+            (1..FAULTS).for_each(|_| breakers.note("push", &slow));
+            assert!(breakers.ask("push").is_ok());
+            breakers.note("push", &Ok(Taken::default()));
+        }
+        (0..FAULTS).for_each(|_| breakers.note("push", &slow));
+        assert_eq!(breakers.ask("push"), Err(LONGEST_ASKED), "no longer than this, whatever it says");
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::Breakers;
-use super::channel::{Channel as Provider, Fault, Letter, Parcel};
+use super::channel::{Channel as Provider, Fault, Letter, Parcel, Taken};
 use super::letter::Letters;
 use super::noting;
 use crate::domain::{Channel, Clock, MOST_UNANSWERED, Recipient, Until, pause};
@@ -53,6 +53,19 @@ pub struct Way {
     pub per_second: u32,
 }
 
+/// How a way is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Nobody is set up to take what goes it.
+    Unset,
+    /// A file takes it.
+    Sink,
+    /// Its provider fails again and again, and is left alone for now.
+    Failing,
+    /// Nothing is known against it.
+    Well,
+}
+
 /// What is due.
 enum Turn {
     /// These, of so many that were looked at; they are held since then, at least.
@@ -88,6 +101,16 @@ impl Dispatch {
     ) -> Arc<Self> {
         let (breakers, something_new) = (Breakers::default(), Default::default());
         Arc::new(Self { store, letters, ways, caps, pauses, breakers, something_new, clock, metrics })
+    }
+
+    /// How `channel` is. Push services are many, and anybody's browser names one: what they do says nothing of pushes.
+    pub fn condition(&self, channel: Channel) -> Condition {
+        match self.ways.get(&channel).map(|way| way.provider.name()) {
+            None => Condition::Unset,
+            Some("sink") => Condition::Sink,
+            Some(name) if channel != Channel::Push && self.breakers.is_failing(name) => Condition::Failing,
+            Some(_) => Condition::Well,
+        }
     }
 
     /// Something new may be due.
@@ -207,16 +230,20 @@ impl Dispatch {
         report: mpsc::UnboundedSender<Tried>,
     ) {
         let (at, started) = (self.clock.now(), Instant::now());
-        let outcome = match &provider {
-            Some(provider) => self.outcome(&**provider, &claimed, since).await.kept(),
-            None => Outcome::Nowhere("no_provider: nobody is set up to take it"),
+        let (outcome, is_asked) = match &provider {
+            Some(provider) => self.outcome(&**provider, &claimed, since).await,
+            None => (Outcome::Nowhere("no_provider: nobody is set up to take it"), false),
         };
+        let outcome = outcome.kept();
         let provider = provider.as_ref().map_or("none", |provider| provider.name());
-        self.metrics.delivery(claimed.channel.name(), outcome.state().name());
+        if is_asked || outcome.state() != State::Waiting {
+            self.metrics.delivery(claimed.channel.name(), outcome.state().name(), is_asked);
+        }
         let took_ms = i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX);
         let Claimed { id, attempt, device_id: device, step, .. } = claimed;
         let (notification, row) = (claimed.notification.id, claimed.place.recipient);
-        let tried = Tried { id, notification, row, step, device, attempt, at, took_ms, provider, outcome };
+        let tried =
+            Tried { id, notification, row, step, device, attempt, at, took_ms, provider, is_asked, outcome };
         report.send(tried).ok();
         drop(place);
     }
@@ -230,25 +257,35 @@ impl Dispatch {
         }
     }
 
-    async fn outcome(&self, provider: &dyn Provider, claimed: &Claimed, since: Instant) -> Outcome {
+    /// What comes of it, and whether the provider was asked.
+    async fn outcome(&self, provider: &dyn Provider, claimed: &Claimed, since: Instant) -> (Outcome, bool) {
         let parcel = match tokio::time::timeout_at(since + READY, self.ready(claimed)).await {
             // A process that was stopped meanwhile has not seen the time pass.
             Ok(Ok(parcel)) if since.elapsed() < READY => parcel,
-            Ok(Err(outcome)) => return outcome,
-            Ok(Ok(_)) | Err(_) => return Outcome::Later(RESPITE, TOO_LATE.to_owned()),
+            Ok(Err(outcome)) => return (outcome, false),
+            Ok(Ok(_)) | Err(_) => return (Outcome::Later(RESPITE, TOO_LATE.to_owned()), false),
         };
         let whom = match &parcel.letter {
             Letter::Push { to, .. } => format!("{} {}", provider.name(), origin(&to.endpoint)),
             _ => provider.name().to_owned(),
         };
         if let Err(left) = self.breakers.ask(&whom) {
-            return Outcome::Later(left, format!("{whom} has failed again and again; it is left alone"));
+            return (
+                Outcome::Later(left, format!("{whom} has failed again and again; it is left alone")),
+                false,
+            );
         }
         let sent = tokio::time::timeout(LONGEST, provider.send(&parcel)).await;
         let sent = sent.unwrap_or_else(|_| {
             Err(Fault::Unsure { reason: format!("no answer within {} s", LONGEST.as_secs()) })
         });
         self.breakers.note(&whom, &sent);
+        let is_asked = !matches!(sent, Err(Fault::Unfit { .. }));
+        (self.followed(claimed, sent), is_asked)
+    }
+
+    /// What follows from what the provider said.
+    fn followed(&self, claimed: &Claimed, sent: Result<Taken, Fault>) -> Outcome {
         match sent {
             Ok(taken) => Outcome::Sent(taken.provider_id),
             // Nobody is to look into it.
@@ -261,7 +298,9 @@ impl Dispatch {
             Err(Fault::Unsure { reason }) if claimed.channel == Channel::Sms => {
                 self.once_more(claimed, reason)
             }
-            Err(Fault::Retry { after: asked, reason }) => self.again(claimed, asked, reason),
+            Err(Fault::Retry { after: asked, reason } | Fault::Slow { after: asked, reason }) => {
+                self.again(claimed, asked, reason)
+            }
             Err(Fault::Later { reason } | Fault::Unsure { reason }) => self.again(claimed, None, reason),
         }
     }

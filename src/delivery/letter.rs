@@ -7,7 +7,7 @@ use super::channel::{Letter, Parcel};
 use super::templates::Templates;
 use crate::access::Links;
 use crate::domain::{Channel, Priority};
-use crate::render::{Alert, Letterhead, Mail, Push, Retraction, Sms, Words};
+use crate::render::{Alert, Letterhead, Mail, Pictures, Push, Retraction, Sms, Words};
 use crate::store::{Claimed, Outcome};
 
 /// When words could not be had, they are asked for again.
@@ -23,19 +23,22 @@ pub struct Letters {
     links: Arc<Links>,
     /// Types that nobody can mute.
     mandatory: Arc<[String]>,
+    /// Beside pushes.
+    pictures: Pictures,
 }
 
 impl Letters {
     /// In the words of `templates`, from `sender`; what is a path begins at `base_url`, and so do `links` that end e-mails but
-    /// those of `mandatory` types.
+    /// those of `mandatory` types. Beside pushes are `pictures`, if a sender names no others.
     pub fn new(
         templates: Arc<Templates>,
         sender: String,
         base_url: Option<String>,
         links: Arc<Links>,
         mandatory: Arc<[String]>,
+        pictures: Pictures,
     ) -> Self {
-        Self { templates, sender, base_url, links, mandatory }
+        Self { templates, sender, base_url, links, mandatory, pictures }
     }
 
     /// Where one click ends such e-mails.
@@ -82,6 +85,7 @@ impl Letters {
                     let payload = Retraction::of(notification.id.0, notification.uuid).payload();
                     return Ok(Letter::Push { to, payload });
                 }
+                let pictures = self.pictures.unless_in(&notification.data);
                 let alert = Alert {
                     id: notification.id.0,
                     uuid: notification.uuid,
@@ -89,8 +93,8 @@ impl Letters {
                     template: claimed.wish.template.as_ref().map(|template| template.name.as_str()),
                     priority: notification.priority,
                     action_url,
-                    icon: None,
-                    badge: None,
+                    icon: pictures.icon.as_deref(),
+                    badge: pictures.badge.as_deref(),
                 };
                 Letter::Push { to, payload: Push::of(&words, &alert).payload() }
             }

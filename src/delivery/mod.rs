@@ -22,7 +22,7 @@ pub mod webhooks;
 pub use catch_up::CatchUp;
 pub use confirm::{Confirmations, Rounds};
 pub use digests::Digesting;
-pub use dispatch::{Dispatch, Way};
+pub use dispatch::{Condition, Dispatch, Way};
 pub use letter::Letters;
 pub use live::Live;
 pub use replay::Replays;

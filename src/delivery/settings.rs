@@ -153,6 +153,10 @@ pub struct PushSettings {
     pub vapid_email: String,
     /// How long a push service keeps what has no end of its own for a device that is off, in seconds.
     pub ttl_seconds: u32,
+    /// The picture beside a push whose sender names none: `https://…`, or a path of the page; none when empty.
+    pub icon: String,
+    /// The small one, of one colour, that stands for it where there is little room.
+    pub badge: String,
 }
 
 impl Default for PushSettings {
@@ -163,6 +167,8 @@ impl Default for PushSettings {
             vapid_private_key: Secret::default(),
             vapid_email: String::new(),
             ttl_seconds: 24 * 60 * 60,
+            icon: String::new(),
+            badge: String::new(),
         }
     }
 }

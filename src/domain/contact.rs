@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use phonenumber::{Mode, country};
+use phonenumber::metadata::DATABASE;
+use phonenumber::{Mode, Type, country};
 
 use super::Broken;
 
@@ -25,6 +26,7 @@ pub struct Email(String);
 pub struct Phone {
     number: String,
     country: Option<country::Id>,
+    is_costly: bool,
 }
 
 /// One browser that takes pushes (RFC 8030).
@@ -105,12 +107,19 @@ impl Phone {
             return Err(broken());
         }
         let number = parsed.format().mode(Mode::E164).to_string();
-        Ok(Self { country: parsed.country().id(), number })
+        let kind = parsed.number_type(&DATABASE);
+        let is_costly = matches!(kind, Type::PremiumRate | Type::SharedCost | Type::PersonalNumber);
+        Ok(Self { country: parsed.country().id(), number, is_costly })
     }
 
     /// What is meant for a provider.
     pub fn expose(&self) -> &str {
         &self.number
+    }
+
+    /// Whether whoever asks for it may pay more than for others of its country: such as +1 900 and +44 70.
+    pub const fn is_costly(&self) -> bool {
+        self.is_costly
     }
 
     /// Its country, by two letters (ISO 3166): several share the code 1. Nothing, if it is no country's.
@@ -229,6 +238,23 @@ mod tests {
             assert!(Phone::new(bad).is_err(), "{bad:?}");
         }
         assert!(!format!("{:?}", Phone::new("+14155550123").unwrap()).contains("415"));
+    }
+
+    #[test]
+    fn numbers_that_cost_more_are_known() {
+        for (number, is_costly) in [
+            ("+19005550123", true),
+            ("+447012345678", true),
+            ("+4490001234567", false),
+            ("+14155550123", false),
+            ("+302101234567", false),
+            ("+306912345678", false),
+            ("+18005550123", false),
+        ] {
+            let Ok(phone) = Phone::new(number) else { continue };
+            assert_eq!(phone.is_costly(), is_costly, "{number}");
+        }
+        assert!(Phone::new("+19005550123").unwrap().is_costly());
     }
 
     #[test]

@@ -115,7 +115,8 @@ pub fn tidy_link(url: String) -> String {
     }
 }
 
-fn leads_nowhere_bad(url: &str) -> bool {
+/// Whether it is an address of the web, or a path.
+pub fn leads_nowhere_bad(url: &str) -> bool {
     let lower = url.trim_start().to_ascii_lowercase();
     let is_web = lower.starts_with("https://") || lower.starts_with("http://");
     let is_path = url.starts_with('/') && !url.starts_with("//") && !url.starts_with("/\\");

@@ -32,7 +32,9 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use contact::{Device, Email, Phone};
 pub use contacts::{Contacts, ContactsChange, is_locale};
 pub use digests::{DigestTerms, Gathering, Item, Line};
-pub use draft::{BOOKING_KIND, Broken, Draft, To, is_name, is_over, tidy_link, time_to_come};
+pub use draft::{
+    BOOKING_KIND, Broken, Draft, To, is_name, is_over, leads_nowhere_bad, tidy_link, time_to_come,
+};
 pub use identity::{DEFAULT_TENANT, IdError, Recipient, Tenant, UserId};
 pub use locale::{Locale, TemplateName, Templated};
 pub use notification::{
@@ -51,5 +53,5 @@ pub use schemas::name_schema;
 pub(crate) use schemas::schemas;
 pub use standing::{Standing, Status};
 pub use webhook::{TEST_EVENT, WebhookEvent};
-pub use wish::{Contact, Escalation, USUAL_AFTER, Until, Wish};
+pub use wish::{Contact, Escalation, NO_ADDRESS, USUAL_AFTER, Until, Wish, number_unfit};
 pub use zone::Zone;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{Recipient, Tenant, Timestamp, Wish};
+use super::{Recipient, TemplateName, Tenant, Timestamp, Wish};
 
 /// A notification's number, the same on every door and node; never zero (front ends test its truth).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -230,6 +230,8 @@ pub struct Notification {
     pub created_at: Timestamp,
     /// When it ceases to matter.
     pub expires_at: Option<Timestamp>,
+    /// The name of the template that said it, if one did and its sender chose that.
+    pub template: Option<TemplateName>,
 }
 
 impl NewNotification {
@@ -247,6 +249,7 @@ impl NewNotification {
             action_url: self.action_url.clone(),
             created_at: self.created_at,
             expires_at: self.expires_at,
+            template: self.wish.as_ref().and_then(|wish| wish.said_by(&self.kind)).cloned(),
         }
     }
 }

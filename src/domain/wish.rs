@@ -4,12 +4,17 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Broken, Channel, Templated};
+use super::digests::SUMMARIES;
+use super::{Broken, Channel, Phone, TemplateName, Templated};
 
 /// Seconds between two steps, if nothing is said, at least: longer than a socket needs to show that it is alive.
 pub const USUAL_AFTER: u32 = 90;
 /// The longest: a week.
 const LONGEST_AFTER: u32 = 7 * 24 * 60 * 60;
+
+/// Why no e-mail goes to what was given.
+pub const NO_ADDRESS: &str =
+    "bad_email: what was given is no e-mail address; write one such as ana@example.com";
 
 /// What a sender wants of a notification beyond sockets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +55,19 @@ impl Contact {
 impl fmt::Debug for Contact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Contact(***)")
+    }
+}
+
+/// Why no text message goes to this number; or to what was given, of which none could be made.
+pub fn number_unfit(number: Result<&Phone, &Broken>) -> Option<&'static str> {
+    match number {
+        Ok(phone) if phone.is_costly() => Some(
+            "bad_phone_number: text messages do not go to numbers that cost more than others (premium rate); name another",
+        ),
+        Ok(_) => None,
+        Err(_) => Some(
+            "bad_phone_number: what was given is no telephone number; write it as +14155550123, with its country's code",
+        ),
     }
 }
 
@@ -110,6 +128,11 @@ impl Wish {
         others.into_iter().chain(in_turn.into_iter().zip(1..)).collect()
     }
 
+    /// The template that said what is of this kind. What the server itself sums up has none to be known by.
+    pub fn said_by(&self, kind: &str) -> Option<&TemplateName> {
+        self.template.as_ref().map(|template| &template.name).filter(|_| !SUMMARIES.contains(&kind))
+    }
+
     /// What was stored.
     pub fn read(stored: &str) -> Option<Self> {
         serde_json::from_str(stored).ok()
@@ -135,7 +158,18 @@ impl Wish {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
+
+    #[test]
+    fn what_is_summed_up_is_known_by_no_template() {
+        let name = TemplateName::new("digest").unwrap();
+        let template = Templated { name: name.clone(), version: 0, locale: None, zone: None };
+        let wish = Wish { template: Some(template), ..Wish::default() };
+        assert_eq!(wish.said_by("order_status"), Some(&name));
+        assert!(SUMMARIES.iter().all(|kind| wish.said_by(kind).is_none()));
+    }
 
     #[test]
     fn steps_follow_the_order_of_escalation() {

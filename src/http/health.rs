@@ -9,7 +9,8 @@ use axum::http::StatusCode;
 use serde::Serialize;
 
 use super::State;
-use crate::domain::Timestamp;
+use crate::delivery::Condition;
+use crate::domain::{Channel, Timestamp};
 use crate::realtime::backplane::Line;
 
 /// Whether this process takes new work; false from the moment it is told to stop.
@@ -49,7 +50,21 @@ pub struct HealthBody {
 #[derive(Serialize)]
 struct Services {
     websocket: &'static str,
+    email: &'static str,
+    push: &'static str,
+    sms: &'static str,
+    /// Those of tenants are in the database.
+    templates: &'static str,
     database: &'static str,
+}
+
+fn told(condition: Condition) -> &'static str {
+    match condition {
+        Condition::Unset => "not configured",
+        Condition::Sink => "sink",
+        Condition::Failing => "degraded",
+        Condition::Well => "healthy",
+    }
 }
 
 /// `GET /health`: 503 when the database does not answer.
@@ -67,6 +82,10 @@ pub async fn health(state: extract::State<State>) -> (StatusCode, Json<HealthBod
         (true, false) => (StatusCode::OK, "healthy"),
     };
     let (census, online) = (health.census, health.online);
+    let of = |channel| {
+        let known = health.beyond.iter().find(|(known, _)| *known == channel);
+        known.map_or("not configured", |(_, condition)| told(*condition))
+    };
     let body = HealthBody {
         status: word,
         service: "notification_service",
@@ -81,7 +100,14 @@ pub async fn health(state: extract::State<State>) -> (StatusCode, Json<HealthBod
         redis,
         database,
         websocket_connections: census.connections,
-        services: Services { websocket: "healthy", database },
+        services: Services {
+            websocket: "healthy",
+            email: of(Channel::Email),
+            push: of(Channel::Push),
+            sms: of(Channel::Sms),
+            templates: database,
+            database,
+        },
     };
     (status, Json(body))
 }

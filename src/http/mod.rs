@@ -38,7 +38,7 @@ use crate::service::{
 use crate::telemetry::Metrics;
 
 pub use caller::Doorman;
-pub use dashboard::Dashboard;
+pub use dashboard::{Dashboard, Letter, Letters as DeadLetters};
 pub use demo::Demo;
 pub use health::Readiness;
 pub use openapi::description;

@@ -189,6 +189,16 @@ pub fn channels(named: Option<&[String]>, field: &'static str) -> Result<Option<
     }
 }
 
+/// Channels in the order of their steps.
+fn steps(named: Option<&[String]>) -> Result<Option<Vec<Channel>>, Broken> {
+    let field = "escalation.order";
+    let order = channels(named, field)?;
+    if order.as_ref().map(Vec::len) != named.map(<[String]>::len) {
+        return Err(Broken { field, expected: "each channel once; in_app, websocket and realtime are one" });
+    }
+    Ok(order)
+}
+
 /// How to go on when a socket is not enough.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, expecting = "a JSON object")]
@@ -220,7 +230,7 @@ pub fn wish(named: Option<&[String]>, escalation: Option<EscalationIn>) -> Resul
         Some(given) => Escalation {
             after: given.after_seconds,
             until: given.until.unwrap_or(usual.until),
-            order: channels(given.order.as_deref(), "escalation.order")?.unwrap_or(usual.order),
+            order: steps(given.order.as_deref())?.unwrap_or(usual.order),
         },
     };
     let channels = channels(named, "channels")?.unwrap_or_default();

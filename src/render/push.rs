@@ -1,11 +1,12 @@
 //! Push messages, as service workers read them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::Words;
-use crate::domain::Priority;
 use crate::domain::written::cut;
+use crate::domain::{Priority, leads_nowhere_bad};
 
 /// Bytes that a push service takes for sure, encrypted, less what encryption adds (RFC 8291, section 4).
 pub const LARGEST_PUSH: usize = 3_900;
@@ -15,6 +16,52 @@ const LONGEST_TITLE: usize = 100;
 const LONGEST_BUTTON: usize = 30;
 /// Letters of the text: as many as there is room for.
 const LENGTHS: [usize; 5] = [500, 250, 120, 40, 0];
+
+/// Bytes of a picture's address.
+const LONGEST_PICTURE: usize = 512;
+
+/// Pictures beside a push message, by their addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pictures {
+    /// Beside the text.
+    pub icon: Option<String>,
+    /// Where there is little room: of one colour.
+    pub badge: Option<String>,
+}
+
+fn picture(address: &str) -> Option<String> {
+    let is_good = address.len() <= LONGEST_PICTURE && leads_nowhere_bad(address);
+    is_good.then(|| address.to_owned())
+}
+
+impl Pictures {
+    /// As settings have them.
+    ///
+    /// # Errors
+    /// The name of the one that is no address.
+    pub fn new(icon: &str, badge: &str) -> Result<Self, &'static str> {
+        let set = |name, address: &str| match address {
+            "" => Ok(None),
+            address => picture(address).map(Some).ok_or(name),
+        };
+        Ok(Self { icon: set("icon", icon)?, badge: set("badge", badge)? })
+    }
+
+    /// What a sender gave names its own, or else these are meant.
+    pub fn unless_in(&self, data: &str) -> Self {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Given {
+            icon: Value,
+            badge: Value,
+        }
+        let given: Given = serde_json::from_str(data).unwrap_or_default();
+        let or = |given: &Value, usual: &Option<String>| {
+            given.as_str().and_then(picture).or_else(|| usual.clone())
+        };
+        Self { icon: or(&given.icon, &self.icon), badge: or(&given.badge, &self.badge) }
+    }
+}
 
 /// What a push message is about.
 #[derive(Clone, Copy, Debug)]
@@ -123,6 +170,8 @@ impl Push {
             actions: actions.collect(),
             priority: alert.priority.name(),
         };
+        // They are taken for granted less than where a click leads.
+        while push.payload().len() > LARGEST_PUSH && push.badge.take().or(push.icon.take()).is_some() {}
         for most in LENGTHS {
             push.body = cut(body, most);
             if push.payload().len() <= LARGEST_PUSH {
@@ -144,12 +193,23 @@ mod tests {
 
     use super::*;
     use crate::domain::Locale;
-    use serde_json::Value;
+
+    #[test]
+    fn a_picture_is_an_address() {
+        let usual = Pictures::new("/bell.png", "").unwrap();
+        let given = usual.unless_in(r#"{"icon": "https://example.com/a.png", "badge": "/b.png"}"#);
+        assert_eq!(given, Pictures::new("https://example.com/a.png", "/b.png").unwrap());
+        for odd in [r#"{"icon": "javascript:x", "badge": 7}"#, r#"{"icon": {"a": []}}"#, "{}", "[]", ""] {
+            assert_eq!(usual.unless_in(odd), usual, "{odd}");
+        }
+        assert_eq!(Pictures::new("", "bell.png"), Err("badge"));
+        assert_eq!(Pictures::new(&format!("/{}", "x".repeat(512)), ""), Err("icon"));
+    }
 
     #[test]
     fn it_fits_whatever_it_says() {
         let url = format!("/{}", "u".repeat(2_047));
-        let kind = "κ".repeat(64);
+        let (kind, picture) = ("κ".repeat(64), format!("/{}", "\"".repeat(511)));
         let alert = Alert {
             id: 7,
             uuid: Uuid::nil(),
@@ -157,8 +217,8 @@ mod tests {
             template: Some("a"),
             priority: Priority::Urgent,
             action_url: Some(&url),
-            icon: None,
-            badge: None,
+            icon: Some(&picture),
+            badge: Some(&picture),
         };
         for letter in ["a", "α", "\"", "😀", "\\"] {
             let words = Words::own(&letter.repeat(500), &letter.repeat(5_000), &Locale::default());

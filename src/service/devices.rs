@@ -32,20 +32,23 @@ pub struct Devices {
     store: Arc<Store>,
     outbound: Arc<Outbound>,
     vapid: Option<Arc<Vapid>>,
+    is_heard: bool,
     clock: Arc<dyn Clock>,
     most: i64,
 }
 
 impl Devices {
-    /// Kept in `store`; each person may have `most`. They are pushed to by `outbound`, signed by `vapid`.
+    /// Kept in `store`; each person may have `most`. They are pushed to by `outbound`, signed by `vapid`; or, without keys, by
+    /// somebody else, if `is_heard`.
     pub fn new(
         store: Arc<Store>,
         outbound: Arc<Outbound>,
         vapid: Option<Arc<Vapid>>,
+        is_heard: bool,
         clock: Arc<dyn Clock>,
         most: i64,
     ) -> Self {
-        Self { store, outbound, vapid, clock, most }
+        Self { store, outbound, vapid, is_heard, clock, most }
     }
 
     /// The key that pages show to their browsers' push services.
@@ -71,13 +74,16 @@ impl Devices {
     /// Registers a device of `recipient`, whoever it belonged to before; durable on return. Returns its number.
     ///
     /// # Errors
-    /// When nothing could be sent to it, there are too many, or it could not be stored.
+    /// When nothing could be sent to it or to any, there are too many, or it could not be stored.
     pub async fn register(
         &self,
         recipient: &Recipient,
         mut new: NewDevice,
         from: Option<IpAddr>,
     ) -> Result<i64, Error> {
+        if !self.is_heard {
+            return Err(Error::NoPushKeys);
+        }
         web_push::check(&new.device, &self.outbound)?;
         if new.info.as_ref().is_some_and(|info| info.len() > LONGEST_INFO) {
             return Err(Broken { field: "device_info", expected: "an object of at most 2,048 bytes" }.into());

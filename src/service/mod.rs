@@ -62,7 +62,7 @@ pub use stats::{Health, Online, Stats, StatsService};
 pub use tally::{Many, Tally};
 pub use topics::Topics;
 pub use watch::{Everywhere, Known, Recent, Watch};
-pub use webhooks::Hooks;
+pub use webhooks::{Hooks, host};
 pub use worker::Worker;
 
 /// Why something was not done. `Display` is what a caller may read; sources stay inside.

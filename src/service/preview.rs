@@ -6,8 +6,8 @@ use super::Error;
 use super::explain::{Explain, group_of};
 use crate::access::Principal;
 use crate::domain::{
-    Audience, Channel, Draft, Hush, Matter, Muted, NewNotification, Situation, Timestamp, UserId, Verdict,
-    Wish,
+    Audience, Channel, Draft, Email, Hush, Matter, Muted, NO_ADDRESS, NewNotification, Phone, Situation,
+    Timestamp, UserId, Verdict, Wish, number_unfit,
 };
 use crate::store::Member;
 
@@ -154,8 +154,15 @@ fn unreachable(
 ) -> Option<&'static str> {
     let devices = &member.devices;
     match channel {
-        Channel::Email if wish.email.is_none() && member.contacts.email.is_none() => Some("no_email"),
-        Channel::Sms if wish.phone.is_none() && member.contacts.sms().is_none() => Some("no_phone_number"),
+        Channel::Email => match &wish.email {
+            Some(given) => Email::new(given.expose()).err().map(|_| NO_ADDRESS),
+            None => member.contacts.email.is_none().then_some("no_email"),
+        },
+        Channel::Sms => match (&wish.phone, member.contacts.sms()) {
+            (Some(given), _) => number_unfit(Phone::new(given.expose()).as_ref()),
+            (None, Some(known)) => number_unfit(Ok(known)),
+            (None, None) => Some("no_phone_number"),
+        },
         Channel::Push if devices.is_empty() => Some("no_subscription"),
         Channel::Push if !devices.iter().any(|device| device.wants(&new.kind)) => {
             Some("no device takes this type")

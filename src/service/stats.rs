@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 use super::Presences;
-use crate::domain::{Clock, Timestamp};
+use crate::delivery::{Condition, Dispatch};
+use crate::domain::{Channel, Clock, Timestamp};
 use crate::realtime::backplane::Line;
 use crate::realtime::{Census, Hub};
 use crate::store::{Counts, LEASE_SECONDS, Store, StoreError};
@@ -49,6 +50,8 @@ pub struct Health {
     pub online: Online,
     /// The highest notification number, if known.
     pub last_notification: i64,
+    /// How each way beyond sockets is.
+    pub beyond: [(Channel, Condition); 3],
     /// When this was found out.
     pub at: Timestamp,
 }
@@ -65,14 +68,21 @@ pub struct StatsService {
     hub: Arc<Hub>,
     store: Arc<Store>,
     presences: Arc<Presences>,
+    dispatch: Arc<Dispatch>,
     clock: Arc<dyn Clock>,
     counted: Mutex<Option<Counted>>,
 }
 
 impl StatsService {
-    /// Counts what is in `hub` and `store`.
-    pub fn new(hub: Arc<Hub>, store: Arc<Store>, presences: Arc<Presences>, clock: Arc<dyn Clock>) -> Self {
-        Self { hub, store, presences, clock, counted: Mutex::new(None) }
+    /// Counts what is in `hub` and `store`, and asks `dispatch` how its providers do.
+    pub fn new(
+        hub: Arc<Hub>,
+        store: Arc<Store>,
+        presences: Arc<Presences>,
+        dispatch: Arc<Dispatch>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { hub, store, presences, dispatch, clock, counted: Mutex::new(None) }
     }
 
     /// Everything `/stats` tells. A count that took long is used again for ten times as long.
@@ -134,7 +144,8 @@ impl StatsService {
         let at = self.clock.now();
         let (line, census) = (self.hub.backplane().line(), self.hub.census(at));
         let online = online.unwrap_or_else(|| self.here());
-        Health { database, line, census, online, last_notification, at }
+        let beyond = Channel::BEYOND.map(|channel| (channel, self.dispatch.condition(channel)));
+        Health { database, line, census, online, last_notification, beyond, at }
     }
 
     /// Who is connected to this node, and since when on average.

@@ -47,7 +47,7 @@ fn may_name(who: &Principal) -> Result<(), Error> {
 }
 
 /// The host of an address: the rest may be a secret.
-fn host(url: &str) -> String {
+pub fn host(url: &str) -> String {
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
     rest.split(['/', '?', '#']).next().unwrap_or_default().to_owned()
 }

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use super::{Connection, RunQueryDsl};
-use crate::domain::{Digest, Phone, Timestamp, Verdict};
+use crate::domain::{Digest, NO_ADDRESS, Phone, Timestamp, Verdict, number_unfit};
 use crate::store::schema::{deliveries, stopped_numbers};
 use crate::store::types::{At, UuidColumn};
 use crate::store::{Claimed, HELD_SECONDS, SmsCaps, State};
@@ -25,14 +25,19 @@ body! {
         now: Timestamp,
     ) -> QueryResult<Verdict> {
         let given = delivery.wish.phone.as_ref().map(|phone| Phone::new(phone.expose()));
+        if let Some(why) = given.as_ref().and_then(|given| number_unfit(given.as_ref())) {
+            return Ok(Verdict::Skip(why.into()));
+        }
         let phone = match given {
             Some(Ok(phone)) => phone,
-            Some(Err(_)) => return Ok(Verdict::Skip("no_phone_number: what was given is none".into())),
-            None => match delivery.contacts.sms() {
+            Some(Err(_)) | None => match delivery.contacts.sms() {
                 Some(phone) => phone.clone(),
                 None => return Ok(Verdict::Skip("no_phone_number".into())),
             },
         };
+        if let Some(why) = number_unfit(Ok(&phone)) {
+            return Ok(Verdict::Skip(why.into()));
+        }
         if delivery.contacts.has_stopped && delivery.contacts.phone.as_ref() == Some(&phone) {
             return Ok(Verdict::Skip("no_phone_number: its owner wants no more".into()));
         }
@@ -90,7 +95,10 @@ body! {
         most: u32,
         now: Timestamp,
     ) -> QueryResult<Verdict> {
-        let Some(address) = delivery.email() else { return Ok(Verdict::Skip("no_email".into())) };
+        let Some(address) = delivery.email() else {
+            let is_given = delivery.wish.email.is_some();
+            return Ok(Verdict::Skip(if is_given { NO_ADDRESS } else { "no_email" }.into()));
+        };
         if !is_own || most == 0 {
             return Ok(Verdict::Go);
         }

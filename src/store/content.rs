@@ -1,15 +1,35 @@
 //! The columns of a notification that everybody sees who has it.
 
 use diesel::expression::SqlLiteral;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 
 use super::schema::notifications;
-use super::types::{At, UuidColumn};
-use crate::domain::{Notification, NotificationId, Priority};
+use super::types::{At, Instant, Uuid128, UuidColumn};
+use crate::domain::{Notification, NotificationId, Priority, Wish};
 
 /// What [`content`] selects.
-pub type Content =
-    (i64, UuidColumn, (String, String, String, String, String), i32, Option<String>, At, Option<At>);
+pub type Content = (
+    i64,
+    UuidColumn,
+    (String, String, String, String, String),
+    i32,
+    Option<String>,
+    At,
+    Option<At>,
+    Option<String>,
+);
+
+/// Their types.
+pub type ContentTypes = (
+    BigInt,
+    Uuid128,
+    (Text, Text, Text, Text, Text),
+    Integer,
+    Nullable<Text>,
+    Instant,
+    Nullable<Instant>,
+    Nullable<Text>,
+);
 
 type Columns = (
     notifications::id,
@@ -25,12 +45,13 @@ type Columns = (
     notifications::action_url,
     notifications::created_at,
     notifications::expires_at,
+    notifications::wish,
 );
 
 /// The columns of a [`Content`].
 pub const fn content() -> Columns {
     use notifications::*;
-    (id, uuid, (kind, topic, title, message, data), priority, action_url, created_at, expires_at)
+    (id, uuid, (kind, topic, title, message, data), priority, action_url, created_at, expires_at, wish)
 }
 
 /// A notification from its columns.
@@ -43,10 +64,13 @@ pub fn notification(content: Content) -> Notification {
         action_url,
         At(created_at),
         expires_at,
+        wish,
     ) = content;
+    let wish = wish.as_deref().and_then(Wish::read);
     Notification {
         id: NotificationId(id),
         uuid,
+        template: wish.as_ref().and_then(|wish| wish.said_by(&kind)).cloned(),
         kind,
         topic,
         title,

@@ -169,8 +169,10 @@ pub struct Tried {
     pub at: Timestamp,
     /// How long it took, in milliseconds.
     pub took_ms: i32,
-    /// Who was asked.
+    /// Who was to be asked.
     pub provider: &'static str,
+    /// Whether they were: only then it is an attempt.
+    pub is_asked: bool,
     /// What they said.
     pub outcome: Outcome,
 }
@@ -247,11 +249,10 @@ impl Outcome {
         }
     }
 
-    /// When it is tried again, seen from `now`, and whether this attempt counts.
-    pub(super) fn again(&self, now: Timestamp) -> Option<(Timestamp, bool)> {
+    /// When it is tried again, seen from `now`.
+    pub(super) fn again(&self, now: Timestamp) -> Option<Timestamp> {
         match self {
-            Self::Again(pause, _) | Self::Unsure(pause, _) => Some((now.plus(*pause), true)),
-            Self::Later(pause, _) => Some((now.plus(*pause), false)),
+            Self::Again(pause, _) | Self::Unsure(pause, _) | Self::Later(pause, _) => Some(now.plus(*pause)),
             _ => None,
         }
     }
@@ -295,7 +296,7 @@ pub struct Delivery {
     pub state: State,
     /// When it is tried next, while it waits.
     pub due_at: Timestamp,
-    /// How often it was tried.
+    /// How often somebody took it to try it.
     pub attempt: i32,
     /// Why it stands so.
     pub reason: Option<String>,
@@ -312,7 +313,7 @@ pub struct Delivery {
 pub struct Attempt {
     /// Of which delivery.
     pub delivery: i64,
-    /// Which.
+    /// Which: 1 is the first.
     pub number: i32,
     /// When.
     pub at: Timestamp,

@@ -137,13 +137,12 @@ pub async fn deliveries_of(
 
 /// See [`crate::store::Store::attempts_of`].
 pub async fn attempts_of(connection: &mut Connection, ids: &[i64]) -> Result<Vec<Attempt>, StoreError> {
-    type Columns = (i64, i32, At, i32, String, i32, Option<String>);
+    type Columns = (i64, At, i32, String, i32, Option<String>);
     let found: Vec<Columns> = delivery_attempts::table
         .filter(delivery_attempts::delivery_id.eq_any(ids))
         .order((delivery_attempts::delivery_id, delivery_attempts::attempt))
         .select((
             delivery_attempts::delivery_id,
-            delivery_attempts::attempt,
             delivery_attempts::at,
             delivery_attempts::took_ms,
             delivery_attempts::provider,
@@ -152,16 +151,14 @@ pub async fn attempts_of(connection: &mut Connection, ids: &[i64]) -> Result<Vec
         ))
         .load(connection)
         .await?;
-    let attempt = |(delivery, number, At(at), took_ms, provider, state, reason): Columns| Attempt {
-        delivery,
-        number,
-        at,
-        took_ms,
-        provider,
-        state: State::from_number(state),
-        reason,
-    };
-    Ok(found.into_iter().map(attempt).collect())
+    let mut all: Vec<Attempt> = Vec::with_capacity(found.len());
+    for (delivery, At(at), took_ms, provider, state, reason) in found {
+        // Those between, which asked nobody, are not told.
+        let number = all.last().filter(|last| last.delivery == delivery).map_or(1, |last| last.number + 1);
+        let state = State::from_number(state);
+        all.push(Attempt { delivery, number, at, took_ms, provider, state, reason });
+    }
+    Ok(all)
 }
 
 /// See [`crate::store::Store::failed_deliveries`].

@@ -55,9 +55,10 @@ pub async fn webhook_messages_of(
         .await?;
     let mut attempts: HashMap<i64, Vec<Attempt>> = HashMap::new();
     for row in tries {
-        attempts.entry(row.message_id).or_default().push(Attempt {
+        let known = attempts.entry(row.message_id).or_default();
+        known.push(Attempt {
             delivery: row.message_id,
-            number: row.attempt,
+            number: i32::try_from(known.len() + 1).unwrap_or(i32::MAX),
             at: row.at.0,
             took_ms: row.took_ms,
             provider: String::new(),

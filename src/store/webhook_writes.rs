@@ -289,7 +289,7 @@ body! {
         let mut said: BTreeMap<i64, Said<'_>> = BTreeMap::new();
         for one in all {
             let state = one.outcome.state();
-            let due_at = one.outcome.again(now).map_or(now, |(at, _)| at);
+            let due_at = one.outcome.again(now).unwrap_or(now);
             let mine = webhook_messages::table
                 .filter(webhook_messages::id.eq(one.id))
                 .filter(webhook_messages::attempt.eq(one.attempt))

@@ -287,11 +287,11 @@ impl Metrics {
         self.delivered.get_or_create(&label).inc_by(many);
     }
 
-    /// Counts what came of an attempt to send something over a channel that is not a socket.
-    pub fn delivery(&self, channel: &'static str, status: &'static str) {
+    /// Counts what became of something over a channel that is not a socket; for whoever looks at pushes, if its provider was asked.
+    pub fn delivery(&self, channel: &'static str, status: &'static str, is_asked: bool) {
         let label = DeliveryLabel { channel, status };
         self.delivered.get_or_create(&label).inc();
-        if channel == "push" {
+        if channel == "push" && is_asked {
             self.pushes.get_or_create(&PushLabel { status }).inc();
         }
     }

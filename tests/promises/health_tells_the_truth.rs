@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use crate::support::{Clients, Postgres, Redis, Server, Shared, on_postgres, run_command, try_get};
+use crate::support::{
+    Clients, Postgres, Redis, Rest, Server, Shared, SinkFile, eventually, on_postgres, quiet_port,
+    run_command, try_get,
+};
 
 #[test]
 fn health_has_the_seeds_fields() {
@@ -21,6 +24,35 @@ fn health_has_the_seeds_fields() {
     assert_eq!(health["online_facilitators"], 0);
     assert_eq!(health["backend_connected"], false);
     assert!(health["version"].is_string(), "{health}");
+}
+
+#[test]
+fn each_way_is_told_of() {
+    let sink = SinkFile::new();
+    let (name, path) = sink.setting();
+    let away = quiet_port().to_string();
+    let server = Server::with(&[
+        (name, &path),
+        ("CARILLON_ENV", "development"),
+        ("delivery.allow_loopback", "true"),
+        ("SMTP_HOST", "127.0.0.1"),
+        ("SMTP_PORT", &away),
+        ("EMAIL_FROM", "bells@example.org"),
+    ]);
+    let services = || server.get("/health").json()["services"].clone();
+    let told = json!({
+        "websocket": "healthy", "email": "healthy", "push": "healthy", "sms": "sink", "templates": "healthy", "database": "healthy",
+    });
+    assert_eq!(services(), told);
+    let backend = Rest::backend(&server);
+    for user in 2..8 {
+        let new = json!({"user_id": user, "title": "x", "channels": ["email"], "email": format!("a@host{user}.example.com")});
+        backend.post("/notify", &new).expect(200);
+    }
+    eventually("its mail server is away", || (services()["email"] == "degraded").then_some(()));
+    assert_eq!(server.get("/health").json()["status"], "healthy", "all else goes on");
+    let bare = Server::start();
+    assert_eq!(bare.get("/health").json()["services"]["sms"], "not configured");
 }
 
 #[test]

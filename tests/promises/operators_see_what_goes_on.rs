@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use carillon::http::DASHBOARD;
 use serde_json::{Value, json};
 
+use crate::support::hooks::HOOKED;
 use crate::support::{
-    BACKEND_TOKEN, Events, Peers, Raw, Reply, Rest, Server, call, certificates, eventually, in_seconds,
-    service_token, sign, user_token,
+    BACKEND_TOKEN, Events, Peers, Raw, Redis, Reply, Rest, Server, call, certificates, eventually,
+    in_seconds, service_token, sign, user_token,
 };
 
 /// A browser that may be logged in.
@@ -104,6 +105,9 @@ const CASES: &[Case] = &[
     ("GET", "/dashboard/failures", "", LOOKED_AT),
     ("POST", "/dashboard/failures/retry", "", ["login", "403", "303", "303", "303"]),
     ("POST", "/dashboard/failures/{id}/retry", "999999", ["login", "403", "404", "404", "404"]),
+    ("GET", "/dashboard/webhooks", "", ADMINS),
+    ("POST", "/dashboard/webhooks/{id}/retry", "999999", ["login", "403", "403", "404", "404"]),
+    ("GET", "/dashboard/letters", "", ["login", "403", "403", "200", "403"]),
     ("GET", "/dashboard/timeline", "?id=999999", LOOKED_AT),
     ("GET", "/dashboard/nodes", "", LOOKED_AT),
     ("GET", "/dashboard/audit", "?actor=x", ADMINS),
@@ -542,4 +546,59 @@ fn templates_are_looked_at_before_they_are_kept() {
         let page = admin.get(lost);
         assert!(page.status == 404 && page.body.contains("There is no such template"), "{lost}: {page:?}");
     }
+}
+
+/// What a tenant's program did not take is listed with the reason, and told again by a click.
+#[test]
+fn what_a_program_did_not_take_is_told_again() {
+    let peers = Peers::start();
+    let server = Server::with(&HOOKED);
+    let browser = Browser::role(&server, "admin");
+    assert!(browser.get("/dashboard/webhooks").body.contains("no address was named"));
+    let admin = Rest::claiming(&server, json!({"sub": "boss", "role": "admin"}));
+    let hook = json!({"url": format!("{}/500/<b>", peers.url("hooks")), "events": ["notification.read"], "description": "<b>till</b>"});
+    let id = admin.post("/api/v1/webhooks", &hook).expect(201)["id"].clone();
+    admin.post(&format!("/api/v1/webhooks/{id}/test"), &json!({})).expect(202);
+    let page = eventually("it is given up", || {
+        Some(browser.get("/dashboard/webhooks").body).filter(|page| page.contains("Tell again"))
+    });
+    assert!(
+        page.contains("500") && page.contains("5 attempts") && page.contains("&#60;b&#62;till"),
+        "{page}"
+    );
+    assert!(
+        !page.contains("<b>") && !page.contains("/500/"),
+        "the rest of an address may be a secret: {page}"
+    );
+    let message = page
+        .split("name=\"message\" value=\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next())
+        .expect("its name");
+    let retry = format!("/dashboard/webhooks/{id}/retry");
+    let led = browser.post(&retry, &[("message", message)]);
+    assert_eq!((led.status, led.header("location")), (303, Some("/dashboard/webhooks?told=1")), "{led:?}");
+    let sent = || peers.told("hooks").len();
+    eventually("it is told again", || (sent() >= 10).then_some(()));
+    eventually("and given up again", || {
+        browser.get("/dashboard/webhooks").body.contains("Tell again").then_some(())
+    });
+    assert_eq!(browser.post(&retry, &[]).header("location"), Some("/dashboard/webhooks?told=1"));
+    let stranger = Browser::of(&server, &json!({"sub": "boss", "role": "admin", "tenant_id": "elsewhere"}));
+    assert_eq!(stranger.post(&retry, &[("message", message)]).status, 404);
+    assert!(!stranger.get("/dashboard/webhooks").body.contains("127.0.0.1"));
+}
+
+#[test]
+fn dead_letters_are_shown() {
+    let redis = Redis::private();
+    let server = Server::with(&[("redis.url", &redis.url())]);
+    redis.wait_for_listener();
+    let browser = Browser::role(&server, "admin");
+    assert!(browser.get("/dashboard/letters").body.contains("All that came was taken"));
+    redis.cli(&["PUBLISH", "notifications:send", "<script>alert(1)</script>"]);
+    let page = eventually("it is shown", || {
+        Some(browser.get("/dashboard/letters").body).filter(|page| page.contains("not_json"))
+    });
+    assert!(page.contains("alert(1)") && !page.contains("<script>alert"), "{page}");
 }

@@ -5,8 +5,8 @@ use carillon::access::Vapid;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Peers, Rest, Server, SinkFile, TWILIO_SID, TWILIO_TOKEN, call, certificates, eventually, quiet_now,
-    quiet_port,
+    METRICS_TOKEN, Peers, Rest, Server, SinkFile, TWILIO_SID, TWILIO_TOKEN, call, certificates, eventually,
+    get_with, quiet_now, quiet_port,
 };
 
 const PREFERENCES: &str = "/api/v1/notifications/preferences";
@@ -43,14 +43,19 @@ fn by_twilio(url: &str, more: &[(&str, &str)]) -> Server {
 
 /// A server that pushes to the peers.
 fn by_push() -> Server {
+    by_push_with(&[])
+}
+
+fn by_push_with(more: &[(&str, &str)]) -> Server {
     let (public, private) = Vapid::generate().expect("keys");
-    Server::with(&[
+    let usual = [
         ("CARILLON_SERVER_ENVIRONMENT", "development"),
         ("CARILLON_DELIVERY_ALLOW_LOOPBACK", "true"),
         ("VAPID_PUBLIC_KEY", &public),
         ("VAPID_PRIVATE_KEY", &private),
         ("VAPID_EMAIL", "admin@example.org"),
-    ])
+    ];
+    Server::with(&[&usual, more].concat())
 }
 
 /// An e-mail for each of these, which waits for nobody.
@@ -255,6 +260,90 @@ fn however_much_was_pushed_is_taken_back() {
     eventually("they are taken back", || (at_phone() == 2 * MANY).then_some(()));
     let waiting = "SELECT 1 FROM deliveries WHERE channel = 2 AND state = 2 AND retraction = 0";
     eventually("nothing is left to be looked at again", || (server.rows(waiting) == 0).then_some(()));
+}
+
+/// What a push service says of one subscription holds up no other, unless it says so of several in a row.
+#[test]
+fn one_that_gets_too_much_holds_up_no_other() {
+    let (peers, server) = (Peers::start(), by_push());
+    let backend = Rest::backend(&server);
+    for (user, how) in [(2, "429"), (3, "201")] {
+        Rest::user(&server, user).post("/push/subscribe", &peers.subscription(how, "phone")).expect(201);
+    }
+    let send = |user: u64| {
+        backend.send(&json!({"user_id": user, "type": "x", "title": "x", "channels": ["in_app", "push"]}))
+    };
+    send(2);
+    peers.hear("push", |told| told["path"] == "/429/phone");
+    eventually("it is noted", || (server.rows("SELECT 1 FROM delivery_attempts") == 1).then_some(()));
+    let began = std::time::Instant::now();
+    send(3);
+    peers.hear("push", |told| told["path"] == "/201/phone");
+    assert!(began.elapsed().as_secs() < 5, "it waited for another's seven seconds: {:?}", began.elapsed());
+    // Five in a row: who sends is meant.
+    (0..6).for_each(|_| _ = send(2));
+    eventually("they are noted", || (server.rows("SELECT 1 FROM delivery_attempts") >= 7).then_some(()));
+    let before = peers.told("push").len();
+    send(3);
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert_eq!(peers.told("push").len(), before, "it is left alone");
+}
+
+/// An attempt is a question to a provider: to wait is none, and neither counts nor is counted.
+#[test]
+fn waiting_is_no_attempt() {
+    let server = by_mail(quiet_port(), &[("CARILLON_DELIVERY_RETRY_MS", "[500]")]);
+    mails(&Rest::backend(&server), 10..50, "ana");
+    let asked = || server.rows("SELECT 1 FROM delivery_attempts");
+    eventually("it is found to be away", || (asked() >= 5).then_some(()));
+    // Whoever took them often, and had to wait.
+    let longer = "UPDATE deliveries SET attempt = attempt + 3, since = since + 3 WHERE state = 0";
+    server.sql(longer, longer);
+    let admin = Rest::claiming(&server, json!({"sub": "boss", "role": "admin"}));
+    let given_up = eventually("one is given up", || {
+        let failed = admin.get("/api/v1/deliveries/failed").expect(200)["deliveries"].clone();
+        Some(failed[0]["attempts"].clone()).filter(Value::is_array)
+    });
+    let numbers: Vec<_> = given_up.as_array().expect("a list").iter().map(|one| &one["attempt"]).collect();
+    assert_eq!(numbers, [1, 2], "{given_up}");
+    let bearer = format!("Bearer {METRICS_TOKEN}");
+    let counted = || -> i64 {
+        let metrics = get_with(server.address, "/metrics", &[("Authorization", &bearer)]).body;
+        let of_mail = |line: &&str| {
+            line.starts_with("notifications_delivered_total") && line.contains("channel=\"email\"")
+        };
+        let counts =
+            metrics.lines().filter(of_mail).filter_map(|line| line.rsplit(' ').next()?.parse::<i64>().ok());
+        counts.sum()
+    };
+    eventually("what is counted is what was asked", || (counted() == asked()).then_some(()));
+}
+
+/// What the seeds' service workers show: a picture, and a small one.
+#[test]
+fn a_push_has_its_pictures() {
+    let peers = Peers::start();
+    let server =
+        by_push_with(&[("push.icon", "/bell.png"), ("push.badge", "https://cdn.example.com/badge.png")]);
+    let (backend, two) = (Rest::backend(&server), Rest::user(&server, 2));
+    two.post("/push/subscribe", &peers.subscription("201", "phone")).expect(201);
+    let mut new =
+        json!({"user_id": 2, "type": "x", "title": "usual", "channels": ["push"], "action_url": "/iep/7"});
+    let shown = |title: &str| -> Value {
+        let is_it = |told: &Value| told["text"].as_str().is_some_and(|text| text.contains(title));
+        serde_json::from_str(peers.hear("push", is_it)["text"].as_str().expect("a text")).expect("JSON")
+    };
+    backend.send(&new);
+    let usual = shown("usual");
+    assert_eq!(
+        (&usual["icon"], &usual["badge"]),
+        (&json!("/bell.png"), &json!("https://cdn.example.com/badge.png"))
+    );
+    assert_eq!(usual["data"]["action_url"], "/iep/7", "{usual}");
+    (new["title"], new["data"]) = (json!("own"), json!({"icon": "/own.png", "badge": "javascript:x"}));
+    backend.send(&new);
+    let own = shown("own");
+    assert_eq!((&own["icon"], &own["badge"]), (&json!("/own.png"), &usual["badge"]));
 }
 
 #[test]

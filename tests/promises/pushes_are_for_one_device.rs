@@ -91,7 +91,7 @@ fn each_answer_has_its_meaning() {
         assert!(matches!(said(how), Err(Fault::Retry { after: None, .. })), "{how}: {:?}", said(how));
     }
     assert!(matches!(said("reset"), Err(Fault::Unsure { .. })), "{:?}", said("reset"));
-    assert!(matches!(said("429"), Err(Fault::Retry { after: Some(after), .. }) if after.as_secs() == 7));
+    assert!(matches!(said("429"), Err(Fault::Slow { after: Some(after), .. }) if after.as_secs() == 7));
     assert!(peers.told("push").iter().all(|told| told["path"] != "/201/elsewhere"), "it followed");
     for how in ["hang", "endless"] {
         let began = Instant::now();

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    Clients, Library, Rest, Server, Socket, eventually, in_seconds, instant, sign, user_token,
+    Clients, Cluster, Ground, Library, Redis, Rest, Server, Shared, Socket, eventually, in_seconds, instant,
+    on_postgres, sign, user_token,
 };
 
 const NOTIFY: &str = "/ws/notify";
@@ -50,6 +51,47 @@ fn a_notification_looks_as_its_clients_know_it() {
             assert_eq!(heard, expected, "{library:?}");
         }
     }
+}
+
+/// Pages switch on it: live, from another node, found in the database, and missed.
+#[test]
+fn what_a_template_says_is_known_by_the_template() {
+    let mut redis = on_postgres().then(Redis::private);
+    let ground = redis.as_ref().map(|redis| Shared::fresh().with_redis(&redis.url()).into());
+    let servers =
+        Cluster::on(&ground.unwrap_or_else(Ground::usual), if redis.is_some() { 2 } else { 1 }, &[]);
+    let (backend, clients) =
+        (Rest::backend(servers.node(0)), Clients::of(&servers.nodes()[servers.nodes().len() - 1]));
+    let pages = [NOTIFY, CAMPUS].map(|door| open(&clients, Library::Ws, door, 2));
+    let data = json!({"student_name": "Sarah", "meeting_date": "2025-09-15T14:00:00Z"});
+    let send = || {
+        for kind in ["iep_reminder", "mine"] {
+            let body = json!({"user_id": "2", "template_id": "iep_meeting_reminder", "notification_type": kind, "channels": ["websocket"], "data": data});
+            backend.post("/notify", &body).expect(200);
+        }
+        backend.send(&json!({"user_id": 2, "type": "grade_update", "title": "no template"}));
+    };
+    let check = |page: &Socket, own: &str| {
+        for kind in ["iep_reminder", "mine"] {
+            let heard = page.hear("iep_meeting_reminder");
+            assert_eq!(heard["data"]["notification_type"], kind, "{heard}");
+        }
+        assert_eq!(page.hear(own)["title"], "no template");
+    };
+    let check_all = |pages: &[Socket; 2]| {
+        pages.iter().zip(["notification", "grade_update"]).for_each(|(page, own)| check(page, own))
+    };
+    send();
+    check_all(&pages);
+    if let Some(redis) = &mut redis {
+        redis.kill();
+        servers.nodes().iter().for_each(|node| node.wait_for_health("degraded"));
+        send();
+        check_all(&pages);
+    }
+    let missed = [NOTIFY, CAMPUS]
+        .map(|door| clients.raw(Library::Ws, &format!("{}&replay_from=0", path(door, &user_token(2)))));
+    check_all(&missed);
 }
 
 /// Pages know the members of `data` by their names, so these keep their meaning; nothing that was given is lost by that.

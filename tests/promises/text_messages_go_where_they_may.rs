@@ -124,6 +124,17 @@ fn sns_believes_our_signature() {
 }
 
 #[test]
+fn nothing_goes_to_numbers_that_cost_more() {
+    let peers = Peers::start();
+    let anywhere = sending(SmsSettings { countries: vec!["*".to_owned()], ..by_twilio(&peers) });
+    for to in ["+19005550123", "+447012345678"] {
+        let said = anywhere.send(Channel::Sms, sms(to, "x", key(12)));
+        assert!(matches!(said, Err(Fault::Unfit { .. })), "{to}: {said:?}");
+    }
+    assert!(peers.told("twilio").is_empty());
+}
+
+#[test]
 fn nothing_goes_to_other_countries() {
     let peers = Peers::start();
     // Where the sender is, if nothing is said; Canada has the same code.

@@ -83,6 +83,17 @@ fn each_channel_is_answered_for() {
     let nowhere = json!({"user_id": 4, "title": "x", "channels": ["email", "sms"], "priority": "critical"});
     let nowhere = backend.post("/notify", &nowhere).expect(200);
     assert_eq!(outcomes(&backend, &nowhere, 4, &["email", "sms"]), ["no_email", "no_phone_number"]);
+    // What is there and cannot be is told apart from what is not there, now and for later steps.
+    for number in ["+1234567890", "+19005550123"] {
+        let mut odd =
+            json!({"user_id": 2, "title": "x", "channels": ["sms", "email"], "priority": "critical"});
+        (odd["phone_number"], odd["email"]) = (json!(number), json!("nobody"));
+        let told = backend.post("/notify", &odd).expect(200);
+        assert_eq!(outcomes(&backend, &told, 2, &["email", "sms"]), ["bad_email", "bad_phone_number"]);
+        odd["channels"] = json!(["websocket", "sms"]);
+        let told = backend.post("/notify", &odd).expect(200);
+        assert_eq!(told["channels"]["sms"], "bad_phone_number", "{told}");
+    }
     let mut trifle = to(5, "Trifle", &["sms"]);
     trifle["priority"] = json!("normal");
     let trifle = backend.post("/notify", &trifle).expect(200);
@@ -519,6 +530,10 @@ fn what_nobody_takes_is_said() {
     let long =
         json!({"user_id": 2, "title": "x", "channels": ["sms"], "escalation": {"after_seconds": 604_801}});
     assert_eq!(backend.post("/notify", &long).expect(422)["field"], "escalation.after_seconds");
+    for order in [json!(["sms", "sms"]), json!(["in_app", "push", "websocket"])] {
+        let twice = json!({"user_id": 2, "title": "x", "channels": ["sms"], "escalation": {"order": order}});
+        assert_eq!(backend.post("/notify", &twice).expect(422)["field"], "escalation.order");
+    }
     let other = Rest::user(&server, 3).post("/notify", &json!({"user_id": 2, "title": "x"}));
     assert_eq!(other.status, 403);
     let own = Rest::user(&server, 3).post("/notify", &json!({"title": "to myself"})).expect(200);

@@ -100,7 +100,15 @@ pub enum Fault {
         /// What happened: no contacts, no secrets.
         reason: String,
     },
-    /// The same, because of this address alone: others may be served meanwhile.
+    /// The same, and perhaps because of this address alone: others are still tried, until several in a row are refused so.
+    #[error("{reason}")]
+    Slow {
+        /// How long this address, or whoever sends, is to wait.
+        after: Option<Duration>,
+        /// What happened: no contacts, no secrets.
+        reason: String,
+    },
+    /// It may go well later, and it is because of this address alone: others may be served meanwhile.
     #[error("{reason}")]
     Later {
         /// What happened: no contacts, no secrets.

@@ -73,6 +73,10 @@ impl Channel for Guarded {
 
     fn send<'a>(&'a self, parcel: &'a Parcel) -> BoxFuture<'a, Result<Taken, Fault>> {
         match &parcel.letter {
+            Letter::Sms { to, .. } if to.is_costly() => Box::pin(async {
+                let reason = "no text message goes to numbers that cost more than others".to_owned();
+                Err(Fault::Unfit { reason })
+            }),
             Letter::Sms { to, .. } if !self.countries.allow(to) => Box::pin(async {
                 let reason = "no text message may go to that country (sms.countries)".to_owned();
                 Err(Fault::Unfit { reason })

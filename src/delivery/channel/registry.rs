@@ -18,6 +18,7 @@ use crate::delivery::settings::{
     EmailProvider, EmailSettings, PushProvider, PushSettings, Settings, SmsProvider, SmsSettings,
 };
 use crate::domain::{self, Clock};
+use crate::render::Pictures;
 
 /// All settings that decide which provider takes what.
 #[derive(Clone, Copy)]
@@ -41,6 +42,8 @@ pub struct Channels {
     sms: Provider,
     /// By what push services know this deployment; pages need its public key.
     pub vapid: Option<Arc<Vapid>>,
+    /// What stands beside pushes whose senders name no pictures.
+    pub pictures: Pictures,
     /// Reads what Twilio says of what it took.
     pub callbacks: Option<Arc<TwilioCallbacks>>,
     /// Whoever else calls an address that somebody named calls it by this.
@@ -64,6 +67,10 @@ impl Channels {
                 Some(Arc::new(vapid.map_err(|why| Unusable(why.to_string()))?))
             }
         };
+        let pictures = Pictures::new(&push.icon, &push.badge).map_err(|which| {
+            let rule = "write https://… or a path that begins with /, at most 512 bytes; or nothing";
+            Unusable(format!("push.{which} is no picture's address; {rule}"))
+        })?;
         let callbacks = match delivery.public_url.as_str() {
             _ if sms.twilio_auth_token.is_empty() => None,
             "" => None,
@@ -134,7 +141,7 @@ impl Channels {
             }
             SmsProvider::Sns => guarded(Arc::new(Sns::new(sms, clock, outbound.clone())?))?,
         };
-        Ok(Self { email: by_email, push: by_push, sms: by_sms, vapid, callbacks, outbound })
+        Ok(Self { email: by_email, push: by_push, sms: by_sms, vapid, pictures, callbacks, outbound })
     }
 
     /// Who takes what goes this way; nobody, if none is set, and for what goes over sockets.

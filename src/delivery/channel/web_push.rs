@@ -144,6 +144,8 @@ fn fate(answer: &Answer) -> Fault {
         401 | 403 => Fault::Reject {
             reason: reason("the subscription was made for other VAPID keys, or these are refused"),
         },
+        // Too many for this subscription, or for us (RFC 8030, section 8.4): nothing says which.
+        429 => Fault::Slow { after: answer.rest, reason: reason("too many") },
         _ => answer.fault("the push service"),
     }
 }

@@ -166,7 +166,9 @@ impl Webhooks {
             // Somebody else may have it by now.
             false => Outcome::Later(RESPITE, TOO_LATE.to_owned()),
         };
-        self.metrics.webhook(outcome.state().name());
+        if !matches!(outcome, Outcome::Later(..)) {
+            self.metrics.webhook(outcome.state().name());
+        }
         let took_ms = i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX);
         let WebhookMessage { id, attempt, .. } = message;
         report.send(WebhookTried { id, attempt, at, took_ms, outcome }).ok();
@@ -186,7 +188,9 @@ impl Webhooks {
         match sent {
             Ok(_) => Outcome::Sent(None),
             Err(Fault::Gone { reason }) => Outcome::Gone(reason),
-            Err(Fault::Retry { after, reason }) => self.again(message, after, reason),
+            Err(Fault::Retry { after, reason } | Fault::Slow { after, reason }) => {
+                self.again(message, after, reason)
+            }
             Err(
                 Fault::Later { reason }
                 | Fault::Reject { reason }

@@ -1,10 +1,12 @@
 //! Dead letters: what could not be taken, with the reason, for people to look at and to send again.
 
-use redis::{RedisResult, cmd};
+use std::collections::HashMap;
+
+use redis::{FromRedisValue as _, PushInfo, RedisError, RedisResult, cmd};
 
 use super::wire::Refused;
-use super::{Ingest, Origin};
-use crate::realtime::backplane::Link;
+use super::{Ingest, Origin, Settings};
+use crate::realtime::backplane::{self, Link, Server};
 
 /// About so many are kept.
 const KEPT: usize = 1_000;
@@ -21,6 +23,35 @@ pub struct Letter<'a> {
     pub text: &'a [u8],
     /// Why it is not taken.
     pub refused: Refused,
+}
+
+/// Where they are kept.
+pub struct Letterbox {
+    server: Server,
+    name: String,
+}
+
+impl Letterbox {
+    /// As settings have it; `None` if none are kept.
+    ///
+    /// # Errors
+    /// When Redis's address cannot be used.
+    pub fn new(names: &Settings, redis: &backplane::Settings) -> Result<Option<Self>, RedisError> {
+        let is_kept = !(redis.url.is_empty() || names.stream.is_empty() || names.dead_letters.is_empty());
+        let kept = || Ok(Self { server: Server::new(redis)?, name: names.dead_letters.clone() });
+        is_kept.then(kept).transpose()
+    }
+
+    /// The latest of them, by their entries, and their fields.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn latest(&self, most: usize) -> RedisResult<Vec<(String, HashMap<String, Vec<u8>>)>> {
+        let mut link = self.server.connect(|_: PushInfo| Ok::<_, ()>(())).await?;
+        let mut read = cmd("XREVRANGE");
+        read.arg(&self.name).arg("+").arg("-").arg("COUNT").arg(most);
+        Ok(Vec::from_redis_value(link.ask(&read).await?)?)
+    }
 }
 
 impl Ingest {

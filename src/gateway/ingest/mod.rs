@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use self::lease::{Found, Lease};
+pub use self::letters::Letterbox;
 use self::wire::Refused;
 use crate::realtime::backplane::{self, Link, Server};
 use crate::service::Notify;

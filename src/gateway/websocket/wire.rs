@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
-use crate::domain::{Notification, NotificationId, Recipient, Standing, Timestamp, UserId};
+use crate::domain::{Notification, NotificationId, Recipient, Standing, TemplateName, Timestamp, UserId};
 
 // ---- coming in -------------------------------------------------------------------------------
 
@@ -180,15 +180,34 @@ fn frame(notification: &Notification, whose: &Recipient, kind: &str) -> Box<RawV
     })
 }
 
-/// A notification on `/ws/notify`: its `type` is always the same there.
+/// A notification on `/ws/notify`: its `type` is the template that said it, else always the same.
 pub fn notify(notification: &Notification, whose: &Recipient) -> Box<RawValue> {
-    frame(notification, whose, "notification")
+    frame(notification, whose, template(notification).unwrap_or("notification"))
 }
 
-/// A notification on `/api/v1/notifications/ws`, where `type` is its own.
+/// A notification on `/api/v1/notifications/ws`: its `type` is the template that said it, else its own.
 pub fn campus(notification: &Notification, whose: &Recipient) -> Box<RawValue> {
-    frame(notification, whose, &notification.kind)
+    frame(notification, whose, template(notification).unwrap_or(&notification.kind))
 }
+
+/// The template that said it, unless clients take its name for something else.
+fn template(notification: &Notification) -> Option<&str> {
+    notification.template.as_ref().map(TemplateName::as_str).filter(|name| !TOLD.contains(name))
+}
+
+/// The types of all that is [`Told`].
+const TOLD: [&str; 10] = [
+    "heartbeat",
+    "pong",
+    "read_confirmation",
+    "subscription_confirmed",
+    "unsubscription_confirmed",
+    "authenticated",
+    "replay_truncated",
+    "error",
+    "notification_status",
+    "replay_complete",
+];
 
 /// What is said besides notifications. None has an `id`: clients take that for a notification's.
 #[derive(Serialize)]

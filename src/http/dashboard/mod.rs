@@ -5,12 +5,14 @@ mod audit;
 mod chart;
 mod editor;
 mod failures;
+mod letters;
 mod live;
 mod nodes;
 mod overview;
 mod session;
 mod templates;
 mod timeline;
+mod webhooks;
 mod words;
 
 use std::ops::Deref;
@@ -23,6 +25,7 @@ use axum::response::{Html, IntoResponse, Response};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+pub use self::letters::{Letter, Letters};
 use self::session::Seat;
 use super::problem::Problem;
 use super::{Api, Demo};
@@ -43,6 +46,7 @@ pub struct Parts {
     api: Api,
     watch: Arc<Watch>,
     demo: Option<Arc<Demo>>,
+    letters: Option<Letters>,
     stop: CancellationToken,
     streams: Arc<Semaphore>,
 }
@@ -56,9 +60,23 @@ impl Deref for Dashboard {
 }
 
 impl Dashboard {
-    /// Shows what `api` and `watch` know, until `stop`. With a `demo`, a browser on this machine gets in by one click.
-    pub fn new(api: Api, watch: Arc<Watch>, demo: Option<Arc<Demo>>, stop: CancellationToken) -> Self {
-        Self(Arc::new(Parts { api, watch, demo, stop, streams: Arc::new(Semaphore::new(MOST_STREAMS)) }))
+    /// Shows what `api` and `watch` know, and `letters` that came by Redis, until `stop`. With a `demo`, a browser on this machine
+    /// gets in by one click.
+    pub fn new(
+        api: Api,
+        watch: Arc<Watch>,
+        demo: Option<Arc<Demo>>,
+        letters: Option<Letters>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self(Arc::new(Parts {
+            api,
+            watch,
+            demo,
+            letters,
+            stop,
+            streams: Arc::new(Semaphore::new(MOST_STREAMS)),
+        }))
     }
 }
 
@@ -77,6 +95,9 @@ super::answer! {
     GET "/dashboard/failures" => failures::page;
     POST "/dashboard/failures/retry" => failures::retry_all;
     POST "/dashboard/failures/{id}/retry" => failures::retry;
+    GET "/dashboard/webhooks" => webhooks::page;
+    POST "/dashboard/webhooks/{id}/retry" => webhooks::retry;
+    GET "/dashboard/letters" => letters::page;
     GET "/dashboard/timeline" => timeline::page;
     GET "/dashboard/nodes" => nodes::page;
     GET "/dashboard/audit" => audit::page;
@@ -148,6 +169,10 @@ impl Seat {
                 "There is no such failed delivery",
                 "No failed delivery of this number is in your tenant: it may have been tried again meanwhile. The list of \
                  failures shows those that are left.",
+            ),
+            Error::NoSuchWebhook => missing(
+                "There is no such webhook",
+                "No webhook of this number is in your tenant, or it has no such message any more. The list shows those that are left.",
             ),
             other => self.problem(other.into()),
         }

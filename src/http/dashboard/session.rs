@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::{Answer, Dashboard, Refused, View, see};
 use crate::access::{Principal, TokenError, bearer};
+use crate::domain::Tenant;
 use crate::http::caller::counted;
 use crate::http::demo::is_local;
 use crate::http::{Arrival, input};
@@ -37,6 +38,11 @@ impl Seat {
     /// Whether they may change templates.
     pub fn is_author(&self) -> bool {
         self.who.can_write_templates
+    }
+
+    /// Whether they may see what is of all tenants.
+    pub fn is_warden(&self) -> bool {
+        self.who.is_admin() && self.who.tenant == Tenant::default()
     }
 
     /// The highest of their roles.
@@ -141,6 +147,8 @@ seats! {
     Operator: |seat| seat.who.can_watch() && seat.who.can_retry(), "It needs the role operator or admin.";
     /// Reads the audit log.
     Admin: |seat| seat.who.is_admin(), "It needs the role admin.";
+    /// Sees what is of all tenants.
+    Warden: Seat::is_warden, "It needs the role admin of the default tenant: what is there is of all tenants.";
     /// Changes templates.
     Author: Seat::is_author, "It needs the role admin, or the scope templates:write.";
 }

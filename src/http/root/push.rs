@@ -10,6 +10,7 @@ use crate::http::Api;
 use crate::http::caller::{Owner, Whence};
 use crate::http::input::{Body, NoParams, Params};
 use crate::http::problem::Problem;
+use crate::service::Error;
 use crate::store::WhichDevice;
 
 type Answer = Result<Json<wire::StatusOut>, Problem>;
@@ -20,7 +21,7 @@ type Answer = Result<Json<wire::StatusOut>, Problem>;
     path = "/push/subscribe",
     tag = "iep",
     request_body = wire::SubscriptionIn,
-    responses((status = 201, description = "It is registered.", body = wire::StatusOut), (status = 409)),
+    responses((status = 201, description = "It is registered.", body = wire::StatusOut), (status = 409), (status = 503)),
 )]
 pub async fn subscribe(
     State(api): State<Api>,
@@ -32,16 +33,13 @@ pub async fn subscribe(
     Ok((StatusCode::CREATED, Json(wire::StatusOut { status: "subscribed", subscription_id: Some(id) })))
 }
 
-/// Takes a browser of the caller's away.
+/// Takes a browser of the caller's away; one that they do not have is away already.
 #[utoipa::path(
     post,
     path = "/push/unsubscribe",
     tag = "iep",
     request_body = wire::UnsubscribeIn,
-    responses(
-        (status = 200, description = "It gets nothing any more.", body = wire::StatusOut),
-        (status = 404)
-    ),
+    responses((status = 200, description = "It gets nothing any more.", body = wire::StatusOut)),
 )]
 pub async fn unsubscribe(
     State(api): State<Api>,
@@ -59,10 +57,7 @@ pub async fn unsubscribe(
     path = "/push/unsubscribe",
     tag = "iep",
     params(wire::UnsubscribeIn),
-    responses(
-        (status = 200, description = "It gets nothing any more.", body = wire::StatusOut),
-        (status = 404)
-    ),
+    responses((status = 200, description = "It gets nothing any more.", body = wire::StatusOut)),
 )]
 pub async fn unsubscribe_by_query(
     State(api): State<Api>,
@@ -79,6 +74,10 @@ async fn remove(
     endpoint: String,
     address: Option<std::net::IpAddr>,
 ) -> Answer {
-    api.devices.remove(recipient, WhichDevice::Endpoint(endpoint), address).await?;
+    match api.devices.remove(recipient, WhichDevice::Endpoint(endpoint), address).await {
+        // So it is, then.
+        Ok(()) | Err(Error::NoSuchDevice) => {}
+        Err(fault) => return Err(fault.into()),
+    }
     Ok(Json(wire::StatusOut { status: "unsubscribed", subscription_id: None }))
 }

@@ -15,8 +15,8 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::domain::{
-    IdError, Notification, NotificationId, Place, Position, Priority, Recipient, Standing, Status, Timestamp,
-    UserId,
+    IdError, Notification, NotificationId, Place, Position, Priority, Recipient, Standing, Status,
+    TemplateName, Timestamp, UserId,
 };
 
 /// What nodes tell each other about a room.
@@ -66,6 +66,7 @@ impl<'a> Message<'a> {
             action_url: notification.action_url.as_deref().map(Cow::Borrowed),
             created_at: notification.created_at.as_micros(),
             expires_at: notification.expires_at.map(Timestamp::as_micros),
+            template: notification.template.as_ref().map(|name| name.as_str().into()),
         }))
     }
 }
@@ -121,6 +122,8 @@ pub struct Committed<'a> {
     action_url: Option<Cow<'a, str>>,
     created_at: i64,
     expires_at: Option<i64>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    template: Option<Cow<'a, str>>,
 }
 
 impl Committed<'_> {
@@ -138,6 +141,7 @@ impl Committed<'_> {
             action_url: self.action_url.map(Cow::into_owned),
             created_at: Timestamp::from_micros(self.created_at),
             expires_at: self.expires_at.map(Timestamp::from_micros),
+            template: self.template.and_then(|name| TemplateName::new(&name).ok()),
         };
         (notification, Place { recipient: self.row, position: self.position })
     }
@@ -255,6 +259,7 @@ mod tests {
             action_url: None,
             created_at: Timestamp::from_micros(1),
             expires_at: None,
+            template: TemplateName::new("shipped").ok(),
         };
         let template = Template::new(&notification).unwrap();
         for place in [Place { recipient: 0, position: 0 }, Place { recipient: 12, position: i64::MAX }] {

@@ -90,7 +90,6 @@ pub async fn note_tried(
     if all.is_empty() {
         return Ok(HashSet::new());
     }
-    let again = |one: &Tried| one.outcome.again(now).unwrap_or((now, true));
     let note = NoteTried {
         ids: all.iter().map(|one| one.id).collect(),
         attempts: all.iter().map(|one| one.attempt).collect(),
@@ -100,8 +99,8 @@ pub async fn note_tried(
         states: all.iter().map(|one| one.outcome.state().number()).collect(),
         reasons: all.iter().map(|one| one.outcome.reason()).collect(),
         provider_ids: all.iter().map(|one| one.outcome.provider_id()).collect(),
-        dues: all.iter().map(|one| At(again(one).0)).collect(),
-        uncounted: all.iter().map(|one| i32::from(!again(one).1)).collect(),
+        dues: all.iter().map(|one| At(one.outcome.again(now).unwrap_or(now))).collect(),
+        uncounted: all.iter().map(|one| i32::from(!one.is_asked)).collect(),
         ends: all.iter().map(|one| (one.outcome.state() != State::Waiting).then_some(At(now))).collect(),
         borrowed: PhantomData,
     };

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 
 use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text};
 
+use crate::store::content::ContentTypes;
 use crate::store::types::{At, Instant, Uuid128, UuidColumn};
 
 /// A statement over arrays, prepared once: its text is always the same.
@@ -347,20 +348,14 @@ over_arrays! {
     } -> EntryColumns,
     "SELECT e.which, i.recipient_id, i.position, i.read_at IS NOT NULL OR i.deleted_at IS NOT NULL \
      OR i.hush IS NOT NULL OR coalesce(i.expires_at <= now(), false), n.id, n.uuid, n.kind, n.topic, n.title, \
-     n.message, n.data, n.priority, n.action_url, n.created_at, n.expires_at FROM ",
+     n.message, n.data, n.priority, n.action_url, n.created_at, n.expires_at, n.wish FROM ",
     ") WITH ORDINALITY AS e (tenant, user_id, served, which) \
      JOIN recipients AS r ON r.tenant = e.tenant AND r.user_id = e.user_id \
      CROSS JOIN LATERAL (SELECT * FROM inbox WHERE recipient_id = r.id AND position > e.served \
          ORDER BY position LIMIT 64) AS i \
      JOIN notifications AS n ON n.id = i.notification_id ORDER BY e.which, i.position"
 }
-type EntryColumns = (
-    BigInt,
-    BigInt,
-    BigInt,
-    Bool,
-    (BigInt, Uuid128, (Text, Text, Text, Text, Text), Integer, Nullable<Text>, Instant, Nullable<Instant>),
-);
+type EntryColumns = (BigInt, BigInt, BigInt, Bool, ContentTypes);
 
 over_arrays! {
     InsertDeliveries {

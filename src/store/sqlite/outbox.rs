@@ -58,12 +58,12 @@ pub fn note_tried(connection: &mut Connection, all: &[Tried], now: Timestamp) ->
     let mut noted = HashSet::with_capacity(all.len());
     for one in all {
         let state = one.outcome.state();
-        let (due_at, counts) = one.outcome.again(now).unwrap_or((now, true));
+        let due_at = one.outcome.again(now).unwrap_or(now);
         let finished_at = (state != State::Waiting).then_some(At(now));
         let note = NoteDelivery {
             state: state.number(),
             due_at: At(due_at),
-            since: i32::from(!counts),
+            since: i32::from(!one.is_asked),
             reason: one.outcome.reason(),
             provider: one.provider,
             provider_id: one.outcome.provider_id(),
@@ -78,7 +78,7 @@ pub fn note_tried(connection: &mut Connection, all: &[Tried], now: Timestamp) ->
             continue;
         }
         noted.insert(one.id);
-        if !counts {
+        if !one.is_asked {
             continue;
         }
         diesel::insert_into(delivery_attempts::table)

@@ -28,6 +28,9 @@ pub struct Shared {
     prefix: String,
 }
 
+/// By which push services know nodes that share a database.
+const PUSH_KEY: &str = "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw";
+
 fn is_postgres_chosen() -> bool {
     match std::env::var(CHOICE).as_deref() {
         Ok("postgres") => true,
@@ -102,6 +105,8 @@ impl Ground {
                 ("database.url", shared.database_url.clone()),
                 ("redis.url", shared.redis_url.clone()),
                 ("redis.prefix", shared.prefix.clone()),
+                // Beside an SQLite file a pair is made.
+                ("VAPID_PRIVATE_KEY", PUSH_KEY.to_owned()),
             ],
         }
     }

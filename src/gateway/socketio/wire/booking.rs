@@ -452,6 +452,7 @@ mod tests {
             action_url: None,
             created_at,
             expires_at: None,
+            template: None,
         };
         let live: Value = serde_json::from_str(live(&notification).get()).unwrap();
         assert_eq!(live["type"], "new_booking");

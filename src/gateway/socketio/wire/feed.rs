@@ -393,6 +393,7 @@ mod tests {
             action_url: None,
             created_at: Timestamp::from_micros(1_705_314_600_000_000),
             expires_at: None,
+            template: None,
         });
         let shown: Value = serde_json::from_str(shown.get()).unwrap();
         let expected = json!({
