@@ -7,7 +7,7 @@ use super::channel::{Letter, Parcel};
 use super::templates::Templates;
 use crate::access::Links;
 use crate::domain::{Channel, Priority};
-use crate::render::{Alert, Letterhead, Mail, Push, Retraction, Sms, Words};
+use crate::render::{Alert, Letterhead, Mail, Push, Retraction, Sms, Words, phrases_of};
 use crate::store::{Claimed, Outcome};
 
 /// When words could not be had, they are asked for again.
@@ -38,11 +38,11 @@ impl Letters {
         Self { templates, sender, base_url, links, mandatory }
     }
 
-    /// Where one click ends such e-mails.
+    /// Where one click ends such e-mails, or such pushes.
     fn unsubscribe(&self, claimed: &Claimed) -> Option<String> {
         let (base, kind) = (self.base_url.as_deref()?, &claimed.notification.kind);
         let is_mandatory = self.mandatory.contains(kind);
-        let link = self.links.sign(&claimed.recipient, kind).filter(|_| !is_mandatory)?;
+        let link = self.links.sign(&claimed.recipient, kind, claimed.channel).filter(|_| !is_mandatory)?;
         Some(format!("{}/unsubscribe/{link}", base.trim_end_matches('/')))
     }
 
@@ -82,6 +82,8 @@ impl Letters {
                     let payload = Retraction::of(notification.id.0, notification.uuid).payload();
                     return Ok(Letter::Push { to, payload });
                 }
+                let unsubscribe = self.unsubscribe(claimed);
+                let stop = unsubscribe.as_deref().map(|url| (url, phrases_of(&words.locale).stop));
                 let alert = Alert {
                     id: notification.id.0,
                     uuid: notification.uuid,
@@ -91,6 +93,7 @@ impl Letters {
                     action_url,
                     icon: None,
                     badge: None,
+                    stop,
                 };
                 Letter::Push { to, payload: Push::of(&words, &alert).payload() }
             }

@@ -94,6 +94,17 @@ impl Switches {
         }
     }
 
+    /// The same, with this channel switched off.
+    pub const fn without(mut self, channel: Channel) -> Self {
+        match channel {
+            Channel::Realtime => self.realtime = Some(false),
+            Channel::Email => self.email = Some(false),
+            Channel::Push => self.push = Some(false),
+            Channel::Sms => self.sms = Some(false),
+        }
+        self
+    }
+
     fn is_off(&self, channel: Channel) -> bool {
         self.of(channel) == Some(false)
     }
@@ -142,6 +153,8 @@ pub struct Change {
     pub quiet_hours: Option<Option<QuietChange>>,
     /// A new one.
     pub time_zone: Option<Zone>,
+    /// Whether it was asked for by a link in what was sent.
+    pub is_by_link: bool,
 }
 
 /// What quiet hours are made of.
@@ -165,6 +178,27 @@ impl Preferences {
             time_zone: part(&mut parts, "time_zone"),
         };
         (some, false)
+    }
+}
+
+impl Preferences {
+    /// Which channels beyond sockets are switched off here and were not `before`, or are no longer: for all types (an empty
+    /// name), and for each.
+    pub fn said_since(&self, before: &Self) -> Vec<(Channel, String, bool)> {
+        let kinds = self.types.keys().chain(before.types.keys()).collect::<std::collections::BTreeSet<_>>();
+        let nothing = Switches::default();
+        let of = |all: &Self, kind: &str| *all.types.get(kind).unwrap_or(&nothing);
+        let pairs = std::iter::once((String::new(), self.channels, before.channels))
+            .chain(kinds.into_iter().map(|kind| (kind.clone(), of(self, kind), of(before, kind))));
+        let said = |(kind, now, then): (String, Switches, Switches)| {
+            let changed = move |channel: &Channel| now.is_off(*channel) != then.is_off(*channel);
+            Channel::BEYOND
+                .into_iter()
+                .filter(changed)
+                .map(move |channel| (channel, kind.clone(), !now.is_off(channel)))
+                .collect::<Vec<_>>()
+        };
+        pairs.flat_map(said).collect()
     }
 }
 

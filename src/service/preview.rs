@@ -6,7 +6,7 @@ use super::Error;
 use super::explain::{Explain, group_of};
 use crate::access::Principal;
 use crate::domain::{
-    Audience, Channel, Draft, Hush, Matter, Muted, NewNotification, Situation, Timestamp, UserId, Verdict,
+    Audience, Channel, Draft, Hush, Matter, Muted, NO_GUARDIAN, NewNotification, Situation, Timestamp, UserId, Verdict,
     Wish,
 };
 use crate::store::Member;
@@ -134,7 +134,8 @@ impl Explain {
             Verdict::Over(why) | Verdict::Skip(why) => Prospect::Skipped(why),
             Verdict::Fail(why) => Prospect::Skipped(why.into()),
         };
-        match (&prospect, unreachable(&wish, member, channel, new)) {
+        let refused = member.contacts.consents.refusal(channel, self.consent);
+        match (&prospect, refused.or_else(|| unreachable(&wish, member, channel, new))) {
             (Prospect::Skipped(_), _) | (_, None) => prospect,
             (_, Some(why)) => Prospect::Skipped(why.into()),
         }
@@ -153,7 +154,10 @@ fn unreachable(
     new: &NewNotification,
 ) -> Option<&'static str> {
     let devices = &member.devices;
+    let contacts = &member.contacts;
     match channel {
+        Channel::Email if contacts.is_minor => contacts.mail().is_none().then_some(NO_GUARDIAN),
+        Channel::Sms if contacts.is_minor => contacts.sms().is_none().then_some(NO_GUARDIAN),
         Channel::Email if wish.email.is_none() && member.contacts.email.is_none() => Some("no_email"),
         Channel::Sms if wish.phone.is_none() && member.contacts.sms().is_none() => Some("no_phone_number"),
         Channel::Push if devices.is_empty() => Some("no_subscription"),

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use super::{Connection, RunQueryDsl};
-use crate::domain::{Digest, Phone, Timestamp, Verdict};
+use crate::domain::{Digest, NO_GUARDIAN, Phone, Timestamp, Verdict};
 use crate::store::schema::{deliveries, stopped_numbers};
 use crate::store::types::{At, UuidColumn};
 use crate::store::{Claimed, HELD_SECONDS, SmsCaps, State};
@@ -24,16 +24,18 @@ body! {
         caps: SmsCaps,
         now: Timestamp,
     ) -> QueryResult<Verdict> {
-        let given = delivery.wish.phone.as_ref().map(|phone| Phone::new(phone.expose()));
-        let phone = match given {
+        let is_minor = delivery.contacts.is_minor;
+        let given = delivery.wish.phone.as_ref().filter(|_| !is_minor);
+        let phone = match given.map(|phone| Phone::new(phone.expose())) {
             Some(Ok(phone)) => phone,
             Some(Err(_)) => return Ok(Verdict::Skip("no_phone_number: what was given is none".into())),
             None => match delivery.contacts.sms() {
                 Some(phone) => phone.clone(),
+                None if is_minor => return Ok(Verdict::Skip(NO_GUARDIAN.into())),
                 None => return Ok(Verdict::Skip("no_phone_number".into())),
             },
         };
-        if delivery.contacts.has_stopped && delivery.contacts.phone.as_ref() == Some(&phone) {
+        if !is_minor && delivery.contacts.has_stopped && delivery.contacts.phone.as_ref() == Some(&phone) {
             return Ok(Verdict::Skip("no_phone_number: its owner wants no more".into()));
         }
         let number = number_digest(&phone);
@@ -90,7 +92,10 @@ body! {
         most: u32,
         now: Timestamp,
     ) -> QueryResult<Verdict> {
-        let Some(address) = delivery.email() else { return Ok(Verdict::Skip("no_email".into())) };
+        let Some(address) = delivery.email() else {
+            let why = if delivery.contacts.is_minor { NO_GUARDIAN } else { "no_email" };
+            return Ok(Verdict::Skip(why.into()));
+        };
         if !is_own || most == 0 {
             return Ok(Verdict::Go);
         }

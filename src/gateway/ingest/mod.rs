@@ -9,6 +9,7 @@ mod channel;
 mod lease;
 mod letters;
 mod stream;
+mod traces;
 mod wire;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use self::lease::{Found, Lease};
+pub use self::traces::Traces;
 use self::wire::Refused;
 use crate::realtime::backplane::{self, Link, Server};
 use crate::service::Notify;

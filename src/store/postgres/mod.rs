@@ -4,6 +4,8 @@
 //! again on a new connection: what it stored before is recognised by its keys.
 
 mod connect;
+#[path = "erasing.rs"]
+mod erasing_special;
 mod statements;
 mod writing;
 
@@ -46,6 +48,8 @@ mod device_queries;
 mod digest_queries;
 #[path = "../places.rs"]
 mod places_body;
+#[path = "../privacy_queries.rs"]
+mod privacy_queries;
 #[path = "../queries.rs"]
 mod queries_body;
 #[path = "../recent.rs"]
@@ -76,6 +80,11 @@ pub mod queries {
         last_place, lines,
     };
     pub use super::places_body::{place_behind, place_of};
+    pub use super::privacy_queries::{
+        audited_of, begun, consents_of, disclosures_of, expansions_of, figures, is_under_way, messages_of, oldest,
+        person_row, places_alone, recurring_for, roles_of, secret_of, sent_by, sockets_of, whole_deliveries,
+        whole_digests, whole_entries, written_by,
+    };
     pub use super::queries_body::{
         audience, counts, deployment_name, due_releases, due_spreads, find, held, held_counts,
         last_notification, last_positions, missed, number_of, pending, ping, preferences, spread_of, topics,
