@@ -54,6 +54,9 @@ CREATE UNIQUE INDEX audit_people_name ON audit_people (tenant, name);
 
 -- Names and addresses may become pseudonyms: nothing else changes.
 DROP TRIGGER audit_log_is_not_changed ON audit_log;
+-- What people chose for themselves, or asked for, stands in no detail any more.
+UPDATE audit_log SET detail = (detail::jsonb - 'types' - 'topics')::text WHERE action = 'preferences.change';
+UPDATE audit_log SET detail = (detail::jsonb - 'actor' - 'subject')::text WHERE action = 'audit.read';
 CREATE FUNCTION audit_log_changes_are_erasures() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NOT (NEW.id = OLD.id AND NEW.at = OLD.at AND NEW.tenant = OLD.tenant AND NEW.action = OLD.action

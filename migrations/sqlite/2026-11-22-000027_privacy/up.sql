@@ -54,6 +54,9 @@ CREATE UNIQUE INDEX audit_people_name ON audit_people (tenant, name);
 
 -- Names and addresses may become pseudonyms: nothing else changes.
 DROP TRIGGER audit_log_is_not_changed;
+-- What people chose for themselves, or asked for, stands in no detail any more.
+UPDATE audit_log SET detail = json_remove(detail, '$.types', '$.topics') WHERE action = 'preferences.change';
+UPDATE audit_log SET detail = json_remove(detail, '$.actor', '$.subject') WHERE action = 'audit.read';
 CREATE TRIGGER audit_log_is_not_changed BEFORE UPDATE ON audit_log
 WHEN NOT (NEW.id = OLD.id AND NEW.at = OLD.at AND NEW.tenant = OLD.tenant AND NEW.action = OLD.action
     AND NEW.detail = OLD.detail

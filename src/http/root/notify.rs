@@ -82,7 +82,8 @@ pub struct NotifyIn {
 pub struct NotifiedOut {
     notification_id: Uuid,
     /// What became of it on each channel that was asked for: `delivered`, `user_offline`, `no_subscription`,
-    /// `no_phone_number`, `no_email`, `priority_too_low`, `muted`, `not_needed`, `queued`, `rate_limited` or `failed`.
+    /// `no_phone_number`, `no_email`, `priority_too_low`, `muted`, `not_needed`, `queued`, `rate_limited`, `no_consent`,
+    /// `consent_withdrawn`, `minor_without_guardian` or `failed`.
     channels: BTreeMap<String, &'static str>,
     timestamp: Timestamp,
     /// Sockets of the recipient on this node.
@@ -234,6 +235,15 @@ fn word(progress: &Progress) -> &'static str {
 
 /// The word for why it is passed over.
 fn reason(why: &str) -> &'static str {
-    let known = ["no_subscription", "no_phone_number", "no_email", "priority_too_low", "rate_limited"];
+    let known = [
+        "no_subscription",
+        "no_phone_number",
+        "no_email",
+        "priority_too_low",
+        "rate_limited",
+        "no_consent",
+        "consent_withdrawn",
+        "minor_without_guardian",
+    ];
     known.into_iter().find(|word| why.starts_with(word)).unwrap_or("muted")
 }

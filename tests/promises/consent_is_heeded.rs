@@ -1,0 +1,143 @@
+//! What people agree to is heeded on every channel, and how that came to be can be read. Who said nothing is treated as before,
+//! unless the operator wants a yes first.
+
+use serde_json::{Value, json};
+
+use crate::support::{Peers, Rest, Server, SinkFile, TWILIO_SID, TWILIO_TOKEN, call, eventually};
+
+const TWO: &str = "/api/v1/recipients/2";
+const CONSENT: &str = "/api/v1/recipients/2/consent";
+
+fn mail(service: &Rest, user: u64, title: &str) -> Value {
+    service.send(&json!({"user_id": user, "type": "note", "title": title, "channels": ["in_app", "email"]}))
+}
+
+fn timeline(service: &Rest, sent: &Value, user: u64) -> String {
+    service.get(&format!("/api/v1/notifications/{}/timeline?user_id={user}", sent["id"])).body
+}
+
+#[test]
+fn who_no_longer_agrees_is_left_alone() {
+    let sink = SinkFile::new();
+    let (name, path) = sink.setting();
+    let server = Server::with(&[(name, &path), ("notifications.mandatory_types", "fire")]);
+    let (service, person) = (Rest::backend(&server), Rest::user(&server, 2));
+    let contacts = json!({"email": "two@example.com", "phone": "+14155550123"});
+    service.put(TWO, &contacts).expect(200);
+    mail(&service, 2, "before anybody asked");
+    eventually("it goes out", || (sink.by("email").len() == 1).then_some(()));
+    let unknown = person.get(CONSENT).expect(200);
+    assert_eq!(unknown["channels"]["email"]["status"], "unknown");
+
+    person.put(CONSENT, &json!({"email": false, "sms": false, "note": "by telephone"})).expect(200);
+    let refused = mail(&service, 2, "after they said no");
+    eventually("it is told why", || timeline(&service, &refused, 2).contains("consent_withdrawn").then_some(()));
+    let fire = json!({"user_id": 2, "type": "fire", "title": "!", "priority": "urgent", "channels": ["in_app", "sms", "email"]});
+    let fire = service.send(&fire);
+    let said = || timeline(&service, &fire, 2).matches("consent_withdrawn").count();
+    eventually("what nobody can mute is no exception", || (said() == 2).then_some(()));
+    assert_eq!(person.titles()[0], "!", "the inbox has it");
+    let preview = json!({"user_id": 2, "type": "note", "title": "x", "channels": ["email"]});
+    let preview = service.post("/api/v1/notifications/preview", &preview).expect(200).to_string();
+    assert!(preview.contains("consent_withdrawn"), "{preview}");
+
+    // A service notes what they said to somebody else; both can be read.
+    let told = service.put(CONSENT, &json!({"email": true})).expect(200);
+    assert_eq!(told["channels"]["email"]["status"], "given");
+    assert_eq!((&told["history"][0]["by"], &told["history"][0]["how"]), (&json!("backend"), &json!("api")));
+    assert_eq!((&told["history"][1]["by"], &told["history"][1]["note"]), (&Value::Null, &json!("by telephone")));
+    let page = person.get(&format!("{CONSENT}?limit=1")).expect(200);
+    let next = person.get(&format!("{CONSENT}?limit=2&cursor={}", page["next_cursor"])).expect(200);
+    assert_eq!(next["history"].as_array().map(Vec::len), Some(2));
+    mail(&service, 2, "after they said yes");
+    eventually("it goes out", || (sink.by("email").len() == 2).then_some(()));
+    for bad in [json!({}), json!({"mail": true}), json!({"email": "yes"}), json!({"email": null})] {
+        person.put(CONSENT, &bad).expect(422);
+    }
+}
+
+#[test]
+fn where_a_yes_is_wanted_first_silence_is_none() {
+    let sink = SinkFile::new();
+    let (name, path) = sink.setting();
+    let server = Server::with(&[(name, &path), ("privacy.require_consent", "email")]);
+    let service = Rest::backend(&server);
+    service.put(TWO, &json!({"email": "two@example.com"})).expect(200);
+    let silent = mail(&service, 2, "one");
+    eventually("it is told why", || timeline(&service, &silent, 2).contains("no_consent").then_some(()));
+    service.put(CONSENT, &json!({"email": true})).expect(200);
+    mail(&service, 2, "two");
+    eventually("it goes out", || (sink.by("email").len() == 1).then_some(()));
+    assert_eq!(sink.by("email")[0]["subject"], "two");
+}
+
+#[test]
+fn each_way_out_is_written_down() {
+    let peers = Peers::start();
+    let sink = SinkFile::new();
+    let (name, path) = sink.setting();
+    let server = Server::with(&[
+        (name, &path),
+        ("CARILLON_ENV", "development"),
+        ("delivery.allow_loopback", "true"),
+        ("PUBLIC_URL", "https://notify.example.com"),
+        ("TWILIO_ACCOUNT_SID", TWILIO_SID),
+        ("TWILIO_AUTH_TOKEN", TWILIO_TOKEN),
+        ("TWILIO_PHONE_NUMBER", "+14155550100"),
+        ("sms.twilio_url", &peers.url("twilio")),
+    ]);
+    let (service, person) = (Rest::backend(&server), Rest::user(&server, 2));
+    // Twilio refuses this number as having opted out.
+    service.put(TWO, &json!({"email": "two@example.com", "phone": "+14155550131"})).expect(200);
+    let p256dh = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
+    let device = json!({
+        "endpoint": "https://push.example.com/one", "p256dh_key": p256dh, "auth_key": "BTBZMqHH6r4Tts7J_aSIgg",
+    });
+    person.post("/api/v1/push/subscribe", &device).expect(201);
+    let all = json!({
+        "user_id": 2, "type": "news", "title": "x", "priority": "high", "channels": ["in_app", "email", "push"],
+    });
+    service.send(&all);
+    // What is pushed has a link, too: one click, and nothing else of that kind is pushed.
+    for (channel, find) in [("email", "/unsubscribe"), ("push", "/data/unsubscribe_url")] {
+        let taken = eventually("it goes out", || sink.by(channel).first().cloned());
+        let payload = |text: &Value| text.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
+        let inner = payload(&taken["payload"]).unwrap_or_else(|| taken["payload"].clone());
+        let url = taken.pointer(find).or_else(|| inner.pointer(find)).and_then(Value::as_str);
+        let url = url.unwrap_or_else(|| panic!("a link in {taken}")).to_owned();
+        let path = url.strip_prefix("https://notify.example.com").expect("our address");
+        let asked = call(server.address, "GET", path, &[], None);
+        assert_eq!(asked.status, 200);
+        let form = [("Content-Type", "application/x-www-form-urlencoded")];
+        assert_eq!(call(server.address, "POST", path, &form, Some("List-Unsubscribe=One-Click")).status, 200);
+    }
+    let types = person.get("/api/v1/notifications/preferences").expect(200)["types"]["news"].clone();
+    assert_eq!((&types["email"], &types["push"], &types["sms"]), (&json!(false), &json!(false), &json!(true)));
+    let text = json!({"user_id": 2, "type": "x", "title": "x", "channels": ["sms"], "priority": "high"});
+    service.post("/notify", &text).expect(200);
+    person.put("/api/v1/notifications/preferences", &json!({"channels": {"push": false}})).expect(200);
+    let told = eventually("STOP is noted", || {
+        let told = person.get(CONSENT).expect(200);
+        (told["channels"]["sms"]["status"] == "withdrawn").then_some(told)
+    });
+    let history: Vec<(String, String, Value, bool)> = told["history"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| {
+            let text = |name: &str| one[name].as_str().expect("a text").to_owned();
+            (text("channel"), text("how"), one["type"].clone(), one["is_given"] == true)
+        })
+        .collect();
+    for wanted in [
+        ("email", "one_click", json!("news")),
+        ("push", "one_click", json!("news")),
+        ("sms", "stop", Value::Null),
+        ("push", "preferences", Value::Null),
+    ] {
+        let is_it = |(channel, how, kind, is_given): &(String, String, Value, bool)| {
+            (channel.as_str(), how.as_str(), kind) == (wanted.0, wanted.1, &wanted.2) && !is_given
+        };
+        assert_eq!(history.iter().filter(|one| is_it(one)).count(), 1, "{wanted:?}: {history:?}");
+    }
+}
