@@ -22,8 +22,8 @@ use crate::gateway::{Admission, Origins};
 use crate::http::{self, Dashboard, Doorman, Readiness};
 use crate::listen::{Proxies, Servant};
 use crate::parts::{
-    RESERVE, UNUSABLE_REDIS, backplane, bind, channels, demo, dispatch, mandatory, node, outside, quota, sockets,
-    usual, webhooks,
+    RESERVE, UNUSABLE_REDIS, backplane, bind, channels, demo, dispatch, mandatory, node, outside, quota,
+    sockets, usual, webhooks,
 };
 use crate::realtime::Hub;
 use crate::service::{

@@ -87,7 +87,10 @@ mod tests {
         let ours = links("a secret of ours", "");
         let link = ours.sign(&ana, "news", Channel::Email).unwrap();
         assert_eq!(ours.read(&link), Some((ana.clone(), "news".to_owned(), Channel::Email)));
-        assert_eq!(links("another", "a secret of ours").read(&link), Some((ana.clone(), "news".to_owned(), Channel::Email)));
+        assert_eq!(
+            links("another", "a secret of ours").read(&link),
+            Some((ana.clone(), "news".to_owned(), Channel::Email))
+        );
         assert_eq!(links("another", "").read(&link), None);
         assert_eq!(links("", "").sign(&ana, "news", Channel::Email), None);
         let push = ours.sign(&ana, "news", Channel::Push).unwrap();

@@ -146,7 +146,11 @@ impl Action {
     pub const fn is_disclosure(self) -> bool {
         matches!(
             self,
-            Self::TimelineRead | Self::ContactsRead | Self::ConsentRead | Self::DisclosuresRead | Self::Export
+            Self::TimelineRead
+                | Self::ContactsRead
+                | Self::ConsentRead
+                | Self::DisclosuresRead
+                | Self::Export
         )
     }
 }

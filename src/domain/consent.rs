@@ -146,7 +146,9 @@ mod tests {
         let of = |data: &str| student_of(data);
         assert_eq!(of(r#"{"student_id":"student_12345","x":1}"#).as_deref(), Some("student_12345"));
         assert_eq!(of(r#"{"student_id":7}"#).as_deref(), Some("7"));
-        for none in ["{}", r#"{"x":{"student_id":"a"}}"#, r#"{"student_id":null}"#, r#"{"x":"\"student_id\""}"#] {
+        for none in
+            ["{}", r#"{"x":{"student_id":"a"}}"#, r#"{"student_id":null}"#, r#"{"x":"\"student_id\""}"#]
+        {
             assert_eq!(of(none), None, "{none}");
         }
     }

@@ -8,7 +8,8 @@ use super::{Error, Notify, Outgoing};
 use crate::access::Principal;
 use crate::delivery::Live;
 use crate::domain::{
-    Action, Audience, Channel, Clock, ConsentNeeded, Group, Muted, NotificationId, Recipient, Tenant, Timestamp, UserId,
+    Action, Audience, Channel, Clock, ConsentNeeded, Group, Muted, NotificationId, Recipient, Tenant,
+    Timestamp, UserId,
 };
 use crate::realtime::Hub;
 use crate::store::{Sought, Store, Trace, TracedEntry, TracedHush, TracedSpread};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::Error;
 use crate::domain::{Contacts, DigestTerms, Notification, Preferences, Recipient, Timestamp};
 use crate::store::{
-    Attempt, Audited, Consent, Disclosure, Elsewhere, Registered, SentDigest, Store, WholeDelivery, WholeEntry,
+    Attempt, Audited, Consent, Disclosure, Elsewhere, Registered, SentDigest, Store, WholeDelivery,
+    WholeEntry,
 };
 
 /// Rows of one page of what is listed from its end.
@@ -119,7 +120,8 @@ impl Export {
             }
             Stage::Entries(after) => {
                 let page = self.entries(row, after).await?;
-                self.stage = page.last().map_or(Stage::Sent(Some(0)), |(last, _)| Stage::Entries(last.position));
+                self.stage =
+                    page.last().map_or(Stage::Sent(Some(0)), |(last, _)| Stage::Entries(last.position));
                 Section::Entries(page)
             }
             Stage::Sent(None) => {
@@ -151,7 +153,8 @@ impl Export {
             }
             Stage::Consents(before) => {
                 let page = store.consents_of(&self.recipient, before, PAGE).await?;
-                self.stage = page.last().map_or(Stage::Disclosures(None), |last| Stage::Consents(Some(last.id)));
+                self.stage =
+                    page.last().map_or(Stage::Disclosures(None), |last| Stage::Consents(Some(last.id)));
                 Section::Consents(page)
             }
             Stage::Disclosures(before) => {

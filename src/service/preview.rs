@@ -6,8 +6,8 @@ use super::Error;
 use super::explain::{Explain, group_of};
 use crate::access::Principal;
 use crate::domain::{
-    Audience, Channel, Draft, Hush, Matter, Muted, NO_GUARDIAN, NewNotification, Situation, Timestamp, UserId, Verdict,
-    Wish,
+    Audience, Channel, Draft, Hush, Matter, Muted, NO_GUARDIAN, NewNotification, Situation, Timestamp,
+    UserId, Verdict, Wish,
 };
 use crate::store::Member;
 

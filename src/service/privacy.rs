@@ -124,7 +124,13 @@ impl Privacy {
     }
 
     /// Writes down that `who` looked at what is `of`'s, unless that is their own; durable on return.
-    async fn seen(&self, who: &Principal, of: &Recipient, action: Action, from: Option<IpAddr>) -> Result<(), Error> {
+    async fn seen(
+        &self,
+        who: &Principal,
+        of: &Recipient,
+        action: Action,
+        from: Option<IpAddr>,
+    ) -> Result<(), Error> {
         let deed = self.deed(who, of, action, from);
         let about = vec![of.user.as_str().to_owned()];
         let write = match who.inbox().as_ref() == Some(of) {
@@ -197,7 +203,9 @@ impl Privacy {
             *removed.entry("redis").or_default() += outside.forget(recipient.clone()).await.map_err(away)?;
         }
         if deed.is_some() {
-            return Err(StoreError::Commit("notifications come faster than they can be removed".into()).into());
+            return Err(
+                StoreError::Commit("notifications come faster than they can be removed".into()).into()
+            );
         }
         self.store.scrub(self.vacuum_bytes).await?;
         removed.retain(|_, many| *many > 0);
@@ -231,7 +239,8 @@ impl Privacy {
             self.part(whom, Part::Expansions(ids), &mut removed).await?;
             after = last;
         }
-        let recurring: Vec<i64> = self.store.recurring_for(whom).await?.into_iter().map(|one| one.id).collect();
+        let recurring: Vec<i64> =
+            self.store.recurring_for(whom).await?.into_iter().map(|one| one.id).collect();
         if !recurring.is_empty() {
             self.part(whom, Part::Recurring(recurring), &mut removed).await?;
         }
@@ -314,12 +323,16 @@ impl Privacy {
     ) -> Result<(), Error> {
         let recipient = Self::asked(who, user, who.can_send)?;
         let is_own = who.inbox().as_ref() == Some(&recipient);
-        if is_own && said.iter().any(|(_, is_given)| *is_given) && self.store.contacts(&recipient).await?.is_minor {
+        if is_own
+            && said.iter().any(|(_, is_given)| *is_given)
+            && self.store.contacts(&recipient).await?.is_minor
+        {
             let why = "a minor does not agree by themselves; a service of their tenant notes what their guardian says";
             return Err(Error::Forbidden(why));
         }
         let mut deed = self.deed(who, &recipient, Action::Consent, from);
-        let words: BTreeMap<_, _> = said.iter().map(|(channel, is_given)| (channel.name(), *is_given)).collect();
+        let words: BTreeMap<_, _> =
+            said.iter().map(|(channel, is_given)| (channel.name(), *is_given)).collect();
         deed.detail = json!(words).to_string();
         let actor = (!is_own).then(|| who.name().to_owned());
         let write = PrivacyWrite::Consent { recipient, said, how: SaidBy::Api, actor, note, deed };
@@ -393,7 +406,9 @@ fn findings(figures: &[Figure]) -> Vec<Finding> {
             alone == 0,
             match alone {
                 0 => format!("{minors} minors, each with a guardian's contact"),
-                _ => format!("{alone} of {minors} minors have no guardian's contact: they get no e-mail and no text message"),
+                _ => format!(
+                    "{alone} of {minors} minors have no guardian's contact: they get no e-mail and no text message"
+                ),
             },
         ),
         finding(

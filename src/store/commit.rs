@@ -8,9 +8,10 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::{
-    Connection, Memory, RunQueryDsl, Wanted, claim, confirm, count_on, digesting, disclosing, earlier, erasing, insert_all,
-    keep_analytics, keep_counts, mark, now, one_chunk, outbox, place_all, presence, reach, reaching, read_on,
-    record, recur, release, row_of, settle, sweep, telling, template_writes, webhook_writes,
+    Connection, Memory, RunQueryDsl, Wanted, claim, confirm, count_on, digesting, disclosing, earlier,
+    erasing, insert_all, keep_analytics, keep_counts, mark, now, one_chunk, outbox, place_all, presence,
+    reach, reaching, read_on, record, recur, release, row_of, settle, sweep, telling, template_writes,
+    webhook_writes,
 };
 use crate::domain::{
     Accepted, Audience, Deed, Group, Matter, NewNotification, NotificationId, Placed, Recipient, Tenant,

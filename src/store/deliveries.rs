@@ -6,8 +6,8 @@ use uuid::{Builder, Uuid};
 
 use super::{Readers, Store, StoreError, on, postgres, sqlite};
 use crate::domain::{
-    Channel, ConsentNeeded, Contacts, Device, Digest, Email, Notification, NotificationId, Phone, Place, Recipient, Tenant,
-    Timestamp, Wish, Zone,
+    Channel, ConsentNeeded, Contacts, Device, Digest, Email, Notification, NotificationId, Phone, Place,
+    Recipient, Tenant, Timestamp, Wish, Zone,
 };
 
 /// How long somebody who tries has a delivery for themselves, in seconds: longer than any provider may take.

@@ -11,7 +11,8 @@ use super::recur::clock;
 use super::{Connection, Memory, RunQueryDsl, preferences_of, record, row_of, sweep};
 use crate::domain::pseudonym::{Of, pseudonym};
 use crate::domain::{Action, Channel, Contacts, Group, Recipient, SaidBy};
-use crate::store::privacy::{AGAIN, Part, PrivacyWrite, Removed};
+use crate::store::Sweep;
+use crate::store::erasure::{AGAIN, Part, PrivacyWrite, Removed};
 use crate::store::schema::{
     audit_log, audit_people, connections, consents, counts, deferrals, deliveries, delivery_attempts,
     digest_subscriptions, digests, disclosures, expansions, inbox, notifications, push_subscriptions,
@@ -19,7 +20,6 @@ use crate::store::schema::{
 };
 use crate::store::types::At;
 use crate::store::write::Written;
-use crate::store::Sweep;
 
 /// Deliveries that one statement removes.
 const TOGETHER: i64 = 5_000;

@@ -15,6 +15,7 @@ mod devices;
 mod digests;
 mod disk;
 mod due;
+mod erasure;
 mod error;
 mod facts;
 mod held;
@@ -57,14 +58,13 @@ use devices::Row as RegisteredRow;
 pub use devices::{ContactsWrite, DeviceWrite, NewDevice, Registered, Said, WhichDevice};
 pub use digests::{DigestOutcome, DigestWrite, Gathered, NewDigest, SentDigest, Subscriber};
 pub use due::Task;
+pub use erasure::{AGAIN, Part, PrivacyWrite};
 pub use error::StoreError;
 use error::is_of_one_write;
 pub use held::{Counted, Entry, Filter, Gap, Held, HeldCounts, Missed, Pending, Which};
 pub(crate) use held::{MUTED, QUIET, SUMMED_UP, TAKEN_BACK};
 pub use migrate::migrate;
-pub use privacy::{
-    AGAIN, Audited, Consent, Disclosure, Elsewhere, Figure, Part, PrivacyWrite, WholeDelivery, WholeEntry,
-};
+pub use privacy::{Audited, Consent, Disclosure, Elsewhere, Figure, WholeDelivery, WholeEntry};
 pub use recurring::{Kept, NewRecurring, Recurring, Whose};
 pub use retention::{Found, Sweep, Until};
 pub use templates::{TemplateChange, TemplateKept, TemplateVersion};

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{
-    AnalyticsWrite, Claimed, ContactsWrite, DeviceWrite, DigestWrite, Kept, NewRecurring, PrivacyWrite, SmsCaps,
-    StoreError, Sweep, Task, TemplateChange, TemplateKept, Tried, WebhookKept, WebhookMessage, WebhookWrite,
-    Which, Whose,
+    AnalyticsWrite, Claimed, ContactsWrite, DeviceWrite, DigestWrite, Kept, NewRecurring, PrivacyWrite,
+    SmsCaps, StoreError, Sweep, Task, TemplateChange, TemplateKept, Tried, WebhookKept, WebhookMessage,
+    WebhookWrite, Which, Whose,
 };
 use crate::domain::{
     Accepted, Broken, Change, Channel, Contacts, Deed, NewNotification, Notification, NotificationId, Place,

@@ -433,7 +433,8 @@ fn what_is_kept_of_another_is_none_of_ones_business() {
     for (method, path, body, case) in table() {
         let Case::Kept = case else { continue };
         let body = body.map(|body| body.to_string());
-        let ask = |who: &Rest, user: &str| who.call(method, &path.replace("{user_id}", user), body.as_deref());
+        let ask =
+            |who: &Rest, user: &str| who.call(method, &path.replace("{user_id}", user), body.as_deref());
         let none = seen(&ask(&stranger, "nobody"));
         assert_eq!(none.0, 404, "{method} {path}");
         assert_eq!(seen(&ask(&stranger, "2")), none, "{method} {path}");

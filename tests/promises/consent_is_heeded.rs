@@ -31,7 +31,9 @@ fn who_no_longer_agrees_is_left_alone() {
 
     person.put(CONSENT, &json!({"email": false, "sms": false, "note": "by telephone"})).expect(200);
     let refused = mail(&service, 2, "after they said no");
-    eventually("it is told why", || timeline(&service, &refused, 2).contains("consent_withdrawn").then_some(()));
+    eventually("it is told why", || {
+        timeline(&service, &refused, 2).contains("consent_withdrawn").then_some(())
+    });
     let fire = json!({"user_id": 2, "type": "fire", "title": "!", "priority": "urgent", "channels": ["in_app", "sms", "email"]});
     let fire = service.send(&fire);
     let said = || timeline(&service, &fire, 2).matches("consent_withdrawn").count();
@@ -45,7 +47,10 @@ fn who_no_longer_agrees_is_left_alone() {
     let told = service.put(CONSENT, &json!({"email": true})).expect(200);
     assert_eq!(told["channels"]["email"]["status"], "given");
     assert_eq!((&told["history"][0]["by"], &told["history"][0]["how"]), (&json!("backend"), &json!("api")));
-    assert_eq!((&told["history"][1]["by"], &told["history"][1]["note"]), (&Value::Null, &json!("by telephone")));
+    assert_eq!(
+        (&told["history"][1]["by"], &told["history"][1]["note"]),
+        (&Value::Null, &json!("by telephone"))
+    );
     let page = person.get(&format!("{CONSENT}?limit=1")).expect(200);
     let next = person.get(&format!("{CONSENT}?limit=2&cursor={}", page["next_cursor"])).expect(200);
     assert_eq!(next["history"].as_array().map(Vec::len), Some(2));
@@ -84,7 +89,9 @@ fn history(person: &Rest) -> Vec<(String, String, Value, bool)> {
 #[track_caller]
 fn said_no(person: &Rest, channel: &str, how: &str, kind: &Value) {
     let all = history(person);
-    let is_it = |one: &&(String, String, Value, bool)| (&*one.0, &*one.1, &one.2, one.3) == (channel, how, kind, false);
+    let is_it = |one: &&(String, String, Value, bool)| {
+        (&*one.0, &*one.1, &one.2, one.3) == (channel, how, kind, false)
+    };
     assert_eq!(all.iter().filter(is_it).count(), 1, "{channel} {how} {kind}: {all:?}");
 }
 
@@ -92,23 +99,30 @@ fn said_no(person: &Rest, channel: &str, how: &str, kind: &Value) {
 fn one_click_ends_pushes_and_e_mails_and_is_written_down() {
     let sink = SinkFile::new();
     let (name, path) = sink.setting();
-    let server = Server::with(&[(name, &path), ("PUBLIC_URL", "https://notify.example.com")]);
+    let peers = Peers::start();
+    let server = Server::with(&[
+        (name, &path),
+        ("CARILLON_ENV", "development"),
+        ("delivery.allow_loopback", "true"),
+        ("PUBLIC_URL", "https://notify.example.com"),
+    ]);
     let (service, person) = (Rest::backend(&server), Rest::user(&server, 2));
     service.put(TWO, &json!({"email": "two@example.com"})).expect(200);
-    let p256dh = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
-    let device = json!({
-        "endpoint": "https://push.example.com/one", "p256dh_key": p256dh, "auth_key": "BTBZMqHH6r4Tts7J_aSIgg",
-    });
-    person.post("/api/v1/push/subscribe", &device).expect(201);
+    person.post("/push/subscribe", &peers.subscription("201", "one")).expect(201);
     let all = json!({
         "user_id": 2, "type": "news", "title": "x", "priority": "high", "channels": ["in_app", "email", "push"],
     });
     service.send(&all);
     for channel in ["email", "push"] {
-        let taken = eventually(channel, || sink.by(channel).first().cloned());
+        let taken = match channel {
+            "push" => peers.hear("push", |told| told["path"] == "/201/one"),
+            _ => eventually(channel, || sink.by(channel).first().cloned()),
+        };
         // As it stands in the e-mail, or within what is pushed.
         let text = taken.to_string();
-        let at = text.find("https://notify.example.com/unsubscribe/").unwrap_or_else(|| panic!("a link in {taken}"));
+        let at = text
+            .find("https://notify.example.com/unsubscribe/")
+            .unwrap_or_else(|| panic!("a link in {taken}"));
         let is_of_it = |sign: char| sign.is_ascii_alphanumeric() || "-_./:".contains(sign);
         let url: String = text[at..].chars().take_while(|sign| is_of_it(*sign)).collect();
         let path = url.strip_prefix("https://notify.example.com").expect("our address");
@@ -122,7 +136,10 @@ fn one_click_ends_pushes_and_e_mails_and_is_written_down() {
         said_no(&person, channel, "one_click", &json!("news"));
     }
     let types = person.get("/api/v1/notifications/preferences").expect(200)["types"]["news"].clone();
-    assert_eq!((&types["email"], &types["push"], &types["sms"]), (&json!(false), &json!(false), &json!(true)));
+    assert_eq!(
+        (&types["email"], &types["push"], &types["sms"]),
+        (&json!(false), &json!(false), &json!(true))
+    );
     person.put("/api/v1/notifications/preferences", &json!({"channels": {"push": false}})).expect(200);
     said_no(&person, "push", "preferences", &Value::Null);
 }

@@ -62,7 +62,8 @@ fn it_goes_to_the_guardian_or_nowhere() {
     send("grown up", &json!({}));
     eventually("both go out", || (sink.taken().len() == 4).then_some(()));
     assert!(sink.by("email").iter().any(|one| one["to"] == "child@example.com"));
-    for bad in [json!({"guardian": {"email": "parent"}}), json!({"guardian": []}), json!({"is_minor": null})] {
+    for bad in [json!({"guardian": {"email": "parent"}}), json!({"guardian": []}), json!({"is_minor": null})]
+    {
         service.put(TWO, &bad).expect(422);
     }
 }

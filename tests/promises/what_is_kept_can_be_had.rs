@@ -31,7 +31,8 @@ fn all_of_it_is_there() {
     });
     service.send(&mail);
     eventually("it goes out", || (sink.by("email").len() == 1).then_some(()));
-    let yearly = json!({"user_id": 2, "type": "note", "title": "yearly", "cron": "0 9 1 1 *", "time_zone": "UTC"});
+    let yearly =
+        json!({"user_id": 2, "type": "note", "title": "yearly", "cron": "0 9 1 1 *", "time_zone": "UTC"});
     person.post("/api/v1/recurring", &yearly).expect(201);
     boss.get("/api/v1/recipients/2").expect(200);
     let sent_away = json!({"user_id": 3, "type": "note", "title": "x", "data": {"student_id": "2"}});
@@ -41,7 +42,10 @@ fn all_of_it_is_there() {
     let all = eventually("the delivery is noted", || Some(person.get(ME).expect(200)).filter(is_sent));
     let one = &all["person"][0];
     assert_eq!((&one["user_id"], &one["contacts"]["email"]), (&json!("2"), &json!("two@example.com")));
-    assert_eq!((&one["topics"], &one["preferences"]["time_zone"]), (&json!(["news"]), &json!("Europe/Athens")));
+    assert_eq!(
+        (&one["topics"], &one["preferences"]["time_zone"]),
+        (&json!(["news"]), &json!("Europe/Athens"))
+    );
     let entry = &all["notifications"][0];
     assert_eq!((&entry["title"], &entry["data"]["a"]), (&json!("mailed"), &json!(1)));
     assert_eq!(entry["deliveries"][0]["attempts"][0]["state"], "sent");
@@ -49,9 +53,12 @@ fn all_of_it_is_there() {
     assert!(!all.to_string().contains(auth), "keys are not told");
     assert_eq!(all["consents"].as_array().map(Vec::len), Some(2));
     assert_eq!(all["recurring"][0]["cron"], "0 9 1 1 *");
-    let seen: Vec<&Value> = all["disclosures"].as_array().expect("a list").iter().map(|one| &one["action"]).collect();
+    let seen: Vec<&Value> =
+        all["disclosures"].as_array().expect("a list").iter().map(|one| &one["action"]).collect();
     assert!(seen.contains(&&json!("contacts.read")) && seen.contains(&&json!("send")), "{seen:?}");
-    assert!(all["audit"].as_array().is_some_and(|rows| rows.iter().any(|row| row["action"] == "data.export")));
+    assert!(
+        all["audit"].as_array().is_some_and(|rows| rows.iter().any(|row| row["action"] == "data.export"))
+    );
     let whole = boss.get("/api/v1/recipients/2/data").expect(200);
     assert_eq!(whole["notifications"], all["notifications"]);
     let audit = boss.get("/api/v1/audit?action=data.export&subject=2").expect(200);

@@ -43,7 +43,8 @@ fn plant(server: &Server, person: &Rest, service: &Rest, boss: &Rest) {
     person.put("/api/v1/recipients/me/consent", &json!({"email": true, "note": "zanzibar"})).expect(200);
     let mine = json!({"user_id": USER, "type": "note", "title": "zanzibar", "cron": "0 9 1 1 *", "time_zone": "UTC"});
     person.post("/api/v1/recurring", &mine).expect(201);
-    let shared = json!({"user_ids": [USER, 3], "type": "note", "title": "x", "cron": "0 9 1 1 *", "time_zone": "UTC"});
+    let shared =
+        json!({"user_ids": [USER, 3], "type": "note", "title": "x", "cron": "0 9 1 1 *", "time_zone": "UTC"});
     service.post("/api/v1/recurring", &shared).expect(201);
     // In the inbox, as it is, read and deleted; with something beyond sockets.
     let mut mailed = about("zanzibar mailed");
@@ -102,7 +103,10 @@ fn nothing_is_left_of_them() {
     tell(&mut peers, &boss, "500/never", &["notification.read", "notification.sent"]);
     plant(&server, &person, &service, &boss);
     hear_at(&peers, "200/all", 1);
-    for text in [format!("{{\"userId\": {USER}, \"title\": \"zanzibar\", \"odd\": 1}}"), format!("zanzibar \"{USER}\"")] {
+    for text in [
+        format!("{{\"userId\": {USER}, \"title\": \"zanzibar\", \"odd\": 1}}"),
+        format!("zanzibar \"{USER}\""),
+    ] {
         redis.cli(&["XADD", "notifications:stream", "*", "notification", &text]);
     }
     eventually("both are dead letters", || in_redis(&redis).contains("zanzibar").then_some(()));
@@ -111,7 +115,9 @@ fn nothing_is_left_of_them() {
     let before = other.titles();
 
     let erased = boss.delete(DATA).expect(200);
-    for table in ["inbox", "notifications", "deliveries", "recipients", "push_subscriptions", "digests", "consents"] {
+    for table in
+        ["inbox", "notifications", "deliveries", "recipients", "push_subscriptions", "digests", "consents"]
+    {
         assert!(erased["removed"][table].as_i64() > Some(0), "{table}: {erased}");
     }
     assert_eq!(erased["removed"]["redis"], 2, "{erased}");
@@ -127,11 +133,18 @@ fn nothing_is_left_of_them() {
     let audit = boss.get("/api/v1/audit?action=contacts.change").expect(200);
     let row = &audit["entries"][0];
     assert!(row["actor"].as_str().is_some_and(|actor| actor.starts_with("erased:")), "{audit}");
-    assert_eq!((&row["actor"], row["address"].as_str().is_some_and(|at| at.starts_with("erased:"))), (&row["subject"], true));
+    assert_eq!(
+        (&row["actor"], row["address"].as_str().is_some_and(|at| at.starts_with("erased:"))),
+        (&row["subject"], true)
+    );
     let scheduled = service.get("/api/v1/notifications/scheduled").expect(200).to_string();
     assert!(scheduled.contains("later for three") && !scheduled.contains("zanzibar"), "{scheduled}");
     let recurring = service.get("/api/v1/recurring").expect(200);
-    assert_eq!(recurring["recurring"].as_array().or(recurring["entries"].as_array()).map(Vec::len), Some(1), "{recurring}");
+    assert_eq!(
+        recurring["recurring"].as_array().or(recurring["entries"].as_array()).map(Vec::len),
+        Some(1),
+        "{recurring}"
+    );
 
     // Once more, nothing is left to do; and whoever comes again is new.
     let again = boss.delete(DATA).expect(200);
@@ -165,7 +178,9 @@ fn what_is_on_its_way_brings_nobody_back() {
     eventually("all has spread", || (server.rows(spreading) == 0).then_some(()));
     std::thread::sleep(Duration::from_millis(1_500));
     // Whoever's page came back by itself meanwhile is there as a name, and has nothing.
-    let entries = format!("SELECT 1 FROM inbox AS i JOIN recipients AS r ON r.id = i.recipient_id WHERE r.user_id = '{NAME}'");
+    let entries = format!(
+        "SELECT 1 FROM inbox AS i JOIN recipients AS r ON r.id = i.recipient_id WHERE r.user_id = '{NAME}'"
+    );
     assert_eq!(server.rows(&entries), 0);
     let orphans = "SELECT 1 FROM inbox WHERE recipient_id NOT IN (SELECT id FROM recipients)";
     assert_eq!(server.rows(orphans), 0);

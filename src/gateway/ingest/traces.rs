@@ -58,7 +58,11 @@ fn naming(whom: &Recipient, text: &[u8]) -> Naming {
         // What cannot be read may name anybody.
         let text = String::from_utf8_lossy(text);
         let mut words = text.split(|letter: char| !(letter.is_alphanumeric() || "-_.@".contains(letter)));
-        return if words.any(|word| word == user) || text.contains(&format!("\"{user}\"")) { Naming::Only } else { Naming::Not };
+        return if words.any(|word| word == user) || text.contains(&format!("\"{user}\"")) {
+            Naming::Only
+        } else {
+            Naming::Not
+        };
     };
     let tenant = ["tenant_id", "tenantId"].iter().find_map(|name| message.get(*name));
     let is_theirs = match tenant {
@@ -96,7 +100,12 @@ impl Traces {
 
 impl Inside {
     /// All entries of `stream` that name `whom`.
-    async fn entries(&self, link: &mut Link, stream: &str, whom: &Recipient) -> RedisResult<Vec<(Entry, Naming)>> {
+    async fn entries(
+        &self,
+        link: &mut Link,
+        stream: &str,
+        whom: &Recipient,
+    ) -> RedisResult<Vec<(Entry, Naming)>> {
         let mut found = Vec::new();
         let mut from = "-".to_owned();
         loop {
@@ -125,7 +134,9 @@ impl Inside {
     }
 
     fn streams(&self) -> impl Iterator<Item = &str> {
-        [self.names.stream.as_str(), self.names.dead_letters.as_str()].into_iter().filter(|name| !name.is_empty())
+        [self.names.stream.as_str(), self.names.dead_letters.as_str()]
+            .into_iter()
+            .filter(|name| !name.is_empty())
     }
 
     /// What is for others, too, is added anew without them.
@@ -136,7 +147,10 @@ impl Inside {
             for ((id, fields), naming) in self.entries(&mut link, stream, whom).await? {
                 if let (Naming::Among(without), true) = (naming, stream == self.names.stream) {
                     let mut add = cmd("XADD");
-                    add.arg(stream).arg("*").arg(fields.first().map_or(&b"notification"[..], Vec::as_slice)).arg(without);
+                    add.arg(stream)
+                        .arg("*")
+                        .arg(fields.first().map_or(&b"notification"[..], Vec::as_slice))
+                        .arg(without);
                     link.ask(&add).await?;
                 }
                 let mut remove = cmd("XDEL");
@@ -179,10 +193,17 @@ mod tests {
     fn who_is_named_is_found_however_it_is_written() {
         let two = Recipient { tenant: Tenant::default(), user: UserId::new("2").unwrap() };
         let of = |text: &str| naming(&two, text.as_bytes());
-        for only in [r#"{"userId":2}"#, r#"{"user_id":"2","tenant_id":"default"}"#, r#"{"recipients":[2]}"#, r#"{"userId":2,"#] {
+        for only in [
+            r#"{"userId":2}"#,
+            r#"{"user_id":"2","tenant_id":"default"}"#,
+            r#"{"recipients":[2]}"#,
+            r#"{"userId":2,"#,
+        ] {
             assert_eq!(of(only), Naming::Only, "{only}");
         }
-        for not in [r#"{"userId":3}"#, r#"{"user_id":"2","tenantId":"x"}"#, r#"{"role":"2"}"#, r#"{"userId":22,"#] {
+        for not in
+            [r#"{"userId":3}"#, r#"{"user_id":"2","tenantId":"x"}"#, r#"{"role":"2"}"#, r#"{"userId":22,"#]
+        {
             assert_eq!(of(not), Naming::Not, "{not}");
         }
         assert_eq!(of(r#"{"recipients":[1,2]}"#), Naming::Among(r#"{"recipients":[1]}"#.to_owned()));

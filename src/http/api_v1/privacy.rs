@@ -1,6 +1,5 @@
 //! What is kept of people: all of it, none of it, what they agree to, and who saw it.
 
-
 use axum::Json;
 use axum::body::Body as Bytes;
 use axum::extract::State;
@@ -38,11 +37,13 @@ pub async fn export(
     let export = api.privacy.export(&who, user, address).await?;
     let (pages, taken) = mpsc::channel(WAITING);
     tokio::spawn(hand_out(export, pages));
-    let stream = futures_util::stream::unfold(taken, |mut taken| async move { Some((taken.recv().await?, taken)) });
+    let stream =
+        futures_util::stream::unfold(taken, |mut taken| async move { Some((taken.recv().await?, taken)) });
     let mut response = Bytes::from_stream(stream).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"data.json\""));
+    headers
+        .insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"data.json\""));
     Ok(response)
 }
 

@@ -19,6 +19,7 @@ use crate::store::Held;
 
 mod audit;
 mod digests;
+mod export;
 mod looks;
 mod marks;
 mod privacy;
@@ -32,9 +33,12 @@ mod topics;
 mod webhooks;
 pub use audit::{AuditIn, AuditPageOut};
 pub use digests::{DigestContentOut, DigestIn, DigestOut, DigestPageOut, DigestWantedOut, DigestsIn};
+pub use export::ExportWriter;
 pub use looks::{LookAtIn, LookIn, SaidOut};
 pub use marks::{DeletedOut, MarkIn, ReadAllOut, UnreadOut};
-pub use privacy::*;
+pub use privacy::{
+    ComplianceIn, ConsentIn, ConsentsOut, DisclosuresOut, ErasedOut, PrivacyPageIn, ReportOut,
+};
 pub use push::{DeviceChangeIn, DeviceIn, DeviceOut, DeviceRegisteredOut, DevicesOut, PushKeyOut};
 pub use recipients::{ContactsIn, RecipientOut};
 pub use recurring::{RecurringIn, RecurringListIn, RecurringOneOut, RecurringPageOut, RecursOut};

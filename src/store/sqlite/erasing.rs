@@ -89,5 +89,7 @@ pub fn scrub(connection: &mut SqliteConnection, most: u64) {
             _ => std::thread::sleep(PAUSE),
         }
     }
-    tracing::warn!("the write-ahead log could not be emptied after an erasure: somebody reads it for long; the stop empties it");
+    tracing::warn!(
+        "the write-ahead log could not be emptied after an erasure: somebody reads it for long; the stop empties it"
+    );
 }

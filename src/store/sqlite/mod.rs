@@ -33,6 +33,8 @@ pub type Pool = Deadpool<ReadConnection>;
 mod analytics_queries;
 #[path = "../audit_queries.rs"]
 mod audit_queries;
+#[path = "../compliance_queries.rs"]
+mod compliance_queries;
 #[path = "../delivery_queries.rs"]
 mod delivery_queries;
 #[path = "../device_queries.rs"]
@@ -64,6 +66,7 @@ mod webhook_queries;
 pub mod queries {
     pub use super::analytics_queries::{analytics, connected, count_next, counted_upto};
     pub use super::audit_queries::audited;
+    pub use super::compliance_queries::{consents_of, disclosures_of, figures};
     pub use super::delivery_queries::{
         attempts_of, deliveries_of, failed_deliveries, failed_numbers, next_delivery, pushed_too_late,
     };
@@ -74,9 +77,9 @@ pub mod queries {
     };
     pub use super::places_body::{place_behind, place_of};
     pub use super::privacy_queries::{
-        audited_of, begun, consents_of, disclosures_of, expansions_of, figures, is_under_way, messages_of, oldest,
-        person_row, places_alone, recurring_for, roles_of, secret_of, sent_by, sockets_of, whole_deliveries,
-        whole_digests, whole_entries, written_by,
+        audited_of, begun, expansions_of, is_under_way, messages_of, oldest, person_row, places_alone,
+        recurring_for, roles_of, secret_of, sent_by, sockets_of, whole_deliveries, whole_digests,
+        whole_entries, written_by,
     };
     pub use super::queries_body::{
         audience, counts, deployment_name, due_releases, due_spreads, find, held, held_counts,

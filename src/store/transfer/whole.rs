@@ -7,8 +7,9 @@ use sha2::{Digest as _, Sha256};
 use super::TOGETHER;
 use crate::store::schema::{
     analytics, analytics_changes, analytics_latencies, analytics_place, audit_log, audit_people, consents,
-    deliveries, delivery_attempts, digest_subscriptions, digests, disclosures, expansions, push_subscriptions, recurrences, recurring,
-    stopped_numbers, template_versions, templates, webhook_attempts, webhook_messages, webhooks,
+    deliveries, delivery_attempts, digest_subscriptions, digests, disclosures, expansions,
+    push_subscriptions, recurrences, recurring, stopped_numbers, template_versions, templates,
+    webhook_attempts, webhook_messages, webhooks,
 };
 use crate::store::types::{At, UuidColumn};
 use crate::store::{StoreError, sqlite};

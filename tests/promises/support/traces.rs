@@ -28,18 +28,41 @@ impl Server {
     /// Tables of PostgreSQL in which it stands.
     fn tables_with(&self, word: &str) -> Vec<&'static str> {
         let tables = [
-            "notifications", "inbox", "recipients", "connections", "subscriptions", "roles", "expansions", "recurring",
-            "audit_log", "audit_people", "deliveries", "delivery_attempts", "push_subscriptions", "templates",
-            "template_versions", "webhooks", "webhook_messages", "webhook_attempts", "digest_subscriptions", "digests",
-            "consents", "disclosures", "analytics", "counts",
+            "notifications",
+            "inbox",
+            "recipients",
+            "connections",
+            "subscriptions",
+            "roles",
+            "expansions",
+            "recurring",
+            "audit_log",
+            "audit_people",
+            "deliveries",
+            "delivery_attempts",
+            "push_subscriptions",
+            "templates",
+            "template_versions",
+            "webhooks",
+            "webhook_messages",
+            "webhook_attempts",
+            "digest_subscriptions",
+            "digests",
+            "consents",
+            "disclosures",
+            "analytics",
+            "counts",
         ];
-        let has_it = |table: &&&str| self.rows(&format!("SELECT 1 FROM {table} AS t WHERE t::text LIKE '%{word}%'")) > 0;
+        let has_it = |table: &&&str| {
+            self.rows(&format!("SELECT 1 FROM {table} AS t WHERE t::text LIKE '%{word}%'")) > 0
+        };
         tables.iter().filter(has_it).copied().collect()
     }
 }
 
 /// What stands in the streams of this Redis, and the names of all its keys.
 pub fn in_redis(redis: &Redis) -> String {
-    let streams = ["notifications:stream", "notifications:dead"].map(|name| redis.cli(&["XRANGE", name, "-", "+"]));
+    let streams =
+        ["notifications:stream", "notifications:dead"].map(|name| redis.cli(&["XRANGE", name, "-", "+"]));
     format!("{}\n{}", streams.concat(), redis.cli(&["KEYS", "*"]))
 }

@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::{
-    Broken, Contacts, ContactsChange, Email, Guardian, Phone, Recipient, read_from_objects,
-};
+use crate::domain::{Broken, Contacts, ContactsChange, Email, Guardian, Phone, Recipient, read_from_objects};
 use crate::http::values;
 
 /// Where somebody can be reached; what is not named stays, `null` takes it away.
