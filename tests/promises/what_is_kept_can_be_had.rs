@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::support::hooks::admin;
-use crate::support::{Rest, Server, SinkFile, eventually};
+use crate::support::{Rest, Server, SinkFile, call, eventually, user_token};
 
 const ME: &str = "/api/v1/recipients/me/data";
 /// Entries of a large inbox, and what the server's memory may grow by while it hands out 200 MB of them, in KB: the database's own
@@ -69,15 +69,20 @@ fn all_of_it_is_there() {
     assert_eq!(server.rows("SELECT 1 FROM recipients WHERE user_id = 'nobody'"), 0);
 }
 
-#[test]
-fn much_of_it_takes_little_memory() {
+/// A server where user 2 has an inbox of so many.
+fn with_an_inbox_of(many: usize) -> Server {
     let mut server = Server::start();
-    Rest::backend(&server)
+    fill(&mut server, many);
+    server
+}
+
+fn fill(server: &mut Server, many: usize) {
+    Rest::backend(server)
         .send(&json!({"user_id": 2, "type": "note", "title": "1", "data": {"more": "x".repeat(1_000)}}));
     server.stop();
     server.sql(
         &format!(
-            "WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < {MANY}) \
+            "WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < {many}) \
              INSERT INTO notifications (uuid, tenant, kind, topic, title, message, data, created_at) \
              SELECT randomblob(16), tenant, kind, topic, i, message, data, created_at FROM n, notifications; \
              INSERT INTO inbox (recipient_id, position, notification_id) \
@@ -86,13 +91,18 @@ fn much_of_it_takes_little_memory() {
         &format!(
             "INSERT INTO notifications (uuid, tenant, kind, topic, title, message, data, created_at) \
              SELECT gen_random_uuid(), tenant, kind, topic, i, message, data, created_at \
-             FROM notifications, generate_series(2, {MANY}) AS i ORDER BY i; \
+             FROM notifications, generate_series(2, {many}) AS i ORDER BY i; \
              INSERT INTO inbox (recipient_id, position, notification_id) \
              SELECT recipient_id, n.id, n.id FROM notifications AS n, inbox WHERE n.id > 1; \
-             UPDATE recipients SET last_position = {MANY}; ANALYZE"
+             UPDATE recipients SET last_position = {many}; ANALYZE"
         ),
     );
     server.restart();
+}
+
+#[test]
+fn much_of_it_takes_little_memory() {
+    let server = with_an_inbox_of(MANY);
     let person = Rest::user(&server, 2);
     person.titles();
     let before = server.memory("VmRSS");
@@ -104,4 +114,26 @@ fn much_of_it_takes_little_memory() {
     let erased = person.delete(ME).expect(200);
     assert_eq!(erased["removed"]["inbox"], MANY);
     assert_eq!(server.rows("SELECT 1 FROM notifications WHERE title <> ''"), 0);
+}
+
+/// An erasure that a power cut ended goes on when it is asked for again.
+#[test]
+fn what_was_interrupted_goes_on() {
+    let mut server = with_an_inbox_of(20_000);
+    let left = "SELECT 1 FROM inbox";
+    for _ in 0..2 {
+        let address = server.address;
+        let bearer = format!("Bearer {}", user_token(2));
+        let asking =
+            std::thread::spawn(move || call(address, "DELETE", ME, &[("Authorization", &bearer)], None));
+        eventually("it has begun", || (server.rows(left) < 20_000).then_some(()));
+        server.kill();
+        assert!(asking.join().is_err(), "it was not answered");
+        server.restart();
+    }
+    let removed = Rest::user(&server, 2).delete(ME).expect(200);
+    assert_eq!(server.rows(left), 0, "{removed}");
+    assert_eq!(server.rows("SELECT 1 FROM notifications WHERE title <> ''"), 0);
+    assert_eq!(server.rows("SELECT 1 FROM recipients"), 0);
+    assert_eq!(server.rows("SELECT 1 FROM audit_people"), 0);
 }

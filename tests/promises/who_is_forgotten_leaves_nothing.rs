@@ -205,3 +205,25 @@ fn every_node_forgets() {
     assert_eq!(one.traces(&WORDS), Vec::<String>::new());
     assert_eq!(Rest::claiming(two, json!({"sub": NAME})).titles(), Vec::<String>::new());
 }
+
+/// What a provider is just being handed may arrive; what it says then is noted nowhere.
+#[test]
+fn what_is_being_handed_over_is_noted_nowhere() {
+    let peers = Peers::start();
+    let server = Server::with(&HOOKED);
+    let person = Rest::claiming(&server, json!({"sub": NAME}));
+    person.post("/push/subscribe", &peers.subscription("late", "zanzibar")).expect(201);
+    let pushed =
+        json!({"user_id": USER, "type": "note", "title": "zanzibar", "channels": ["in_app", "push"]});
+    Rest::backend(&server).send(&pushed);
+    let under_way = "SELECT 1 FROM deliveries WHERE state = 1 AND device_id IS NOT NULL";
+    eventually("it is being handed over", || (server.rows(under_way) == 1).then_some(()));
+    let erased = person.delete("/api/v1/recipients/me/data").expect(200);
+    assert_eq!(erased["removed"]["push_subscriptions"], 1, "{erased}");
+    peers.hear("push", |told| told["path"] == "/late/zanzibar");
+    std::thread::sleep(Duration::from_secs(4));
+    for table in ["deliveries", "delivery_attempts", "push_subscriptions", "recipients", "inbox"] {
+        assert_eq!(server.rows(&format!("SELECT 1 FROM {table}")), 0, "{table}");
+    }
+    assert_eq!(server.traces(&WORDS), Vec::<String>::new());
+}
