@@ -447,7 +447,7 @@ fn what_is_kept_of_another_is_none_of_ones_business() {
             assert!(own.contains(SECRET) || own.contains("send"), "{method} {path}: {own}");
         }
     }
-    assert_eq!(owners.person.titles().is_empty(), false, "nobody else has made them forgotten");
+    assert!(!owners.person.titles().is_empty(), "nobody else has made them forgotten");
     for who in [&owners.person, &stranger, &owners.service] {
         who.get("/api/v1/compliance").expect(403);
     }
