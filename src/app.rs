@@ -22,13 +22,13 @@ use crate::gateway::{Admission, Origins};
 use crate::http::{self, Dashboard, Doorman, Readiness};
 use crate::listen::{Proxies, Servant};
 use crate::parts::{
-    RESERVE, UNUSABLE_REDIS, backplane, bind, channels, demo, dispatch, letters, mandatory, node, quota,
-    sockets, usual, webhooks,
+    RESERVE, UNUSABLE_REDIS, backplane, bind, channels, demo, dispatch, letters, mandatory, node, outside,
+    quota, sockets, usual, webhooks,
 };
 use crate::realtime::Hub;
 use crate::service::{
     Addresses, Audit, Choices, Devices, Digests, Explain, Failures, Hooks, Inbox, Library, Notify, Outgoing,
-    Presences, Reckoning, RecurringLimits, Recurrings, Reports, Retention, Rollup, Roster, Session,
+    Presences, Privacy, Reckoning, RecurringLimits, Recurrings, Reports, Retention, Rollup, Roster, Session,
     StatsService, Topics, Watch, Worker,
 };
 use crate::store::{DatabaseUrl, Store};
@@ -101,7 +101,7 @@ impl App {
             Live::new(hub.clone(), confirmations.clone(), catch_up.clone(), clock.clone(), metrics.clone());
         listening.set(Arc::downgrade(&live)).ok();
         let templates = Arc::new(Templates::new(store.clone()));
-        let dispatch = dispatch(config, &channels, &templates, &store, &clock, &metrics);
+        let dispatch = dispatch(config, &channels, &templates, &store, &clock, &metrics)?;
         let webhooks = webhooks(config, &channels, &store, &clock, &metrics);
         let spreading = Spreading::new(store.clone(), live.clone(), dispatch.clone(), clock.clone());
         let notify = Arc::new(
@@ -206,15 +206,18 @@ impl App {
             inbox: inbox.clone(),
             topics: topics.clone(),
             choices: choices.clone(),
-            explain: Arc::new(Explain::new(
-                store.clone(),
-                hub.clone(),
-                live.clone(),
-                notify.clone(),
-                outgoing,
-                clock.clone(),
-                mandatory(config),
-            )),
+            explain: Arc::new(
+                Explain::new(
+                    store.clone(),
+                    hub.clone(),
+                    live.clone(),
+                    notify.clone(),
+                    outgoing,
+                    clock.clone(),
+                    mandatory(config),
+                )
+                .agreed(config.privacy.consent()?),
+            ),
             devices: Arc::new(Devices::new(
                 store.clone(),
                 channels.outbound.clone(),
@@ -236,6 +239,14 @@ impl App {
                 &config.webhooks,
             )),
             audit: Arc::new(Audit::new(store.clone(), clock.clone())),
+            privacy: Arc::new(Privacy::new(
+                store.clone(),
+                hub.clone(),
+                presences.clone(),
+                outside(config)?,
+                clock.clone(),
+                config.privacy.vacuum_mb.saturating_mul(1024 * 1024),
+            )),
             reckoning,
             streams: Arc::new(move |who, address, last, events| {
                 let streams = streams.clone();
@@ -400,7 +411,7 @@ impl App {
         let live = Live::new(hub, confirmations, catch_up, clock.clone(), metrics.clone());
         let channels = channels(config, clock.clone())?;
         let templates = Arc::new(Templates::new(store.clone()));
-        let dispatch = dispatch(config, &channels, &templates, &store, &clock, &metrics);
+        let dispatch = dispatch(config, &channels, &templates, &store, &clock, &metrics)?;
         let webhooks = webhooks(config, &channels, &store, &clock, &metrics);
         let spreading = Spreading::new(store.clone(), live.clone(), dispatch.clone(), clock.clone());
         let rollup = Rollup::new(store.clone(), clock.clone(), &config.analytics);

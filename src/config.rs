@@ -15,8 +15,8 @@ use figment::{Error, Figment, Metadata, Profile, Provider};
 use serde::{Deserialize, Serialize};
 
 pub use crate::sections::{
-    DashboardSettings, Environment, MetricsSettings, NotificationSettings, Server, TopicSettings,
-    WorkerSettings,
+    DashboardSettings, Environment, MetricsSettings, NotificationSettings, PrivacySettings, Server,
+    TopicSettings, WorkerSettings,
 };
 use crate::{access, delivery, gateway, realtime, service, store, telemetry};
 use nearest::meant;
@@ -68,6 +68,8 @@ pub struct Config {
     pub analytics: service::AnalyticsSettings,
     /// How long notifications are kept.
     pub retention: service::RetentionSettings,
+    /// What people agree to, and what is left of whom nothing is to be left of.
+    pub privacy: PrivacySettings,
     /// Work that belongs to no connection.
     pub worker: WorkerSettings,
     /// Logs.

@@ -14,12 +14,12 @@ use crate::delivery::channel::{ChannelSettings, Channels};
 use crate::delivery::webhooks::Webhooks;
 use crate::delivery::{CatchUp, Dispatch, Letters, Live, Templates, Way};
 use crate::domain::{Channel, Clock};
-use crate::gateway::ingest::Letterbox;
+use crate::gateway::ingest::{Letterbox, Traces};
 use crate::http::{DeadLetters, Demo, Letter};
 use crate::listen::Listener;
 use crate::realtime::backplane::{self, Alone, Redis};
 use crate::secrets;
-use crate::service::{Quota, quota};
+use crate::service::{Outside, Quota, quota};
 use crate::store::{SmsCaps, Store};
 use crate::telemetry::Metrics;
 
@@ -181,7 +181,7 @@ pub fn dispatch(
     store: &Arc<Store>,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
-) -> Arc<Dispatch> {
+) -> anyhow::Result<Arc<Dispatch>> {
     let way = |channel| {
         let provider = channels.of(channel)?.clone();
         let at_once = config.delivery.at_once.min(provider.most_at_once());
@@ -192,14 +192,16 @@ pub fn dispatch(
     let (sender, links) = (config.delivery.sender_name.clone(), Arc::new(Links::new(&config.auth)));
     let pictures = channels.pictures.clone();
     let letters = Letters::new(templates.clone(), sender, base_url, links, mandatory(config), pictures);
+    let consent = config.privacy.consent()?;
     let caps = SmsCaps {
         per_number: config.sms.per_number_per_day,
         per_user: config.sms.per_user_per_day,
         per_tenant: config.sms.per_tenant_per_day,
         mails_to_oneself: config.email.to_oneself_per_day,
+        consent,
     };
     let pauses = config.delivery.retry_ms.iter().map(|ms| Duration::from_millis(*ms)).collect();
-    Dispatch::new(store.clone(), letters, ways, caps, pauses, clock.clone(), metrics.clone())
+    Ok(Dispatch::new(store.clone(), letters, ways, caps, pauses, clock.clone(), metrics.clone()))
 }
 
 /// What tells a tenant's own programs what becomes of notifications.
@@ -265,4 +267,16 @@ pub fn letters(config: &Config) -> anyhow::Result<Option<DeadLetters>> {
         })
     });
     Ok(Some(ask))
+}
+
+/// What other programs left in Redis, for those who ask what is kept of them.
+///
+/// # Errors
+/// When the settings cannot be used.
+pub fn outside(config: &Config) -> anyhow::Result<Option<Arc<dyn Outside>>> {
+    if config.redis.url.is_empty() || config.ingest.stream.is_empty() {
+        return Ok(None);
+    }
+    let traces = Traces::new(&config.ingest, &config.redis).context(UNUSABLE_REDIS)?;
+    Ok(Some(Arc::new(traces)))
 }

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::domain::{NoRestriction, Restriction, Secret};
+use crate::domain::{Channel, ConsentNeeded, NoRestriction, Restriction, Secret};
 
 /// What this deployment is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,6 +137,38 @@ pub struct DashboardSettings {
 impl Default for DashboardSettings {
     fn default() -> Self {
         Self { enabled: true }
+    }
+}
+
+/// Settings of `[privacy]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PrivacySettings {
+    /// Channels over which nothing goes to people who have not agreed to them: `email`, `push`, `sms`.
+    #[serde(deserialize_with = "list")]
+    pub require_consent: Vec<String>,
+    /// An SQLite file of at most so many megabytes is written anew when somebody is forgotten.
+    pub vacuum_mb: u64,
+}
+
+impl Default for PrivacySettings {
+    fn default() -> Self {
+        Self { require_consent: Vec::new(), vacuum_mb: 256 }
+    }
+}
+
+impl PrivacySettings {
+    /// The channels that people must have agreed to.
+    ///
+    /// # Errors
+    /// When a word is none of theirs.
+    pub fn consent(&self) -> anyhow::Result<ConsentNeeded> {
+        let channel = |word: &String| match Channel::named(word) {
+            Some(channel) if channel != Channel::Realtime => Ok(channel),
+            _ => Err(anyhow::anyhow!("privacy.require_consent: `{word}` is none of email, push and sms")),
+        };
+        let channels = self.require_consent.iter().map(channel).collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(ConsentNeeded::of(&channels))
     }
 }
 

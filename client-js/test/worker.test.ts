@@ -92,3 +92,18 @@ test("a subscription that the browser has changed is made anew with the same key
   const seen = await worker({}, ["https://shop.example/"]).change({ options: { applicationServerKey: "key" } });
   expect(seen).toEqual(["subscribe key", 'say {"carillon":"subscription changed"}']);
 });
+
+test("one click ends pushes like this one, where the server says how", async () => {
+  const push = { title: "T", data: { uuid: "u7", unsubscribe_url: "https://notify.example/unsubscribe/x", unsubscribe_title: "Stop" } };
+  const [seen] = await worker().push(push);
+  expect(JSON.parse(seen?.replace("show T ", "") ?? "")).toMatchObject({
+    actions: [{ action: "carillon-stop", title: "Stop" }], data: { stop: "https://notify.example/unsubscribe/x" },
+  });
+  const asked = vi.spyOn(globalThis, "fetch").mockResolvedValue(new Response());
+  expect(await worker().click({ id: "u7", url: "/x", stop: "https://notify.example/unsubscribe/x" }, "carillon-stop")).toEqual([]);
+  expect(asked).toHaveBeenCalledWith("https://notify.example/unsubscribe/x", { method: "POST", mode: "no-cors", credentials: "omit" });
+  asked.mockRejectedValue(new Error("away"));
+  expect(await worker().click({ id: "u7", stop: "https://notify.example/unsubscribe/x" }, "carillon-stop")).toEqual(["open https://notify.example/unsubscribe/x"]);
+  expect(await worker().click({ id: "u7", stop: "javascript:x" }, "carillon-stop")).toEqual([]);
+  asked.mockRestore();
+});

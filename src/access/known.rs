@@ -68,6 +68,7 @@ mod tests {
             can_broadcast: false,
             can_write_templates: false,
             can_manage_webhooks: false,
+            can_manage_privacy: false,
             expires_at: Some(Timestamp::from_micros(expires_at)),
         }
     }

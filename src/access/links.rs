@@ -1,4 +1,4 @@
-//! Links that let whoever has them do one thing: end e-mails of a kind to one person (RFC 8058). They are signed, prove
+//! Links that let whoever has them do one thing: end e-mails, or pushes, of a kind to one person (RFC 8058). They are signed, prove
 //! nothing else, and last as long as the secrets do.
 
 use base64::Engine as _;
@@ -8,7 +8,7 @@ use hmac::{Hmac, Mac};
 use sha2::{Digest as _, Sha256};
 
 use super::Settings;
-use crate::domain::{Recipient, Tenant, UserId};
+use crate::domain::{Channel, Recipient, Tenant, UserId};
 
 /// What no other signature of the same secrets is about.
 const PURPOSE: &str = "carillon: one-click unsubscription";
@@ -36,16 +36,21 @@ impl Links {
         Some(mac)
     }
 
-    /// What ends e-mails of `kind` to `recipient`; nothing without secrets.
-    pub fn sign(&self, recipient: &Recipient, kind: &str) -> Option<String> {
-        let claim = serde_json::to_vec(&(recipient.tenant.as_str(), recipient.user.as_str(), kind)).ok()?;
+    /// What ends messages of `kind` to `recipient` over this channel; nothing without secrets.
+    pub fn sign(&self, recipient: &Recipient, kind: &str, channel: Channel) -> Option<String> {
+        let (tenant, user) = (recipient.tenant.as_str(), recipient.user.as_str());
+        let claim = match channel {
+            // As it was before there were others.
+            Channel::Email => serde_json::to_vec(&(tenant, user, kind)).ok()?,
+            other => serde_json::to_vec(&(tenant, user, kind, other.name())).ok()?,
+        };
         let claim = URL_SAFE_NO_PAD.encode(claim);
         let mac = Self::mac(self.keys.first()?, &claim)?.finalize().into_bytes();
         Some(format!("{claim}.{}", URL_SAFE_NO_PAD.encode(mac)))
     }
 
-    /// Whose e-mails of which kind it ends, if it is one of ours.
-    pub fn read(&self, link: &str) -> Option<(Recipient, String)> {
+    /// Whose messages of which kind it ends, and over which channel, if it is one of ours.
+    pub fn read(&self, link: &str) -> Option<(Recipient, String, Channel)> {
         let (claim, mac) = link.split_once('.')?;
         let mac = URL_SAFE_NO_PAD.decode(mac).ok()?;
         let is_ours = |key| Self::mac(key, claim).is_some_and(|made| made.verify_slice(&mac).is_ok());
@@ -53,9 +58,14 @@ impl Links {
             return None;
         }
         let claim = URL_SAFE_NO_PAD.decode(claim).ok()?;
-        let (tenant, user, kind): (String, String, String) = serde_json::from_slice(&claim).ok()?;
-        let recipient = Recipient { tenant: Tenant::new(&tenant).ok()?, user: UserId::new(&user).ok()? };
-        Some((recipient, kind))
+        let claim: Vec<String> = serde_json::from_slice(&claim).ok()?;
+        let (tenant, user, kind, channel) = match claim.as_slice() {
+            [tenant, user, kind] => (tenant, user, kind, Channel::Email),
+            [tenant, user, kind, channel] => (tenant, user, kind, Channel::named(channel)?),
+            _ => return None,
+        };
+        let recipient = Recipient { tenant: Tenant::new(tenant).ok()?, user: UserId::new(user).ok()? };
+        Some((recipient, kind.clone(), channel))
     }
 }
 
@@ -75,13 +85,18 @@ mod tests {
     fn a_link_is_for_one_person_and_kind() {
         let ana = Recipient { tenant: Tenant::default(), user: UserId::new("ana").unwrap() };
         let ours = links("a secret of ours", "");
-        let link = ours.sign(&ana, "news").unwrap();
-        assert_eq!(ours.read(&link), Some((ana.clone(), "news".to_owned())));
-        assert_eq!(links("another", "a secret of ours").read(&link), Some((ana.clone(), "news".to_owned())));
+        let link = ours.sign(&ana, "news", Channel::Email).unwrap();
+        assert_eq!(ours.read(&link), Some((ana.clone(), "news".to_owned(), Channel::Email)));
+        assert_eq!(
+            links("another", "a secret of ours").read(&link),
+            Some((ana.clone(), "news".to_owned(), Channel::Email))
+        );
         assert_eq!(links("another", "").read(&link), None);
-        assert_eq!(links("", "").sign(&ana, "news"), None);
+        assert_eq!(links("", "").sign(&ana, "news", Channel::Email), None);
+        let push = ours.sign(&ana, "news", Channel::Push).unwrap();
+        assert_eq!(ours.read(&push), Some((ana.clone(), "news".to_owned(), Channel::Push)));
         let (claim, mac) = link.split_once('.').unwrap();
-        let other = ours.sign(&ana, "alarm").unwrap();
+        let other = ours.sign(&ana, "alarm", Channel::Email).unwrap();
         let (foreign, _) = other.split_once('.').unwrap();
         for bad in ["", ".", claim, &format!("{claim}."), &format!("{foreign}.{mac}"), &format!("{link}A")] {
             assert_eq!(ours.read(bad), None, "{bad}");

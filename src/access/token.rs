@@ -88,6 +88,8 @@ pub struct Principal {
     pub can_write_templates: bool,
     /// Whether it may say who is told what becomes of notifications.
     pub can_manage_webhooks: bool,
+    /// Whether all that is kept of anybody of its tenant is its business: to hand it out, and to forget it.
+    pub can_manage_privacy: bool,
     /// When it ends; the static back-end token does not.
     pub expires_at: Option<Timestamp>,
 }
@@ -320,6 +322,7 @@ impl Keyring {
             can_broadcast: true,
             can_write_templates: false,
             can_manage_webhooks: false,
+            can_manage_privacy: false,
             expires_at: None,
         })
     }
@@ -419,10 +422,11 @@ fn principal(claims: &Claims) -> Result<Principal, TokenError> {
     let can_broadcast = scopes.contains(&"notifications:broadcast") || roles.contains(&"admin");
     let can_write_templates = scopes.contains(&"templates:write") || roles.contains(&"admin");
     let can_manage_webhooks = scopes.contains(&"webhooks:write") || roles.contains(&"admin");
+    let can_manage_privacy = scopes.contains(&"privacy:manage") || roles.contains(&"admin");
     let can_send = can_broadcast || scopes.contains(&"notifications:send") || roles.contains(&"service");
     // Nobody can send to others.
     let roles = roles.into_iter().filter(|role| is_name(role)).map(str::to_owned).collect();
-    if user_id.is_none() && facilitator.is_none() && !can_send {
+    if user_id.is_none() && facilitator.is_none() && !can_send && !can_manage_privacy {
         return Err(TokenError::Subject);
     }
     // The library has checked that `exp` is a time to come.
@@ -439,6 +443,7 @@ fn principal(claims: &Claims) -> Result<Principal, TokenError> {
         can_broadcast,
         can_write_templates,
         can_manage_webhooks,
+        can_manage_privacy,
         expires_at,
     })
 }

@@ -251,6 +251,10 @@ impl Dispatch {
     /// What is to be handed over; or what came of it, if nothing is.
     async fn ready(&self, claimed: &Claimed) -> Result<Parcel, Outcome> {
         let parcel = self.letters.parcel(claimed).await?;
+        // Whoever it is for may have been forgotten.
+        if !self.store.is_under_way(claimed.id, claimed.attempt).await.unwrap_or(true) {
+            return Err(Outcome::Settled("it was taken back before it went out"));
+        }
         match self.is_settled(claimed).await {
             true => Err(Outcome::Settled("it was confirmed or read just before it went out")),
             false => Ok(parcel),

@@ -7,7 +7,7 @@ use super::channel::{Letter, Parcel};
 use super::templates::Templates;
 use crate::access::Links;
 use crate::domain::{Channel, Priority};
-use crate::render::{Alert, Letterhead, Mail, Pictures, Push, Retraction, Sms, Words};
+use crate::render::{Alert, Letterhead, Mail, Pictures, Push, Retraction, Sms, Words, phrases_of};
 use crate::store::{Claimed, Outcome};
 
 /// When words could not be had, they are asked for again.
@@ -41,11 +41,11 @@ impl Letters {
         Self { templates, sender, base_url, links, mandatory, pictures }
     }
 
-    /// Where one click ends such e-mails.
+    /// Where one click ends such e-mails, or such pushes.
     fn unsubscribe(&self, claimed: &Claimed) -> Option<String> {
         let (base, kind) = (self.base_url.as_deref()?, &claimed.notification.kind);
         let is_mandatory = self.mandatory.contains(kind);
-        let link = self.links.sign(&claimed.recipient, kind).filter(|_| !is_mandatory)?;
+        let link = self.links.sign(&claimed.recipient, kind, claimed.channel).filter(|_| !is_mandatory)?;
         Some(format!("{}/unsubscribe/{link}", base.trim_end_matches('/')))
     }
 
@@ -86,6 +86,8 @@ impl Letters {
                     return Ok(Letter::Push { to, payload });
                 }
                 let pictures = self.pictures.unless_in(&notification.data);
+                let unsubscribe = self.unsubscribe(claimed);
+                let stop = unsubscribe.as_deref().map(|url| (url, phrases_of(&words.locale).stop));
                 let alert = Alert {
                     id: notification.id.0,
                     uuid: notification.uuid,
@@ -95,6 +97,7 @@ impl Letters {
                     action_url,
                     icon: pictures.icon.as_deref(),
                     badge: pictures.badge.as_deref(),
+                    stop,
                 };
                 Letter::Push { to, payload: Push::of(&words, &alert).payload() }
             }

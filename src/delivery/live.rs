@@ -142,6 +142,7 @@ impl Live {
                 self.hand_out(recipient, &mut Shown::new(notification), place, Source::Live);
             }
             Ok(Message::Missed) => self.catch_up.behind(recipient),
+            Ok(Message::Forgotten) => _ = self.hub.forget_here(recipient),
             Ok(Message::Standing(stands)) => match stands.read() {
                 Ok(standing) => self.hub.tell_standing_here(recipient, &standing),
                 Err(fault) => tracing::warn!(%fault, "another node's message cannot be read"),

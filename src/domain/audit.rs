@@ -22,6 +22,14 @@ macro_rules! actions {
                     $(Self::$name => $word,)*
                 }
             }
+
+            /// The one of this name.
+            pub fn named(word: &str) -> Option<Self> {
+                match word {
+                    $($word => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
         }
     };
 }
@@ -95,6 +103,56 @@ actions! {
     ScheduleRead: "schedule.read";
     /// Somebody read the audit log.
     AuditRead: "audit.read";
+    /// All that is known of somebody was handed out.
+    Export: "data.export";
+    /// Somebody was forgotten.
+    Erase: "data.erase";
+    /// Somebody agreed to be sent something, or no longer.
+    Consent: "consent.change";
+    /// A service looked at what somebody agrees to.
+    ConsentRead: "consent.read";
+    /// A service looked at who saw what about somebody.
+    DisclosuresRead: "disclosures.read";
+    /// Somebody looked at how well the rules are kept.
+    ComplianceRead: "compliance.read";
+}
+
+impl Action {
+    /// Whether its subject is a person, by name: once they are forgotten, a pseudonym stands there. The seals of rows depend on
+    /// it (decision 44): what is said of an action once stays.
+    pub const fn is_about_person(self) -> bool {
+        matches!(
+            self,
+            Self::Preferences
+                | Self::Contacts
+                | Self::DeviceAdd
+                | Self::DeviceChange
+                | Self::DeviceRemove
+                | Self::DigestWanted
+                | Self::DigestNoMore
+                | Self::TimelineRead
+                | Self::PreviewRead
+                | Self::ContactsRead
+                | Self::AuditRead
+                | Self::Export
+                | Self::Erase
+                | Self::Consent
+                | Self::ConsentRead
+                | Self::DisclosuresRead
+        )
+    }
+
+    /// Whether somebody sees what is another's by it: that is a disclosure.
+    pub const fn is_disclosure(self) -> bool {
+        matches!(
+            self,
+            Self::TimelineRead
+                | Self::ContactsRead
+                | Self::ConsentRead
+                | Self::DisclosuresRead
+                | Self::Export
+        )
+    }
 }
 
 /// One thing that was done, or several alike.

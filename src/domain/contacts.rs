@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Broken, Email, Locale, Phone};
+use super::{Broken, Consents, Email, Guardian, Locale, Phone};
 
 /// Bytes of a language's name.
 const LONGEST_LOCALE: usize = 35;
@@ -18,6 +18,12 @@ pub struct Contacts {
     pub locale: Option<String>,
     /// Whether they have told that number's provider to send no more (STOP).
     pub has_stopped: bool,
+    /// Whether they are a minor: nobody writes or texts to themselves.
+    pub is_minor: bool,
+    /// Who is reached in their place, if they are.
+    pub guardian: Guardian,
+    /// What they agree to.
+    pub consents: Consents,
 }
 
 /// What is to be different; what is not named stays, what is `None` within is taken away.
@@ -29,6 +35,10 @@ pub struct ContactsChange {
     pub phone: Option<Option<Phone>>,
     /// The language.
     pub locale: Option<Option<String>>,
+    /// Whether they are a minor.
+    pub is_minor: Option<bool>,
+    /// Who is reached in their place.
+    pub guardian: Option<Guardian>,
 }
 
 /// Whether it can name a language: letters and digits in parts, the first of letters (BCP 47).
@@ -56,7 +66,31 @@ impl ContactsChange {
         }
         let email = email.map(|email| email.map(|email| Email::new(&email)).transpose()).transpose()?;
         let phone = phone.map(|phone| phone.map(|phone| Phone::new(&phone)).transpose()).transpose()?;
-        Ok(Self { email, phone, locale })
+        Ok(Self { email, phone, locale, ..Self::default() })
+    }
+
+    /// The same, with what only the tenant's services may say: whether somebody is a minor, and who is reached in their place.
+    ///
+    /// # Errors
+    /// When an address is none.
+    pub fn guarded(
+        self,
+        is_minor: Option<bool>,
+        guardian: Option<(Option<String>, Option<String>)>,
+    ) -> Result<Self, Broken> {
+        let guardian = guardian.map(|(email, phone)| {
+            let email = email.map(|email| Email::new(&email)).transpose();
+            let email = email.map_err(|broken| Broken { field: "guardian.email", ..broken })?;
+            let phone = phone.map(|phone| Phone::new(&phone)).transpose();
+            let phone = phone.map_err(|broken| Broken { field: "guardian.phone", ..broken })?;
+            Ok(Guardian { email, phone })
+        });
+        Ok(Self { is_minor, guardian: guardian.transpose()?, ..self })
+    }
+
+    /// Whether it says what only services may say.
+    pub const fn is_guarded(&self) -> bool {
+        self.is_minor.is_some() || self.guardian.is_some()
     }
 
     /// What it is about, for the audit log: no contacts.
@@ -66,6 +100,8 @@ impl ContactsChange {
             ("email", self.email.as_ref().map(Option::is_some)),
             ("phone", self.phone.as_ref().map(Option::is_some)),
             ("locale", self.locale.as_ref().map(Option::is_some)),
+            ("is_minor", self.is_minor),
+            ("guardian", self.guardian.as_ref().map(|guardian| *guardian != Guardian::default())),
         ] {
             if let Some(is_set) = change {
                 named.insert(name.to_owned(), json!(if is_set { "set" } else { "removed" }));
@@ -84,7 +120,14 @@ impl Contacts {
         }
         self.email = change.email.unwrap_or(self.email);
         self.locale = change.locale.unwrap_or(self.locale);
+        self.is_minor = change.is_minor.unwrap_or(self.is_minor);
+        self.guardian = change.guardian.unwrap_or(self.guardian);
         self
+    }
+
+    /// The address that e-mails go to; a minor's guardian's, if they are one.
+    pub fn mail(&self) -> Option<&Email> {
+        if self.is_minor { self.guardian.email.as_ref() } else { self.email.as_ref() }
     }
 
     /// The language that they read, if they said so.
@@ -92,8 +135,11 @@ impl Contacts {
         Locale::new(self.locale.as_deref()?).ok()
     }
 
-    /// The number that text messages may be sent to.
+    /// The number that text messages may be sent to; a minor's guardian's, if they are one.
     pub fn sms(&self) -> Option<&Phone> {
+        if self.is_minor {
+            return self.guardian.phone.as_ref();
+        }
         self.phone.as_ref().filter(|_| !self.has_stopped)
     }
 
@@ -104,6 +150,10 @@ impl Contacts {
             "phone": self.phone.as_ref().map(Phone::expose),
             "locale": self.locale,
             "has_stopped": self.has_stopped,
+            "is_minor": self.is_minor,
+            "guardian_email": self.guardian.email.as_ref().map(Email::expose),
+            "guardian_phone": self.guardian.phone.as_ref().map(Phone::expose),
+            "consents": self.consents,
         });
         stored.to_string()
     }
@@ -117,6 +167,12 @@ impl Contacts {
             phone: text("phone").and_then(|phone| Phone::new(phone).ok()),
             locale: text("locale").filter(|locale| is_locale(locale)).map(str::to_owned),
             has_stopped: stored["has_stopped"] == true,
+            is_minor: stored["is_minor"] == true,
+            guardian: Guardian {
+                email: text("guardian_email").and_then(|email| Email::new(email).ok()),
+                phone: text("guardian_phone").and_then(|phone| Phone::new(phone).ok()),
+            },
+            consents: serde_json::from_value(stored["consents"].clone()).unwrap_or_default(),
         }
     }
 }

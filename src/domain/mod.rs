@@ -4,6 +4,7 @@
 
 mod audit;
 mod clock;
+mod consent;
 mod contact;
 mod contacts;
 mod digests;
@@ -14,6 +15,7 @@ mod locale;
 mod notification;
 mod objects;
 mod preferences;
+pub mod pseudonym;
 mod quiet;
 mod recurrence;
 mod redact;
@@ -29,6 +31,7 @@ mod zone;
 
 pub use audit::{Action, BACKEND, Deed};
 pub use clock::{Clock, SystemClock, Timestamp};
+pub use consent::{ConsentNeeded, Consents, Guardian, NO_GUARDIAN, SaidBy, student_of};
 pub use contact::{Device, Email, Phone};
 pub use contacts::{Contacts, ContactsChange, is_locale};
 pub use digests::{DigestTerms, Gathering, Item, Line};

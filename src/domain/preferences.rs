@@ -10,9 +10,6 @@ use super::quiet::{QuietChange, QuietHours};
 use super::zone::Zone;
 use super::{Broken, Priority, Timestamp, is_name};
 
-/// Types or topics that are named when a change is written down.
-const NAMED: usize = 20;
-
 /// Types and topics that somebody may have rules for.
 const MOST_RULES: usize = 500;
 
@@ -94,6 +91,17 @@ impl Switches {
         }
     }
 
+    /// The same, with this channel switched off.
+    pub const fn without(mut self, channel: Channel) -> Self {
+        match channel {
+            Channel::Realtime => self.realtime = Some(false),
+            Channel::Email => self.email = Some(false),
+            Channel::Push => self.push = Some(false),
+            Channel::Sms => self.sms = Some(false),
+        }
+        self
+    }
+
     fn is_off(&self, channel: Channel) -> bool {
         self.of(channel) == Some(false)
     }
@@ -142,6 +150,8 @@ pub struct Change {
     pub quiet_hours: Option<Option<QuietChange>>,
     /// A new one.
     pub time_zone: Option<Zone>,
+    /// Whether it was asked for by a link in what was sent.
+    pub is_by_link: bool,
 }
 
 /// What quiet hours are made of.
@@ -168,13 +178,34 @@ impl Preferences {
     }
 }
 
+impl Preferences {
+    /// Which channels beyond sockets are switched off here and were not `before`, or are no longer: for all types (an empty
+    /// name), and for each.
+    pub fn said_since(&self, before: &Self) -> Vec<(Channel, String, bool)> {
+        let kinds = self.types.keys().chain(before.types.keys()).collect::<std::collections::BTreeSet<_>>();
+        let nothing = Switches::default();
+        let of = |all: &Self, kind: &str| *all.types.get(kind).unwrap_or(&nothing);
+        let pairs = std::iter::once((String::new(), self.channels, before.channels))
+            .chain(kinds.into_iter().map(|kind| (kind.clone(), of(self, kind), of(before, kind))));
+        let said = |(kind, now, then): (String, Switches, Switches)| {
+            let changed = move |channel: &Channel| now.is_off(*channel) != then.is_off(*channel);
+            Channel::BEYOND
+                .into_iter()
+                .filter(changed)
+                .map(move |channel| (channel, kind.clone(), !now.is_off(channel)))
+                .collect::<Vec<_>>()
+        };
+        pairs.flat_map(said).collect()
+    }
+}
+
 /// The part of this name; what it is when nothing was said, if it cannot be read.
 fn part<T: DeserializeOwned + Default>(parts: &mut Map<String, Value>, name: &str) -> T {
     parts.remove(name).and_then(|part| serde_json::from_value(part).ok()).unwrap_or_default()
 }
 
 impl Change {
-    /// What it is about, as it is written down.
+    /// What it is about, as it is written down: no names, which somebody chose for themselves.
     pub fn subjects(&self) -> serde_json::Value {
         let said = [
             ("channels", self.channels != Switches::default()),
@@ -185,8 +216,7 @@ impl Change {
         ];
         let changed: Vec<_> =
             said.into_iter().filter(|(_, is_said)| *is_said).map(|(name, _)| name).collect();
-        let some = |names: &BTreeMap<String, Switches>| names.keys().take(NAMED).cloned().collect::<Vec<_>>();
-        serde_json::json!({"changed": changed, "types": some(&self.types), "topics": some(&self.topics)})
+        serde_json::json!({"changed": changed, "types": self.types.len(), "topics": self.topics.len()})
     }
 }
 

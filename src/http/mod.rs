@@ -33,7 +33,7 @@ use crate::access::{Links, Principal};
 use crate::domain::Secret;
 use crate::service::{
     Addresses, Audit, Choices, Devices, Digests, Error, Explain, Hooks, Inbox, Library, Notify, Outgoing,
-    Quota, Reckoning, Recurrings, Reports, Standing, StatsService, Topics,
+    Privacy, Quota, Reckoning, Recurrings, Reports, Standing, StatsService, Topics,
 };
 use crate::telemetry::Metrics;
 
@@ -118,6 +118,8 @@ pub struct Services {
     pub library: Arc<Library>,
     /// What was done.
     pub audit: Arc<Audit>,
+    /// What is kept of people.
+    pub privacy: Arc<Privacy>,
     /// What became of what was sent.
     pub reckoning: Arc<Reckoning>,
     /// Opens a stream of events: for whom, from where, behind which notification, and of which events.

@@ -10,7 +10,7 @@ use super::backplane::{Line, Message, Shared};
 use super::flow::Turn;
 use super::push::push;
 use super::room::{Pass, Room, Source};
-use super::{Connection, ConnectionId, Delivery, Dialect, Identity, PushError, Shown};
+use super::{Close, Connection, ConnectionId, Delivery, Dialect, Identity, PushError, Shown};
 use crate::domain::{Position, Recipient, Standing, Timestamp};
 use crate::telemetry::Metrics;
 
@@ -408,6 +408,26 @@ impl Hub {
                 self.push(&connection, event, payload);
             }
         }
+    }
+
+    /// Closes all of `recipient`'s sockets, on every node: who they are is to be known no more. Tells how many were here.
+    pub fn forget(&self, recipient: &Recipient) -> usize {
+        let closed = self.forget_here(recipient);
+        if self.backplane.line() != Line::Alone {
+            self.backplane.publish(recipient, Message::Forgotten.encode(), Box::new(|_| ()));
+        }
+        closed
+    }
+
+    /// The same, on this node.
+    pub fn forget_here(&self, recipient: &Recipient) -> usize {
+        let Some(room) = self.room(recipient) else { return 0 };
+        let here = lock(&room).connections.clone();
+        for connection in &here {
+            connection.outlet().close(Close::Now);
+            self.leave(connection.id);
+        }
+        here.len()
     }
 
     /// Who is here, counted at `now`.

@@ -107,6 +107,7 @@ mod tests {
             action_url: None,
             icon: None,
             badge: None,
+            stop: None,
         }
     }
 

@@ -21,6 +21,7 @@ mod template;
 pub use built_in::{built_in, built_ins};
 pub use fault::RenderError;
 pub use letter::{Letterhead, Mail};
+pub use phrases::phrases as phrases_of;
 pub use push::{Alert, LARGEST_PUSH, Pictures, Push, Retraction};
 pub use scene::Scene;
 pub use sms::Sms;

@@ -13,6 +13,8 @@ pub struct Phrases {
     pub why: &'static str,
     /// How they get no more of it.
     pub unsubscribe: &'static str,
+    /// The same, of pushes, on a button.
+    pub stop: &'static str,
 }
 
 const ENGLISH: Phrases = Phrases {
@@ -20,6 +22,7 @@ const ENGLISH: Phrases = Phrases {
     open: "Open",
     why: "You receive this e-mail because somebody sent you a notification.",
     unsubscribe: "Stop e-mails like this one",
+    stop: "No more like this",
 };
 
 const SPANISH: Phrases = Phrases {
@@ -27,6 +30,7 @@ const SPANISH: Phrases = Phrases {
     open: "Abrir",
     why: "Recibe este correo porque alguien le ha enviado una notificación.",
     unsubscribe: "Dejar de recibir correos como este",
+    stop: "No más como esta",
 };
 
 const GREEK: Phrases = Phrases {
@@ -34,6 +38,7 @@ const GREEK: Phrases = Phrases {
     open: "Άνοιγμα",
     why: "Λαμβάνετε αυτό το μήνυμα επειδή κάποιος σας έστειλε μια ειδοποίηση.",
     unsubscribe: "Διακοπή παρόμοιων μηνυμάτων",
+    stop: "Όχι άλλες σαν αυτή",
 };
 
 /// The words of a language; English ones, if it is none that is built in.

@@ -82,6 +82,8 @@ pub struct Alert<'a> {
     pub icon: Option<&'a str>,
     /// A small one.
     pub badge: Option<&'a str>,
+    /// Where one click ends such pushes, and what the button says.
+    pub stop: Option<(&'a str, &'a str)>,
 }
 
 /// A push message.
@@ -133,6 +135,10 @@ struct Data {
     notification_type: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     action_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unsubscribe_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unsubscribe_title: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -166,6 +172,8 @@ impl Push {
                 kind: alert.template.unwrap_or(alert.kind).to_owned(),
                 notification_type: alert.kind.to_owned(),
                 action_url: some(alert.action_url),
+                unsubscribe_url: some(alert.stop.map(|(url, _)| url)),
+                unsubscribe_title: some(alert.stop.map(|(_, title)| title)),
             },
             actions: actions.collect(),
             priority: alert.priority.name(),
@@ -175,9 +183,10 @@ impl Push {
         for most in LENGTHS {
             push.body = cut(body, most);
             if push.payload().len() <= LARGEST_PUSH {
-                break;
+                return push;
             }
         }
+        (push.data.unsubscribe_url, push.data.unsubscribe_title) = (None, None);
         push
     }
 
@@ -219,6 +228,7 @@ mod tests {
             action_url: Some(&url),
             icon: Some(&picture),
             badge: Some(&picture),
+            stop: Some((&url, "Stop")),
         };
         for letter in ["a", "α", "\"", "😀", "\\"] {
             let words = Words::own(&letter.repeat(500), &letter.repeat(5_000), &Locale::default());

@@ -55,6 +55,10 @@ impl Addresses {
         from: Option<IpAddr>,
     ) -> Result<(Recipient, Arc<Contacts>), Error> {
         let recipient = asked(who, user)?;
+        if change.is_guarded() && !who.can_send {
+            let why = "whether somebody is a minor, and where their guardian is reached, is for services of their tenant to say";
+            return Err(Error::Forbidden(why));
+        }
         let deed = Deed {
             at: self.clock.now(),
             tenant: recipient.tenant.clone(),

@@ -8,7 +8,8 @@ use super::{Error, Notify, Outgoing};
 use crate::access::Principal;
 use crate::delivery::Live;
 use crate::domain::{
-    Action, Audience, Channel, Clock, Group, Muted, NotificationId, Recipient, Tenant, Timestamp, UserId,
+    Action, Audience, Channel, Clock, ConsentNeeded, Group, Muted, NotificationId, Recipient, Tenant,
+    Timestamp, UserId,
 };
 use crate::realtime::Hub;
 use crate::store::{Sought, Store, Trace, TracedEntry, TracedHush, TracedSpread};
@@ -66,6 +67,7 @@ pub struct Explain {
     outgoing: Arc<Outgoing>,
     clock: Arc<dyn Clock>,
     pub(super) mandatory: Arc<[String]>,
+    pub(super) consent: ConsentNeeded,
 }
 
 impl Explain {
@@ -79,7 +81,13 @@ impl Explain {
         clock: Arc<dyn Clock>,
         mandatory: Arc<[String]>,
     ) -> Self {
-        Self { store, hub, live, notify, outgoing, clock, mandatory }
+        let consent = ConsentNeeded::default();
+        Self { store, hub, live, notify, outgoing, clock, mandatory, consent }
+    }
+
+    /// The same, where people must have agreed to some channels.
+    pub fn agreed(self, consent: ConsentNeeded) -> Self {
+        Self { consent, ..self }
     }
 
     /// The way of notification `id` to `user`; who may not send sees what they have or sent only.

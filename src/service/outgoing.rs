@@ -258,7 +258,8 @@ fn tried(delivery: &Delivery, attempt: &Attempt) -> Step {
     let device = delivery.device.map(|id| format!(" for device {id}")).unwrap_or_default();
     let Attempt { number, provider, took_ms, .. } = attempt;
     let what = if delivery.is_retraction { "taking it back, " } else { "" };
-    let took = format!("{what}attempt {number} by {provider}{device}, {took_ms} ms");
+    let whom = if delivery.to_guardian { " to the guardian's contact" } else { "" };
+    let took = format!("{what}attempt {number} by {provider}{device}{whom}, {took_ms} ms");
     let step = match (attempt.state, &attempt.reason) {
         (State::Sent | State::Delivered, _) => Step::done("sent", Some(attempt.at), format!("{took}: taken")),
         (State::Waiting, reason) => Step {

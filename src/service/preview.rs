@@ -6,8 +6,8 @@ use super::Error;
 use super::explain::{Explain, group_of};
 use crate::access::Principal;
 use crate::domain::{
-    Audience, Channel, Draft, Email, Hush, Matter, Muted, NO_ADDRESS, NewNotification, Phone, Situation,
-    Timestamp, UserId, Verdict, Wish, number_unfit,
+    Audience, Channel, Draft, Email, Hush, Matter, Muted, NO_ADDRESS, NO_GUARDIAN, NewNotification, Phone,
+    Situation, Timestamp, UserId, Verdict, Wish, number_unfit,
 };
 use crate::store::Member;
 
@@ -134,7 +134,8 @@ impl Explain {
             Verdict::Over(why) | Verdict::Skip(why) => Prospect::Skipped(why),
             Verdict::Fail(why) => Prospect::Skipped(why.into()),
         };
-        match (&prospect, unreachable(&wish, member, channel, new)) {
+        let refused = member.contacts.consents.refusal(channel, self.consent);
+        match (&prospect, refused.or_else(|| unreachable(&wish, member, channel, new))) {
             (Prospect::Skipped(_), _) | (_, None) => prospect,
             (_, Some(why)) => Prospect::Skipped(why.into()),
         }
@@ -153,7 +154,10 @@ fn unreachable(
     new: &NewNotification,
 ) -> Option<&'static str> {
     let devices = &member.devices;
+    let contacts = &member.contacts;
     match channel {
+        Channel::Email if contacts.is_minor => contacts.mail().is_none().then_some(NO_GUARDIAN),
+        Channel::Sms if contacts.is_minor => contacts.sms().is_none().then_some(NO_GUARDIAN),
         Channel::Email => match &wish.email {
             Some(given) => Email::new(given.expose()).err().map(|_| NO_ADDRESS),
             None => member.contacts.email.is_none().then_some("no_email"),

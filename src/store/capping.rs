@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use super::{Connection, RunQueryDsl};
-use crate::domain::{Digest, NO_ADDRESS, Phone, Timestamp, Verdict, number_unfit};
+use crate::domain::{Digest, NO_ADDRESS, NO_GUARDIAN, Phone, Timestamp, Verdict, number_unfit};
 use crate::store::schema::{deliveries, stopped_numbers};
 use crate::store::types::{At, UuidColumn};
 use crate::store::{Claimed, HELD_SECONDS, SmsCaps, State};
@@ -24,7 +24,8 @@ body! {
         caps: SmsCaps,
         now: Timestamp,
     ) -> QueryResult<Verdict> {
-        let given = delivery.wish.phone.as_ref().map(|phone| Phone::new(phone.expose()));
+        let is_minor = delivery.contacts.is_minor;
+        let given = delivery.wish.phone.as_ref().filter(|_| !is_minor).map(|phone| Phone::new(phone.expose()));
         if let Some(why) = given.as_ref().and_then(|given| number_unfit(given.as_ref())) {
             return Ok(Verdict::Skip(why.into()));
         }
@@ -32,13 +33,14 @@ body! {
             Some(Ok(phone)) => phone,
             Some(Err(_)) | None => match delivery.contacts.sms() {
                 Some(phone) => phone.clone(),
+                None if is_minor => return Ok(Verdict::Skip(NO_GUARDIAN.into())),
                 None => return Ok(Verdict::Skip("no_phone_number".into())),
             },
         };
         if let Some(why) = number_unfit(Ok(&phone)) {
             return Ok(Verdict::Skip(why.into()));
         }
-        if delivery.contacts.has_stopped && delivery.contacts.phone.as_ref() == Some(&phone) {
+        if !is_minor && delivery.contacts.has_stopped && delivery.contacts.phone.as_ref() == Some(&phone) {
             return Ok(Verdict::Skip("no_phone_number: its owner wants no more".into()));
         }
         let number = number_digest(&phone);
@@ -96,8 +98,12 @@ body! {
         now: Timestamp,
     ) -> QueryResult<Verdict> {
         let Some(address) = delivery.email() else {
-            let is_given = delivery.wish.email.is_some();
-            return Ok(Verdict::Skip(if is_given { NO_ADDRESS } else { "no_email" }.into()));
+            let why = match (delivery.contacts.is_minor, delivery.wish.email.is_some()) {
+                (true, _) => NO_GUARDIAN,
+                (false, true) => NO_ADDRESS,
+                (false, false) => "no_email",
+            };
+            return Ok(Verdict::Skip(why.into()));
         };
         if !is_own || most == 0 {
             return Ok(Verdict::Go);

@@ -98,6 +98,12 @@ body! {
             let is_own = row.3.1.as_deref() == Some(row.2.2.as_str());
             let is_here = here.contains(&(row.2.1.clone(), row.2.2.clone()));
             let (mut verdict, mut delivery, preferences) = judge(row, channel, is_here, &memory.mandatory, now)?;
+            let consents = delivery.contacts.consents;
+            if let (Verdict::Go, false, Some(why)) =
+                (&verdict, delivery.is_retraction, consents.refusal(channel, caps.consent))
+            {
+                verdict = Verdict::Skip(why.into());
+            }
             if verdict == Verdict::Go {
                 verdict = match channel {
                     Channel::Push => {
@@ -119,6 +125,7 @@ body! {
             }
             let (state, why) = match verdict {
                 Verdict::Go => {
+                    wait!(guarded(connection, &delivery))?;
                     claimed.push(delivery);
                     continue;
                 }
@@ -162,6 +169,17 @@ body! {
                 .execute(connection))?;
         }
         Ok((claimed, looked))
+    }
+}
+
+body! {
+    /// Notes that it goes to the guardian of a minor, if it does.
+    fn guarded(connection: &mut Connection, delivery: &Claimed) -> QueryResult<()> {
+        if delivery.contacts.is_minor && delivery.channel != Channel::Push {
+            let this = diesel::update(deliveries::table.find(delivery.id));
+            wait!(this.set(deliveries::to_guardian.eq(1)).execute(connection))?;
+        }
+        Ok(())
     }
 }
 

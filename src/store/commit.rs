@@ -8,9 +8,10 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::{
-    Connection, Memory, RunQueryDsl, Wanted, claim, confirm, count_on, digesting, earlier, insert_all,
-    keep_analytics, keep_counts, mark, now, one_chunk, outbox, place_all, presence, reach, reaching, read_on,
-    record, recur, release, row_of, settle, sweep, telling, template_writes, webhook_writes,
+    Connection, Memory, RunQueryDsl, Wanted, claim, confirm, count_on, digesting, disclosing, earlier,
+    erasing, insert_all, keep_analytics, keep_counts, mark, now, one_chunk, outbox, place_all, presence,
+    reach, reaching, read_on, record, recur, release, row_of, settle, sweep, telling, template_writes,
+    webhook_writes,
 };
 use crate::domain::{
     Accepted, Audience, Deed, Group, Matter, NewNotification, NotificationId, Placed, Recipient, Tenant,
@@ -88,6 +89,7 @@ body! {
                     Written::Done
                 }
                 Write::Analytics(write) => Written::Changed(wait!(keep_analytics(connection, write))?),
+                Write::Privacy(write) => wait!(erasing::of_privacy(connection, memory, write))?,
                 Write::Sweep(which) => Written::Changed(wait!(sweep(connection, which))?),
                 Write::Count { recipient, which, now } => {
                     Written::Changed(wait!(count_on(connection, recipient, which, *now))?)
@@ -122,7 +124,7 @@ body! {
                     wait!(diesel::update(deployment::table).set(same).execute(connection))?;
                     Written::Done
                 }
-                Write::Settled { .. } | Write::Barrier | Write::Last => Written::Done,
+                Write::Settled { .. } | Write::Barrier | Write::Last | Write::Scrub(_) => Written::Done,
             };
         }
         Ok(written)
@@ -194,6 +196,7 @@ body! {
         // As they came: places are given in this order.
         fresh.sort_unstable_by_key(|(index, ..)| *index);
         wait!(record(connection, &of_batch(&fresh)))?;
+        wait!(disclosing::disclose(connection, &fresh))?;
         let mut wanted: Vec<Wanted<'_>> = Vec::with_capacity(fresh.len());
         for (_, new, id) in &fresh {
             let matter = Matter { kind: &new.kind, topic: &new.topic, priority: new.priority };

@@ -55,3 +55,21 @@ impl Store {
         on!(&self.readers, recent_kinds(recipient))
     }
 }
+
+impl Store {
+    /// Counts for `/stats`.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {
+        on!(&self.readers, counts(now))
+    }
+
+    /// Who is connected, on nodes that gave a sign of life within `lease` seconds.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn roll(&self, lease: i64) -> Result<Roll, StoreError> {
+        on!(&self.readers, roll(lease))
+    }
+}

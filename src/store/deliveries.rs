@@ -6,8 +6,8 @@ use uuid::{Builder, Uuid};
 
 use super::{Readers, Store, StoreError, on, postgres, sqlite};
 use crate::domain::{
-    Channel, Contacts, Device, Digest, Email, Notification, NotificationId, Phone, Place, Recipient, Tenant,
-    Timestamp, Wish, Zone,
+    Channel, ConsentNeeded, Contacts, Device, Digest, Email, Notification, NotificationId, Phone, Place,
+    Recipient, Tenant, Timestamp, Wish, Zone,
 };
 
 /// How long somebody who tries has a delivery for themselves, in seconds: longer than any provider may take.
@@ -119,8 +119,11 @@ pub struct Claimed {
 }
 
 impl Claimed {
-    /// The address that an e-mail goes to.
+    /// The address that an e-mail goes to; a minor's guardian's, whatever its sender says.
     pub fn email(&self) -> Option<Email> {
+        if self.contacts.is_minor {
+            return self.contacts.mail().cloned();
+        }
         match &self.wish.email {
             Some(given) => Email::new(given.expose()).ok(),
             None => self.contacts.email.clone(),
@@ -148,6 +151,8 @@ pub struct SmsCaps {
     pub per_tenant: u32,
     /// E-mails that one person sends to themselves, and that one address gets in this way.
     pub mails_to_oneself: u32,
+    /// For which channels people must have agreed.
+    pub consent: ConsentNeeded,
 }
 
 /// What came of an attempt.
@@ -302,6 +307,8 @@ pub struct Delivery {
     pub reason: Option<String>,
     /// Who was asked last.
     pub provider: Option<String>,
+    /// Whether it goes to the guardian of a minor.
+    pub to_guardian: bool,
     /// When it was made.
     pub created_at: Timestamp,
     /// When nothing more was to be done.

@@ -58,7 +58,7 @@ type Columns = (
     i64,
     i64,
     (String, String),
-    (i32, i32, Option<i64>, i32, i32),
+    (i32, i32, Option<i64>, i32, i32, i32),
     At,
     i32,
     (Option<String>, Option<String>),
@@ -78,6 +78,7 @@ macro_rules! columns {
                 deliveries::device_id,
                 deliveries::state,
                 deliveries::retraction,
+                deliveries::to_guardian,
             ),
             deliveries::due_at,
             deliveries::attempt,
@@ -91,7 +92,7 @@ macro_rules! columns {
 fn delivery(columns: Columns) -> Delivery {
     let (id, notification, (kind, user), place, due_at, attempt, (reason, provider), created_at, finished_at) =
         columns;
-    let (channel, step, device, state, retraction) = place;
+    let (channel, step, device, state, retraction, to_guardian) = place;
     Delivery {
         id,
         notification: NotificationId(notification),
@@ -106,6 +107,7 @@ fn delivery(columns: Columns) -> Delivery {
         attempt,
         reason,
         provider,
+        to_guardian: to_guardian == 1,
         created_at: created_at.0,
         finished_at: finished_at.map(|at| at.0),
     }

@@ -15,12 +15,14 @@ mod devices;
 mod digests;
 mod disk;
 mod due;
+mod erasure;
 mod error;
 mod facts;
 mod held;
 mod migrate;
 mod postgres;
 mod preferred;
+mod privacy;
 mod recurring;
 mod retention;
 mod schema;
@@ -56,11 +58,13 @@ use devices::Row as RegisteredRow;
 pub use devices::{ContactsWrite, DeviceWrite, NewDevice, Registered, Said, WhichDevice};
 pub use digests::{DigestOutcome, DigestWrite, Gathered, NewDigest, SentDigest, Subscriber};
 pub use due::Task;
+pub use erasure::{AGAIN, Part, PrivacyWrite};
 pub use error::StoreError;
 use error::is_of_one_write;
 pub use held::{Counted, Entry, Filter, Gap, Held, HeldCounts, Missed, Pending, Which};
 pub(crate) use held::{MUTED, QUIET, SUMMED_UP, TAKEN_BACK};
 pub use migrate::migrate;
+pub use privacy::{Audited, Consent, Disclosure, Elsewhere, Figure, WholeDelivery, WholeEntry};
 pub use recurring::{Kept, NewRecurring, Recurring, Whose};
 pub use retention::{Found, Sweep, Until};
 pub use templates::{TemplateChange, TemplateKept, TemplateVersion};
@@ -235,22 +239,6 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<Held>, StoreError> {
         on!(&self.readers, missed(recipient, gap, now, limit))
-    }
-
-    /// Counts for `/stats`.
-    ///
-    /// # Errors
-    /// When the database cannot answer.
-    pub async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {
-        on!(&self.readers, counts(now))
-    }
-
-    /// Who is connected, on nodes that gave a sign of life within `lease` seconds.
-    ///
-    /// # Errors
-    /// When the database cannot answer.
-    pub async fn roll(&self, lease: i64) -> Result<Roll, StoreError> {
-        on!(&self.readers, roll(lease))
     }
 
     /// The name that this database was given when it was made.

@@ -5,10 +5,13 @@ use uuid::Uuid;
 
 use super::capping::number_digest;
 use super::commit::was_done;
+use super::erasing::note_consent;
 use super::outbox::{end, look_again, next_step};
 use super::recur::clock;
 use super::{Connection, Memory, RunQueryDsl, preferences_of, record, row_of, telling};
-use crate::domain::{Channel, Contacts, NotificationId, Recipient, Timestamp, WebhookEvent};
+use crate::domain::{
+    Channel, Contacts, NotificationId, Recipient, SaidBy, Tenant, Timestamp, UserId, WebhookEvent,
+};
 use crate::store::State;
 use crate::store::devices::{ContactsWrite, DeviceWrite, NewDevice, Said, WhichDevice};
 use crate::store::schema::{deliveries, delivery_attempts, push_subscriptions, recipients, stopped_numbers};
@@ -281,13 +284,20 @@ body! {
     /// that is shown.
     pub fn stop_numbers(connection: &mut Connection, ids: &[i64]) -> QueryResult<()> {
         let now = At(wait!(clock(connection))?);
-        let all: Vec<(i64, Option<String>, Option<String>)> = wait!(deliveries::table
+        type Row = (i64, String, String, Option<String>, Option<String>);
+        let all: Vec<Row> = wait!(deliveries::table
             .inner_join(recipients::table)
             .filter(deliveries::id.eq_any(ids))
             .filter(deliveries::channel.eq(Channel::Sms.number()))
-            .select((recipients::id, deliveries::number_digest, recipients::contacts))
+            .select((
+                recipients::id,
+                recipients::tenant,
+                recipients::user_id,
+                deliveries::number_digest,
+                recipients::contacts,
+            ))
             .load(connection))?;
-        for (row, number, stored) in all {
+        for (row, tenant, user, number, stored) in all {
             if let Some(number) = &number {
                 let stopped = (stopped_numbers::number_digest.eq(number), stopped_numbers::stopped_at.eq(now));
                 wait!(diesel::insert_into(stopped_numbers::table)
@@ -297,12 +307,24 @@ body! {
                     .set(stopped_numbers::stopped_at.eq(now))
                     .execute(connection))?;
             }
+            let unreadable = |fault| diesel::result::Error::DeserializationError(Box::new(fault));
+            let whom = Recipient {
+                tenant: Tenant::new(&tenant).map_err(unreadable)?,
+                user: UserId::new(&user).map_err(unreadable)?,
+            };
+            let said = (Channel::Sms, "", false);
+            wait!(note_consent(connection, &whom, row, said, SaidBy::Stop, (None, None)))?;
             let Some(stored) = stored else { continue };
             let contacts = Contacts::from_stored(&stored);
-            if contacts.has_stopped || contacts.phone.as_ref().map(number_digest) != number {
+            let is_guardians = contacts.is_minor && contacts.guardian.phone.as_ref().map(number_digest) == number;
+            if !is_guardians && (contacts.has_stopped || contacts.phone.as_ref().map(number_digest) != number) {
                 continue;
             }
-            let stopped = Contacts { has_stopped: true, ..contacts }.to_stored();
+            let stopped = match is_guardians {
+                true => Contacts { consents: contacts.consents.with(Channel::Sms, false), ..contacts },
+                false => Contacts { has_stopped: true, ..contacts },
+            };
+            let stopped = stopped.to_stored();
             // Unless they have just changed.
             let same = recipients::table.find(row).filter(recipients::contacts.eq(stored));
             wait!(diesel::update(same).set(recipients::contacts.eq(stopped)).execute(connection))?;

@@ -10,6 +10,7 @@ use diesel::sql_types::Bool;
 use uuid::Uuid;
 
 use super::digesting::elsewhere;
+use super::erasing::note_consent;
 use super::recur::clock;
 use super::{
     Connection, Memory, RunQueryDsl, deferred, hush_all, insert_all, keep_preferences, next_place, now,
@@ -18,7 +19,7 @@ use super::{
 use crate::domain::{
     Action, Audience, Broken, Change, Channel, Contact, Contacts, Deed, Escalation, Hush, Idempotency,
     Matter, Muted, NewNotification, Notification, NotificationId, Place, Placed, Preferences, Priority,
-    Recipient, Tenant, Timestamp, UserId, Wish, came_meanwhile,
+    Recipient, SaidBy, Tenant, Timestamp, UserId, Wish, came_meanwhile,
 };
 use crate::store::content::{Content, content, notification as shown};
 use crate::store::schema::{deferrals, inbox, notifications, recipients};
@@ -90,13 +91,18 @@ body! {
         let before = wait!(preferences_of(connection, memory, recipient))?;
         let before = before.map(Arc::unwrap_or_clone).unwrap_or_default();
         let zone = before.time_zone;
-        let after = match before.changed(change.clone()) {
+        let after = match before.clone().changed(change.clone()) {
             Ok(after) => after,
             Err(broken) => return Ok(Err(broken)),
         };
         let text = serde_json::to_string(&after)
             .map_err(|fault| diesel::result::Error::SerializationError(Box::new(fault)))?;
         let row = wait!(keep_preferences(connection, memory, recipient, &text))?;
+        let how = if change.is_by_link { SaidBy::OneClick } else { SaidBy::Preferences };
+        for (channel, kind, is_given) in after.said_since(&before) {
+            let said = (channel, kind.as_str(), is_given);
+            wait!(note_consent(connection, recipient, row, said, how, (None, None)))?;
+        }
         wait!(diesel::update(deferrals::table.find(row)).set(deferrals::due_at.eq(now())).execute(connection))?;
         wait!(outbox::look_again(connection, row))?;
         if change.time_zone.is_some() || change.quiet_hours.is_some() {

@@ -258,6 +258,7 @@ diesel::table! {
         steps_from -> Nullable<Instant>,
         unanswered -> Integer,
         parcel_key -> Nullable<Uuid128>,
+        to_guardian -> Integer,
     }
 }
 

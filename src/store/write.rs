@@ -5,9 +5,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{
-    AnalyticsWrite, Claimed, ContactsWrite, DeviceWrite, DigestWrite, Kept, NewRecurring, SmsCaps,
-    StoreError, Sweep, Task, TemplateChange, TemplateKept, Tried, WebhookKept, WebhookMessage, WebhookWrite,
-    Which, Whose,
+    AnalyticsWrite, Claimed, ContactsWrite, DeviceWrite, DigestWrite, Kept, NewRecurring, PrivacyWrite,
+    SmsCaps, StoreError, Sweep, Task, TemplateChange, TemplateKept, Tried, WebhookKept, WebhookMessage,
+    WebhookWrite, Which, Whose,
 };
 use crate::domain::{
     Accepted, Broken, Change, Channel, Contacts, Deed, NewNotification, Notification, NotificationId, Place,
@@ -152,6 +152,10 @@ pub enum Write {
     Analytics(AnalyticsWrite),
     /// These rows are old, and removed.
     Sweep(Sweep),
+    /// What somebody agrees to, who saw it, and that they are forgotten.
+    Privacy(Arc<PrivacyWrite>),
+    /// What was removed is to be in no file any more; one of more bytes is not written anew.
+    Scrub(u64),
     /// Nothing of this recipient is pending up to there.
     Settled {
         /// The recipient's row.
@@ -201,7 +205,7 @@ impl Write {
 
     /// Whether the database hears of it.
     pub(super) fn is_stored(&self) -> bool {
-        !matches!(self, Self::Barrier | Self::Last)
+        !matches!(self, Self::Barrier | Self::Last | Self::Scrub(_))
     }
 
     /// Whether somebody waits for it. What is for whoever fits only begins to spread with it.
@@ -336,7 +340,7 @@ pub enum Written {
     Device(Option<i64>),
     /// Of `Digest`, when somebody wants one: when it is due.
     DigestDue(Option<Timestamp>),
-    /// Of `Reachable`: where they can be reached now.
+    /// Of `Reachable`, and of `Privacy`, when they say what they agree to: where they can be reached now.
     Reachable(Arc<Contacts>),
     /// Of `Reach`.
     Reached {
@@ -345,6 +349,8 @@ pub enum Written {
         /// Whether another node is at something that may be for them.
         is_busy: bool,
     },
+    /// Of `Privacy`, when somebody is forgotten: how many rows of which table.
+    Erased(Arc<[(&'static str, usize)]>),
     /// Of the others.
     Done,
 }

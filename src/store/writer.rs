@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::{DigestWrite, Done, StoreError, Write, Written};
+use super::{DigestWrite, Done, PrivacyWrite, StoreError, Write, Written};
 use crate::telemetry::{Metrics, vital};
 
 /// A queued write.
@@ -142,11 +142,13 @@ fn is_chunk(job: &Job) -> bool {
         Write::Work { .. }
         | Write::Analytics(_)
         | Write::Sweep(_)
+        | Write::Scrub(_)
         | Write::Reach(..)
         | Write::Presence { .. }
         | Write::Reap(_)
         | Write::Leave(_) => true,
         Write::Digest(write) => matches!(**write, DigestWrite::Make(_)),
+        Write::Privacy(write) => matches!(**write, PrivacyWrite::Erase { .. }),
         _ => false,
     }
 }

@@ -28,6 +28,10 @@ enum Case {
     Webhook,
     /// It names a person; `contacts_are_ones_own` shows whose it is.
     Person,
+    /// It names a person: to others of their tenant there is none, and in other tenants it is somebody else.
+    Kept,
+    /// It counts for administrators only, and what is their tenant's.
+    Reported,
     /// `{name}` is a tenant's template: to other tenants it is none.
     Template,
     /// What its owner is answered has the secret in it; what others are answered has not.
@@ -138,6 +142,12 @@ fn table() -> Vec<(&'static str, &'static str, Option<Value>, Case)> {
         ("GET", "/api/v1/digests/{id}", None, Digest),
         ("GET", "/api/v1/recipients/{user_id}", None, Case::Person),
         ("PUT", "/api/v1/recipients/{user_id}", Some(json!({"locale": "el"})), Case::Person),
+        ("GET", "/api/v1/recipients/{user_id}/data", None, Case::Kept),
+        ("DELETE", "/api/v1/recipients/{user_id}/data", None, Case::Kept),
+        ("GET", "/api/v1/recipients/{user_id}/consent", None, Case::Kept),
+        ("PUT", "/api/v1/recipients/{user_id}/consent", Some(json!({"email": false})), Case::Kept),
+        ("GET", "/api/v1/recipients/{user_id}/disclosures", None, Case::Kept),
+        ("GET", "/api/v1/compliance", None, Case::Reported),
         ("GET", "/templates", None, Shows(Service)),
         ("GET", "/api/v1/templates", None, Shows(Service)),
         ("POST", "/api/v1/templates", Some(template("own")), Changes("")),
@@ -409,6 +419,51 @@ fn what_is_anothers_is_none() {
             assert!((200..300).contains(&reply.status), "{method} {path}: it is there: {reply:?}");
         }
     }
+}
+
+#[test]
+fn what_is_kept_of_another_is_none_of_ones_business() {
+    let server = Server::start();
+    let owners = Owners::settle(&server);
+    let note = json!({"email": true, "note": SECRET});
+    owners.person.put("/api/v1/recipients/me/consent", &note).expect(200);
+    let about = json!({"user_id": 3, "type": "note", "title": "x", "data": {"student_id": "2"}});
+    owners.service.send(&about);
+    let stranger = Rest::user(&server, 3);
+    for (method, path, body, case) in table() {
+        let Case::Kept = case else { continue };
+        let body = body.map(|body| body.to_string());
+        let ask =
+            |who: &Rest, user: &str| who.call(method, &path.replace("{user_id}", user), body.as_deref());
+        let none = seen(&ask(&stranger, "nobody"));
+        assert_eq!(none.0, 404, "{method} {path}");
+        assert_eq!(seen(&ask(&stranger, "2")), none, "{method} {path}");
+        for (name, other) in others(&server).into_iter().skip(1) {
+            let reply = ask(&other, "2");
+            assert!(!reply.body.contains(SECRET), "{method} {path}: {name}: {}", reply.body);
+        }
+        if method == "GET" {
+            let own = ask(&owners.person, "2").expect(200).to_string();
+            assert!(own.contains(SECRET) || own.contains("send"), "{method} {path}: {own}");
+        }
+    }
+    assert!(!owners.person.titles().is_empty(), "nobody else has made them forgotten");
+    for who in [&owners.person, &stranger, &owners.service] {
+        who.get("/api/v1/compliance").expect(403);
+    }
+    let people = |report: &Value| {
+        let figures = report["figures"].as_array().expect("a list").iter();
+        let mut of = figures.filter(|one| one["section"] == "people" && one["name"] == "total");
+        of.next().and_then(|one| one["many"].as_i64()).expect("a count")
+    };
+    let foreign = Rest::claiming(&server, json!({"sub": "boss", "role": "admin", "tenant_id": "afar"}));
+    assert_eq!(people(&foreign.get("/api/v1/compliance").expect(200)), 0);
+    assert!(people(&owners.admin.get("/api/v1/compliance").expect(200)) > 0);
+    // A service that may send needs a scope of its own to see all that is kept of somebody, or to forget them.
+    owners.service.get("/api/v1/recipients/2/data").expect(403);
+    owners.service.delete("/api/v1/recipients/2/data").expect(403);
+    let clerk = Rest::claiming(&server, json!({"sub": "clerk", "scope": "privacy:manage"}));
+    assert!(clerk.get("/api/v1/recipients/2/data").expect(200).to_string().contains(SECRET));
 }
 
 #[test]

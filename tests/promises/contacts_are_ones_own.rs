@@ -16,12 +16,15 @@ fn all() -> Value {
 fn people_and_their_services_say_where() {
     let server = Server::start();
     let (ana, service) = (Rest::user(&server, 2), Rest::backend(&server));
-    let nothing = json!({"user_id": "2", "email": null, "phone": null, "locale": null, "sms_stopped": false});
+    let nothing = json!({
+        "user_id": "2", "email": null, "phone": null, "locale": null, "sms_stopped": false, "is_minor": false,
+        "guardian": null,
+    });
     assert_eq!(ana.get(ME).expect(200), nothing);
     let known = ana.put(ME, &all()).expect(200);
     let expected = json!({
         "user_id": "2", "email": "zanzibar@example.com", "phone": "+14155550123", "locale": "es-MX",
-        "sms_stopped": false,
+        "sms_stopped": false, "is_minor": false, "guardian": null,
     });
     assert_eq!(known, expected);
     for (who, path) in [(&ana, ME), (&ana, TWO), (&service, TWO)] {

@@ -26,6 +26,9 @@ interface Page {
   postMessage(message: Said): void;
 }
 
+/** The button that ends pushes like this one. */
+const STOP = "carillon-stop";
+
 interface Waits {
   waitUntil(work: Promise<unknown>): void;
 }
@@ -56,8 +59,9 @@ export function handlePushes(scope: WorkerScope, options: PushOptions = {}): voi
     "notificationclick",
     async ({ action, notification }) => {
       notification.close();
-      const { url, id } = fields(notification.data);
+      const { url, id, stop } = fields(notification.data);
       if (action === "dismiss") return;
+      if (action === STOP) return end(scope, text(stop));
       await Promise.all([noteRead(scope, text(id)), go(scope, options, options.actions?.[action] ?? text(url))]);
     },
   );
@@ -89,15 +93,26 @@ async function close(scope: WorkerScope, tag: string): Promise<void> {
 async function show(scope: WorkerScope, options: PushOptions, push: Push & { readonly kind: "show" }): Promise<void> {
   const icon = safeUrl(push.icon) ?? options.icon;
   const badge = safeUrl(push.badge) ?? options.badge;
+  const stop = push.stop === null ? null : safeUrl(push.stop.url);
   await scope.registration.showNotification(push.title, {
     body: push.body,
     ...(icon !== undefined && { icon }),
     ...(badge !== undefined && { badge }),
     ...(push.tag !== "" && { tag: push.tag, renotify: push.isUrgent }),
-    actions: push.actions,
+    actions: stop === null ? push.actions : [...push.actions, { action: STOP, title: push.stop?.title ?? "" }],
     requireInteraction: push.isUrgent,
-    data: { id: push.id, url: push.url },
+    data: { id: push.id, url: push.url, ...(stop !== null && { stop }) },
   });
+}
+
+/** Ends pushes like this one (RFC 8058); where that cannot be asked for from here, the page opens that asks. */
+async function end(scope: WorkerScope, url: string): Promise<void> {
+  if (safeUrl(url) === null) return;
+  try {
+    await fetch(url, { method: "POST", mode: "no-cors", credentials: "omit" });
+  } catch {
+    await scope.clients.openWindow(url);
+  }
 }
 
 /** Where a click may lead; home for all else. */

@@ -9,6 +9,7 @@ mod channel;
 mod lease;
 mod letters;
 mod stream;
+mod traces;
 mod wire;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::lease::{Found, Lease};
 pub use self::letters::Letterbox;
+pub use self::traces::Traces;
 use self::wire::Refused;
 use crate::realtime::backplane::{self, Link, Server};
 use crate::service::Notify;

@@ -229,6 +229,7 @@ fn service(tenant: Tenant) -> Principal {
         can_broadcast: true,
         can_write_templates: false,
         can_manage_webhooks: false,
+        can_manage_privacy: false,
         expires_at: None,
     }
 }

@@ -61,6 +61,7 @@ impl From<PreferencesIn> for Change {
             topics: values::rules(given.channels),
             quiet_hours: given.quiet_hours,
             time_zone: given.time_zone,
+            is_by_link: false,
         }
     }
 }

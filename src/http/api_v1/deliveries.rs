@@ -124,7 +124,8 @@ pub async fn failed(
     let (limit, _) = input::page(given.limit, None, "limit")?;
     let found = api.outgoing.failed(&who, input::number(given.cursor)?, limit + 1).await?;
     let asked = json!({"cursor": given.cursor});
-    api.audit.note(&who, address, Action::FailuresRead, None, &asked).await?;
+    let people = found.iter().map(|(delivery, _)| delivery.user.clone()).collect();
+    api.audit.note_seen(&who, address, Action::FailuresRead, people, &asked).await?;
     let more = i64::try_from(found.len()).is_ok_and(|many| many > limit);
     let mut deliveries: Vec<FailedOut> = found.into_iter().map(Into::into).collect();
     deliveries.truncate(usize::try_from(limit).unwrap_or(usize::MAX));

@@ -19,8 +19,10 @@ use crate::store::Held;
 
 mod audit;
 mod digests;
+mod export;
 mod looks;
 mod marks;
+mod privacy;
 mod push;
 mod recipients;
 mod recurring;
@@ -31,8 +33,12 @@ mod topics;
 mod webhooks;
 pub use audit::{AuditIn, AuditPageOut};
 pub use digests::{DigestContentOut, DigestIn, DigestOut, DigestPageOut, DigestWantedOut, DigestsIn};
+pub use export::ExportWriter;
 pub use looks::{LookAtIn, LookIn, SaidOut};
 pub use marks::{DeletedOut, MarkIn, ReadAllOut, UnreadOut};
+pub use privacy::{
+    ComplianceIn, ConsentIn, ConsentsOut, DisclosuresOut, ErasedOut, PrivacyPageIn, ReportOut,
+};
 pub use push::{DeviceChangeIn, DeviceIn, DeviceOut, DeviceRegisteredOut, DevicesOut, PushKeyOut};
 pub use recipients::{ContactsIn, RecipientOut};
 pub use recurring::{RecurringIn, RecurringListIn, RecurringOneOut, RecurringPageOut, RecursOut};

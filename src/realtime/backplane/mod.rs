@@ -29,6 +29,8 @@ pub enum Message<'a> {
     Standing(#[serde(borrow)] Stands<'a>),
     /// Something was stored while nobody could be told.
     Missed,
+    /// Nothing is to be known of them any more: their sockets are closed.
+    Forgotten,
 }
 
 impl Message<'_> {

@@ -4,6 +4,8 @@
 //! again on a new connection: what it stored before is recognised by its keys.
 
 mod connect;
+#[path = "erasing.rs"]
+mod erasing_special;
 mod people;
 mod statements;
 mod writing;
@@ -39,6 +41,8 @@ use AsyncPgConnection as Connection;
 mod analytics_queries;
 #[path = "../audit_queries.rs"]
 mod audit_queries;
+#[path = "../compliance_queries.rs"]
+mod compliance_queries;
 #[path = "../delivery_queries.rs"]
 mod delivery_queries;
 #[path = "../device_queries.rs"]
@@ -47,6 +51,8 @@ mod device_queries;
 mod digest_queries;
 #[path = "../places.rs"]
 mod places_body;
+#[path = "../privacy_queries.rs"]
+mod privacy_queries;
 #[path = "../queries.rs"]
 mod queries_body;
 #[path = "../recent.rs"]
@@ -68,6 +74,7 @@ mod webhook_queries;
 pub mod queries {
     pub use super::analytics_queries::{analytics, connected, count_next, counted_upto};
     pub use super::audit_queries::audited;
+    pub use super::compliance_queries::{consents_of, disclosures_of, figures};
     pub use super::delivery_queries::{
         attempts_of, deliveries_of, failed_deliveries, failed_numbers, next_delivery, pushed_too_late,
     };
@@ -78,6 +85,11 @@ pub mod queries {
     };
     pub use super::people::last_positions;
     pub use super::places_body::{place_behind, place_of};
+    pub use super::privacy_queries::{
+        audited_of, begun, expansions_of, is_under_way, messages_of, oldest, person_row, places_alone,
+        recurring_for, roles_of, secret_of, sent_by, sockets_of, whole_deliveries, whole_digests,
+        whole_entries, written_by,
+    };
     pub use super::queries_body::{
         audience, counts, deployment_name, due_releases, due_spreads, find, held, held_counts,
         last_notification, missed, number_of, pending, ping, preferences, spread_of, topics, transfer_state,

@@ -52,6 +52,10 @@ mod commit;
 mod counting;
 #[path = "../digesting.rs"]
 mod digesting;
+#[path = "../disclosing.rs"]
+mod disclosing;
+#[path = "../erasing.rs"]
+mod erasing;
 #[path = "hooked.rs"]
 mod hooked;
 #[path = "marking.rs"]
@@ -107,6 +111,9 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// Nobody is remembered.
+    fn disown(&self, _: &Recipient) {}
+
     async fn begin(&mut self, _: &mut Connection) -> QueryResult<()> {
         Ok(())
     }

@@ -109,3 +109,47 @@ diesel::table! {
 
 diesel::joinable!(webhook_messages -> webhooks (webhook_id));
 diesel::allow_tables_to_appear_in_same_query!(webhook_messages, webhooks);
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::Instant;
+
+    consents (id) {
+        id -> BigInt,
+        tenant -> Text,
+        recipient_id -> BigInt,
+        channel -> Integer,
+        kind -> Text,
+        is_given -> Integer,
+        at -> Instant,
+        how -> Text,
+        actor -> Nullable<Text>,
+        note -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::Instant;
+
+    disclosures (id) {
+        id -> BigInt,
+        tenant -> Text,
+        at -> Instant,
+        about -> Text,
+        recipient -> Text,
+        actor -> Nullable<Text>,
+        action -> Text,
+        notification_id -> Nullable<BigInt>,
+        kind -> Text,
+    }
+}
+
+diesel::table! {
+    audit_people (id) {
+        id -> BigInt,
+        tenant -> Text,
+        name -> Text,
+        secret -> Binary,
+    }
+}

@@ -33,6 +33,8 @@ pub type Pool = Deadpool<ReadConnection>;
 mod analytics_queries;
 #[path = "../audit_queries.rs"]
 mod audit_queries;
+#[path = "../compliance_queries.rs"]
+mod compliance_queries;
 #[path = "../delivery_queries.rs"]
 mod delivery_queries;
 #[path = "../device_queries.rs"]
@@ -41,6 +43,8 @@ mod device_queries;
 mod digest_queries;
 #[path = "../places.rs"]
 mod places_body;
+#[path = "../privacy_queries.rs"]
+mod privacy_queries;
 #[path = "../queries.rs"]
 mod queries_body;
 #[path = "../recent.rs"]
@@ -62,6 +66,7 @@ mod webhook_queries;
 pub mod queries {
     pub use super::analytics_queries::{analytics, connected, count_next, counted_upto};
     pub use super::audit_queries::audited;
+    pub use super::compliance_queries::{consents_of, disclosures_of, figures};
     pub use super::delivery_queries::{
         attempts_of, deliveries_of, failed_deliveries, failed_numbers, next_delivery, pushed_too_late,
     };
@@ -71,6 +76,11 @@ pub mod queries {
         last_place, lines,
     };
     pub use super::places_body::{place_behind, place_of};
+    pub use super::privacy_queries::{
+        audited_of, begun, expansions_of, is_under_way, messages_of, oldest, person_row, places_alone,
+        recurring_for, roles_of, secret_of, sent_by, sockets_of, whole_deliveries, whole_digests,
+        whole_entries, written_by,
+    };
     pub use super::queries_body::{
         audience, counts, deployment_name, due_releases, due_spreads, find, held, held_counts,
         last_notification, missed, number_of, pending, ping, preferences, spread_of, topics, transfer_state,
@@ -91,13 +101,15 @@ use ReadConnection as Connection;
 
 mod beside;
 mod checkpoint;
+#[path = "erasing.rs"]
+mod erasing_special;
 mod writing;
 
 /// `busy_timeout` comes first: the statements after it may already have to wait. Whoever copies the log beside the
 /// writer (`checkpoint.rs`) should be done long before SQLite has a writer do it.
 const WRITER_PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
     PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA wal_autocheckpoint = 64000; \
-    PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;";
+    PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON;";
 const READER_PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA query_only = ON; \
     PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;";
 
@@ -300,12 +312,20 @@ fn write(
         {
             tracing::warn!(%fault, "the write-ahead log stays beside the database; the next start reads it");
         }
+        if let Some(most) = writes.iter().find_map(to_scrub) {
+            erasing_special::scrub(&mut connection, most);
+        }
         inlet.report(&writes, done, outcomes);
         checkpoints.committed(&mut connection);
     }
     drop(checkpoints);
     drop(connection);
     drop(lock);
+}
+
+/// How many bytes a file may have that is to be written anew, if one is.
+fn to_scrub(write: &Write) -> Option<u64> {
+    if let Write::Scrub(most) = write { Some(*most) } else { None }
 }
 
 /// Commits all of `writes`, or, if that fails, each on its own: one that cannot be stored must not

@@ -43,6 +43,10 @@ mod commit;
 mod counting;
 #[path = "../digesting.rs"]
 mod digesting;
+#[path = "../disclosing.rs"]
+mod disclosing;
+#[path = "../erasing.rs"]
+mod erasing;
 #[path = "hooked.rs"]
 mod hooked;
 #[path = "marking.rs"]
@@ -159,6 +163,11 @@ impl Memory {
         }
         self.remembered += takes;
         self.recipients.insert(recipient.clone(), known);
+    }
+
+    /// Nobody of this name is known any more.
+    fn disown(&mut self, recipient: &Recipient) {
+        self.recipients.remove(recipient);
     }
 
     fn begin(&mut self, connection: &mut Connection) -> QueryResult<()> {

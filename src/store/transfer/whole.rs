@@ -6,9 +6,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::TOGETHER;
 use crate::store::schema::{
-    analytics, analytics_changes, analytics_latencies, analytics_place, audit_log, deliveries,
-    delivery_attempts, digest_subscriptions, digests, expansions, push_subscriptions, recurrences, recurring,
-    stopped_numbers, template_versions, templates, webhook_attempts, webhook_messages, webhooks,
+    analytics, analytics_changes, analytics_latencies, analytics_place, audit_log, audit_people, consents,
+    deliveries, delivery_attempts, digest_subscriptions, digests, disclosures, expansions,
+    push_subscriptions, recurrences, recurring, stopped_numbers, template_versions, templates,
+    webhook_attempts, webhook_messages, webhooks,
 };
 use crate::store::types::{At, UuidColumn};
 use crate::store::{StoreError, sqlite};
@@ -77,6 +78,48 @@ struct Delivery {
     steps_from: Option<At>,
     unanswered: i32,
     parcel_key: Option<UuidColumn>,
+    to_guardian: i32,
+}
+
+/// What somebody agreed to, or no longer.
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = consents)]
+struct Consent {
+    id: i64,
+    tenant: String,
+    recipient_id: i64,
+    channel: i32,
+    kind: String,
+    is_given: i32,
+    at: At,
+    how: String,
+    actor: Option<String>,
+    note: Option<String>,
+}
+
+/// Who saw what about whom.
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = disclosures)]
+struct Disclosure {
+    id: i64,
+    tenant: String,
+    at: At,
+    about: String,
+    recipient: String,
+    actor: Option<String>,
+    action: String,
+    notification_id: Option<i64>,
+    kind: String,
+}
+
+/// What pseudonyms of somebody are made of.
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = audit_people)]
+struct Named {
+    id: i64,
+    tenant: String,
+    name: String,
+    secret: Vec<u8>,
 }
 
 /// A number that wants no more.
@@ -214,6 +257,9 @@ whole! {
     recurring by id: crate::store::recurring::Row;
     recurrences by notification_id: Made;
     audit_log by id: Recorded;
+    audit_people by id: Named;
+    consents by id: Consent;
+    disclosures by id: Disclosure;
     deliveries by id: Delivery;
     stopped_numbers by id: Stopped;
     push_subscriptions by id: crate::store::devices::Row;

@@ -27,6 +27,7 @@ mod rest;
 mod server;
 mod sink;
 mod tokens;
+mod traces;
 
 pub use agent::{Agent, Connect, Socket};
 pub use authority::Authority;
@@ -54,3 +55,4 @@ pub use sink::SinkFile;
 pub use tokens::{
     BACKEND_TOKEN, JWT_SECRET, METRICS_TOKEN, in_seconds, instant, service_token, sign, sign_with, user_token,
 };
+pub use traces::in_redis;

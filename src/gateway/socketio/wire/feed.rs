@@ -127,6 +127,7 @@ pub fn preferences(payload: Option<&RawValue>) -> Result<Change, Fault> {
         topics: given.channels.into_iter().map(|(name, ways)| (name, ways.into())).collect(),
         quiet_hours: given.quiet_hours,
         time_zone: given.time_zone,
+        is_by_link: false,
     })
 }
 

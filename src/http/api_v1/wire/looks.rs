@@ -116,6 +116,7 @@ impl Shown {
             action_url: None,
             icon: None,
             badge: None,
+            stop: None,
         };
         Ok(SaidOut {
             locale: words.locale.to_string(),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::{Broken, Contacts, ContactsChange, Email, Phone, Recipient};
+use crate::domain::{Broken, Contacts, ContactsChange, Email, Guardian, Phone, Recipient, read_from_objects};
 use crate::http::values;
 
 /// Where somebody can be reached; what is not named stays, `null` takes it away.
@@ -23,7 +23,29 @@ pub struct ContactsIn {
     #[serde(default, deserialize_with = "values::nullable")]
     #[schema(value_type = Option<String>)]
     locale: Option<Option<String>>,
+    /// Whether they are a minor: then e-mails and text messages go to their guardian, or nowhere. For services to say.
+    #[serde(default, deserialize_with = "values::given")]
+    #[schema(nullable = false)]
+    is_minor: Option<bool>,
+    /// Who is reached in a minor's place; `null` takes it away. For services to say.
+    #[serde(default, deserialize_with = "values::nullable")]
+    #[schema(value_type = Option<GuardianIn>)]
+    guardian: Option<Option<GuardianIn>>,
 }
+
+/// Where a minor's guardian can be reached.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default, remote = "Self", expecting = "a JSON object")]
+#[schema(as = GuardianChange)]
+#[derive(Default)]
+pub struct GuardianIn {
+    /// One e-mail address.
+    email: Option<String>,
+    /// One telephone number, with its country's code.
+    phone: Option<String>,
+}
+
+read_from_objects!(GuardianIn);
 
 impl ContactsIn {
     /// The change.
@@ -31,7 +53,9 @@ impl ContactsIn {
     /// # Errors
     /// When one of them is none.
     pub fn change(self) -> Result<ContactsChange, Broken> {
-        ContactsChange::new(self.email, self.phone, self.locale)
+        let guardian = self.guardian.map(Option::unwrap_or_default);
+        let guardian = guardian.map(|GuardianIn { email, phone }| (email, phone));
+        ContactsChange::new(self.email, self.phone, self.locale)?.guarded(self.is_minor, guardian)
     }
 }
 
@@ -45,6 +69,18 @@ pub struct RecipientOut {
     locale: Option<String>,
     /// Whether that number wants no more text messages (STOP). Another number is asked anew.
     sms_stopped: bool,
+    /// Whether they are a minor.
+    is_minor: bool,
+    /// Who is reached in their place, if they are.
+    guardian: Option<GuardianOut>,
+}
+
+/// Where a minor's guardian can be reached.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Guardian)]
+struct GuardianOut {
+    email: Option<String>,
+    phone: Option<String>,
 }
 
 impl RecipientOut {
@@ -56,6 +92,11 @@ impl RecipientOut {
             phone: contacts.phone.as_ref().map(|phone| Phone::expose(phone).to_owned()),
             locale: contacts.locale.clone(),
             sms_stopped: contacts.has_stopped,
+            is_minor: contacts.is_minor,
+            guardian: (contacts.guardian != Guardian::default()).then(|| GuardianOut {
+                email: contacts.guardian.email.as_ref().map(|email| email.expose().to_owned()),
+                phone: contacts.guardian.phone.as_ref().map(|phone| phone.expose().to_owned()),
+            }),
         }
     }
 }

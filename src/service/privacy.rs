@@ -1,0 +1,435 @@
+//! What people may ask of what is kept of them: all of it, to be forgotten, what they agree to, and who saw what about them.
+//! And for those who answer for a tenant, whether the rules are kept.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use serde_json::json;
+
+use super::export::Export;
+use super::{Error, Presences};
+use crate::access::Principal;
+use crate::domain::{Action, Channel, Clock, Contacts, Deed, Recipient, SaidBy, Timestamp, UserId};
+use crate::realtime::Hub;
+use crate::store::{
+    AGAIN, Consent, Disclosure, Figure, Part, PrivacyWrite, Store, StoreError, Write, Written,
+};
+
+/// How often it is looked whether something came while somebody was forgotten.
+const ROUNDS: usize = 8;
+/// Other nodes are given so long to write down that somebody's sockets have left.
+const ELSEWHERE: Duration = Duration::from_millis(400);
+/// Rows of one page.
+const MOST_LISTED: i64 = 100;
+
+/// What others keep of people outside the database.
+pub trait Outside: Send + Sync {
+    /// All that names this person, as it stands there.
+    fn find(&self, whom: Recipient) -> BoxFuture<'static, Result<Vec<String>, String>>;
+    /// Removes it; tells how many there were.
+    fn forget(&self, whom: Recipient) -> BoxFuture<'static, Result<usize, String>>;
+}
+
+/// What was forgotten.
+#[derive(Clone, Debug)]
+pub struct Erased {
+    /// Who: the name that was asked for.
+    pub recipient: Recipient,
+    /// How many rows of which table were removed, or lost a name.
+    pub removed: BTreeMap<&'static str, usize>,
+    /// How many sockets on this node were closed.
+    pub sockets: usize,
+}
+
+/// What is counted of a tenant in a time.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Whose.
+    pub tenant: String,
+    /// From then.
+    pub from: Timestamp,
+    /// Until then.
+    pub to: Timestamp,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// What is counted.
+    pub figures: Vec<Figure>,
+    /// What is looked at, whether it is as it should be, and what to do otherwise.
+    pub findings: Vec<Finding>,
+}
+
+/// One thing that is looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What.
+    pub check: &'static str,
+    /// Whether it is as it should be.
+    pub is_well: bool,
+    /// What there is to say.
+    pub words: String,
+}
+
+/// People, and what is kept of them.
+pub struct Privacy {
+    store: Arc<Store>,
+    hub: Arc<Hub>,
+    presences: Arc<Presences>,
+    outside: Option<Arc<dyn Outside>>,
+    clock: Arc<dyn Clock>,
+    vacuum_bytes: u64,
+}
+
+const ADMIN: &str = "what is kept of others is for administrators and services with the scope privacy:manage";
+
+impl Privacy {
+    /// Kept in `store`, and `outside`. A database file of at most `vacuum_bytes` is written anew when somebody is forgotten.
+    pub fn new(
+        store: Arc<Store>,
+        hub: Arc<Hub>,
+        presences: Arc<Presences>,
+        outside: Option<Arc<dyn Outside>>,
+        clock: Arc<dyn Clock>,
+        vacuum_bytes: u64,
+    ) -> Self {
+        Self { store, hub, presences, outside, clock, vacuum_bytes }
+    }
+
+    /// Of whom `who` asks: by name, or by none of themselves. Others are for whom `may_others` says; a person who asks of
+    /// another hears the same whether there is one or not.
+    fn asked(who: &Principal, user: Option<UserId>, may_others: bool) -> Result<Recipient, Error> {
+        let Some(user) = user else {
+            return who.inbox().ok_or(Error::Forbidden("it names no user; name one"));
+        };
+        match who.recipient(&user) {
+            Some(own) => Ok(own),
+            None if may_others => Ok(who.person(user)),
+            None if who.can_send => Err(Error::Forbidden(ADMIN)),
+            None => Err(Error::NoSuchRecipient),
+        }
+    }
+
+    fn deed(&self, who: &Principal, of: &Recipient, action: Action, from: Option<IpAddr>) -> Deed {
+        Deed {
+            at: self.clock.now(),
+            tenant: of.tenant.clone(),
+            actor: Some(who.name().to_owned()),
+            action,
+            subject: Some(of.user.as_str().to_owned()),
+            detail: "{}".to_owned(),
+            address: from,
+        }
+    }
+
+    /// Writes down that `who` looked at what is `of`'s, unless that is their own; durable on return.
+    async fn seen(
+        &self,
+        who: &Principal,
+        of: &Recipient,
+        action: Action,
+        from: Option<IpAddr>,
+    ) -> Result<(), Error> {
+        let deed = self.deed(who, of, action, from);
+        let about = vec![of.user.as_str().to_owned()];
+        let write = match who.inbox().as_ref() == Some(of) {
+            false => Write::Privacy(Arc::new(PrivacyWrite::Seen { deed, about })),
+            true if action == Action::Export => Write::Audit(vec![deed]),
+            true => return Ok(()),
+        };
+        self.store.write(write).await?;
+        Ok(())
+    }
+
+    /// All that is kept of `user`, a page at a time. That it is handed out is written down first.
+    ///
+    /// # Errors
+    /// When `who` may not know, or the database cannot answer.
+    pub async fn export(
+        &self,
+        who: &Principal,
+        user: Option<UserId>,
+        from: Option<IpAddr>,
+    ) -> Result<Export, Error> {
+        let recipient = Self::asked(who, user, who.can_manage_privacy)?;
+        self.seen(who, &recipient, Action::Export, from).await?;
+        let outside = match &self.outside {
+            Some(outside) => outside.find(recipient.clone()).await.map_err(away)?,
+            None => Vec::new(),
+        };
+        Export::begin(self.store.clone(), recipient, self.clock.now(), outside).await
+    }
+
+    /// Forgets `user`: on return nothing names them but pseudonyms that lead nowhere. What is for others, too, stays theirs.
+    /// Asked again, it goes on where it was interrupted.
+    ///
+    /// # Errors
+    /// When `who` may not, or it is not done: then it is to be asked for again.
+    pub async fn erase(
+        &self,
+        who: &Principal,
+        user: Option<UserId>,
+        from: Option<IpAddr>,
+    ) -> Result<Erased, Error> {
+        let recipient = Self::asked(who, user, who.can_manage_privacy)?;
+        let mut removed = BTreeMap::new();
+        if let Some(outside) = &self.outside {
+            *removed.entry("redis").or_default() += outside.forget(recipient.clone()).await.map_err(away)?;
+        }
+        let sockets = self.hub.forget(&recipient);
+        self.presences.write().await?;
+        if self.store.is_shared() {
+            tokio::time::sleep(ELSEWHERE).await;
+        }
+        let mut deed = Some(self.deed(who, &recipient, Action::Erase, from));
+        for _ in 0..ROUNDS {
+            let round = self.round(&recipient, deed.clone()).await?;
+            let is_quiet = deed.is_none() && !round.iter().any(|(_, many)| *many > 0);
+            if !round.contains_key(AGAIN) {
+                deed = None;
+            }
+            for (table, many) in round.into_iter().filter(|(table, _)| *table != AGAIN) {
+                *removed.entry(table).or_default() += many;
+            }
+            if is_quiet {
+                break;
+            }
+            // What was under way when it began may have put something back.
+            self.store.outlast_others().await?;
+            self.presences.write().await?;
+        }
+        if let Some(outside) = &self.outside {
+            *removed.entry("redis").or_default() += outside.forget(recipient.clone()).await.map_err(away)?;
+        }
+        if deed.is_some() {
+            return Err(
+                StoreError::Commit("notifications come faster than they can be removed".into()).into()
+            );
+        }
+        self.store.scrub(self.vacuum_bytes).await?;
+        removed.retain(|_, many| *many > 0);
+        tracing::info!(rows = removed.values().sum::<usize>(), "somebody was forgotten");
+        Ok(Erased { recipient, removed, sockets })
+    }
+
+    /// Removes all that there is now.
+    async fn round(
+        &self,
+        whom: &Recipient,
+        deed: Option<Deed>,
+    ) -> Result<BTreeMap<&'static str, usize>, StoreError> {
+        let mut removed = BTreeMap::new();
+        self.part(whom, Part::Begin, &mut removed).await?;
+        let secret = self.store.secret_of(whom).await?.unwrap_or_default();
+        if let Some(row) = self.store.person_row(whom).await? {
+            loop {
+                let (places, alone) = self.store.places_alone(whom, row).await?;
+                if places.is_empty() {
+                    break;
+                }
+                self.part(whom, Part::Entries { row, places, alone }, &mut removed).await?;
+            }
+        }
+        let mut after = 0;
+        loop {
+            let some = self.store.expansions_of(whom, after).await?;
+            let Some(last) = some.last().map(|one| one.id) else { break };
+            let ids = some.into_iter().map(|one| one.id).collect();
+            self.part(whom, Part::Expansions(ids), &mut removed).await?;
+            after = last;
+        }
+        let recurring: Vec<i64> =
+            self.store.recurring_for(whom).await?.into_iter().map(|one| one.id).collect();
+        if !recurring.is_empty() {
+            self.part(whom, Part::Recurring(recurring), &mut removed).await?;
+        }
+        let mut after = Some(0);
+        while let Some(from) = after {
+            let (sent, next) = self.store.sent_by(whom, from).await?;
+            if !sent.is_empty() {
+                let ids = sent.iter().map(|one| one.id.0).collect();
+                self.part(whom, Part::Sent(ids, secret.clone()), &mut removed).await?;
+            }
+            after = next;
+        }
+        let mut audited = 0;
+        loop {
+            let some = self.store.audited_of(whom, audited).await?;
+            let Some(last) = some.last().map(|one| one.id) else { break };
+            let ids = some.into_iter().map(|one| one.id).collect();
+            self.part(whom, Part::Audit(ids, secret.clone()), &mut removed).await?;
+            audited = last;
+        }
+        self.part(whom, Part::Person { secret, audited, deed }, &mut removed).await?;
+        // Last: what was done above may have been told.
+        let mut after = 0;
+        loop {
+            let some = self.store.messages_of(whom, after).await?;
+            let Some(last) = some.last().map(|one| one.id) else { break };
+            let ids = some.into_iter().map(|one| one.id).collect();
+            self.part(whom, Part::Messages(ids), &mut removed).await?;
+            after = last;
+        }
+        Ok(removed)
+    }
+
+    async fn part(
+        &self,
+        whom: &Recipient,
+        part: Part,
+        removed: &mut BTreeMap<&'static str, usize>,
+    ) -> Result<(), StoreError> {
+        let write = PrivacyWrite::Erase { whom: whom.clone(), part };
+        let Written::Erased(these) = self.store.write(Write::Privacy(Arc::new(write))).await? else {
+            return Err(StoreError::Closed);
+        };
+        for (table, many) in these.iter() {
+            *removed.entry(table).or_default() += many;
+        }
+        Ok(())
+    }
+
+    /// What `user` agrees to, and how that came to be, the latest first.
+    ///
+    /// # Errors
+    /// When `who` may not know, or the database cannot answer.
+    pub async fn consents(
+        &self,
+        who: &Principal,
+        user: Option<UserId>,
+        (before, limit): (Option<i64>, i64),
+        from: Option<IpAddr>,
+    ) -> Result<(Recipient, Contacts, Vec<Consent>), Error> {
+        let recipient = Self::asked(who, user, who.can_send)?;
+        self.seen(who, &recipient, Action::ConsentRead, from).await?;
+        let contacts = self.store.contacts(&recipient).await?;
+        let said = self.store.consents_of(&recipient, before, limit.clamp(1, MOST_LISTED + 1)).await?;
+        Ok((recipient, contacts, said))
+    }
+
+    /// Notes what `user` agrees to from now on, and to what no longer; durable on return. A minor cannot agree to anything:
+    /// for them a service of their tenant does.
+    ///
+    /// # Errors
+    /// When `who` may not, or it could not be stored.
+    pub async fn consent(
+        &self,
+        who: &Principal,
+        user: Option<UserId>,
+        said: Vec<(Channel, bool)>,
+        note: Option<String>,
+        from: Option<IpAddr>,
+    ) -> Result<(), Error> {
+        let recipient = Self::asked(who, user, who.can_send)?;
+        let is_own = who.inbox().as_ref() == Some(&recipient);
+        if is_own
+            && said.iter().any(|(_, is_given)| *is_given)
+            && self.store.contacts(&recipient).await?.is_minor
+        {
+            let why = "a minor does not agree by themselves; a service of their tenant notes what their guardian says";
+            return Err(Error::Forbidden(why));
+        }
+        let mut deed = self.deed(who, &recipient, Action::Consent, from);
+        let words: BTreeMap<_, _> =
+            said.iter().map(|(channel, is_given)| (channel.name(), *is_given)).collect();
+        deed.detail = json!(words).to_string();
+        let actor = (!is_own).then(|| who.name().to_owned());
+        let write = PrivacyWrite::Consent { recipient, said, how: SaidBy::Api, actor, note, deed };
+        self.store.write(Write::Privacy(Arc::new(write))).await?;
+        Ok(())
+    }
+
+    /// Who saw, or was sent, what about `user`, the latest first.
+    ///
+    /// # Errors
+    /// When `who` may not know, or the database cannot answer.
+    pub async fn disclosures(
+        &self,
+        who: &Principal,
+        user: Option<UserId>,
+        (before, limit): (Option<i64>, i64),
+        from: Option<IpAddr>,
+    ) -> Result<Vec<Disclosure>, Error> {
+        let recipient = Self::asked(who, user, who.can_manage_privacy)?;
+        let page = self.store.disclosures_of(&recipient, before, limit.clamp(1, MOST_LISTED + 1)).await?;
+        self.seen(who, &recipient, Action::DisclosuresRead, from).await?;
+        Ok(page)
+    }
+
+    /// What is counted of `who`'s tenant between these times. That it was asked for is written down first.
+    ///
+    /// # Errors
+    /// When `who` may not know, or the database cannot answer.
+    pub async fn report(
+        &self,
+        who: &Principal,
+        (from, to): (Timestamp, Timestamp),
+        address: Option<IpAddr>,
+    ) -> Result<Report, Error> {
+        if !who.can_manage_privacy {
+            return Err(Error::Forbidden(ADMIN));
+        }
+        let made_at = self.clock.now();
+        let deed = Deed {
+            at: made_at,
+            tenant: who.tenant.clone(),
+            actor: Some(who.name().to_owned()),
+            action: Action::ComplianceRead,
+            subject: None,
+            detail: json!({"from": from, "to": to}).to_string(),
+            address,
+        };
+        self.store.write(Write::Audit(vec![deed])).await?;
+        let figures = self.store.figures(&who.tenant, from, to).await?;
+        let findings = findings(&figures);
+        Ok(Report { tenant: who.tenant.as_str().to_owned(), from, to, made_at, figures, findings })
+    }
+}
+
+fn away(fault: String) -> Error {
+    Error::Store(StoreError::Unreachable(fault))
+}
+
+/// What is to be said of it.
+fn findings(figures: &[Figure]) -> Vec<Finding> {
+    let many = |section: &str, name: &str| {
+        figures.iter().find(|one| one.section == section && one.name == name).map_or(0, |one| one.many)
+    };
+    let minors = many("people", "minors");
+    let alone = many("people", "minors without a guardian's contact");
+    let failures = many("audit", Action::AuthFailure.name());
+    let finding = |check, is_well, words| Finding { check, is_well, words };
+    vec![
+        finding(
+            "guardians",
+            alone == 0,
+            match alone {
+                0 => format!("{minors} minors, each with a guardian's contact"),
+                _ => format!(
+                    "{alone} of {minors} minors have no guardian's contact: they get no e-mail and no text message"
+                ),
+            },
+        ),
+        finding(
+            "audit",
+            many("audit", Action::Send.name()) + many("audit", Action::Broadcast.name()) > 0
+                || figures.iter().any(|one| one.section == "audit"),
+            "what was done is written down in the same transaction (GET /api/v1/audit)".to_owned(),
+        ),
+        finding(
+            "requests of people",
+            true,
+            format!(
+                "{} exports and {} erasures were carried out when they were asked for",
+                many("audit", Action::Export.name()),
+                many("audit", Action::Erase.name())
+            ),
+        ),
+        finding(
+            "authentication",
+            failures == 0,
+            format!("{failures} rows tell of failed attempts to prove who one is"),
+        ),
+    ]
+}

@@ -1,0 +1,50 @@
+//! What is sent about a student, written down in the commit that stores it. Compiled twice, like `commit.rs`.
+
+use diesel::prelude::*;
+
+use super::{Connection, RunQueryDsl};
+use crate::domain::{Action, Audience, Group, NewNotification, NotificationId, student_of};
+use crate::store::audit::actor;
+use crate::store::schema::disclosures;
+use crate::store::types::At;
+
+/// Rows that are stored by one statement.
+const TOGETHER: usize = 1_000;
+
+/// Whom it is for: people by name, or an audience.
+fn receivers(audience: &Audience) -> Vec<String> {
+    match audience {
+        Audience::Whoever(_, Group::People(users)) => users.clone(),
+        Audience::Whoever(_, group) => group.subject().into_iter().collect(),
+        named => named.named().iter().map(|one| one.user.as_str().to_owned()).collect(),
+    }
+}
+
+body! {
+    /// Notes who is sent something about a student, but for the student.
+    pub fn disclose(
+        connection: &mut Connection,
+        fresh: &[(usize, &NewNotification, NotificationId)],
+    ) -> QueryResult<()> {
+        let mut rows = Vec::new();
+        for (_, new, id) in fresh {
+            let Some(about) = student_of(&new.data) else { continue };
+            for recipient in receivers(&new.audience).into_iter().filter(|one| *one != about) {
+                rows.push((
+                    disclosures::tenant.eq(new.tenant.as_str()),
+                    disclosures::at.eq(At(new.created_at)),
+                    disclosures::about.eq(about.clone()),
+                    disclosures::recipient.eq(recipient),
+                    disclosures::actor.eq(Some(actor(new.sender.as_deref()))),
+                    disclosures::action.eq(Action::Send.name()),
+                    disclosures::notification_id.eq(Some(id.0)),
+                    disclosures::kind.eq(new.kind.clone().into_owned()),
+                ));
+            }
+        }
+        for some in rows.chunks(TOGETHER) {
+            wait!(diesel::insert_into(disclosures::table).values(some.to_vec()).execute(connection))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,406 @@
+//! Forgetting somebody, a part in each commit; and what people agree to. Compiled twice, like `commit.rs`.
+//!
+//! Promise: what is for others, too, stays theirs; what is left of the person anywhere is a pseudonym, whose secret goes with
+//! the last part.
+
+use std::slice;
+
+use diesel::prelude::*;
+
+use super::recur::clock;
+use super::{Connection, Memory, RunQueryDsl, preferences_of, record, row_of, sweep};
+use crate::domain::pseudonym::{Of, pseudonym};
+use crate::domain::{Action, Channel, Contacts, Group, Recipient, SaidBy};
+use crate::store::Sweep;
+use crate::store::erasure::{AGAIN, Part, PrivacyWrite, Removed};
+use crate::store::schema::{
+    audit_log, audit_people, connections, consents, counts, deferrals, deliveries, delivery_attempts,
+    digest_subscriptions, digests, disclosures, expansions, inbox, notifications, push_subscriptions,
+    recipients, recurring, roles, subscriptions, template_versions, webhook_attempts, webhook_messages,
+};
+use crate::store::types::At;
+use crate::store::write::Written;
+
+/// Deliveries that one statement removes.
+const TOGETHER: i64 = 5_000;
+/// Bytes of a secret.
+const SECRET: usize = 16;
+
+body! {
+    /// Does it.
+    pub fn of_privacy(connection: &mut Connection, memory: &mut Memory, write: &PrivacyWrite) -> QueryResult<Written> {
+        match write {
+            PrivacyWrite::Consent { recipient, said, how, actor, note, deed } => {
+                // Theirs until the commit.
+                wait!(preferences_of(connection, memory, recipient))?;
+                let row = wait!(row_of(connection, memory, recipient))?;
+                let this = recipients::table.find(row);
+                let stored: Option<String> = wait!(this.select(recipients::contacts).get_result(connection))?;
+                let mut contacts = stored.as_deref().map(Contacts::from_stored).unwrap_or_default();
+                let from = (actor.as_deref(), note.as_deref());
+                for (channel, is_given) in said {
+                    contacts.consents = contacts.consents.with(*channel, *is_given);
+                    wait!(note_consent(connection, recipient, row, (*channel, "", *is_given), *how, from))?;
+                }
+                let text = contacts.to_stored();
+                wait!(diesel::update(this).set(recipients::contacts.eq(text)).execute(connection))?;
+                wait!(record(connection, slice::from_ref(deed)))?;
+                Ok(Written::Reachable(contacts.into()))
+            }
+            PrivacyWrite::Seen { deed, about } => {
+                wait!(record(connection, slice::from_ref(deed)))?;
+                let seen = |about: &String| {
+                    (
+                        disclosures::tenant.eq(deed.tenant.as_str()),
+                        disclosures::at.eq(At(deed.at)),
+                        disclosures::about.eq(about.clone()),
+                        disclosures::recipient.eq(deed.actor.as_deref().unwrap_or_default()),
+                        disclosures::action.eq(deed.action.name()),
+                        disclosures::kind.eq(""),
+                    )
+                };
+                let rows: Vec<_> = about.iter().map(seen).collect();
+                wait!(diesel::insert_into(disclosures::table).values(rows).execute(connection))?;
+                Ok(Written::Done)
+            }
+            PrivacyWrite::Erase { whom, part } => {
+                Ok(Written::Erased(wait!(erase(connection, memory, whom, part))?.into()))
+            }
+        }
+    }
+}
+
+body! {
+    /// Adds to what somebody said of a channel, and of a type of notifications.
+    pub fn note_consent(
+        connection: &mut Connection,
+        recipient: &Recipient,
+        row: i64,
+        (channel, kind, is_given): (Channel, &str, bool),
+        how: SaidBy,
+        (actor, note): (Option<&str>, Option<&str>),
+    ) -> QueryResult<()> {
+        let now = wait!(clock(connection))?;
+        let said = (
+            consents::tenant.eq(recipient.tenant.as_str()),
+            consents::recipient_id.eq(row),
+            consents::channel.eq(channel.number()),
+            consents::kind.eq(kind),
+            consents::is_given.eq(i32::from(is_given)),
+            consents::at.eq(At(now)),
+            consents::how.eq(how.name()),
+            consents::actor.eq(actor),
+            consents::note.eq(note),
+        );
+        wait!(diesel::insert_into(consents::table).values(said).execute(connection))?;
+        Ok(())
+    }
+}
+
+body! {
+    fn erase(connection: &mut Connection, memory: &mut Memory, whom: &Recipient, part: &Part) -> QueryResult<Removed> {
+        match part {
+            Part::Begin => wait!(begin(connection, whom)),
+            Part::Entries { row, places, alone } => wait!(entries(connection, *row, places, alone)),
+            Part::Messages(ids) => wait!(messages(connection, ids)),
+            Part::Expansions(ids) => {
+                let mut many = 0;
+                for id in ids {
+                    many += wait!(expansion(connection, whom, *id))?;
+                }
+                Ok(vec![("expansions", many)])
+            }
+            Part::Recurring(ids) => {
+                let mut many = 0;
+                for id in ids {
+                    many += wait!(recurs(connection, whom, *id))?;
+                }
+                Ok(vec![("recurring", many)])
+            }
+            Part::Sent(ids, secret) => {
+                let other = pseudonym(secret, Of::Name, whom.user.as_str());
+                let sent = notifications::table.filter(notifications::id.eq_any(ids));
+                let many = wait!(diesel::update(sent).set(notifications::sender.eq(other)).execute(connection))?;
+                Ok(vec![("notifications.sender", many)])
+            }
+            Part::Audit(ids, secret) => {
+                let rows = wait!(audit_log::table
+                    .filter(audit_log::id.eq_any(ids))
+                    .select((audit_log::id, audit_log::actor, audit_log::action, audit_log::subject, audit_log::address))
+                    .load(connection))?;
+                Ok(vec![("audit_log", wait!(disguise(connection, whom, secret, rows))?)])
+            }
+            Part::Person { secret, audited, deed } => {
+                let Some(mut removed) = wait!(person(connection, memory, whom, secret, *audited))? else {
+                    return Ok(vec![(AGAIN, 1)]);
+                };
+                if let Some(deed) = deed {
+                    let mut deed = deed.clone();
+                    let other = pseudonym(secret, Of::Name, whom.user.as_str());
+                    if deed.actor.as_deref() == Some(whom.user.as_str()) {
+                        deed.actor = Some(other.clone());
+                        deed.address = None;
+                    }
+                    deed.subject = Some(other);
+                    wait!(record(connection, &[deed]))?;
+                }
+                removed.retain(|(_, many)| *many > 0);
+                Ok(removed)
+            }
+        }
+    }
+}
+
+body! {
+    /// Sees to it that there is a secret, of which all pseudonyms of theirs are made.
+    fn begin(connection: &mut Connection, whom: &Recipient) -> QueryResult<Removed> {
+        let mut secret = [0; SECRET];
+        getrandom::fill(&mut secret)
+            .map_err(|fault| diesel::result::Error::SerializationError(fault.to_string().into()))?;
+        let row = (
+            audit_people::tenant.eq(whom.tenant.as_str()),
+            audit_people::name.eq(whom.user.as_str()),
+            audit_people::secret.eq(secret.as_slice()),
+        );
+        wait!(diesel::insert_into(audit_people::table).values(row).on_conflict_do_nothing().execute(connection))?;
+        Ok(Vec::new())
+    }
+}
+
+body! {
+    fn entries(connection: &mut Connection, row: i64, places: &[(i64, i64)], alone: &[i64]) -> QueryResult<Removed> {
+        let (positions, ids): (Vec<i64>, Vec<i64>) = places.iter().copied().unzip();
+        let (gone, tries) = wait!(unsend(connection, row, &ids))?;
+        let here = inbox::table.filter(inbox::recipient_id.eq(row)).filter(inbox::position.eq_any(positions));
+        let held = wait!(diesel::delete(here).execute(connection))?;
+        let contents = wait!(contents(connection, alone))?;
+        Ok(vec![("inbox", held), ("deliveries", gone), ("delivery_attempts", tries), ("notifications", contents)])
+    }
+}
+
+body! {
+    /// Nothing is known any more of what of these went out to somebody, or was to: of all, if none is named.
+    fn unsend(connection: &mut Connection, row: i64, ids: &[i64]) -> QueryResult<(usize, usize)> {
+        let (mut removed, mut tries) = (0, 0);
+        loop {
+            let theirs = deliveries::table.filter(deliveries::recipient_id.eq(row)).select(deliveries::id).limit(TOGETHER);
+            let some: Vec<i64> = match ids.is_empty() {
+                true => wait!(theirs.load(connection))?,
+                false => wait!(theirs.filter(deliveries::notification_id.eq_any(ids)).load(connection))?,
+            };
+            if some.is_empty() {
+                return Ok((removed, tries));
+            }
+            let tried = delivery_attempts::table.filter(delivery_attempts::delivery_id.eq_any(&some));
+            tries += wait!(diesel::delete(tried).execute(connection))?;
+            let these = deliveries::table.filter(deliveries::id.eq_any(&some));
+            removed += wait!(diesel::delete(these).execute(connection))?;
+        }
+    }
+}
+
+body! {
+    /// Removes notifications that nobody has. The last one's number is the highest that there is: it stays, without what it said.
+    fn contents(connection: &mut Connection, ids: &[i64]) -> QueryResult<usize> {
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let last: Option<i64> =
+            wait!(notifications::table.select(diesel::dsl::max(notifications::id)).get_result(connection))?;
+        let gone: Vec<i64> = ids.iter().copied().filter(|id| Some(*id) != last).collect();
+        let mut many = 0;
+        if !gone.is_empty() {
+            many += wait!(sweep(connection, &Sweep::Notifications(gone.into())))?;
+        }
+        if let Some(last) = last.filter(|last| ids.contains(last)) {
+            let empty = (
+                notifications::topic.eq(""),
+                notifications::title.eq(""),
+                notifications::message.eq(""),
+                notifications::data.eq("{}"),
+                notifications::idempotency_key.eq(None::<Vec<u8>>),
+                notifications::request_digest.eq(None::<Vec<u8>>),
+                notifications::action_url.eq(None::<String>),
+                notifications::sender.eq(None::<String>),
+                notifications::wish.eq(None::<String>),
+            );
+            many += wait!(diesel::update(notifications::table.find(last)).set(empty).execute(connection))?;
+            let spread = expansions::table.filter(expansions::notification_id.eq(last));
+            wait!(diesel::delete(spread).execute(connection))?;
+        }
+        Ok(many)
+    }
+}
+
+body! {
+    fn messages(connection: &mut Connection, ids: &[i64]) -> QueryResult<Removed> {
+        let tries = webhook_attempts::table.filter(webhook_attempts::message_id.eq_any(ids));
+        wait!(diesel::delete(tries).execute(connection))?;
+        let these = webhook_messages::table.filter(webhook_messages::id.eq_any(ids));
+        Ok(vec![("webhook_messages", wait!(diesel::delete(these).execute(connection))?)])
+    }
+}
+
+/// Without `user`, and which place they had; nothing, if it names nobody of that name.
+fn without(audience: &str, user: &str) -> Option<(Vec<String>, usize)> {
+    let Ok(Group::People(mut users)) = serde_json::from_str(audience) else { return None };
+    let place = users.iter().position(|one| one == user)?;
+    users.retain(|one| one != user);
+    Some((users, place))
+}
+
+fn written(users: Vec<String>) -> QueryResult<String> {
+    serde_json::to_string(&Group::People(users))
+        .map_err(|fault| diesel::result::Error::SerializationError(Box::new(fault)))
+}
+
+body! {
+    /// A notification is for one person fewer; if it was for them only, it is gone.
+    fn expansion(connection: &mut Connection, whom: &Recipient, id: i64) -> QueryResult<usize> {
+        // This transaction's until the commit.
+        let this = || expansions::table.find(id);
+        wait!(diesel::update(this()).set(expansions::chunks.eq(expansions::chunks)).execute(connection))?;
+        let found: Option<(String, i64)> =
+            wait!(this().select((expansions::audience, expansions::reached)).get_result(connection)).optional()?;
+        let Some((audience, reached)) = found else { return Ok(0) };
+        let Some((users, place)) = without(&audience, whom.user.as_str()) else { return Ok(0) };
+        if users.is_empty() {
+            wait!(contents(connection, &[id]))?;
+            return Ok(1);
+        }
+        // It counts how many of them have it.
+        let has_it = i64::try_from(place).is_ok_and(|place| place < reached);
+        let fewer = (
+            expansions::audience.eq(written(users)?),
+            expansions::reached.eq(reached - i64::from(has_it)),
+        );
+        wait!(diesel::update(this()).set(fewer).execute(connection))
+    }
+}
+
+body! {
+    /// What recurs is for one person fewer; if it was theirs, or for them only, it is gone.
+    fn recurs(connection: &mut Connection, whom: &Recipient, id: i64) -> QueryResult<usize> {
+        let this = || recurring::table.find(id);
+        let found: Option<(String, String)> =
+            wait!(this().select((recurring::owner, recurring::audience)).get_result(connection)).optional()?;
+        let Some((owner, audience)) = found else { return Ok(0) };
+        let user = whom.user.as_str();
+        let fewer = without(&audience, user).map(|(users, _)| users);
+        match fewer {
+            Some(users) if !users.is_empty() && owner != user => {
+                let audience = recurring::audience.eq(written(users)?);
+                wait!(diesel::update(this()).set(audience).execute(connection))
+            }
+            None if owner != user => Ok(0),
+            _ => wait!(diesel::delete(this()).execute(connection)),
+        }
+    }
+}
+
+/// Of a row of the audit log: its number, actor, action, subject and address.
+type Row = (i64, Option<String>, String, Option<String>, Option<String>);
+
+body! {
+    /// Puts pseudonyms where rows of the audit log name somebody. Nothing else of a row can be changed (its triggers).
+    fn disguise(connection: &mut Connection, whom: &Recipient, secret: &[u8], rows: Vec<Row>) -> QueryResult<usize> {
+        let user = whom.user.as_str();
+        let other = pseudonym(secret, Of::Name, user);
+        let mut many = 0;
+        for (id, actor, action, subject, address) in rows {
+            let this = audit_log::table.find(id);
+            if actor.as_deref() == Some(user) {
+                let address = address.map(|address| pseudonym(secret, Of::Address, &address));
+                let them = (audit_log::actor.eq(&other), audit_log::address.eq(address));
+                many += wait!(diesel::update(this).set(them).execute(connection))?;
+            }
+            let is_about_person = Action::named(&action).is_some_and(Action::is_about_person);
+            if is_about_person && subject.as_deref() == Some(user) {
+                many += wait!(diesel::update(this).set(audit_log::subject.eq(&other)).execute(connection))?;
+            }
+        }
+        Ok(many)
+    }
+}
+
+body! {
+    /// All that is left, but for entries; nothing, if there are some.
+    fn person(
+        connection: &mut Connection,
+        memory: &mut Memory,
+        whom: &Recipient,
+        secret: &[u8],
+        audited: i64,
+    ) -> QueryResult<Option<Removed>> {
+        let (tenant, user) = (whom.tenant.as_str(), whom.user.as_str());
+        let mut removed = Vec::new();
+        let person = recipients::table.filter(recipients::tenant.eq(tenant)).filter(recipients::user_id.eq(user));
+        let row: Option<i64> = wait!(person.select(recipients::id).get_result(connection)).optional()?;
+        if let Some(row) = row {
+            // This transaction's until the commit: nobody gives out places there meanwhile.
+            let nothing = (recipients::preferences.eq(None::<String>), recipients::contacts.eq(None::<String>));
+            wait!(diesel::update(recipients::table.find(row)).set(nothing).execute(connection))?;
+            let left: i64 =
+                wait!(inbox::table.filter(inbox::recipient_id.eq(row)).count().get_result(connection))?;
+            if left > 0 {
+                return Ok(None);
+            }
+            let (gone, tries) = wait!(unsend(connection, row, &[]))?;
+            removed.extend([("deliveries", gone), ("delivery_attempts", tries)]);
+            macro_rules! remove {
+                ($($table:ident),*) => {$(
+                    let theirs = $table::table.filter($table::recipient_id.eq(row));
+                    removed.push((stringify!($table), wait!(diesel::delete(theirs).execute(connection))?));
+                )*};
+            }
+            remove!(subscriptions, roles, deferrals, counts, digest_subscriptions, digests, push_subscriptions, consents);
+            let this = recipients::table.find(row);
+            removed.push(("recipients", wait!(diesel::delete(this).execute(connection))?));
+        }
+        memory.disown(whom);
+        let sockets = connections::table.filter(connections::tenant.eq(tenant)).filter(connections::user_id.eq(user));
+        removed.push(("connections", wait!(diesel::delete(sockets).execute(connection))?));
+        let other = pseudonym(secret, Of::Name, user);
+        let about = disclosures::table.filter(disclosures::tenant.eq(tenant)).filter(disclosures::about.eq(user));
+        removed.push(("disclosures", wait!(diesel::delete(about).execute(connection))?));
+        let seen = disclosures::table.filter(disclosures::tenant.eq(tenant)).filter(disclosures::recipient.eq(user));
+        let seen = wait!(diesel::update(seen).set(disclosures::recipient.eq(&other)).execute(connection))?;
+        let by = disclosures::table.filter(disclosures::tenant.eq(tenant)).filter(disclosures::actor.eq(user));
+        let by = wait!(diesel::update(by).set(disclosures::actor.eq(&other)).execute(connection))?;
+        removed.push(("disclosures.names", seen + by));
+        let said = consents::table.filter(consents::tenant.eq(tenant)).filter(consents::actor.eq(user));
+        removed.push(("consents.actor", wait!(diesel::update(said).set(consents::actor.eq(&other)).execute(connection))?));
+        let wrote = template_versions::table
+            .filter(template_versions::tenant.eq(tenant))
+            .filter(template_versions::author.eq(user));
+        let wrote = wait!(diesel::update(wrote).set(template_versions::author.eq(&other)).execute(connection))?;
+        removed.push(("template_versions.author", wrote));
+        let sends = recurring::table.filter(recurring::tenant.eq(tenant)).filter(recurring::sender.eq(user));
+        let sends = wait!(diesel::update(sends).set(recurring::sender.eq(&other)).execute(connection))?;
+        removed.push(("recurring.sender", sends));
+        let rows: Vec<Row> = wait!(audit_log::table
+            .filter(audit_log::tenant.eq(tenant))
+            .filter(audit_log::id.gt(audited))
+            .filter(audit_log::actor.eq(user).or(audit_log::subject.eq(user)))
+            .select((audit_log::id, audit_log::actor, audit_log::action, audit_log::subject, audit_log::address))
+            .load(connection))?;
+        removed.push(("audit_log", wait!(disguise(connection, whom, secret, rows))?));
+        let theirs = audit_people::table.filter(audit_people::tenant.eq(tenant)).filter(audit_people::name.eq(user));
+        wait!(diesel::delete(theirs).execute(connection))?;
+        Ok(Some(removed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without;
+
+    #[test]
+    fn who_is_left_out_keeps_the_others_in_their_order() {
+        let audience = r#"{"people":["ana","ben","eve"]}"#;
+        let left = |users: &[&str]| users.iter().map(|user| (*user).to_owned()).collect::<Vec<_>>();
+        assert_eq!(without(audience, "ben"), Some((left(&["ana", "eve"]), 1)));
+        assert_eq!(without(audience, "zoe"), None);
+        assert_eq!(without(r#"{"topic":"ben"}"#, "ben"), None);
+    }
+}
