@@ -27,8 +27,8 @@ use crate::parts::{
 };
 use crate::realtime::Hub;
 use crate::service::{
-    Addresses, Audit, Choices, Devices, Digests, Explain, Failures, Hooks, Inbox, Library, Notify, Outgoing,
-    Presences, Reckoning, RecurringLimits, Recurrings, Reports, Retention, Rollup, Roster, Session,
+    Addresses, Alarms, Audit, Choices, Devices, Digests, Explain, Failures, Hooks, Inbox, Library, Notify, Outgoing,
+    Presences, Reckoning, RecurringLimits, Recurrings, Reports, Retention, Rollup, Roster, Sealing, Session,
     StatsService, Topics, Watch, Worker,
 };
 use crate::store::{DatabaseUrl, Store};
@@ -44,6 +44,8 @@ pub struct App {
     pub presences: Arc<Presences>,
     /// Who tried in vain.
     pub failures: Arc<Failures>,
+    /// Who seals the audit log.
+    pub sealing: Arc<Sealing>,
     /// Who may come in.
     pub admission: Arc<Admission>,
     /// Whether new work is taken.
@@ -164,7 +166,19 @@ impl App {
         vital("presences", presences.clone().run());
         let topics = Arc::new(Topics::new(store.clone(), config.topics.restrictions()?));
         let quota = Arc::new(quota(config, &store).await?);
-        let failures = Failures::new(store.clone(), clock.clone());
+        let alarms = Alarms::new(
+            store.clone(),
+            webhooks.clone(),
+            clock.clone(),
+            metrics.clone(),
+            &config.alerts,
+        );
+        let sealing = Sealing::new(store.clone(), clock.clone(), metrics.clone(), alarms.clone(), &config.audit);
+        until(&stop, alarms.clone().run());
+        if config.worker.enabled {
+            until(&stop, sealing.clone().run());
+        }
+        let failures = Failures::new(store.clone(), clock.clone(), alarms.clone());
         vital("failures", failures.clone().run());
         let session = Session::new(
             hub.clone(),
@@ -234,6 +248,7 @@ impl App {
                 &config.webhooks,
             )),
             audit: Arc::new(Audit::new(store.clone(), clock.clone())),
+            alarms,
             reckoning,
             streams: Arc::new(move |who, address, last, events| {
                 let streams = streams.clone();
@@ -358,6 +373,7 @@ impl App {
             store,
             presences,
             failures,
+            sealing,
             admission,
             readiness,
             intake,
@@ -403,11 +419,15 @@ impl App {
         let rollup = Rollup::new(store.clone(), clock.clone(), &config.analytics);
         let retention = Retention::new(store.clone(), clock.clone(), &config.retention);
         let days = config.digests.keep_days;
+        let alarms =
+            Alarms::new(store.clone(), webhooks.clone(), clock.clone(), metrics.clone(), &config.alerts);
+        let sealing = Sealing::new(store.clone(), clock.clone(), metrics, alarms.clone(), &config.audit);
         let digesting = Digesting::new(store.clone(), live, dispatch.clone(), templates, clock, days);
         Ok(async move {
             let worker = Worker::new(store);
             let worker = async {
-                tokio::join!(worker.run(), spreading.run(), digesting.run(), rollup.run(), retention.run());
+                let kept = async { tokio::join!(rollup.run(), retention.run(), sealing.run(), alarms.run()) };
+                tokio::join!(worker.run(), spreading.run(), digesting.run(), kept);
             };
             let (webhooks, dispatch) = (webhooks.run(stop.clone()), dispatch.run(stop.clone()));
             tokio::join!(stop.run_until_cancelled(worker), dispatch, webhooks);

@@ -66,6 +66,10 @@ pub struct Config {
     pub digests: delivery::settings::DigestSettings,
     /// What is counted of notifications.
     pub analytics: service::AnalyticsSettings,
+    /// The audit log.
+    pub audit: service::AuditSettings,
+    /// What those who keep watch are told of.
+    pub alerts: service::AlertSettings,
     /// How long notifications are kept.
     pub retention: service::RetentionSettings,
     /// Work that belongs to no connection.

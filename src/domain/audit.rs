@@ -22,6 +22,14 @@ macro_rules! actions {
                     $(Self::$name => $word,)*
                 }
             }
+
+            /// The one of this name.
+            pub fn named(word: &str) -> Option<Self> {
+                match word {
+                    $($word => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
         }
     };
 }
@@ -95,6 +103,29 @@ actions! {
     ScheduleRead: "schedule.read";
     /// Somebody read the audit log.
     AuditRead: "audit.read";
+    /// Old rows were removed from the audit log.
+    AuditShorten: "audit.shorten";
+}
+
+impl Action {
+    /// Whether its subject is a person, by name: once they are forgotten, a pseudonym stands there. The seals of rows depend on
+    /// it (decision 44): what is said of an action once stays.
+    pub const fn is_about_person(self) -> bool {
+        matches!(
+            self,
+            Self::Preferences
+                | Self::Contacts
+                | Self::DeviceAdd
+                | Self::DeviceChange
+                | Self::DeviceRemove
+                | Self::DigestWanted
+                | Self::DigestNoMore
+                | Self::TimelineRead
+                | Self::PreviewRead
+                | Self::ContactsRead
+                | Self::AuditRead
+        )
+    }
 }
 
 /// One thing that was done, or several alike.

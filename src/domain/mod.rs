@@ -2,7 +2,9 @@
 //!
 //! Everything above may use this floor; it knows nothing of them.
 
+mod alert;
 mod audit;
+pub mod chain;
 mod clock;
 mod contact;
 mod contacts;
@@ -14,6 +16,7 @@ mod locale;
 mod notification;
 mod objects;
 mod preferences;
+pub mod pseudonym;
 mod quiet;
 mod recurrence;
 mod redact;
@@ -27,6 +30,7 @@ mod wish;
 pub mod written;
 mod zone;
 
+pub use alert::AlertKind;
 pub use audit::{Action, BACKEND, Deed};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use contact::{Device, Email, Phone};

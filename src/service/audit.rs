@@ -65,15 +65,22 @@ impl Audit {
         if !who.is_admin() {
             return Err(Error::Forbidden("reading the audit log needs the role admin"));
         }
+        // Whoever is forgotten must not stand in a detail: of whom was asked is the subject.
+        let by = match (&sought.subject, &sought.actor) {
+            (Some(_), Some(_)) => Some("both"),
+            (Some(_), None) => Some("subject"),
+            (None, Some(_)) => Some("actor"),
+            (None, None) => None,
+        };
         let detail = json!({
             "action": sought.action.map(Action::name),
-            "actor": sought.actor,
-            "subject": sought.subject,
+            "by": by,
             "from": sought.from,
             "to": sought.to,
             "cursor": sought.before,
         });
-        self.note(who, address, Action::AuditRead, None, &detail).await?;
+        let of = sought.subject.as_ref().or(sought.actor.as_ref()).cloned();
+        self.note(who, address, Action::AuditRead, of, &detail).await?;
         let limit = limit.clamp(1, MOST_LISTED);
         let mut page = self.store.audited(&who.tenant, sought, limit + 1).await?;
         let has_more = i64::try_from(page.len()).is_ok_and(|many| many > limit);

@@ -1,6 +1,7 @@
 //! What a caller may ask. Knows no protocol: doors translate.
 
 mod admission;
+mod alarms;
 mod analytics;
 mod audit;
 mod choices;
@@ -16,6 +17,7 @@ mod notify;
 mod outgoing;
 mod presence;
 mod preview;
+pub mod proof;
 pub mod quota;
 mod recurring;
 mod reports;
@@ -23,6 +25,7 @@ mod retention;
 mod rollup;
 mod roster;
 mod schedule;
+mod sealing;
 mod session;
 mod stats;
 mod tally;
@@ -36,6 +39,7 @@ use crate::domain::Broken;
 use crate::render::RenderError;
 use crate::store::StoreError;
 
+pub use alarms::{Alarms, AlertSettings};
 pub use analytics::{Analytics, Figures, OfChannel, Period, Reckoning};
 pub use audit::Audit;
 pub use choices::{Choices, KnownType, OnChosen};
@@ -57,6 +61,7 @@ pub use reports::Reports;
 pub use retention::{Retention, RetentionSettings};
 pub use rollup::{AnalyticsSettings, Rollup};
 pub use roster::Roster;
+pub use sealing::{AuditSettings, Sealing};
 pub use session::{Refused, Session};
 pub use stats::{Health, Online, Stats, StatsService};
 pub use tally::{Many, Tally};

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Connection, Memory, RunQueryDsl, Wanted, claim, confirm, count_on, digesting, earlier, insert_all,
-    keep_analytics, keep_counts, mark, now, one_chunk, outbox, place_all, presence, reach, reaching, read_on,
+    keep_analytics, keep_chain, keep_counts, mark, now, one_chunk, outbox, place_all, presence, reach, reaching, read_on,
     record, recur, release, row_of, settle, sweep, telling, template_writes, webhook_writes,
 };
 use crate::domain::{
@@ -87,6 +87,7 @@ body! {
                     wait!(record(connection, deeds))?;
                     Written::Done
                 }
+                Write::Chain(write) => Written::Changed(wait!(keep_chain(connection, write))?),
                 Write::Analytics(write) => Written::Changed(wait!(keep_analytics(connection, write))?),
                 Write::Sweep(which) => Written::Changed(wait!(sweep(connection, which))?),
                 Write::Count { recipient, which, now } => {

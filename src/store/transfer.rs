@@ -312,6 +312,7 @@ impl Moving<'_> {
             "recipients",
             "recurring",
             "audit_log",
+            "audit_people",
             "deliveries",
             "stopped_numbers",
             "push_subscriptions",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{
-    AnalyticsWrite, Claimed, ContactsWrite, DeviceWrite, DigestWrite, Kept, NewRecurring, SmsCaps,
+    AnalyticsWrite, ChainWrite, Claimed, ContactsWrite, DeviceWrite, DigestWrite, Kept, NewRecurring, SmsCaps,
     StoreError, Sweep, Task, TemplateChange, TemplateKept, Tried, WebhookKept, WebhookMessage, WebhookWrite,
     Which, Whose,
 };
@@ -104,6 +104,8 @@ pub enum Write {
     Webhook(Arc<WebhookWrite>),
     /// This is written down in the audit log.
     Audit(Vec<Deed>),
+    /// The audit log is sealed, or shortened.
+    Chain(Arc<ChainWrite>),
     /// What is due is done, as far as it still is and no other node is at it.
     Work {
         /// What.
@@ -290,7 +292,7 @@ pub enum Written {
     /// Of `Confirm`: how many were not confirmed before. Of `Device`, when some are removed or were reached: how many. Of
     /// `Reschedule`: how many waited. Of `Tried` and `Revive`: how many counted. Of `Retract` and `Cease`: how many there were.
     /// Of `Count`: how many were looked at. Of `Digest`, when one is wanted no more or some are forgotten: how many. Of
-    /// `Analytics`: how many changes were added up. Of `Sweep`: how many there were.
+    /// `Analytics`: how many changes were added up. Of `Sweep`: how many there were. Of `Chain`: how many rows it was done to.
     Changed(usize),
     /// Of `ReadAll`.
     Read {

@@ -124,6 +124,11 @@ struct IngestLabel {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AlertLabel {
+    kind: &'static str,
+}
+
 /// All metrics of one server.
 pub struct Metrics {
     registry: Registry,
@@ -133,6 +138,11 @@ pub struct Metrics {
     refusals: Family<RefusalLabel, Counter>,
     webhooks: Family<WebhookLabel, Counter>,
     ingested: Family<IngestLabel, Counter>,
+    alerts: Family<AlertLabel, Counter>,
+    /// Rows of the audit log that are not sealed yet.
+    pub audit_unsealed: Gauge,
+    /// Whether the audit log was what was sealed when that was looked at last: 1 or 0.
+    pub audit_intact: Gauge,
     /// Live sockets.
     pub connections: Gauge,
     /// Seconds that a socket lasted.
@@ -173,6 +183,9 @@ impl Metrics {
             refusals: Family::default(),
             webhooks: Family::default(),
             ingested: Family::default(),
+            alerts: Family::default(),
+            audit_unsealed: Gauge::default(),
+            audit_intact: Gauge::default(),
             ingest_up: Gauge::default(),
             connections: Gauge::default(),
             connection_seconds: Histogram::new(exponential_buckets(1.0, 4.0, 9)),
@@ -258,6 +271,21 @@ impl Metrics {
             self.ingested.clone(),
         );
         registry.register(
+            "carillon_security_alerts",
+            "What those who keep watch were told of, by kind",
+            self.alerts.clone(),
+        );
+        registry.register(
+            "carillon_audit_unsealed",
+            "Rows of the audit log that are not sealed yet",
+            self.audit_unsealed.clone(),
+        );
+        registry.register(
+            "carillon_audit_intact",
+            "Whether the audit log was what was sealed when that was looked at last",
+            self.audit_intact.clone(),
+        );
+        registry.register(
             "carillon_ingest_up",
             "Whether this node takes what other programs leave in Redis",
             self.ingest_up.clone(),
@@ -299,6 +327,11 @@ impl Metrics {
     /// Counts one attempt to tell an address something: `sent`, `waiting` (it is tried again) or `failed`.
     pub fn webhook(&self, outcome: &'static str) {
         self.webhooks.get_or_create(&WebhookLabel { outcome }).inc();
+    }
+
+    /// Counts one alert.
+    pub fn security_alert(&self, kind: &'static str) {
+        self.alerts.get_or_create(&AlertLabel { kind }).inc();
     }
 
     /// Counts one refusal.

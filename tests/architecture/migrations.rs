@@ -115,6 +115,9 @@ impl Schema {
             {
                 self.triggers.remove(*name);
             }
+            ["DROP", "TRIGGER", name] if self.triggers.contains_key(*name) => {
+                self.triggers.remove(*name);
+            }
             // How they do it is each database's own affair; so are the ends of what has several statements.
             ["CREATE", "FUNCTION", ..] | ["CREATE", "OR", "REPLACE", "FUNCTION", ..] => {}
             ["RETURN", ..] | ["END", ..] | ["$$"] => {}

@@ -109,3 +109,36 @@ diesel::table! {
 
 diesel::joinable!(webhook_messages -> webhooks (webhook_id));
 diesel::allow_tables_to_appear_in_same_query!(webhook_messages, webhooks);
+
+diesel::table! {
+    audit_seals (id) {
+        id -> BigInt,
+        hash -> Binary,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::Instant;
+
+    audit_chain (id) {
+        id -> BigInt,
+        sealed -> BigInt,
+        head -> Binary,
+        many -> BigInt,
+        sealed_at -> Instant,
+        removed -> BigInt,
+        anchor -> Binary,
+        gone -> BigInt,
+        erasures -> BigInt,
+    }
+}
+
+diesel::table! {
+    audit_people (id) {
+        id -> BigInt,
+        tenant -> Text,
+        name -> Text,
+        secret -> Binary,
+    }
+}

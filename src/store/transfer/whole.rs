@@ -6,7 +6,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::TOGETHER;
 use crate::store::schema::{
-    analytics, analytics_changes, analytics_latencies, analytics_place, audit_log, deliveries,
+    analytics, analytics_changes, analytics_latencies, analytics_place, audit_chain, audit_log,
+    audit_people, audit_seals, deliveries,
     delivery_attempts, digest_subscriptions, digests, expansions, push_subscriptions, recurrences, recurring,
     stopped_numbers, template_versions, templates, webhook_attempts, webhook_messages, webhooks,
 };
@@ -49,6 +50,39 @@ struct Recorded {
     subject: Option<String>,
     detail: String,
     address: Option<String>,
+}
+
+/// The seal of a row of the audit log.
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = audit_seals)]
+struct Seal {
+    id: i64,
+    hash: Vec<u8>,
+}
+
+/// What somebody's pseudonym in it is made of.
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = audit_people)]
+struct Pseudonymous {
+    id: i64,
+    tenant: String,
+    name: String,
+    secret: Vec<u8>,
+}
+
+/// How far it is sealed.
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = audit_chain)]
+struct Chain {
+    id: i64,
+    sealed: i64,
+    head: Vec<u8>,
+    many: i64,
+    sealed_at: At,
+    removed: i64,
+    anchor: Vec<u8>,
+    gone: i64,
+    erasures: i64,
 }
 
 /// What goes out over a channel that is not a socket.
@@ -214,6 +248,9 @@ whole! {
     recurring by id: crate::store::recurring::Row;
     recurrences by notification_id: Made;
     audit_log by id: Recorded;
+    audit_seals by id: Seal;
+    audit_people by id: Pseudonymous;
+    audit_chain by id: Chain;
     deliveries by id: Delivery;
     stopped_numbers by id: Stopped;
     push_subscriptions by id: crate::store::devices::Row;
