@@ -22,12 +22,12 @@ use crate::gateway::{Admission, Origins};
 use crate::http::{self, Dashboard, Doorman, Readiness};
 use crate::listen::{Proxies, Servant};
 use crate::parts::{
-    RESERVE, UNUSABLE_REDIS, backplane, bind, channels, demo, dispatch, mandatory, node, quota, sockets,
+    RESERVE, UNUSABLE_REDIS, alarms, backplane, bind, channels, demo, dispatch, exporter, mandatory, node, quota, sockets,
     usual, webhooks,
 };
 use crate::realtime::Hub;
 use crate::service::{
-    Addresses, Alarms, Audit, Choices, Devices, Digests, Explain, Failures, Hooks, Inbox, Library, Notify, Outgoing,
+    Addresses, Audit, Choices, Devices, Digests, Explain, Failures, Hooks, Inbox, Library, Notify, Outgoing,
     Presences, Reckoning, RecurringLimits, Recurrings, Reports, Retention, Rollup, Roster, Sealing, Session,
     StatsService, Topics, Watch, Worker,
 };
@@ -84,6 +84,7 @@ impl App {
         keyring.fetch().await;
         until(&stop, keyring.clone().refresh());
         let node = node(config)?;
+        until(&stop, exporter(config, &store, &metrics, &node)?);
         let (catch_up, missed) = match store.is_shared() {
             true => {
                 let (catch_up, missed) = CatchUp::new();
@@ -166,13 +167,7 @@ impl App {
         vital("presences", presences.clone().run());
         let topics = Arc::new(Topics::new(store.clone(), config.topics.restrictions()?));
         let quota = Arc::new(quota(config, &store).await?);
-        let alarms = Alarms::new(
-            store.clone(),
-            webhooks.clone(),
-            clock.clone(),
-            metrics.clone(),
-            &config.alerts,
-        );
+        let alarms = alarms(config, &store, &webhooks, &clock, &metrics);
         let sealing = Sealing::new(store.clone(), clock.clone(), metrics.clone(), alarms.clone(), &config.audit);
         until(&stop, alarms.clone().run());
         if config.worker.enabled {
@@ -405,9 +400,11 @@ impl App {
         let metrics = Arc::new(Metrics::new());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = Arc::new(Store::open(&config.database, mandatory(config), metrics.clone()).await?);
+        let node = node(config)?;
+        until(&stop, exporter(config, &store, &metrics, &node)?);
         let nobody = Arc::new(OnceLock::<Weak<Live>>::new());
         let catch_up = CatchUp::never();
-        let backplane = backplane(config, &store, &node(config)?, &catch_up, &nobody, &metrics).await?;
+        let backplane = backplane(config, &store, &node, &catch_up, &nobody, &metrics).await?;
         let hub = Arc::new(Hub::new(metrics.clone(), backplane, true));
         let confirmations = Arc::new(Confirmations::new(Rounds::new(&config.realtime), metrics.clone()));
         let live = Live::new(hub, confirmations, catch_up, clock.clone(), metrics.clone());
@@ -419,8 +416,7 @@ impl App {
         let rollup = Rollup::new(store.clone(), clock.clone(), &config.analytics);
         let retention = Retention::new(store.clone(), clock.clone(), &config.retention);
         let days = config.digests.keep_days;
-        let alarms =
-            Alarms::new(store.clone(), webhooks.clone(), clock.clone(), metrics.clone(), &config.alerts);
+        let alarms = alarms(config, &store, &webhooks, &clock, &metrics);
         let sealing = Sealing::new(store.clone(), clock.clone(), metrics, alarms.clone(), &config.audit);
         let digesting = Digesting::new(store.clone(), live, dispatch.clone(), templates, clock, days);
         Ok(async move {

@@ -76,6 +76,8 @@ pub struct Config {
     pub worker: WorkerSettings,
     /// Logs.
     pub log: telemetry::Settings,
+    /// Traces.
+    pub telemetry: telemetry::traces::TraceSettings,
     /// Metrics.
     pub metrics: MetricsSettings,
     /// The dashboard.

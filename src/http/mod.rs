@@ -36,6 +36,7 @@ use crate::service::{
     Quota, Reckoning, Recurrings, Reports, Standing, StatsService, Topics,
 };
 use crate::telemetry::Metrics;
+use crate::telemetry::traces::{self, Parent};
 
 pub use caller::Doorman;
 pub use dashboard::Dashboard;
@@ -197,6 +198,7 @@ pub struct Pages {
     /// The same for pages of other origins.
     for_pages: Router,
     alarms: Arc<Alarms>,
+    metrics: Arc<Metrics>,
 }
 
 impl Pages {
@@ -217,7 +219,7 @@ impl Pages {
         };
         let cors = cors::cors(state.origins.as_deref());
         let for_pages = others(state).merge(api().layer(cors));
-        Self { router: others(state).merge(api()), for_pages, alarms: state.api.alarms.clone() }
+        Self { router: others(state).merge(api()), for_pages, alarms: state.api.alarms.clone(), metrics: state.metrics.clone() }
     }
 
     /// Answers what comes from `address`. What is so of every answer is said here: each layer around the router would
@@ -228,8 +230,17 @@ impl Pages {
         request.extensions_mut().insert(Arrival { address, left: left.clone() });
         let is_of_a_page =
             request.headers().contains_key(header::ORIGIN) || request.method() == Method::OPTIONS;
+        let parent = match self.metrics.traces.is_on() {
+            true => request.headers().get("traceparent").and_then(|text| Parent::read(text.to_str().ok()?)),
+            false => None,
+        };
         let router = if is_of_a_page { &self.for_pages } else { &self.router };
-        let mut response = match router.clone().oneshot(request).await {
+        let answer = router.clone().oneshot(request);
+        let answer = match parent {
+            Some(parent) => traces::within(parent, answer).await,
+            None => answer.await,
+        };
+        let mut response = match answer {
             Ok(response) => response,
             Err(never) => match never {},
         };

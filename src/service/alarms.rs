@@ -94,6 +94,7 @@ impl Alarms {
         settings: &AlertSettings,
     ) -> Arc<Self> {
         let settings = settings.clone();
+        AlertKind::ALL.iter().for_each(|kind| metrics.expect_alerts(kind.name()));
         let (counts, told, texts) = (Mutex::default(), Mutex::default(), Mutex::default());
         Arc::new(Self { store, webhooks, clock, metrics, settings, counts, told, texts })
     }

@@ -17,7 +17,7 @@ use crate::domain::{
     Timestamp,
 };
 use crate::store::audit::of_batch;
-use crate::store::schema::{audit_log, deployment, expansions, nodes, notifications, subscriptions};
+use crate::store::schema::{audit_log, deployment, expansions, nodes, notifications, subscriptions, traces};
 use crate::store::types::At;
 use crate::store::write::{Beat, Mark};
 use crate::store::{TAKEN_BACK, Task, Write, Written};
@@ -85,6 +85,12 @@ body! {
                 Write::Webhook(write) => wait!(webhook_writes::of_webhooks(connection, memory, write))?,
                 Write::Audit(deeds) => {
                     wait!(record(connection, deeds))?;
+                    Written::Done
+                }
+                Write::Traced(id, parent) => {
+                    let row = (traces::notification_id.eq(id.0), traces::parent.eq(parent));
+                    let kept = diesel::insert_into(traces::table).values(row).on_conflict_do_nothing();
+                    wait!(kept.execute(connection))?;
                     Written::Done
                 }
                 Write::Chain(write) => Written::Changed(wait!(keep_chain(connection, write))?),

@@ -30,6 +30,7 @@ mod sqlite;
 mod tally;
 mod templates;
 mod trace;
+mod traced;
 mod transfer;
 mod types;
 mod url;

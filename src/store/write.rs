@@ -106,6 +106,8 @@ pub enum Write {
     Audit(Vec<Deed>),
     /// The audit log is sealed, or shortened.
     Chain(Arc<ChainWrite>),
+    /// This notification was sent in a trace: `traceparent`.
+    Traced(NotificationId, String),
     /// What is due is done, as far as it still is and no other node is at it.
     Work {
         /// What.

@@ -10,6 +10,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use super::pulse::{Pulse, Timed};
+use super::traces::Traces;
 
 /// What became of a notification; one that is stored, delivered and confirmed counts in each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -129,6 +130,11 @@ struct AlertLabel {
     kind: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SpanLabel {
+    outcome: &'static str,
+}
+
 /// All metrics of one server.
 pub struct Metrics {
     registry: Registry,
@@ -139,6 +145,9 @@ pub struct Metrics {
     webhooks: Family<WebhookLabel, Counter>,
     ingested: Family<IngestLabel, Counter>,
     alerts: Family<AlertLabel, Counter>,
+    spans: Family<SpanLabel, Counter>,
+    /// Where it is noted what happens to single notifications.
+    pub traces: Traces,
     /// Rows of the audit log that are not sealed yet.
     pub audit_unsealed: Gauge,
     /// Whether the audit log was what was sealed when that was looked at last: 1 or 0.
@@ -184,6 +193,8 @@ impl Metrics {
             webhooks: Family::default(),
             ingested: Family::default(),
             alerts: Family::default(),
+            spans: Family::default(),
+            traces: Traces::default(),
             audit_unsealed: Gauge::default(),
             audit_intact: Gauge::default(),
             ingest_up: Gauge::default(),
@@ -197,6 +208,10 @@ impl Metrics {
             backplane_up: Gauge::default(),
             caught_up: Counter::default(),
         };
+        for outcome in ["exported", "refused"] {
+            drop(metrics.spans.get_or_create(&SpanLabel { outcome }));
+        }
+        metrics.traces = Traces::new(metrics.spans.get_or_create(&SpanLabel { outcome: "lost" }).clone());
         metrics.register();
         metrics
     }
@@ -275,6 +290,7 @@ impl Metrics {
             "What those who keep watch were told of, by kind",
             self.alerts.clone(),
         );
+        registry.register("carillon_spans", "Spans of traces, by what became of them", self.spans.clone());
         registry.register(
             "carillon_audit_unsealed",
             "Rows of the audit log that are not sealed yet",
@@ -329,9 +345,19 @@ impl Metrics {
         self.webhooks.get_or_create(&WebhookLabel { outcome }).inc();
     }
 
+    /// There may be alerts of this kind: they are told as none, so that the first one is seen as one more.
+    pub fn expect_alerts(&self, kind: &'static str) {
+        drop(self.alerts.get_or_create(&AlertLabel { kind }));
+    }
+
     /// Counts one alert.
     pub fn security_alert(&self, kind: &'static str) {
         self.alerts.get_or_create(&AlertLabel { kind }).inc();
+    }
+
+    /// Counts spans: `exported`, `refused` by the collector, or `lost`, because there were too many.
+    pub fn spans(&self, outcome: &'static str, many: u64) {
+        self.spans.get_or_create(&SpanLabel { outcome }).inc_by(many);
     }
 
     /// Counts one refusal.

@@ -162,7 +162,7 @@ fn a_careless_postgresql_is_named() {
     let postgres = Postgres::private();
     let shared = Shared::of(&postgres, "");
     let folder = tempfile::tempdir().expect("a folder");
-    let url = shared.database_url.clone();
+    let url = shared.database.url();
     let settings = [&PRODUCTION[..], &[("DATABASE_URL", url.as_str())]].concat();
     let text = said(&doctor(folder.path(), &settings));
     assert!(text.contains("migrations are to be applied"), "{text}");

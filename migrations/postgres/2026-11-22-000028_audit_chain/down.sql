@@ -1,3 +1,4 @@
+DROP TABLE traces;
 DROP TRIGGER audit_seals_are_not_emptied ON audit_seals;
 DROP TRIGGER audit_seals_are_not_shortened ON audit_seals;
 DROP TRIGGER audit_seals_are_not_changed ON audit_seals;

@@ -78,3 +78,9 @@ CREATE TRIGGER audit_seals_are_not_shortened BEFORE DELETE ON audit_seals
     FOR EACH ROW EXECUTE FUNCTION audit_rows_go_from_the_beginning();
 CREATE TRIGGER audit_seals_are_not_emptied BEFORE TRUNCATE ON audit_seals
     FOR EACH STATEMENT EXECUTE FUNCTION audit_log_is_append_only();
+
+-- In whose trace a notification was sent: `traceparent`, where there was one (decision 45).
+CREATE TABLE traces (
+    notification_id BIGINT PRIMARY KEY,
+    parent          TEXT NOT NULL
+);

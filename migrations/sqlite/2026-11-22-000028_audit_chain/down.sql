@@ -1,3 +1,4 @@
+DROP TABLE traces;
 DROP TRIGGER audit_seals_are_not_shortened;
 DROP TRIGGER audit_seals_are_not_changed;
 DROP TRIGGER audit_log_is_not_shortened;

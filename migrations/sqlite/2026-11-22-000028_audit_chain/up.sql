@@ -65,3 +65,9 @@ WHEN OLD.id > coalesce((SELECT removed FROM audit_chain), 0)
 BEGIN
     SELECT RAISE(ABORT, 'audit_seals is append-only');
 END;
+
+-- In whose trace a notification was sent: `traceparent`, where there was one (decision 45).
+CREATE TABLE traces (
+    notification_id INTEGER PRIMARY KEY,
+    parent          TEXT NOT NULL
+);

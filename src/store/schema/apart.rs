@@ -142,3 +142,10 @@ diesel::table! {
         secret -> Binary,
     }
 }
+
+diesel::table! {
+    traces (notification_id) {
+        notification_id -> BigInt,
+        parent -> Text,
+    }
+}

@@ -53,6 +53,8 @@ mod recurring_queries;
 mod retention_queries;
 #[path = "../template_queries.rs"]
 mod template_queries;
+#[path = "../traced_queries.rs"]
+mod traced_queries;
 #[path = "../traces.rs"]
 mod traces_body;
 #[path = "../watching_queries.rs"]
@@ -84,6 +86,7 @@ pub mod queries {
     pub use super::recurring_queries::{due_rounds, recurring_of, recurring_one};
     pub use super::retention_queries::find_old;
     pub use super::template_queries::{template_at, template_version, template_versions_of, templates_of};
+    pub use super::traced_queries::traced;
     pub use super::traces_body::{accepted_before, is_member, is_owed, members, trace, waiting};
     pub use super::watching_queries::{backlogs, failed_many, nodes};
     pub use super::webhook_queries::{
