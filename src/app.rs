@@ -22,8 +22,8 @@ use crate::gateway::{Admission, Origins};
 use crate::http::{self, Dashboard, Doorman, Readiness};
 use crate::listen::{Proxies, Servant};
 use crate::parts::{
-    RESERVE, UNUSABLE_REDIS, alarms, backplane, bind, channels, demo, dispatch, exporter, mandatory, node, quota, sockets,
-    usual, webhooks,
+    RESERVE, UNUSABLE_REDIS, alarms, backplane, bind, channels, demo, dispatch, exporter, mandatory, node,
+    quota, sockets, usual, webhooks,
 };
 use crate::realtime::Hub;
 use crate::service::{
@@ -168,7 +168,8 @@ impl App {
         let topics = Arc::new(Topics::new(store.clone(), config.topics.restrictions()?));
         let quota = Arc::new(quota(config, &store).await?);
         let alarms = alarms(config, &store, &webhooks, &clock, &metrics);
-        let sealing = Sealing::new(store.clone(), clock.clone(), metrics.clone(), alarms.clone(), &config.audit);
+        let sealing =
+            Sealing::new(store.clone(), clock.clone(), metrics.clone(), alarms.clone(), &config.audit);
         until(&stop, alarms.clone().run());
         if config.worker.enabled {
             until(&stop, sealing.clone().run());

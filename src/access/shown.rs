@@ -13,7 +13,8 @@ pub fn bearer(authorization: &str) -> Option<&str> {
 /// Whether it looks like a JSON Web Token: three parts, of which the first is an object that names an algorithm.
 pub fn is_shaped_as_token(token: &str) -> bool {
     let mut parts = token.trim().split('.');
-    let (Some(head), Some(_), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+    let (Some(head), Some(_), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
         return false;
     };
     let head = URL_SAFE_NO_PAD.decode(head).unwrap_or_default();

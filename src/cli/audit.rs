@@ -60,7 +60,11 @@ fn tell(proof: &Proof, heads: usize) {
         }
     }
     if proof.gone > 0 {
-        println!("        {} older rows were removed; the chain begins at {}", proof.gone, proof.anchor.written());
+        println!(
+            "        {} older rows were removed; the chain begins at {}",
+            proof.gone,
+            proof.anchor.written()
+        );
     }
     if proof.pseudonymous > 0 {
         println!("        {} rows name somebody by a pseudonym, who was forgotten", proof.pseudonymous);

@@ -113,7 +113,8 @@ impl Link {
         let id = id.parse().ok()?;
         let is_hex = hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
         let pair = |at: usize| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok();
-        let hash = if is_hex { (0..hex.len()).step_by(2).map(pair).collect::<Option<_>>()? } else { return None };
+        let hash =
+            if is_hex { (0..hex.len()).step_by(2).map(pair).collect::<Option<_>>()? } else { return None };
         Some(Self { id, hash })
     }
 }
@@ -146,7 +147,9 @@ pub enum Damage {
     #[error("the last seal, of row {0}, is not the one that was noted as the chain's head")]
     OtherHead(i64),
     /// What somebody noted is not there.
-    #[error("the head {0} that was noted elsewhere is not in this chain: it was written anew, or cut off before that row")]
+    #[error(
+        "the head {0} that was noted elsewhere is not in this chain: it was written anew, or cut off before that row"
+    )]
     NotThere(String),
 }
 
@@ -154,9 +157,11 @@ impl Damage {
     /// The first row that is concerned.
     pub fn row(&self) -> Option<i64> {
         match self {
-            Self::Changed(id) | Self::Nameless(id) | Self::Gone(id) | Self::PutIn(id) | Self::OtherHead(id) => {
-                Some(*id)
-            }
+            Self::Changed(id)
+            | Self::Nameless(id)
+            | Self::Gone(id)
+            | Self::PutIn(id)
+            | Self::OtherHead(id) => Some(*id),
             Self::CutOff(id, _) => Some(*id + 1),
             Self::Miscounted(..) => None,
             Self::NotThere(head) => Link::read(head).map(|link| link.id),

@@ -32,8 +32,8 @@ use tower::ServiceExt as _;
 use crate::access::{Links, Principal};
 use crate::domain::{Secret, Tenant};
 use crate::service::{
-    Addresses, Alarms, Audit, Choices, Devices, Digests, Error, Explain, Hooks, Inbox, Library, Notify, Outgoing,
-    Quota, Reckoning, Recurrings, Reports, Standing, StatsService, Topics,
+    Addresses, Alarms, Audit, Choices, Devices, Digests, Error, Explain, Hooks, Inbox, Library, Notify,
+    Outgoing, Quota, Reckoning, Recurrings, Reports, Standing, StatsService, Topics,
 };
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::{self, Parent};
@@ -219,7 +219,12 @@ impl Pages {
         };
         let cors = cors::cors(state.origins.as_deref());
         let for_pages = others(state).merge(api().layer(cors));
-        Self { router: others(state).merge(api()), for_pages, alarms: state.api.alarms.clone(), metrics: state.metrics.clone() }
+        Self {
+            router: others(state).merge(api()),
+            for_pages,
+            alarms: state.api.alarms.clone(),
+            metrics: state.metrics.clone(),
+        }
     }
 
     /// Answers what comes from `address`. What is so of every answer is said here: each layer around the router would

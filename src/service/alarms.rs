@@ -46,13 +46,7 @@ pub struct AlertSettings {
 
 impl Default for AlertSettings {
     fn default() -> Self {
-        Self {
-            brute_force: 20,
-            forged_tokens: 5,
-            scope_violations: 20,
-            sms_per_day: 500,
-            quiet_seconds: 300,
-        }
+        Self { brute_force: 20, forged_tokens: 5, scope_violations: 20, sms_per_day: 500, quiet_seconds: 300 }
     }
 }
 
@@ -252,7 +246,11 @@ impl Alarms {
         let (many, _) = told.entry((kind, tenant.clone())).or_insert((0, now));
         *many += 1;
         if *many == MOST {
-            tracing::warn!(kind = kind.name(), tenant = tenant.as_str(), "more alerts of this kind are only counted");
+            tracing::warn!(
+                kind = kind.name(),
+                tenant = tenant.as_str(),
+                "more alerts of this kind are only counted"
+            );
         }
         *many <= MOST
     }

@@ -49,14 +49,13 @@ pub async fn prove(log: &AuditLog, heads: &[Link], patient: bool) -> Result<Proo
     Ok(proof)
 }
 
-async fn walk(
-    log: &AuditLog,
-    chain: &Chain,
-    heads: &[Link],
-    patient: bool,
-) -> Result<Proof, StoreError> {
-    let mut proof =
-        Proof { anchor: chain.anchor.clone(), gone: chain.gone, head: chain.head.clone(), ..Proof::default() };
+async fn walk(log: &AuditLog, chain: &Chain, heads: &[Link], patient: bool) -> Result<Proof, StoreError> {
+    let mut proof = Proof {
+        anchor: chain.anchor.clone(),
+        gone: chain.gone,
+        head: chain.head.clone(),
+        ..Proof::default()
+    };
     let mut missing: Vec<&Link> = heads.iter().filter(|head| **head != chain.anchor).collect();
     if let Some(id) = log.unsealed(-1, chain.anchor.id).await? {
         proof.damage = Some(Damage::PutIn(id));

@@ -2,6 +2,7 @@
 //! and removes what is older than it is to be kept. Each server does it, or processes of their own; several may.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,12 +100,8 @@ impl Sealing {
                 return Ok(());
             };
             let Some(seals) = seals(&rows, &from.head) else { return Err(StoreError::Closed) };
-            let seal = ChainWrite::Seal {
-                from,
-                seals: seals.into(),
-                people: people.into(),
-                now: self.clock.now(),
-            };
+            let seal =
+                ChainWrite::Seal { from, seals: seals.into(), people: people.into(), now: self.clock.now() };
             if !matches!(self.store.write(Write::Chain(Arc::new(seal))).await?, Written::Changed(1..)) {
                 // Another node was faster.
                 return Ok(());
@@ -145,7 +142,9 @@ impl Sealing {
                         self.alarms.raise(AlertKind::AuditChain, &Tenant::default(), row.as_deref(), 1);
                     }
                 }
-                Err(fault) => tracing::warn!(%fault, "the audit log could not be looked through; trying again"),
+                Err(fault) => {
+                    tracing::warn!(%fault, "the audit log could not be looked through; trying again")
+                }
             }
         }
     }
@@ -179,7 +178,9 @@ impl Sealing {
             match self.remove_old().await {
                 Ok(0) => {}
                 Ok(rows) => tracing::info!(rows, "old rows of the audit log were removed"),
-                Err(fault) => tracing::warn!(%fault, "old rows of the audit log could not be removed; trying again"),
+                Err(fault) => {
+                    tracing::warn!(%fault, "old rows of the audit log could not be removed; trying again")
+                }
             }
         }
     }
@@ -225,9 +226,8 @@ fn named(mut rows: Vec<Row>) -> Option<Named> {
     let mut new: HashMap<(String, String), Vec<u8>> = HashMap::new();
     for row in &rows {
         for name in row.strangers() {
-            let whose = (row.tenant.clone(), name.to_owned());
-            if !new.contains_key(&whose) {
-                new.insert(whose, chain_secret()?);
+            if let Entry::Vacant(whose) = new.entry((row.tenant.clone(), name.to_owned())) {
+                whose.insert(chain_secret()?);
             }
         }
     }

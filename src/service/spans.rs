@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::store::Store;
-use crate::telemetry::traces::{Parent, Span, TraceSettings, hex};
 use crate::telemetry::Metrics;
+use crate::telemetry::traces::{Parent, Span, TraceSettings, hex};
 
 /// Spans wait for so long: what another node noted of their notification is there then.
 const REST: Duration = Duration::from_secs(1);
@@ -69,7 +69,8 @@ impl Exporter {
         if settings.endpoint.is_empty() {
             return Ok(None);
         }
-        let ratio = settings.sample_ratio.trim().parse::<f64>().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+        let ratio =
+            settings.sample_ratio.trim().parse::<f64>().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
         let ratio = ratio.context("telemetry.sample_ratio must be a number from 0 to 1, such as 0.1")?;
         let base = settings.endpoint.trim_end_matches('/');
         anyhow::ensure!(
@@ -80,7 +81,8 @@ impl Exporter {
         let url = if base.ends_with("/v1/traces") { base.to_owned() } else { format!("{base}/v1/traces") };
         let mut headers = HeaderMap::new();
         for pair in settings.headers.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-            let wrong = "telemetry.headers (OTEL_EXPORTER_OTLP_HEADERS) must look like name=value, other=value";
+            let wrong =
+                "telemetry.headers (OTEL_EXPORTER_OTLP_HEADERS) must look like name=value, other=value";
             let (name, value) = pair.split_once('=').context(wrong)?;
             let mut value = HeaderValue::from_str(value.trim()).context(wrong)?;
             value.set_sensitive(true);
@@ -123,7 +125,9 @@ impl Exporter {
                     is_well = told;
                     match told {
                         true => tracing::info!("the collector takes traces again"),
-                        false => tracing::warn!("the collector does not take traces; they are lost until it does"),
+                        false => {
+                            tracing::warn!("the collector does not take traces; they are lost until it does")
+                        }
                     }
                 }
                 self.take(&mut spans);
@@ -145,7 +149,9 @@ impl Exporter {
     fn due(&mut self) -> Option<Vec<Span>> {
         let mut due = Vec::new();
         while due.len() < TOGETHER {
-            let Some((_, span)) = self.waiting.pop_front_if(|(since, _)| since.elapsed() >= REST) else { break };
+            let Some((_, span)) = self.waiting.pop_front_if(|(since, _)| since.elapsed() >= REST) else {
+                break;
+            };
             due.push(span);
         }
         (!due.is_empty()).then_some(due)

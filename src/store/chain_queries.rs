@@ -61,8 +61,7 @@ pub async fn audit_unsealed(
 
 /// See [`crate::store::AuditLog::waiting`].
 pub async fn audit_waiting(connection: &mut Connection) -> Result<Unsealed, StoreError> {
-    let sealed: Option<i64> =
-        chain::table.select(chain::sealed).get_result(connection).await.optional()?;
+    let sealed: Option<i64> = chain::table.select(chain::sealed).get_result(connection).await.optional()?;
     let behind = || audit_log::table.filter(audit_log::id.gt(sealed.unwrap_or(0)));
     let many: i64 = behind().count().get_result(connection).await?;
     let since: Option<At> = behind()

@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use super::{
     Connection, Memory, RunQueryDsl, Wanted, claim, confirm, count_on, digesting, earlier, insert_all,
-    keep_analytics, keep_chain, keep_counts, mark, now, one_chunk, outbox, place_all, presence, reach, reaching, read_on,
-    record, recur, release, row_of, settle, sweep, telling, template_writes, webhook_writes,
+    keep_analytics, keep_chain, keep_counts, mark, now, one_chunk, outbox, place_all, presence, reach,
+    reaching, read_on, record, recur, release, row_of, settle, sweep, telling, template_writes,
+    webhook_writes,
 };
 use crate::domain::{
     Accepted, Audience, Deed, Group, Matter, NewNotification, NotificationId, Placed, Recipient, Tenant,

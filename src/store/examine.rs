@@ -78,7 +78,8 @@ async fn of_file(path: &Path) -> Result<Examined, StoreError> {
     }
     let pool = sqlite::pool(path, 1)?;
     let mut connection = sqlite::checkout(&pool).await?;
-    let version: Word = diesel::sql_query("SELECT sqlite_version() AS word").get_result(&mut connection).await?;
+    let version: Word =
+        diesel::sql_query("SELECT sqlite_version() AS word").get_result(&mut connection).await?;
     found.what = format!("SQLite {}, {shown}", version.word.unwrap_or_default());
     let mut quickest = Duration::MAX;
     for _ in 0..ASKED {
@@ -157,7 +158,9 @@ async fn of_server(url: &str) -> Result<Examined, StoreError> {
     }
     for (name, value) in [("fsync", server.fsync), ("full_page_writes", server.full_page_writes)] {
         if value != "on" {
-            found.faults.push(format!("{name} is {value}: a crash of its machine loses what was committed; set it on"));
+            found.faults.push(format!(
+                "{name} is {value}: a crash of its machine loses what was committed; set it on"
+            ));
         }
     }
     let mut quickest = Duration::MAX;
@@ -169,10 +172,11 @@ async fn of_server(url: &str) -> Result<Examined, StoreError> {
         found.now = Some(clock.now.0);
     }
     found.asked = quickest;
-    let applied: Vec<Word> = diesel::sql_query("SELECT version::text AS word FROM __diesel_schema_migrations")
-        .load(&mut connection)
-        .await
-        .unwrap_or_default();
+    let applied: Vec<Word> =
+        diesel::sql_query("SELECT version::text AS word FROM __diesel_schema_migrations")
+            .load(&mut connection)
+            .await
+            .unwrap_or_default();
     note_schema(&mut found, &migrate::known(false), applied);
     Ok(found)
 }

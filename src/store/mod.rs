@@ -61,8 +61,8 @@ pub use devices::{ContactsWrite, DeviceWrite, NewDevice, Registered, Said, Which
 pub use digests::{DigestOutcome, DigestWrite, Gathered, NewDigest, SentDigest, Subscriber};
 pub use due::Task;
 pub use error::StoreError;
-pub use examine::{Examined, examine};
 use error::is_of_one_write;
+pub use examine::{Examined, examine};
 pub use held::{Counted, Entry, Filter, Gap, Held, HeldCounts, Missed, Pending, Which};
 pub(crate) use held::{MUTED, QUIET, SUMMED_UP, TAKEN_BACK};
 pub use migrate::migrate;

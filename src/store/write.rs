@@ -5,9 +5,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{
-    AnalyticsWrite, ChainWrite, Claimed, ContactsWrite, DeviceWrite, DigestWrite, Kept, NewRecurring, SmsCaps,
-    StoreError, Sweep, Task, TemplateChange, TemplateKept, Tried, WebhookKept, WebhookMessage, WebhookWrite,
-    Which, Whose,
+    AnalyticsWrite, ChainWrite, Claimed, ContactsWrite, DeviceWrite, DigestWrite, Kept, NewRecurring,
+    SmsCaps, StoreError, Sweep, Task, TemplateChange, TemplateKept, Tried, WebhookKept, WebhookMessage,
+    WebhookWrite, Which, Whose,
 };
 use crate::domain::{
     Accepted, Broken, Change, Channel, Contacts, Deed, NewNotification, Notification, NotificationId, Place,

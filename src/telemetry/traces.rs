@@ -181,7 +181,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_listens_and_nothing_is_made() {
         let traces = Traces::default();
-        traces.note(|| unreachable_span());
+        traces.note(unreachable_span);
         assert!(!traces.is_on());
         let parent = Parent { trace: [1; 16], span: [2; 8], is_sampled: true };
         assert_eq!(within(parent, async { super::parent() }).await, Some(parent));

@@ -6,11 +6,11 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{BACKEND_TOKEN, Clients, Cluster, Rest, Server, call, eventually, note};
+use crate::support::{BACKEND_TOKEN, Clients, Cluster, Rest, Server, call, note};
 
 /// Takes OTLP over HTTP, as a collector does.
 struct Collector {
@@ -54,11 +54,17 @@ impl Collector {
     /// Waits until these are there.
     #[track_caller]
     fn hear(&self, trace: &str, names: &[&str]) -> Vec<Value> {
-        eventually(&format!("{names:?} in {trace}: {:?}", self.spans.lock().expect("spans")), || {
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
             let spans = self.of(trace);
             let heard: BTreeSet<&str> = spans.iter().filter_map(|span| span["name"].as_str()).collect();
-            names.iter().all(|name| heard.contains(name)).then(|| spans.clone())
-        })
+            if names.iter().all(|name| heard.contains(name)) {
+                return spans;
+            }
+            let all = self.spans.lock().expect("spans").len();
+            assert!(Instant::now() < until, "{names:?} in {trace}: of {all} there are {heard:?}");
+            thread::sleep(Duration::from_millis(50));
+        }
     }
 }
 
@@ -113,7 +119,9 @@ fn from_acceptance_to_confirmation_it_is_one_trace() {
     for span in spans.iter().filter(|span| span["name"] != "accept") {
         assert_eq!(span["parentSpanId"], root["spanId"], "{span}");
     }
-    let time = |span: &Value, what: &str| -> i128 { span[what].as_str().expect("a time").parse().expect("a number") };
+    let time = |span: &Value, what: &str| -> i128 {
+        span[what].as_str().expect("a time").parse().expect("a number")
+    };
     for span in &spans {
         assert!(time(span, "endTimeUnixNano") >= time(span, "startTimeUnixNano"), "{span}");
     }
@@ -127,7 +135,8 @@ fn from_acceptance_to_confirmation_it_is_one_trace() {
     let parent = format!("00-{trace}-00f067aa0ba902b7-01");
     let bearer = format!("Bearer {BACKEND_TOKEN}");
     let headers = [("traceparent", parent.as_str()), ("Authorization", bearer.as_str())];
-    let reply = call(server.address, "POST", "/api/v1/notifications", &headers, Some(&note(2, "third").to_string()));
+    let reply =
+        call(server.address, "POST", "/api/v1/notifications", &headers, Some(&note(2, "third").to_string()));
     let third = reply.json();
     let spans = collector.hear(trace, &["accept", "commit", "dispatch", "send", "confirm"]);
     let root = spans.iter().find(|span| span["name"] == "accept").expect("the first");

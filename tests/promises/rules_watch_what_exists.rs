@@ -7,13 +7,30 @@ use serde_json::{Value, json};
 
 use crate::support::hooks::{HOOKED, admin, hear_at, tell};
 use crate::support::{
-    Clients, METRICS_TOKEN, Peers, Redis, Rest, Server, TWILIO_SID, TWILIO_TOKEN, booking, eventually, get_with, note,
+    Clients, METRICS_TOKEN, Peers, Redis, Rest, Server, TWILIO_SID, TWILIO_TOKEN, booking, eventually,
+    get_with, note,
 };
 
 /// Words of PromQL, which are no metrics.
 const WORDS: [&str; 18] = [
-    "sum", "by", "rate", "increase", "delta", "min", "max", "count", "histogram_quantile", "max_over_time", "min_over_time",
-    "and", "or", "unless", "offset", "without", "le", "on",
+    "sum",
+    "by",
+    "rate",
+    "increase",
+    "delta",
+    "min",
+    "max",
+    "count",
+    "histogram_quantile",
+    "max_over_time",
+    "min_over_time",
+    "and",
+    "or",
+    "unless",
+    "offset",
+    "without",
+    "le",
+    "on",
 ];
 
 /// The metrics of an expression, each with its labels' names and wanted values.
@@ -109,14 +126,15 @@ fn told(server: &Server) -> BTreeMap<String, BTreeMap<String, BTreeSet<String>>>
 #[test]
 fn every_metric_that_is_watched_is_told() {
     let mut peers = Peers::start();
-    let (twilio, redis) = (peers.url("twilio"), Redis::shared().url());
+    let redis = Redis::private();
+    let (twilio, redis_url) = (peers.url("twilio"), redis.url());
     let collector = format!("{}/200", peers.url("hooks"));
     let settings = [
         ("TWILIO_ACCOUNT_SID", TWILIO_SID),
         ("TWILIO_AUTH_TOKEN", TWILIO_TOKEN),
         ("TWILIO_PHONE_NUMBER", "+14155550100"),
         ("sms.twilio_url", twilio.as_str()),
-        ("redis.url", redis.as_str()),
+        ("redis.url", redis_url.as_str()),
         ("ingest.stream", "watched"),
         ("alerts.scope_violations", "1"),
         ("telemetry.endpoint", collector.as_str()),
@@ -133,6 +151,10 @@ fn every_metric_that_is_watched_is_told() {
     backend.send(&json!({"user_id": 3, "type": "x", "title": "x", "channels": ["sms"], "priority": "high"}));
     let two = Rest::user(&server, 2);
     two.get("/api/v1/audit").expect(403);
+    Rest::by(&server, "nonsense").get("/api/v1/notifications").expect(401);
+    two.post("/push/subscribe", &peers.subscription("201", "phone")).expect(201);
+    backend.send(&json!({"user_id": 2, "type": "x", "title": "x", "channels": ["push"]}));
+    redis.cli(&["XADD", "watched", "*", "notification", "nonsense"]);
     backend.send(&note(2, "to be read"));
     hear_at(&peers, "200/all", 1);
 
@@ -163,7 +185,8 @@ fn every_rule_leads_to_what_to_do() {
         .filter(|line| line.starts_with('#'))
         .map(|line| {
             let kept = |sign: &char| sign.is_alphanumeric() || " -".contains(*sign);
-            let title: String = line.trim_start_matches('#').trim().to_lowercase().chars().filter(kept).collect();
+            let title: String =
+                line.trim_start_matches('#').trim().to_lowercase().chars().filter(kept).collect();
             title.replace(' ', "-")
         })
         .collect();
@@ -173,7 +196,8 @@ fn every_rule_leads_to_what_to_do() {
 
 #[test]
 fn names_are_found_in_expressions() {
-    let found = metrics("sum by (kind) (increase(a_total{kind!=\"x\",b=~\"y|z\"}[5m])) > 0.5 and c offset 5m < 100");
+    let found =
+        metrics("sum by (kind) (increase(a_total{kind!=\"x\",b=~\"y|z\"}[5m])) > 0.5 and c offset 5m < 100");
     let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     assert_eq!(
         found,

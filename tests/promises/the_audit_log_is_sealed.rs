@@ -93,12 +93,21 @@ fn whatever_is_done_to_it_is_found() {
          CREATE TABLE kept_chain AS SELECT * FROM audit_chain",
     );
     let tampered: &[(&str, &str)] = &[
-        ("UPDATE audit_log SET detail = '{\"notifications\":2}' WHERE id = 4", "row 4 is not what was sealed"),
+        (
+            "UPDATE audit_log SET detail = '{\"notifications\":2}' WHERE id = 4",
+            "row 4 is not what was sealed",
+        ),
         ("UPDATE audit_log SET actor = 'somebody' WHERE id = 5", "row 5 is not what was sealed"),
         ("UPDATE audit_log SET actor = NULL WHERE id = 5", "row 5 is not what was sealed"),
-        ("UPDATE audit_log SET subject = 'me' WHERE action = 'contacts.read'", "row 13 is not what was sealed"),
+        (
+            "UPDATE audit_log SET subject = 'me' WHERE action = 'contacts.read'",
+            "row 13 is not what was sealed",
+        ),
         ("UPDATE audit_log SET address = '192.0.2.1' WHERE id = 13", "row 13 is not what was sealed"),
-        ("UPDATE audit_log SET at = (SELECT at FROM kept_log WHERE id = 7) WHERE id = 6", "row 6 is not what"),
+        (
+            "UPDATE audit_log SET at = (SELECT at FROM kept_log WHERE id = 7) WHERE id = 6",
+            "row 6 is not what",
+        ),
         ("UPDATE audit_log SET tenant = 'other' WHERE id = 1", "row 1 is not what was sealed"),
         ("DELETE FROM audit_log WHERE id = 5", "row 5 was sealed, and is gone"),
         (
@@ -124,10 +133,7 @@ fn whatever_is_done_to_it_is_found() {
             "row 3 is not what was sealed",
         ),
         ("DELETE FROM audit_seals WHERE id = 6", "row 6 was put in later"),
-        (
-            "DELETE FROM audit_log WHERE id > 8; DELETE FROM audit_seals WHERE id > 8",
-            "cut off behind row 8",
-        ),
+        ("DELETE FROM audit_log WHERE id > 8; DELETE FROM audit_seals WHERE id > 8", "cut off behind row 8"),
         ("DELETE FROM audit_chain", "row 1, is not the one that was noted as the chain's head"),
         ("UPDATE audit_chain SET many = many + 1", "of 14 rows that were sealed 13 are there"),
         ("DELETE FROM audit_people WHERE name = '2'", "names somebody whose secret is gone"),
@@ -174,7 +180,13 @@ fn whoever_is_forgotten_leaves_it_whole() {
     wait_until_sealed(&server);
     is_whole(&server, &[]);
     let log = boss.get("/api/v1/audit?limit=100").expect(200);
-    assert!(!log["entries"].as_array().expect("a list").iter().any(|row| row["detail"].to_string().contains("\"2\"")));
+    assert!(
+        !log["entries"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .any(|row| row["detail"].to_string().contains("\"2\""))
+    );
 
     // As erasing does it: a name and an address become pseudonyms, and the secret goes. It is made up here.
     let secret = [7_u8; 16];

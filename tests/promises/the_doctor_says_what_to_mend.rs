@@ -5,16 +5,19 @@ use std::path::Path;
 use std::process::Output;
 
 use crate::support::{
-    BACKEND_TOKEN, JWT_SECRET, Peers, Postgres, Server, Shared, TWILIO_SID, TWILIO_TOKEN, certificates, on_postgres,
-    run_command_in,
+    BACKEND_TOKEN, JWT_SECRET, Peers, Postgres, Server, Shared, TWILIO_SID, TWILIO_TOKEN, certificates,
+    on_postgres, run_command_in,
 };
 
 fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-const PRODUCTION: [(&str, &str); 3] =
-    [("CARILLON_ENV", "production"), ("JWT_SECRET_KEY", JWT_SECRET), ("BACKEND_SERVICE_TOKEN", BACKEND_TOKEN)];
+const PRODUCTION: [(&str, &str); 3] = [
+    ("CARILLON_ENV", "production"),
+    ("JWT_SECRET_KEY", JWT_SECRET),
+    ("BACKEND_SERVICE_TOKEN", BACKEND_TOKEN),
+];
 
 fn doctor(home: &Path, settings: &[(&str, &str)]) -> Output {
     run_command_in(home, &["doctor"], settings)
@@ -26,9 +29,14 @@ fn finds(home: &Path, settings: &[(&str, &str)], level: &str, of: &str, what: &s
     let output = doctor(home, settings);
     let text = said(&output);
     let mut lines = text.lines();
-    let line = lines.find(|line| line.starts_with(level) && line[5..].trim_start().starts_with(of) && line.contains(what));
+    let line = lines.find(|line| {
+        line.starts_with(level) && line[5..].trim_start().starts_with(of) && line.contains(what)
+    });
     assert!(line.is_some(), "no `{level} {of} … {what}` in\n{text}");
-    assert!(lines.next().is_some_and(|next| next.trim_start().starts_with('→')), "what to mend is not said:\n{text}");
+    assert!(
+        lines.next().is_some_and(|next| next.trim_start().starts_with('→')),
+        "what to mend is not said:\n{text}"
+    );
     let expected = if level == "FAIL" { Some(1) } else { Some(0) };
     assert_eq!(output.status.code(), expected, "{text}");
     for secret in [JWT_SECRET, BACKEND_TOKEN, TWILIO_TOKEN, "hidden-"] {
@@ -42,9 +50,15 @@ fn a_sound_server_is_found_sound() {
     let server = Server::start();
     let output = server.command(&["doctor"]);
     let text = said(&output);
-    assert!(output.status.success(), "{text}");
+    // The tests' own PostgreSQL is careless, so that it is quick.
+    let faults: Vec<&str> =
+        text.lines().filter(|line| line.starts_with("FAIL") && !line.contains("_writes is off")).collect();
+    assert!(faults.is_empty() && (output.status.success() || !server.is_on_sqlite()), "{text}");
     for of in ["settings", "database", "redis", "clock", "limits", "e-mail", "push", "sms"] {
-        assert!(text.lines().any(|line| line.len() > 6 && line[5..].trim_start().starts_with(of)), "{of}:\n{text}");
+        assert!(
+            text.lines().any(|line| line.len() > 6 && line[5..].trim_start().starts_with(of)),
+            "{of}:\n{text}"
+        );
     }
     assert!(text.contains("its schema is this release's"), "{text}");
 }
@@ -72,7 +86,13 @@ fn each_broken_thing_is_named() {
     finds(home, &with(&[("DATABASE_URL", away)]), "FAIL", "database", "127.0.0.1");
     let away = "redis://default:hidden-2@127.0.0.1:1";
     finds(home, &with(&[("REDIS_URL", away)]), "FAIL", "redis", "refused");
-    finds(home, &with(&[("CARILLON_LIMITS_SOCKETS", "900000000")]), "FAIL", "limits", "limits.sockets is 900000000");
+    finds(
+        home,
+        &with(&[("CARILLON_LIMITS_SOCKETS", "900000000")]),
+        "FAIL",
+        "limits",
+        "limits.sockets is 900000000",
+    );
     finds(
         home,
         &with(&[("REDIS_URL", "rediss://127.0.0.1:1"), ("CARILLON_REDIS_CA_FILE", "/nowhere/ca.pem")]),
@@ -82,7 +102,12 @@ fn each_broken_thing_is_named() {
     );
     finds(
         home,
-        &with(&[("SMTP_HOST", "127.0.0.1"), ("SMTP_PORT", "1"), ("EMAIL_FROM", "a@example.com"), ("PUBLIC_URL", "https://x.example.com")]),
+        &with(&[
+            ("SMTP_HOST", "127.0.0.1"),
+            ("SMTP_PORT", "1"),
+            ("EMAIL_FROM", "a@example.com"),
+            ("PUBLIC_URL", "https://x.example.com"),
+        ]),
         "FAIL",
         "e-mail",
         "127.0.0.1:1",
@@ -106,7 +131,11 @@ fn each_broken_thing_is_named() {
     );
     finds(
         home,
-        &with(&[("TWILIO_ACCOUNT_SID", "nothing"), ("TWILIO_AUTH_TOKEN", TWILIO_TOKEN), ("TWILIO_PHONE_NUMBER", "+14155550100")]),
+        &with(&[
+            ("TWILIO_ACCOUNT_SID", "nothing"),
+            ("TWILIO_AUTH_TOKEN", TWILIO_TOKEN),
+            ("TWILIO_PHONE_NUMBER", "+14155550100"),
+        ]),
         "FAIL",
         "sms",
         "does not look like one",
@@ -115,7 +144,8 @@ fn each_broken_thing_is_named() {
     // A folder that nobody can write to; root can.
     let missing = "/proc/carillon/none.db";
     finds(home, &with(&[("DATABASE_URL", missing)]), "FAIL", "database", "nothing can be written");
-    std::fs::write(home.join("carillon.db"), "this is no database at all, however long it is read").expect("a file");
+    std::fs::write(home.join("carillon.db"), "this is no database at all, however long it is read")
+        .expect("a file");
     finds(home, &with(&[]), "FAIL", "database", "");
 }
 

@@ -31,7 +31,8 @@ fn alerts(server: &Server, kind: &str) -> f64 {
 /// What was told of this kind.
 fn of(peers: &Peers, kind: &str) -> Vec<Value> {
     let all = told_at(peers, "200/alerts");
-    let data = all.iter().filter(|one| one["told"]["type"] == "security.alert").map(|one| &one["told"]["data"]);
+    let data =
+        all.iter().filter(|one| one["told"]["type"] == "security.alert").map(|one| &one["told"]["data"]);
     data.filter(|data| data["kind"] == kind).cloned().collect()
 }
 
@@ -63,7 +64,10 @@ fn what_is_alarming_is_told_and_floods_are_summed_up() {
         stranger.get("/api/v1/notifications").expect(401);
     }
     let told = first(&server, &peers, "brute_force");
-    assert_eq!((&told["source"], &told["count"], &told["tenant"]), (&json!("127.0.0.1"), &json!(5), &json!("default")));
+    assert_eq!(
+        (&told["source"], &told["count"], &told["tenant"]),
+        (&json!("127.0.0.1"), &json!(5), &json!("default"))
+    );
     // The others are one more word, when it was quiet for long enough.
     let sum = eventually("the flood is told as a number", || of(&peers, "brute_force").get(1).cloned());
     assert_eq!(sum["count"], 59, "{sum}");
@@ -88,9 +92,16 @@ fn what_is_alarming_is_told_and_floods_are_summed_up() {
     let keeper = Rest::claiming(&server, json!({"sub": "ops", "scope": "webhooks:write"}));
     let wanted = json!({"url": format!("{}/200/x", peers.url("hooks")), "events": ["security.alert"]});
     keeper.post("/api/v1/webhooks", &wanted).expect(403);
-    let id = &boss.get("/api/v1/webhooks").expect(200)["webhooks"].as_array().expect("a list").iter()
-        .find(|one| one["events"] == json!(["security.alert"])).expect("it is there")["id"].clone();
-    keeper.put(&format!("/api/v1/webhooks/{id}"), &json!({"url": format!("{}/200/x", peers.url("hooks"))})).expect(403);
+    let id = &boss.get("/api/v1/webhooks").expect(200)["webhooks"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find(|one| one["events"] == json!(["security.alert"]))
+        .expect("it is there")["id"]
+        .clone();
+    keeper
+        .put(&format!("/api/v1/webhooks/{id}"), &json!({"url": format!("{}/200/x", peers.url("hooks"))}))
+        .expect(403);
     keeper.post(&format!("/api/v1/webhooks/{id}/rotate"), &json!({})).expect(403);
 }
 
@@ -144,7 +155,9 @@ fn very_many_text_messages_are_told() {
     tell(&mut peers, &boss, "200/alerts", &["security.alert"]);
     for (user, phone) in [(2, "+14155550123"), (3, "+14155550124"), (4, "+14155550125")] {
         backend.put(&format!("/api/v1/recipients/{user}"), &json!({"phone": phone})).expect(200);
-        backend.send(&json!({"user_id": user, "type": "x", "title": "x", "channels": ["sms"], "priority": "high"}));
+        backend.send(
+            &json!({"user_id": user, "type": "x", "title": "x", "channels": ["sms"], "priority": "high"}),
+        );
     }
     let told = first(&server, &peers, "sms_spend");
     assert!(told["count"].as_i64().is_some_and(|many| many >= 2), "{told}");

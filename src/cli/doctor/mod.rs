@@ -61,7 +61,11 @@ impl fmt::Display for Finding {
 
 /// What to say when the settings cannot be read at all.
 pub fn unreadable(fault: &anyhow::Error) -> Finding {
-    Finding::fail("settings", format!("{fault:#}"), "correct it; `carillon config` shows each setting and where it came from")
+    Finding::fail(
+        "settings",
+        format!("{fault:#}"),
+        "correct it; `carillon config` shows each setting and where it came from",
+    )
 }
 
 /// Looks at everything, and prints each finding as it comes; false, if something fails.
@@ -98,10 +102,14 @@ fn settings(config: &mut Config) -> Vec<Finding> {
     // Secrets that a start would make are not made here.
     if is_production || secrets::kept(config) {
         if let Err(fault) = secrets::ensure(config) {
-            found.push(Finding::fail(OF, format!("{fault:#}"), "set them; a server refuses to start without"));
+            let words: Vec<_> = format!("{fault:#}").lines().map(|line| line.trim().to_owned()).collect();
+            found.push(Finding::fail(OF, words.join(" "), "set them; a server refuses to start without"));
         }
-    } else {
-        found.push(Finding::ok(OF, "secrets for development will be made beside the database by the first start"));
+    } else if config.auth.backend_token.is_empty() {
+        found.push(Finding::ok(
+            OF,
+            "secrets for development will be made beside the database by the first start",
+        ));
     }
     match is_production {
         true => found.push(Finding::ok(OF, "can be read; this is production")),
@@ -125,9 +133,13 @@ fn settings(config: &mut Config) -> Vec<Finding> {
             "remove it",
         ));
     }
-    for fault in [config.server.proxies().err(), config.topics.restrictions().err().map(Into::into), parts::usual(config).err()]
-        .into_iter()
-        .flatten()
+    for fault in [
+        config.server.proxies().err(),
+        config.topics.restrictions().err().map(Into::into),
+        parts::usual(config).err(),
+    ]
+    .into_iter()
+    .flatten()
     {
         found.push(Finding::fail(OF, format!("{fault:#}"), "correct it"));
     }
@@ -135,7 +147,9 @@ fn settings(config: &mut Config) -> Vec<Finding> {
         Ok(_) => found.push(Finding::ok("tokens", format!("are checked by {}", config.auth.jwt_algorithm))),
         // What the first start makes is not there yet.
         Err(_) if !is_production && !secrets::kept(config) => {}
-        Err(fault) => found.push(Finding::fail("tokens", fault.to_string(), "correct [auth]; nobody can connect")),
+        Err(fault) => {
+            found.push(Finding::fail("tokens", fault.to_string(), "correct [auth]; nobody can connect"))
+        }
     }
     found
 }

@@ -63,8 +63,8 @@ pub async fn database(config: &Config) -> (Vec<Finding>, Ahead) {
             format!("it was used by a newer Carillon (migration {version} is unknown here)"),
             "run that release, or restore a backup made before it",
         )),
-        (None, 0, _) => found.push(Finding::ok(OF, "its schema is this release's")),
         (None, _, true) => {}
+        (None, 0, false) => found.push(Finding::ok(OF, "its schema is this release's")),
         (None, pending, false) => found.push(Finding::warn(
             OF,
             format!("{pending} migrations are to be applied"),
@@ -80,11 +80,13 @@ pub async fn database(config: &Config) -> (Vec<Finding>, Ahead) {
     }
     if let Some(room) = examined.room {
         let is = format!("{} MiB are free on its disk", room / 1024 / 1024);
-        match room {
-            ..LEAST_ROOM => found.push(Finding::fail(OF, is, "make room: without it nothing is accepted any more")),
-            ..ROOM => found.push(Finding::warn(OF, is, "make room, or have old notifications removed ([retention])")),
-            _ => found.push(Finding::ok(OF, is)),
-        }
+        found.push(if room < LEAST_ROOM {
+            Finding::fail(OF, is, "make room: without it nothing is accepted any more")
+        } else if room < ROOM {
+            Finding::warn(OF, is, "make room, or have old notifications removed ([retention])")
+        } else {
+            Finding::ok(OF, is)
+        });
     }
     if let Some((many, most)) = examined.connections {
         let needed = i64::try_from(config.database.readers).unwrap_or(0) + 2;
@@ -107,7 +109,8 @@ pub async fn redis(config: &Config) -> (Vec<Finding>, Ahead) {
         let is = "none is set, and none is needed by one node";
         return (vec![Finding::ok(OF, is)], None);
     }
-    let mend = "see that it runs, and that REDIS_URL names it; without it what is new comes up to seconds late";
+    let mend =
+        "see that it runs, and that REDIS_URL names it; without it what is new comes up to seconds late";
     let server = match Server::new(&config.redis) {
         Ok(server) => server,
         Err(fault) => return (vec![Finding::fail(OF, fault.to_string(), "correct REDIS_URL")], None),
@@ -134,7 +137,11 @@ pub async fn redis(config: &Config) -> (Vec<Finding>, Ahead) {
     if let Ok(Value::Array(role)) = link.ask(&redis::cmd("ROLE")).await
         && role.first().is_some_and(|word| text(word).as_deref() == Some("slave"))
     {
-        found.push(Finding::fail(OF, "it is a replica, which takes no writes", "name the primary in REDIS_URL"));
+        found.push(Finding::fail(
+            OF,
+            "it is a replica, which takes no writes",
+            "name the primary in REDIS_URL",
+        ));
     }
     let clock = match link.ask(&redis::cmd("TIME")).await {
         Ok(Value::Array(parts)) => {
@@ -166,10 +173,12 @@ pub fn clock(one: Ahead, other: Ahead) -> Vec<Finding> {
     let of = |(whose, ahead): (&str, f64)| {
         let is = format!("{whose} differs by {:.3} s", ahead.abs());
         let mend = "have all machines ask the same time servers (chrony, systemd-timesyncd)";
-        match ahead.abs() {
-            ..=NEAR => Finding::ok(OF, is),
-            ..=FAR => Finding::warn(OF, is, mend),
-            _ => Finding::fail(OF, is, mend),
+        if ahead.abs() <= NEAR {
+            Finding::ok(OF, is)
+        } else if ahead.abs() <= FAR {
+            Finding::warn(OF, is, mend)
+        } else {
+            Finding::fail(OF, is, mend)
         }
     };
     others.into_iter().map(of).collect()
@@ -190,7 +199,11 @@ pub fn limits(config: &Config) -> Vec<Finding> {
     let is = format!("{most} files may be open at once ({soft} at first)");
     match (most < wanted, config.limits.sockets) {
         (false, _) => vec![Finding::ok(OF, is)],
-        (true, 0) => vec![Finding::warn(OF, format!("{is}: about {} sockets", most.saturating_sub(parts::RESERVE)), mend)],
+        (true, 0) => vec![Finding::warn(
+            OF,
+            format!("{is}: about {} sockets", most.saturating_sub(parts::RESERVE)),
+            mend,
+        )],
         (true, sockets) => {
             vec![Finding::fail(OF, format!("{is}; limits.sockets is {sockets}, which needs {wanted}"), mend)]
         }
@@ -227,7 +240,9 @@ pub fn files(loaded: &Loaded) -> Vec<Finding> {
         };
         found.push(match held {
             Ok(held) => Finding::ok(OF, format!("{}: {path}: {held}", setting.key)),
-            Err(fault) => Finding::fail(OF, format!("{}: {path} {fault}", setting.key), "name another, or mend it"),
+            Err(fault) => {
+                Finding::fail(OF, format!("{}: {path} {fault}", setting.key), "name another, or mend it")
+            }
         });
     }
     found

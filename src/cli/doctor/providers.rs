@@ -9,6 +9,7 @@ use crate::config::{Config, Environment};
 use crate::delivery::channel::{ChannelSettings, Channels, greet_mail_server};
 use crate::delivery::settings::{EmailProvider, SmsProvider};
 use crate::domain::{Channel, SystemClock};
+use crate::store::DatabaseUrl;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -18,12 +19,15 @@ pub async fn all(config: &Config) -> Vec<Finding> {
     let is_production = config.server.environment == Environment::Production;
     // What a start would make is not made here.
     delivery.sink_file.clear();
-    let settings = ChannelSettings { delivery: &delivery, email: &config.email, push: &config.push, sms: &config.sms };
+    let settings =
+        ChannelSettings { delivery: &delivery, email: &config.email, push: &config.push, sms: &config.sms };
     let channels = Channels::new(settings, Arc::new(SystemClock));
     let mut found = match &channels {
         // A sink that is named is opened by the server alone.
         Err(fault) if fault.to_string().contains("sink") => Vec::new(),
-        Err(fault) => vec![Finding::fail("providers", fault.to_string(), "correct it; a server does not start so")],
+        Err(fault) => {
+            vec![Finding::fail("providers", fault.to_string(), "correct it; a server does not start so")]
+        }
         Ok(_) => Vec::new(),
     };
     let has = |channel| channels.as_ref().is_ok_and(|channels| channels.of(channel).is_some());
@@ -84,10 +88,11 @@ fn push(config: &Config, is_production: bool) -> Vec<Finding> {
     const OF: &str = "push";
     let settings = &config.push;
     let (public, private) = (&settings.vapid_public_key, settings.vapid_private_key.expose());
+    let is_shared = matches!(config.database.url.parse(), Ok(DatabaseUrl::Postgres(_)));
     if public.is_empty() && private.is_empty() {
         return vec![match crate::secrets::push_keys_file(config) {
             Some(file) => Finding::ok(OF, format!("its keys are in {}", file.display())),
-            None if is_production => {
+            None if is_production || is_shared => {
                 Finding::ok(OF, "is not set up (`carillon vapid` makes keys; an SQLite server makes its own)")
             }
             None => Finding::ok(OF, "keys will be made beside the database by the first start"),
@@ -116,8 +121,14 @@ async fn sms(config: &Config, is_production: bool, is_set: bool) -> Vec<Finding>
         let is_key = settings.sns_access_key_id.len() >= 16
             && settings.sns_access_key_id.bytes().all(|byte| byte.is_ascii_alphanumeric());
         return vec![match is_key {
-            true => Finding::ok(OF, format!("Amazon SNS in {}; its keys look like keys", settings.sns_region)),
-            false => Finding::fail(OF, "AWS_ACCESS_KEY_ID does not look like one: they begin with AKIA", "correct it"),
+            true => {
+                Finding::ok(OF, format!("Amazon SNS in {}; its keys look like keys", settings.sns_region))
+            }
+            false => Finding::fail(
+                OF,
+                "AWS_ACCESS_KEY_ID does not look like one: they begin with AKIA",
+                "correct it",
+            ),
         }];
     }
     let sid = &settings.twilio_account_sid;
@@ -163,7 +174,8 @@ fn judged(of: &'static str, who: &str, asked: Result<u16, String>, secrets: &str
             Finding::warn(of, is, "look at its status page; ask again later")
         }
         Err(why) => {
-            let mend = "see whether this machine may call it by https, and has root certificates (ca-certificates)";
+            let mend =
+                "see whether this machine may call it by https, and has root certificates (ca-certificates)";
             Finding::fail(of, format!("{who} cannot be reached ({why})"), mend)
         }
     }

@@ -200,8 +200,7 @@ struct Holder {
 }
 
 async fn holders(connection: &mut Connection, query: &str) -> Result<HashSet<String>, StoreError> {
-    let holders: Vec<Holder> =
-        diesel_async::RunQueryDsl::load(diesel::sql_query(query), connection).await?;
+    let holders: Vec<Holder> = diesel_async::RunQueryDsl::load(diesel::sql_query(query), connection).await?;
     Ok(holders.into_iter().map(|holder| holder.name).collect())
 }
 

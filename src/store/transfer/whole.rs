@@ -6,10 +6,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::TOGETHER;
 use crate::store::schema::{
-    analytics, analytics_changes, analytics_latencies, analytics_place, audit_chain, audit_log,
-    audit_people, audit_seals, deliveries,
-    delivery_attempts, digest_subscriptions, digests, expansions, push_subscriptions, recurrences, recurring,
-    stopped_numbers, template_versions, templates, webhook_attempts, webhook_messages, webhooks,
+    analytics, analytics_changes, analytics_latencies, analytics_place, audit_chain, audit_log, audit_people,
+    audit_seals, deliveries, delivery_attempts, digest_subscriptions, digests, expansions,
+    push_subscriptions, recurrences, recurring, stopped_numbers, template_versions, templates,
+    webhook_attempts, webhook_messages, webhooks,
 };
 use crate::store::types::{At, UuidColumn};
 use crate::store::{StoreError, sqlite};
