@@ -22,14 +22,14 @@ use crate::gateway::{Admission, Origins};
 use crate::http::{self, Dashboard, Doorman, Readiness};
 use crate::listen::{Proxies, Servant};
 use crate::parts::{
-    RESERVE, UNUSABLE_REDIS, backplane, bind, channels, demo, dispatch, letters, mandatory, node, outside,
-    quota, sockets, usual, webhooks,
+    RESERVE, UNUSABLE_REDIS, alarms, backplane, bind, channels, demo, dispatch, exporter, letters, mandatory,
+    node, outside, quota, sockets, usual, webhooks,
 };
 use crate::realtime::Hub;
 use crate::service::{
     Addresses, Audit, Choices, Devices, Digests, Explain, Failures, Hooks, Inbox, Library, Notify, Outgoing,
-    Presences, Privacy, Reckoning, RecurringLimits, Recurrings, Reports, Retention, Rollup, Roster, Session,
-    StatsService, Topics, Watch, Worker,
+    Presences, Privacy, Reckoning, RecurringLimits, Recurrings, Reports, Retention, Rollup, Roster, Sealing,
+    Session, StatsService, Topics, Watch, Worker,
 };
 use crate::store::{DatabaseUrl, Store};
 use crate::telemetry::{Metrics, vital};
@@ -44,6 +44,8 @@ pub struct App {
     pub presences: Arc<Presences>,
     /// Who tried in vain.
     pub failures: Arc<Failures>,
+    /// Who seals the audit log.
+    pub sealing: Arc<Sealing>,
     /// Who may come in.
     pub admission: Arc<Admission>,
     /// Whether new work is taken.
@@ -82,6 +84,7 @@ impl App {
         keyring.fetch().await;
         until(&stop, keyring.clone().refresh());
         let node = node(config)?;
+        until(&stop, exporter(config, &store, &metrics, &node)?);
         let (catch_up, missed) = match store.is_shared() {
             true => {
                 let (catch_up, missed) = CatchUp::new();
@@ -164,7 +167,14 @@ impl App {
         vital("presences", presences.clone().run());
         let topics = Arc::new(Topics::new(store.clone(), config.topics.restrictions()?));
         let quota = Arc::new(quota(config, &store).await?);
-        let failures = Failures::new(store.clone(), clock.clone());
+        let alarms = alarms(config, &store, &webhooks, &clock, &metrics);
+        let sealing =
+            Sealing::new(store.clone(), clock.clone(), metrics.clone(), alarms.clone(), &config.audit);
+        until(&stop, alarms.clone().run());
+        if config.worker.enabled {
+            until(&stop, sealing.clone().run());
+        }
+        let failures = Failures::new(store.clone(), clock.clone(), alarms.clone());
         vital("failures", failures.clone().run());
         let session = Session::new(
             hub.clone(),
@@ -247,6 +257,7 @@ impl App {
                 clock.clone(),
                 config.privacy.vacuum_mb.saturating_mul(1024 * 1024),
             )),
+            alarms,
             reckoning,
             streams: Arc::new(move |who, address, last, events| {
                 let streams = streams.clone();
@@ -372,6 +383,7 @@ impl App {
             store,
             presences,
             failures,
+            sealing,
             admission,
             readiness,
             intake,
@@ -403,9 +415,11 @@ impl App {
         let metrics = Arc::new(Metrics::new());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = Arc::new(Store::open(&config.database, mandatory(config), metrics.clone()).await?);
+        let node = node(config)?;
+        until(&stop, exporter(config, &store, &metrics, &node)?);
         let nobody = Arc::new(OnceLock::<Weak<Live>>::new());
         let catch_up = CatchUp::never();
-        let backplane = backplane(config, &store, &node(config)?, &catch_up, &nobody, &metrics).await?;
+        let backplane = backplane(config, &store, &node, &catch_up, &nobody, &metrics).await?;
         let hub = Arc::new(Hub::new(metrics.clone(), backplane, true));
         let confirmations = Arc::new(Confirmations::new(Rounds::new(&config.realtime), metrics.clone()));
         let live = Live::new(hub, confirmations, catch_up, clock.clone(), metrics.clone());
@@ -417,11 +431,14 @@ impl App {
         let rollup = Rollup::new(store.clone(), clock.clone(), &config.analytics);
         let retention = Retention::new(store.clone(), clock.clone(), &config.retention);
         let days = config.digests.keep_days;
+        let alarms = alarms(config, &store, &webhooks, &clock, &metrics);
+        let sealing = Sealing::new(store.clone(), clock.clone(), metrics, alarms.clone(), &config.audit);
         let digesting = Digesting::new(store.clone(), live, dispatch.clone(), templates, clock, days);
         Ok(async move {
             let worker = Worker::new(store);
             let worker = async {
-                tokio::join!(worker.run(), spreading.run(), digesting.run(), rollup.run(), retention.run());
+                let kept = async { tokio::join!(rollup.run(), retention.run(), sealing.run(), alarms.run()) };
+                tokio::join!(worker.run(), spreading.run(), digesting.run(), kept);
             };
             let (webhooks, dispatch) = (webhooks.run(stop.clone()), dispatch.run(stop.clone()));
             tokio::join!(stop.run_until_cancelled(worker), dispatch, webhooks);

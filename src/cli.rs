@@ -1,7 +1,9 @@
 //! The command line.
 
 mod ask;
+mod audit;
 mod deliveries;
+mod doctor;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use self::ask::ask;
+use self::audit::AuditCommand;
 use self::deliveries::Deliveries;
 use crate::access::{Mint, Vapid};
 use crate::app::App;
@@ -80,9 +83,14 @@ enum Command {
     Asyncapi,
     /// Ask the server on this machine whether it is ready; for container health checks
     Health,
+    /// Look at settings, database, Redis, clock, limits and providers, and say what to mend; ends with 1 if something fails
+    Doctor,
     /// List what e-mail, push and text messages could not deliver, or try it again; asks the server on this machine
     #[command(subcommand)]
     Deliveries(Deliveries),
+    /// Look whether the audit log is what was written; reads the database, beside a server or without one
+    #[command(subcommand)]
+    Audit(AuditCommand),
 }
 
 #[derive(Args)]
@@ -113,7 +121,13 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     // Redis over TLS asks for the process's own choice.
     rustls::crypto::ring::default_provider().install_default().ok();
-    let outcome = loaded(cli.given, cli.command.as_ref()).and_then(|loaded| match cli.command {
+    let is_doctor = matches!(cli.command, Some(Command::Doctor));
+    let loaded = loaded(cli.given, cli.command.as_ref()).inspect_err(|fault| {
+        if is_doctor {
+            println!("{}", doctor::unreadable(fault));
+        }
+    });
+    let outcome = loaded.and_then(|loaded| match cli.command {
         None | Some(Command::Serve { .. }) => serve(loaded),
         Some(Command::Worker) => work(&loaded),
         Some(Command::Token(token)) => mint(loaded, token),
@@ -122,6 +136,16 @@ pub fn run() -> ExitCode {
         Some(Command::Migrate { to }) => migrate(&loaded.config, to.as_deref()),
         Some(Command::Openapi) => describe(&http::description()),
         Some(Command::Asyncapi) => describe(&socketio::description()),
+        Some(Command::Audit(what)) => {
+            let is_well = runtime(2)?.block_on(audit::run(&loaded.config, &what))?;
+            anyhow::ensure!(is_well, "the audit log is not what was sealed");
+            Ok(())
+        }
+        Some(Command::Doctor) => {
+            let is_well = runtime(2)?.block_on(doctor::run(&loaded));
+            anyhow::ensure!(is_well, "something does not work");
+            Ok(())
+        }
         Some(Command::Health) => health(&loaded.config),
         Some(Command::Deliveries(what)) => {
             let mut config = loaded.config;

@@ -66,6 +66,10 @@ pub struct Config {
     pub digests: delivery::settings::DigestSettings,
     /// What is counted of notifications.
     pub analytics: service::AnalyticsSettings,
+    /// The audit log.
+    pub audit: service::AuditSettings,
+    /// What those who keep watch are told of.
+    pub alerts: service::AlertSettings,
     /// How long notifications are kept.
     pub retention: service::RetentionSettings,
     /// What people agree to, and what is left of whom nothing is to be left of.
@@ -74,6 +78,8 @@ pub struct Config {
     pub worker: WorkerSettings,
     /// Logs.
     pub log: telemetry::Settings,
+    /// Traces.
+    pub telemetry: telemetry::traces::TraceSettings,
     /// Metrics.
     pub metrics: MetricsSettings,
     /// The dashboard.

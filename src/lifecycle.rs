@@ -102,6 +102,11 @@ pub async fn stop(app: Arc<App>, limit: Duration, delay: Duration) {
         tracing::info!("waiting for what providers were asked");
         tokio::time::timeout(left(deadline.max(answered)), app.deliveries.wait()).await.ok();
     }
+    // Nothing of the audit log is left unsealed.
+    if let Ok(Err(fault)) = tokio::time::timeout(left(deadline), app.sealing.round()).await {
+        tracing::warn!(%fault, "the end of the audit log is sealed by the next start");
+    }
+    tokio::time::timeout(left(deadline), app.sealing.tell_head()).await.ok();
     if app.store.is_shared() {
         app.store.submit(Write::Leave(app.node.clone()), Box::new(|_| ()));
     }

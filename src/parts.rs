@@ -19,7 +19,7 @@ use crate::http::{DeadLetters, Demo, Letter};
 use crate::listen::Listener;
 use crate::realtime::backplane::{self, Alone, Redis};
 use crate::secrets;
-use crate::service::{Outside, Quota, quota};
+use crate::service::{Alarms, Exporter, Outside, Quota, quota};
 use crate::store::{SmsCaps, Store};
 use crate::telemetry::Metrics;
 
@@ -214,6 +214,35 @@ pub fn webhooks(
 ) -> Arc<Webhooks> {
     let outbound = channels.outbound.clone();
     Webhooks::new(store.clone(), outbound, &config.webhooks, clock.clone(), metrics.clone())
+}
+
+/// What tells those who keep watch.
+pub fn alarms(
+    config: &Config,
+    store: &Arc<Store>,
+    webhooks: &Arc<Webhooks>,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> Arc<Alarms> {
+    Alarms::new(store.clone(), webhooks.clone(), clock.clone(), metrics.clone(), &config.alerts)
+}
+
+/// What tells a collector what happens; without end, if there is one.
+///
+/// # Errors
+/// When a setting cannot be used.
+pub fn exporter(
+    config: &Config,
+    store: &Arc<Store>,
+    metrics: &Arc<Metrics>,
+    node: &str,
+) -> anyhow::Result<impl Future<Output = ()> + use<>> {
+    let exporter = Exporter::new(&config.telemetry, store.clone(), metrics.clone(), node)?;
+    Ok(async move {
+        if let Some(exporter) = exporter {
+            exporter.run().await;
+        }
+    })
 }
 
 /// Who takes what leaves this server.

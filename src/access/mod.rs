@@ -17,7 +17,7 @@ mod vapid;
 pub use links::Links;
 pub use mint::Mint;
 pub use refusal::TokenError;
-pub use shown::bearer;
+pub use shown::{bearer, is_shaped_as_token};
 pub use throttle::{Throttle, address_key, hold};
 pub use token::{Keyring, KeyringError, Principal, Settings};
 pub use vapid::{Vapid, VapidError, from_base64};

@@ -9,7 +9,7 @@ use super::nearest::meant;
 pub(super) const PREFIX: &str = "CARILLON_";
 
 /// The seeds' names; of several for one setting, the first that is set counts.
-const ALIASES: [(&str, &str); 35] = [
+const ALIASES: [(&str, &str); 39] = [
     ("JWT_SECRET_KEY", "auth.jwt_secret"),
     ("JWT_SECRET", "auth.jwt_secret"),
     ("SECRET_KEY", "auth.jwt_secret"),
@@ -45,6 +45,10 @@ const ALIASES: [(&str, &str); 35] = [
     ("AWS_DEFAULT_REGION", "sms.sns_region"),
     ("AWS_ACCESS_KEY_ID", "sms.sns_access_key_id"),
     ("AWS_SECRET_ACCESS_KEY", "sms.sns_secret_access_key"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.endpoint"),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "telemetry.headers"),
+    ("OTEL_TRACES_SAMPLER_ARG", "telemetry.sample_ratio"),
+    ("OTEL_SERVICE_NAME", "telemetry.service_name"),
 ];
 
 /// What Kubernetes and Docker write before an address of a service.

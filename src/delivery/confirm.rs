@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::domain::{Clock, NotificationId, Place, Timestamp};
 use crate::realtime::{self, Connection, ConnectionId, Hub, Transport};
 use crate::store::{Sent, Store, Write, Written};
+use crate::telemetry::traces::Span;
 use crate::telemetry::{Metrics, Outcome};
 
 /// Entries watched at most. Beyond them a notification stays pending and comes again: safe, not lost.
@@ -74,6 +75,8 @@ struct Watch {
     asked: HashMap<ConnectionId, VecDeque<(u64, NotificationId, Sent)>>,
     /// Confirmed by a pong, and not taken out yet.
     answered: Vec<Sent>,
+    /// Confirmed, and not told of yet, if somebody wants to hear of it.
+    traced: Vec<(NotificationId, Sent)>,
     sent: HashMap<NotificationId, Timestamp>,
     /// How many entries are watched.
     many: usize,
@@ -152,6 +155,9 @@ impl Confirmations {
         while let Some((_, notification, entry)) = waiting.pop_front_if(|(asked, ..)| *asked < pings) {
             watch.ended(notification);
             watch.answered.push(entry);
+            if self.metrics.traces.is_on() {
+                watch.traced.push((notification, entry));
+            }
         }
         self.metrics.unconfirmed.dec_by(i64::try_from(before - watch.many).unwrap_or(0));
         if !waiting.is_empty() {
@@ -183,7 +189,7 @@ impl Confirmations {
         due.dedup_by_key(|entry| entry.place);
         due.iter_mut().for_each(|entry| entry.confirmed_at = confirmed_at);
         let mut ended = 0;
-        let Watch { lived, stream, polling, sent, many, .. } = &mut *watch;
+        let Watch { lived, stream, polling, sent, many, traced, .. } = &mut *watch;
         for queue in [stream, polling] {
             while queue.front().is_some_and(|first| first.due <= *lived) {
                 let Some(watched) = queue.pop_front() else { break };
@@ -194,6 +200,9 @@ impl Confirmations {
                 let is_known = due.last().is_some_and(|last: &Sent| last.place == watched.entry.place);
                 if !is_known && is_here(watched.connection) {
                     due.push(Sent { confirmed_at, ..watched.entry });
+                    if self.metrics.traces.is_on() {
+                        traced.push((watched.notification, watched.entry));
+                    }
                 }
             }
         }
@@ -208,6 +217,7 @@ impl Confirmations {
         loop {
             ticks.tick().await;
             let due = self.due(Instant::now(), clock.now(), |id| hub.is_here(id));
+            let traced = std::mem::take(&mut self.lock().traced);
             for entries in due.chunks(TOGETHER) {
                 match store.write(Write::Confirm(entries.to_vec())).await {
                     Ok(Written::Changed(many)) => {
@@ -218,6 +228,17 @@ impl Confirmations {
                         tracing::error!(%fault, "confirmations could not be stored; these notifications stay pending");
                     }
                 }
+            }
+            for (notification, entry) in traced {
+                self.metrics.traces.note(|| Span {
+                    notification: notification.0,
+                    accepted: None,
+                    name: "confirm",
+                    start: entry.sent_at.as_micros(),
+                    end: clock.now().as_micros(),
+                    facts: vec![("by", "heartbeat".to_owned())],
+                    is_failed: false,
+                });
             }
         }
     }

@@ -23,6 +23,7 @@ use crate::store::{
     Written,
 };
 use crate::telemetry::Metrics;
+use crate::telemetry::traces::Span;
 
 /// Deliveries that are taken in one commit.
 const TOGETHER: usize = 256;
@@ -242,6 +243,20 @@ impl Dispatch {
         let took_ms = i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX);
         let Claimed { id, attempt, device_id: device, step, .. } = claimed;
         let (notification, row) = (claimed.notification.id, claimed.place.recipient);
+        self.metrics.traces.note(|| Span {
+            notification: notification.0,
+            accepted: None,
+            name: "send",
+            start: at.as_micros(),
+            end: at.as_micros() + i64::from(took_ms) * 1_000,
+            facts: vec![
+                ("channel", claimed.channel.name().to_owned()),
+                ("provider", provider.to_owned()),
+                ("attempt", attempt.to_string()),
+                ("outcome", outcome.state().name().to_owned()),
+            ],
+            is_failed: outcome.state() == State::Failed,
+        });
         let tried =
             Tried { id, notification, row, step, device, attempt, at, took_ms, provider, is_asked, outcome };
         report.send(tried).ok();

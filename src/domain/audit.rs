@@ -115,6 +115,8 @@ actions! {
     DisclosuresRead: "disclosures.read";
     /// Somebody looked at how well the rules are kept.
     ComplianceRead: "compliance.read";
+    /// Old rows were removed from the audit log.
+    AuditShorten: "audit.shorten";
 }
 
 impl Action {

@@ -2,7 +2,9 @@
 //!
 //! Everything above may use this floor; it knows nothing of them.
 
+mod alert;
 mod audit;
+pub mod chain;
 mod clock;
 mod consent;
 mod contact;
@@ -29,6 +31,7 @@ mod wish;
 pub mod written;
 mod zone;
 
+pub use alert::AlertKind;
 pub use audit::{Action, BACKEND, Deed};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use consent::{ConsentNeeded, Consents, Guardian, NO_GUARDIAN, SaidBy, student_of};

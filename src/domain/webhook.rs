@@ -31,6 +31,8 @@ events! {
     Failed: "notification.failed";
     /// Its recipient has looked at it.
     Read: "notification.read";
+    /// Something that those who keep watch should hear of; for administrators, who ask for it by name.
+    SecurityAlert: "security.alert";
 }
 
 /// What is sent to try an address out; nobody has to want it.

@@ -71,7 +71,7 @@ impl Doorman {
             Err(refusal) => refusal,
         };
         self.metrics.refused(Refusal::Token);
-        self.failures.note(entrance, refusal, address);
+        self.failures.note(entrance, refusal, token, address);
         let hold = self.hold(refusal, address);
         let held_ms = u64::try_from(hold.as_millis()).unwrap_or(u64::MAX);
         match refusal {
@@ -103,7 +103,7 @@ impl Doorman {
 pub async fn counted(api: &Api, parts: &Parts, who: &Principal) -> Result<(), Problem> {
     if let Some(standing) = api.quota.take(who).await {
         if let Some(arrival) = parts.extensions.get::<Arrival>() {
-            arrival.standing.set(standing).ok();
+            arrival.left.standing.set(standing).ok();
         }
         if let Some(wait) = standing.wait {
             api.doorman.metrics.refused(Refusal::Requests);
@@ -133,6 +133,9 @@ impl FromRequestParts<Api> for Caller {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let Whence(address) = Whence::from_request_parts(parts, api).await?;
         let who = api.doorman.admit(Entrance::Rest, shown(&parts.headers), address).await?;
+        if let Some(arrival) = parts.extensions.get::<Arrival>() {
+            arrival.left.caller.set((who.tenant.clone(), who.name().to_owned())).ok();
+        }
         counted(api, parts, &who).await?;
         Ok(Self(who))
     }

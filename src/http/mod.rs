@@ -30,12 +30,13 @@ use futures_util::future::BoxFuture;
 use tower::ServiceExt as _;
 
 use crate::access::{Links, Principal};
-use crate::domain::Secret;
+use crate::domain::{Secret, Tenant};
 use crate::service::{
-    Addresses, Audit, Choices, Devices, Digests, Error, Explain, Hooks, Inbox, Library, Notify, Outgoing,
-    Privacy, Quota, Reckoning, Recurrings, Reports, Standing, StatsService, Topics,
+    Addresses, Alarms, Audit, Choices, Devices, Digests, Error, Explain, Hooks, Inbox, Library, Notify,
+    Outgoing, Privacy, Quota, Reckoning, Recurrings, Reports, Standing, StatsService, Topics,
 };
 use crate::telemetry::Metrics;
+use crate::telemetry::traces::{self, Parent};
 
 pub use caller::Doorman;
 pub use dashboard::{Dashboard, Letter, Letters as DeadLetters};
@@ -48,8 +49,17 @@ pub use openapi::description;
 struct Arrival {
     /// Where it comes from, behind trusted proxies.
     address: IpAddr,
-    /// Where a handler's caller leaves how it stands, for the answer's headers.
-    standing: Arc<OnceLock<Standing>>,
+    /// Where a handler's caller leaves what concerns the answer.
+    left: Arc<Left>,
+}
+
+/// What a handler's caller leaves.
+#[derive(Default)]
+struct Left {
+    /// How it stands, for the answer's headers.
+    standing: OnceLock<Standing>,
+    /// Who it is: a tenant, and a name.
+    caller: OnceLock<(Tenant, String)>,
 }
 
 /// Opens a stream of events.
@@ -120,6 +130,8 @@ pub struct Services {
     pub audit: Arc<Audit>,
     /// What is kept of people.
     pub privacy: Arc<Privacy>,
+    /// What is alarming.
+    pub alarms: Arc<Alarms>,
     /// What became of what was sent.
     pub reckoning: Arc<Reckoning>,
     /// Opens a stream of events: for whom, from where, behind which notification, and of which events.
@@ -187,6 +199,8 @@ pub struct Pages {
     router: Router,
     /// The same for pages of other origins.
     for_pages: Router,
+    alarms: Arc<Alarms>,
+    metrics: Arc<Metrics>,
 }
 
 impl Pages {
@@ -206,26 +220,46 @@ impl Pages {
                 .with_state(state.api.clone())
         };
         let cors = cors::cors(state.origins.as_deref());
-        Self { router: others(state).merge(api()), for_pages: others(state).merge(api().layer(cors)) }
+        let for_pages = others(state).merge(api().layer(cors));
+        Self {
+            router: others(state).merge(api()),
+            for_pages,
+            alarms: state.api.alarms.clone(),
+            metrics: state.metrics.clone(),
+        }
     }
 
     /// Answers what comes from `address`. What is so of every answer is said here: each layer around the router would
     /// cost every request several times over.
     pub async fn answer(&self, mut request: Request, address: IpAddr) -> Response {
         let is_api = is_api(request.uri().path()) || is_of_root(request.uri().path());
-        let standing = Arc::<OnceLock<Standing>>::default();
-        request.extensions_mut().insert(Arrival { address, standing: standing.clone() });
+        let left = Arc::<Left>::default();
+        request.extensions_mut().insert(Arrival { address, left: left.clone() });
         let is_of_a_page =
             request.headers().contains_key(header::ORIGIN) || request.method() == Method::OPTIONS;
+        let parent = match self.metrics.traces.is_on() {
+            true => request.headers().get("traceparent").and_then(|text| Parent::read(text.to_str().ok()?)),
+            false => None,
+        };
         let router = if is_of_a_page { &self.for_pages } else { &self.router };
-        let mut response = match router.clone().oneshot(request).await {
+        let answer = router.clone().oneshot(request);
+        let answer = match parent {
+            Some(parent) => traces::within(parent, answer).await,
+            None => answer.await,
+        };
+        let mut response = match answer {
             Ok(response) => response,
             Err(never) => match never {},
         };
+        if response.status() == StatusCode::FORBIDDEN
+            && let Some((tenant, caller)) = left.caller.get()
+        {
+            self.alarms.denied(tenant, caller);
+        }
         let headers = response.headers_mut();
         headers.reserve(USUAL_HEADERS);
         if is_api {
-            tell(headers, standing.get());
+            tell(headers, left.standing.get());
         }
         protect(headers);
         response

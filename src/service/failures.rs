@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::Alarms;
 use crate::access::{TokenError, address_key};
 use crate::domain::{Action, Clock, Deed, Tenant, Timestamp};
 use crate::store::{Store, Write};
@@ -99,21 +100,23 @@ impl Minute {
 pub struct Failures {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
+    alarms: Arc<Alarms>,
     minute: Mutex<Minute>,
 }
 
 impl Failures {
-    /// Written down in `store`.
-    pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { store, clock, minute: Mutex::default() })
+    /// Written down in `store`; `alarms` hears of each.
+    pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>, alarms: Arc<Alarms>) -> Arc<Self> {
+        Arc::new(Self { store, clock, alarms, minute: Mutex::default() })
     }
 
     fn minute(&self) -> MutexGuard<'_, Minute> {
         self.minute.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Somebody at `address` has shown a token that was refused.
-    pub fn note(&self, entrance: Entrance, refusal: TokenError, address: Option<IpAddr>) {
+    /// Somebody at `address` has shown this token, which was refused.
+    pub fn note(&self, entrance: Entrance, refusal: TokenError, token: &str, address: Option<IpAddr>) {
+        self.alarms.failed(refusal, token, address);
         self.minute().note(entrance, refusal, address);
     }
 

@@ -9,6 +9,7 @@ use crate::delivery::Spreading;
 use crate::domain::{NotificationId, Recipient, Standing, Status, Timestamp, UserId};
 use crate::realtime::Hub;
 use crate::store::{Before, Mark, Store, StoreError, Write, Written};
+use crate::telemetry::traces::Span;
 use crate::telemetry::{Metrics, Outcome};
 
 /// What came of marking a notification.
@@ -102,6 +103,17 @@ impl Marking {
             self.metrics.notification(Outcome::Read);
         }
         let marked = standing(id, before, mark, self.at);
+        if marked.is_new && before.confirmed_at.is_none() && matches!(mark, Mark::Confirmed | Mark::Read) {
+            self.metrics.traces.note(|| Span {
+                notification: id.0,
+                accepted: None,
+                name: "confirm",
+                start: self.at.as_micros(),
+                end: self.at.as_micros(),
+                facts: vec![("by", if mark == Mark::Read { "read" } else { "ack" }.to_owned())],
+                is_failed: false,
+            });
+        }
         if before.is_beyond && marked.is_new && matches!(mark, Mark::Read | Mark::Deleted) {
             self.spreading.dispatch().retract(recipient.clone());
         }

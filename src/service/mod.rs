@@ -1,6 +1,7 @@
 //! What a caller may ask. Knows no protocol: doors translate.
 
 mod admission;
+mod alarms;
 mod analytics;
 mod audit;
 mod choices;
@@ -18,6 +19,7 @@ mod outgoing;
 mod presence;
 mod preview;
 mod privacy;
+pub mod proof;
 pub mod quota;
 mod recurring;
 mod reports;
@@ -25,7 +27,9 @@ mod retention;
 mod rollup;
 mod roster;
 mod schedule;
+mod sealing;
 mod session;
+mod spans;
 mod stats;
 mod tally;
 mod topics;
@@ -38,6 +42,7 @@ use crate::domain::Broken;
 use crate::render::RenderError;
 use crate::store::StoreError;
 
+pub use alarms::{Alarms, AlertSettings};
 pub use analytics::{Analytics, Figures, OfChannel, Period, Reckoning};
 pub use audit::Audit;
 pub use choices::{Choices, KnownType, OnChosen};
@@ -61,7 +66,9 @@ pub use reports::Reports;
 pub use retention::{Retention, RetentionSettings};
 pub use rollup::{AnalyticsSettings, Rollup};
 pub use roster::Roster;
+pub use sealing::{AuditSettings, Sealing};
 pub use session::{Refused, Session};
+pub use spans::Exporter;
 pub use stats::{Health, Online, Stats, StatsService};
 pub use tally::{Many, Tally};
 pub use topics::Topics;

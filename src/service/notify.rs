@@ -14,6 +14,7 @@ use crate::domain::{
     UserId, Wish, is_over,
 };
 use crate::store::{Store, StoreError, Write, Written};
+use crate::telemetry::traces::{self, Parent, Span};
 use crate::telemetry::{Metrics, Outcome};
 
 /// A sender is answered by then, however large the audience.
@@ -244,11 +245,16 @@ impl Notify {
             window_start: new.created_at.plus_seconds(-IDEMPOTENCY_SECONDS),
         };
         let (live, metrics) = (self.live.clone(), self.metrics.clone());
+        let traced = metrics.traces.is_on().then(|| Traced::begin(self, &new));
         let spreading = matches!(new.audience, Audience::Whoever(..)).then(|| self.spreading.clone());
         let dispatch = new.wish.is_some().then(|| self.dispatch.clone());
         self.store.submit(
             write,
             Box::new(move |written| {
+                let answer = match traced {
+                    Some(traced) => traced.committed(answer),
+                    None => answer,
+                };
                 committed(&live, &metrics, &new, written, answer);
                 if let Some(dispatch) = dispatch {
                     dispatch.wake();
@@ -258,6 +264,67 @@ impl Notify {
                 }
             }),
         );
+    }
+}
+
+/// An acceptance that is told of.
+struct Traced {
+    store: Arc<Store>,
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+    uuid: Uuid,
+    parent: Option<Parent>,
+    began: Timestamp,
+}
+
+impl Traced {
+    fn begin(notify: &Notify, new: &NewNotification) -> Self {
+        Self {
+            store: notify.store.clone(),
+            metrics: notify.metrics.clone(),
+            clock: notify.clock.clone(),
+            uuid: new.uuid,
+            parent: traces::parent(),
+            began: notify.clock.now(),
+        }
+    }
+
+    /// It was committed now; what is to be called when it is answered.
+    fn committed(self, answer: Answer) -> Answer {
+        let committed = self.clock.now();
+        Box::new(move |outcome| {
+            // Of a resend it is known what happened.
+            if let Ok(Receipt { id, uuid, reached, .. }) = &outcome
+                && *uuid == self.uuid
+            {
+                if let Some(parent) = &self.parent {
+                    self.store.submit(Write::Traced(*id, parent.written()), Box::new(|_| ()));
+                }
+                let reached = match reached {
+                    Reached::Stored(_) => "stored",
+                    Reached::Sent(_) => "sent",
+                    Reached::Scheduled(_) | Reached::TakenBack(_) => "scheduled",
+                };
+                let now = self.clock.now();
+                let spans = [
+                    ("accept", self.began, now),
+                    ("commit", self.began, committed),
+                    ("dispatch", committed, now),
+                ];
+                for (name, start, end) in spans {
+                    self.metrics.traces.note(|| Span {
+                        notification: id.0,
+                        accepted: Some((self.uuid, self.parent)),
+                        name,
+                        start: start.as_micros(),
+                        end: end.as_micros(),
+                        facts: vec![("outcome", reached.to_owned())],
+                        is_failed: false,
+                    });
+                }
+            }
+            answer(outcome);
+        })
     }
 }
 

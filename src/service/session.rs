@@ -98,7 +98,7 @@ impl Session {
         let principal = self
             .keyring
             .verify_sender(token)
-            .map_err(|refusal| self.refused(connection, Entrance::Backend, refusal))?;
+            .map_err(|refusal| self.refused(connection, Entrance::Backend, refusal, token))?;
         connection.outlet().line().trust();
         self.hub.enlist_sender(connection, principal.tenant);
         self.changed.notify_one();
@@ -122,7 +122,7 @@ impl Session {
             None => Err(TokenError::Subject),
         });
         let (principal, recipient) = shown.map_err(|refusal| {
-            self.failures.note(Entrance::Handshake, refusal, Some(address));
+            self.failures.note(Entrance::Handshake, refusal, token, Some(address));
             let hold = self.noted(refusal, Some(address), || 1);
             self.log_refusal(socket_id, refusal, hold);
             (refusal.into(), hold)
@@ -148,7 +148,7 @@ impl Session {
             None => Err(TokenError::Subject),
         });
         let (principal, recipient) =
-            shown.map_err(|refusal| self.refused(connection, Entrance::Authenticate, refusal))?;
+            shown.map_err(|refusal| self.refused(connection, Entrance::Authenticate, refusal, token))?;
         Ok(self.enter(connection, principal, recipient, dialect, None)?)
     }
 
@@ -169,7 +169,7 @@ impl Session {
             None => Err(TokenError::SomebodyElse),
         });
         let (principal, recipient) =
-            shown.map_err(|refusal| self.refused(connection, Entrance::Facilitator, refusal))?;
+            shown.map_err(|refusal| self.refused(connection, Entrance::Facilitator, refusal, token))?;
         Ok(self.enter(connection, principal, recipient, dialect, Some(welcome))?)
     }
 
@@ -226,7 +226,7 @@ impl Session {
             .verify_sender(token)
             .or_else(|_| self.keyring.verify(token))
             .and_then(renewed)
-            .map_err(|refusal| self.refused(connection, Entrance::Authenticate, refusal))?;
+            .map_err(|refusal| self.refused(connection, Entrance::Authenticate, refusal, token))?;
         self.expires(connection, principal.expires_at);
         let roles = principal.roles;
         let changed = connection.identity(|who| who.roles != roles && who.recipient.is_some());
@@ -238,8 +238,14 @@ impl Session {
     }
 
     /// Notes a wrong token; the socket is read no further, and is answered, after a while if there were many.
-    fn refused(&self, connection: &Connection, entrance: Entrance, refusal: TokenError) -> Refused {
-        self.failures.note(entrance, refusal, Some(connection.address));
+    fn refused(
+        &self,
+        connection: &Connection,
+        entrance: Entrance,
+        refusal: TokenError,
+        token: &str,
+    ) -> Refused {
+        self.failures.note(entrance, refusal, token, Some(connection.address));
         // Who has shown a back end's token gains nothing by another; its bookings are not to wait.
         let is_sender = connection.identity(|who| who.sender.is_some());
         let failures = || {

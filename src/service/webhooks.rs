@@ -83,6 +83,13 @@ impl Hooks {
         self.store.webhook(&who.tenant, id).await?.ok_or(Error::NoSuchWebhook)
     }
 
+    /// Whether `who` may have `events` told.
+    fn may_hear(who: &Principal, events: Option<&Vec<WebhookEvent>>) -> Result<(), Error> {
+        let is_alarming = events.is_some_and(|events| events.contains(&WebhookEvent::SecurityAlert));
+        let needed = "security alerts are for the role admin; leave security.alert out";
+        if is_alarming && !who.is_admin() { Err(Error::Forbidden(needed)) } else { Ok(()) }
+    }
+
     /// A new one; durable on return. Returns it with its secret, which is told never again.
     ///
     /// # Errors
@@ -96,6 +103,7 @@ impl Hooks {
         secret: Option<Secret>,
     ) -> Result<(Webhook, Secret), Error> {
         may(who)?;
+        Self::may_hear(who, events.as_ref())?;
         self.check(Some(&url), Some(&description)).await?;
         let secret = given(secret)?;
         let deed = self.deed(who, from, None, Action::Webhook, json!({"host": host(&url)}));
@@ -118,7 +126,9 @@ impl Hooks {
         id: i64,
         change: WebhookChange,
     ) -> Result<Webhook, Error> {
-        self.find(who, id).await?;
+        let former = self.find(who, id).await?;
+        Self::may_hear(who, former.events.as_ref())?;
+        Self::may_hear(who, change.events.as_ref().and_then(Option::as_ref))?;
         self.check(change.url.as_deref(), change.description.as_deref()).await?;
         let detail = json!({"host": change.url.as_deref().map(host), "enabled": change.is_enabled});
         let deed = self.deed(who, from, Some(id), Action::WebhookOtherwise, detail);
@@ -148,7 +158,8 @@ impl Hooks {
         id: i64,
         secret: Option<Secret>,
     ) -> Result<(Secret, Timestamp), Error> {
-        self.find(who, id).await?;
+        let former = self.find(who, id).await?;
+        Self::may_hear(who, former.events.as_ref())?;
         let secret = given(secret)?;
         let deed = self.deed(who, from, Some(id), Action::WebhookRotate, json!({}));
         let until = deed.at.plus_seconds(self.rotation);

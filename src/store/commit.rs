@@ -9,16 +9,16 @@ use uuid::Uuid;
 
 use super::{
     Connection, Memory, RunQueryDsl, Wanted, claim, confirm, count_on, digesting, disclosing, earlier,
-    erasing, insert_all, keep_analytics, keep_counts, mark, now, one_chunk, outbox, place_all, presence,
-    reach, reaching, read_on, record, recur, release, row_of, settle, sweep, telling, template_writes,
-    webhook_writes,
+    erasing, insert_all, keep_analytics, keep_chain, keep_counts, mark, now, one_chunk, outbox, place_all,
+    presence, reach, reaching, read_on, record, recur, release, row_of, settle, sweep, telling,
+    template_writes, webhook_writes,
 };
 use crate::domain::{
     Accepted, Audience, Deed, Group, Matter, NewNotification, NotificationId, Placed, Recipient, Tenant,
     Timestamp,
 };
 use crate::store::audit::of_batch;
-use crate::store::schema::{audit_log, deployment, expansions, nodes, notifications, subscriptions};
+use crate::store::schema::{audit_log, deployment, expansions, nodes, notifications, subscriptions, traces};
 use crate::store::types::At;
 use crate::store::write::{Beat, Mark};
 use crate::store::{TAKEN_BACK, Task, Write, Written};
@@ -88,6 +88,13 @@ body! {
                     wait!(record(connection, deeds))?;
                     Written::Done
                 }
+                Write::Traced(id, parent) => {
+                    let row = (traces::notification_id.eq(id.0), traces::parent.eq(parent));
+                    let kept = diesel::insert_into(traces::table).values(row).on_conflict_do_nothing();
+                    wait!(kept.execute(connection))?;
+                    Written::Done
+                }
+                Write::Chain(write) => Written::Changed(wait!(keep_chain(connection, write))?),
                 Write::Analytics(write) => Written::Changed(wait!(keep_analytics(connection, write))?),
                 Write::Privacy(write) => wait!(erasing::of_privacy(connection, memory, write))?,
                 Write::Sweep(which) => Written::Changed(wait!(sweep(connection, which))?),

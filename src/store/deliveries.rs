@@ -12,6 +12,8 @@ use crate::domain::{
 
 /// How long somebody who tries has a delivery for themselves, in seconds: longer than any provider may take.
 pub const HELD_SECONDS: i64 = 28;
+/// A day, in seconds.
+const DAY: i64 = 24 * 60 * 60;
 
 /// The reason of what waits for the end of quiet hours, or for its turn; as the index `deliveries_put_off` has it.
 pub const PUT_OFF: &str = "put off";
@@ -349,6 +351,18 @@ impl Store {
     /// When the database cannot answer.
     pub async fn pushed_too_late(&self, deliveries: &[i64]) -> Result<Vec<Recipient>, StoreError> {
         on!(&self.readers, pushed_too_late(deliveries))
+    }
+
+    /// How many text messages went out within the day before `now`, of each tenant that sent at least `most`.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn texts_of_tenants(
+        &self,
+        now: Timestamp,
+        most: i64,
+    ) -> Result<Vec<(String, i64)>, StoreError> {
+        on!(&self.readers, texts_of_tenants(now.plus_seconds(-DAY), most))
     }
 
     /// The deliveries of a notification of `tenant`'s, to `recipient` if one is named; at most `limit`.

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
 use super::writing::now;
-use crate::domain::{Channel, NotificationId, Recipient, Tenant, UserId};
+use crate::domain::{Channel, NotificationId, Recipient, Tenant, Timestamp, UserId};
 use crate::store::schema::{deliveries, delivery_attempts, inbox, notifications, recipients};
-use crate::store::types::At;
+use crate::store::types::{At, Instant};
 use crate::store::{Attempt, Delivery, State, StoreError};
 
 /// See [`crate::store::Store::next_delivery`].
@@ -204,4 +205,25 @@ pub async fn failed_numbers(
         .select(deliveries::id)
         .load(connection)
         .await?)
+}
+
+/// See [`crate::store::Store::texts_of_tenants`].
+pub async fn texts_of_tenants(
+    connection: &mut Connection,
+    since: Timestamp,
+    most: i64,
+) -> Result<Vec<(String, i64)>, StoreError> {
+    #[derive(QueryableByName)]
+    struct Many {
+        #[diesel(sql_type = Text)]
+        tenant: String,
+        #[diesel(sql_type = BigInt)]
+        many: i64,
+    }
+    // As the index `deliveries_texts_of_tenant` has it.
+    let texts = "SELECT tenant, count(*) AS many FROM deliveries \
+        WHERE channel = 3 AND state >= 1 AND state <= 3 AND due_at > $1 GROUP BY tenant HAVING count(*) >= $2";
+    let texts = diesel::sql_query(texts).bind::<Instant, _>(At(since)).bind::<BigInt, _>(most);
+    let all: Vec<Many> = texts.load(connection).await?;
+    Ok(all.into_iter().map(|Many { tenant, many }| (tenant, many)).collect())
 }

@@ -47,6 +47,18 @@ pub async fn migrate(url: &DatabaseUrl) -> Result<Vec<String>, StoreError> {
     }
 }
 
+/// The versions of all migrations, of either database.
+pub(super) fn known(is_sqlite: bool) -> Vec<String> {
+    fn of<D: Backend>(source: EmbeddedMigrations) -> Vec<String> {
+        let all = MigrationSource::<D>::migrations(&source).unwrap_or_default();
+        all.iter().map(|migration| migration.name().version().to_string()).collect()
+    }
+    match is_sqlite {
+        true => of::<diesel::sqlite::Sqlite>(SQLITE),
+        false => of::<diesel::pg::Pg>(POSTGRES),
+    }
+}
+
 fn run<D: Backend + 'static>(
     connection: &mut impl MigrationHarness<D>,
     source: EmbeddedMigrations,

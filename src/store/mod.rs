@@ -8,6 +8,7 @@
 
 mod analytics;
 mod audit;
+mod audit_chain;
 mod content;
 mod counts;
 mod deliveries;
@@ -17,6 +18,7 @@ mod disk;
 mod due;
 mod erasure;
 mod error;
+mod examine;
 mod facts;
 mod held;
 mod migrate;
@@ -30,6 +32,7 @@ mod sqlite;
 mod tally;
 mod templates;
 mod trace;
+mod traced;
 mod transfer;
 mod types;
 mod url;
@@ -45,11 +48,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{Group, NotificationId, Position, Preferences, Recipient, Tenant, Timestamp};
+use crate::domain::{Group, NotificationId, Position, Recipient, Tenant, Timestamp};
 use crate::telemetry::Metrics;
 
 pub use analytics::{ACCEPTED, AnalyticsWrite, CountedUpto, ITSELF, LOOKED_AT, OfDay, READ};
 pub use audit::{Recorded, Sought};
+pub use audit_chain::{AuditLog, Chain, ChainWrite, Sealed, Unsealed, secret as chain_secret};
 pub use counts::{Counts, Recent, Roll};
 pub use deliveries::{
     Attempt, Claimed, Delivery, HELD_SECONDS, Outcome, PUT_OFF, RETRACTED_TOGETHER, SmsCaps, State, Tried,
@@ -61,6 +65,7 @@ pub use due::Task;
 pub use erasure::{AGAIN, Part, PrivacyWrite};
 pub use error::StoreError;
 use error::is_of_one_write;
+pub use examine::{Examined, examine};
 pub use held::{Counted, Entry, Filter, Gap, Held, HeldCounts, Missed, Pending, Which};
 pub(crate) use held::{MUTED, QUIET, SUMMED_UP, TAKEN_BACK};
 pub use migrate::migrate;
@@ -391,15 +396,6 @@ impl Store {
     /// When the database cannot answer.
     pub async fn topics(&self, recipient: &Recipient) -> Result<Vec<String>, StoreError> {
         on!(&self.readers, topics(recipient))
-    }
-
-    /// What `recipient` prefers; nothing, if they never said.
-    ///
-    /// # Errors
-    /// When the database cannot answer.
-    pub async fn preferences(&self, recipient: &Recipient) -> Result<Option<Preferences>, StoreError> {
-        let stored = on!(&self.readers, preferences(recipient))?;
-        Ok(stored.as_deref().map(preferred::read))
     }
 
     /// The highest notification number.

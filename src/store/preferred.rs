@@ -1,6 +1,7 @@
 //! What was stored of somebody's preferences.
 
-use crate::domain::Preferences;
+use super::{Readers, Store, StoreError, on, postgres, sqlite};
+use crate::domain::{Preferences, Recipient};
 
 /// As much of it as can be read: a newer release may have stored what this one does not know, and nobody goes without
 /// their notifications for that.
@@ -10,4 +11,15 @@ pub fn read(stored: &str) -> Preferences {
         tracing::warn!("somebody's preferences cannot be read whole; what can be read is heeded");
     }
     preferences
+}
+
+impl Store {
+    /// What `recipient` prefers; nothing, if they never said.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn preferences(&self, recipient: &Recipient) -> Result<Option<Preferences>, StoreError> {
+        let stored = on!(&self.readers, preferences(recipient))?;
+        Ok(stored.as_deref().map(read))
+    }
 }

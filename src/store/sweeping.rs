@@ -13,7 +13,7 @@ use crate::store::facts;
 use crate::store::retention::Sweep;
 use crate::store::schema::{
     analytics_place, counts, deliveries, delivery_attempts, deployment, expansions, notifications,
-    recurrences,
+    recurrences, traces,
 };
 
 #[derive(QueryableByName)]
@@ -75,6 +75,8 @@ body! {
         wait!(diesel::delete(theirs()).execute(connection))?;
         let made = recurrences::table.filter(recurrences::notification_id.eq_any(ids));
         wait!(diesel::delete(made).execute(connection))?;
+        let told = traces::table.filter(traces::notification_id.eq_any(ids));
+        wait!(diesel::delete(told).execute(connection))?;
         let spread = || expansions::table.filter(expansions::notification_id.eq_any(ids));
         let chunks: Vec<i64> = wait!(spread().select(expansions::chunks).load(connection))?;
         wait!(diesel::delete(spread()).execute(connection))?;

@@ -103,6 +103,25 @@ body! {
 }
 
 body! {
+    /// Something is alarming in this tenant.
+    pub fn of_alert(
+        connection: &mut Connection,
+        memory: &mut Memory,
+        tenant: &str,
+        at: Timestamp,
+        data: &Value,
+    ) -> QueryResult<()> {
+        let listeners = wait!(listeners(connection, memory))?;
+        let event = WebhookEvent::SecurityAlert;
+        if !listeners.iter().any(|one| one.wants(event, tenant)) {
+            return Ok(());
+        }
+        let fact = Fact { event, tenant: tenant.to_owned(), at, data: data.clone() };
+        wait!(post(connection, &listeners, vec![fact]))
+    }
+}
+
+body! {
     /// These entries are about to be confirmed, since the sockets that got them live.
     pub fn of_confirmed(connection: &mut Connection, memory: &mut Memory, entries: &[Sent]) -> QueryResult<()> {
         let listeners = wait!(listeners(connection, memory))?;

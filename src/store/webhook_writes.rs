@@ -9,6 +9,7 @@ use serde_json::json;
 use super::commit::was_done;
 use super::hooked::due_messages;
 use super::recur::clock;
+use super::telling::of_alert;
 use super::{Connection, Memory, RunQueryDsl, ago, now as present, record};
 use crate::domain::{Action, Deed, Secret, TEST_EVENT, Tenant, Timestamp};
 use crate::store::schema::{webhook_attempts, webhook_messages, webhooks};
@@ -70,6 +71,10 @@ body! {
                 kept(*id, usize::from(found > 0))
             }
             WebhookWrite::Replay { id, which, deed } => wait!(replay(connection, *id, which, deed))?,
+            WebhookWrite::Alert { tenant, at, data } => {
+                wait!(of_alert(connection, memory, tenant.as_str(), *at, data))?;
+                return Ok(Written::Done);
+            }
             WebhookWrite::Claim { wanted } => {
                 let claimed = wait!(claim(connection, wanted))?;
                 return Ok(Written::Messages(claimed.into()));

@@ -68,6 +68,15 @@ pub enum WebhookWrite {
         /// As it is written down.
         deed: Deed,
     },
+    /// Something is alarming: those of the tenant are told that want it.
+    Alert {
+        /// Whose it is.
+        tenant: Tenant,
+        /// When.
+        at: Timestamp,
+        /// What there is to say of it.
+        data: serde_json::Value,
+    },
     /// At most so many messages for each of these whose turn has come are this process's to send.
     Claim {
         /// Which, and how many.
@@ -337,7 +346,9 @@ impl Listener {
     }
 
     pub fn wants(&self, event: WebhookEvent, tenant: &str) -> bool {
-        self.tenant == tenant && self.events.as_ref().is_none_or(|events| events.contains(&event))
+        // Who wants all wants what becomes of notifications.
+        let is_for_all = event != WebhookEvent::SecurityAlert;
+        self.tenant == tenant && self.events.as_ref().map_or(is_for_all, |events| events.contains(&event))
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{
-    AnalyticsWrite, Claimed, ContactsWrite, DeviceWrite, DigestWrite, Kept, NewRecurring, PrivacyWrite,
-    SmsCaps, StoreError, Sweep, Task, TemplateChange, TemplateKept, Tried, WebhookKept, WebhookMessage,
-    WebhookWrite, Which, Whose,
+    AnalyticsWrite, ChainWrite, Claimed, ContactsWrite, DeviceWrite, DigestWrite, Kept, NewRecurring,
+    PrivacyWrite, SmsCaps, StoreError, Sweep, Task, TemplateChange, TemplateKept, Tried, WebhookKept,
+    WebhookMessage, WebhookWrite, Which, Whose,
 };
 use crate::domain::{
     Accepted, Broken, Change, Channel, Contacts, Deed, NewNotification, Notification, NotificationId, Place,
@@ -104,6 +104,10 @@ pub enum Write {
     Webhook(Arc<WebhookWrite>),
     /// This is written down in the audit log.
     Audit(Vec<Deed>),
+    /// The audit log is sealed, or shortened.
+    Chain(Arc<ChainWrite>),
+    /// This notification was sent in a trace: `traceparent`.
+    Traced(NotificationId, String),
     /// What is due is done, as far as it still is and no other node is at it.
     Work {
         /// What.
@@ -294,7 +298,7 @@ pub enum Written {
     /// Of `Confirm`: how many were not confirmed before. Of `Device`, when some are removed or were reached: how many. Of
     /// `Reschedule`: how many waited. Of `Tried` and `Revive`: how many counted. Of `Retract` and `Cease`: how many there were.
     /// Of `Count`: how many were looked at. Of `Digest`, when one is wanted no more or some are forgotten: how many. Of
-    /// `Analytics`: how many changes were added up. Of `Sweep`: how many there were.
+    /// `Analytics`: how many changes were added up. Of `Sweep`: how many there were. Of `Chain`: how many rows it was done to.
     Changed(usize),
     /// Of `ReadAll`.
     Read {

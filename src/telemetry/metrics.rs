@@ -10,6 +10,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use super::pulse::{Pulse, Timed};
+use super::traces::Traces;
 
 /// What became of a notification; one that is stored, delivered and confirmed counts in each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -124,6 +125,16 @@ struct IngestLabel {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AlertLabel {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SpanLabel {
+    outcome: &'static str,
+}
+
 /// All metrics of one server.
 pub struct Metrics {
     registry: Registry,
@@ -133,6 +144,14 @@ pub struct Metrics {
     refusals: Family<RefusalLabel, Counter>,
     webhooks: Family<WebhookLabel, Counter>,
     ingested: Family<IngestLabel, Counter>,
+    alerts: Family<AlertLabel, Counter>,
+    spans: Family<SpanLabel, Counter>,
+    /// Where it is noted what happens to single notifications.
+    pub traces: Traces,
+    /// Rows of the audit log that are not sealed yet.
+    pub audit_unsealed: Gauge,
+    /// Whether the audit log was what was sealed when that was looked at last: 1 or 0.
+    pub audit_intact: Gauge,
     /// Live sockets.
     pub connections: Gauge,
     /// Seconds that a socket lasted.
@@ -173,6 +192,11 @@ impl Metrics {
             refusals: Family::default(),
             webhooks: Family::default(),
             ingested: Family::default(),
+            alerts: Family::default(),
+            spans: Family::default(),
+            traces: Traces::default(),
+            audit_unsealed: Gauge::default(),
+            audit_intact: Gauge::default(),
             ingest_up: Gauge::default(),
             connections: Gauge::default(),
             connection_seconds: Histogram::new(exponential_buckets(1.0, 4.0, 9)),
@@ -184,6 +208,10 @@ impl Metrics {
             backplane_up: Gauge::default(),
             caught_up: Counter::default(),
         };
+        for outcome in ["exported", "refused"] {
+            drop(metrics.spans.get_or_create(&SpanLabel { outcome }));
+        }
+        metrics.traces = Traces::new(metrics.spans.get_or_create(&SpanLabel { outcome: "lost" }).clone());
         metrics.register();
         metrics
     }
@@ -258,6 +286,22 @@ impl Metrics {
             self.ingested.clone(),
         );
         registry.register(
+            "carillon_security_alerts",
+            "What those who keep watch were told of, by kind",
+            self.alerts.clone(),
+        );
+        registry.register("carillon_spans", "Spans of traces, by what became of them", self.spans.clone());
+        registry.register(
+            "carillon_audit_unsealed",
+            "Rows of the audit log that are not sealed yet",
+            self.audit_unsealed.clone(),
+        );
+        registry.register(
+            "carillon_audit_intact",
+            "Whether the audit log was what was sealed when that was looked at last",
+            self.audit_intact.clone(),
+        );
+        registry.register(
             "carillon_ingest_up",
             "Whether this node takes what other programs leave in Redis",
             self.ingest_up.clone(),
@@ -299,6 +343,21 @@ impl Metrics {
     /// Counts one attempt to tell an address something: `sent`, `waiting` (it is tried again) or `failed`.
     pub fn webhook(&self, outcome: &'static str) {
         self.webhooks.get_or_create(&WebhookLabel { outcome }).inc();
+    }
+
+    /// There may be alerts of this kind: they are told as none, so that the first one is seen as one more.
+    pub fn expect_alerts(&self, kind: &'static str) {
+        drop(self.alerts.get_or_create(&AlertLabel { kind }));
+    }
+
+    /// Counts one alert.
+    pub fn security_alert(&self, kind: &'static str) {
+        self.alerts.get_or_create(&AlertLabel { kind }).inc();
+    }
+
+    /// Counts spans: `exported`, `refused` by the collector, or `lost`, because there were too many.
+    pub fn spans(&self, outcome: &'static str, many: u64) {
+        self.spans.get_or_create(&SpanLabel { outcome }).inc_by(many);
     }
 
     /// Counts one refusal.

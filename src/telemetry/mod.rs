@@ -4,6 +4,7 @@ mod log;
 mod metrics;
 mod pulse;
 mod task;
+pub mod traces;
 
 pub use log::{LogError, LogFormat, Settings, start as start_logging};
 pub use metrics::{Metrics, Outcome, Refusal};

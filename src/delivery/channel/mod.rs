@@ -24,6 +24,7 @@ use crate::domain::{Device, Email, Phone, Priority, Tenant, Timestamp};
 pub use pumping::Countries;
 pub use registry::{ChannelSettings, Channels};
 pub use sink::Sink;
+pub use smtp::greet_mail_server;
 pub use twilio::{CALLBACKS, Fate, Report, TwilioCallbacks};
 
 /// Why a provider cannot be used as it is set: which setting, and what to write.

@@ -48,6 +48,28 @@ struct Line {
     letters: u32,
 }
 
+/// Says hello to the mail server of `settings` as for a letter, with TLS and login, and leaves.
+///
+/// # Errors
+/// Why that cannot be done.
+pub async fn greet_mail_server(
+    settings: &EmailSettings,
+    patience: Duration,
+    clock: Arc<dyn Clock>,
+) -> Result<(), String> {
+    let smtp = Smtp::new(settings, patience, clock).map_err(|why| why.to_string())?;
+    let late = || Err(Fault::Retry { after: None, reason: "it does not answer".to_owned() });
+    let connected = tokio::time::timeout(patience, smtp.connect()).await.unwrap_or_else(|_| late());
+    match connected {
+        Ok(mut line) => {
+            line.smtp.abort().await;
+            Ok(())
+        }
+        Err(Fault::Retry { reason, .. }) => Err(reason),
+        Err(_) => Err("it cannot be used".to_owned()),
+    }
+}
+
 impl Smtp {
     /// Connects to nobody yet.
     ///

@@ -41,6 +41,8 @@ use AsyncPgConnection as Connection;
 mod analytics_queries;
 #[path = "../audit_queries.rs"]
 mod audit_queries;
+#[path = "../chain_queries.rs"]
+mod chain_queries;
 #[path = "../compliance_queries.rs"]
 mod compliance_queries;
 #[path = "../delivery_queries.rs"]
@@ -63,6 +65,8 @@ mod recurring_queries;
 mod retention_queries;
 #[path = "../template_queries.rs"]
 mod template_queries;
+#[path = "../traced_queries.rs"]
+mod traced_queries;
 #[path = "../traces.rs"]
 mod traces_body;
 #[path = "../watching_queries.rs"]
@@ -74,9 +78,11 @@ mod webhook_queries;
 pub mod queries {
     pub use super::analytics_queries::{analytics, connected, count_next, counted_upto};
     pub use super::audit_queries::audited;
+    pub use super::chain_queries::{audit_chain, audit_older, audit_rows, audit_unsealed, audit_waiting};
     pub use super::compliance_queries::{consents_of, disclosures_of, figures};
     pub use super::delivery_queries::{
         attempts_of, deliveries_of, failed_deliveries, failed_numbers, next_delivery, pushed_too_late,
+        texts_of_tenants,
     };
     pub use super::device_queries::{contacts, devices};
     pub use super::digest_queries::{
@@ -98,12 +104,13 @@ pub mod queries {
     pub use super::recurring_queries::{due_rounds, recurring_of, recurring_one};
     pub use super::retention_queries::find_old;
     pub use super::template_queries::{template_at, template_version, template_versions_of, templates_of};
+    pub use super::traced_queries::traced;
     pub use super::traces_body::{accepted_before, is_member, is_owed, members, trace, waiting};
     pub use super::watching_queries::{backlogs, failed_many, nodes};
     pub use super::webhook_queries::{
         due_webhooks, failed_messages, webhook_messages_of, webhook_one, webhooks_of,
     };
-    pub use super::{behind, roll, under_way};
+    pub use super::{audit_writers, behind, roll, under_way};
 }
 
 /// A batch is given up when the server has been away for this long; its senders are then told.
@@ -199,22 +206,33 @@ pub async fn behind(
     Ok(behind)
 }
 
+#[derive(diesel::QueryableByName)]
+struct Holder {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    name: String,
+}
+
+async fn holders(connection: &mut Connection, query: &str) -> Result<HashSet<String>, StoreError> {
+    let holders: Vec<Holder> = diesel_async::RunQueryDsl::load(diesel::sql_query(query), connection).await?;
+    Ok(holders.into_iter().map(|holder| holder.name).collect())
+}
+
 /// Whose transactions have looked at the place up to which analytics are counted, or may have given a number away, and write.
 pub async fn under_way(connection: &mut Connection) -> Result<HashSet<String>, StoreError> {
-    #[derive(diesel::QueryableByName)]
-    struct Holder {
-        #[diesel(sql_type = diesel::sql_types::Text)]
-        name: String,
-    }
     // Only of those that have changed something: who reads for hours, as a backup does, or vacuums, notes nothing.
-    let holders = "SELECT DISTINCT held.virtualtransaction AS name FROM pg_locks AS held \
+    let query = "SELECT DISTINCT held.virtualtransaction AS name FROM pg_locks AS held \
         JOIN pg_locks AS changed USING (virtualtransaction) WHERE held.pid <> pg_backend_pid() \
         AND held.relation IN ('notifications'::regclass, 'analytics_place'::regclass) \
         AND held.mode IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock') \
         AND changed.locktype = 'relation' AND changed.mode = 'RowExclusiveLock'";
-    let holders: Vec<Holder> =
-        diesel_async::RunQueryDsl::load(diesel::sql_query(holders), connection).await?;
-    Ok(holders.into_iter().map(|holder| holder.name).collect())
+    holders(connection, query).await
+}
+
+/// Whose transactions write into the audit log: whoever was given a number there holds this lock until the commit.
+pub async fn audit_writers(connection: &mut Connection) -> Result<HashSet<String>, StoreError> {
+    let query = "SELECT DISTINCT virtualtransaction AS name FROM pg_locks \
+        WHERE relation = 'audit_log'::regclass AND mode = 'RowExclusiveLock' AND pid <> pg_backend_pid()";
+    holders(connection, query).await
 }
 
 /// Who is connected to nodes that are alive.

@@ -44,6 +44,8 @@ use crate::store::webhooks::Listeners;
 mod analytics_writes;
 #[path = "../capping.rs"]
 mod capping;
+#[path = "../chaining.rs"]
+mod chaining;
 #[path = "../claiming.rs"]
 mod claiming;
 #[path = "../commit.rs"]
@@ -77,6 +79,7 @@ mod roles;
 #[path = "../spreading.rs"]
 mod spreading;
 use analytics_writes::{came_late, keep_analytics};
+use chaining::keep_chain;
 use claiming::{DueDelivery, claim};
 pub use commit::apply;
 use commit::{Earlier, Marked};

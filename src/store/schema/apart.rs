@@ -153,3 +153,34 @@ diesel::table! {
         secret -> Binary,
     }
 }
+
+diesel::table! {
+    audit_seals (id) {
+        id -> BigInt,
+        hash -> Binary,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::Instant;
+
+    audit_chain (id) {
+        id -> BigInt,
+        sealed -> BigInt,
+        head -> Binary,
+        many -> BigInt,
+        sealed_at -> Instant,
+        removed -> BigInt,
+        anchor -> Binary,
+        gone -> BigInt,
+        erasures -> BigInt,
+    }
+}
+
+diesel::table! {
+    traces (notification_id) {
+        notification_id -> BigInt,
+        parent -> Text,
+    }
+}

@@ -35,6 +35,8 @@ use crate::store::webhooks::Listeners;
 mod analytics_writes;
 #[path = "../capping.rs"]
 mod capping;
+#[path = "../chaining.rs"]
+mod chaining;
 #[path = "../claiming.rs"]
 mod claiming;
 #[path = "../commit.rs"]
@@ -74,6 +76,7 @@ mod spreading;
 #[path = "statements.rs"]
 mod statements;
 use analytics_writes::{came_late, keep_analytics};
+use chaining::keep_chain;
 use claiming::{DueDelivery, claim};
 pub use commit::apply;
 use commit::{Earlier, Marked};

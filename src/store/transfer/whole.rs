@@ -6,9 +6,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::TOGETHER;
 use crate::store::schema::{
-    analytics, analytics_changes, analytics_latencies, analytics_place, audit_log, audit_people, consents,
-    deliveries, delivery_attempts, digest_subscriptions, digests, disclosures, expansions,
-    push_subscriptions, recurrences, recurring, stopped_numbers, template_versions, templates,
+    analytics, analytics_changes, analytics_latencies, analytics_place, audit_chain, audit_log, audit_people,
+    audit_seals, consents, deliveries, delivery_attempts, digest_subscriptions, digests, disclosures,
+    expansions, push_subscriptions, recurrences, recurring, stopped_numbers, template_versions, templates,
     webhook_attempts, webhook_messages, webhooks,
 };
 use crate::store::types::{At, UuidColumn};
@@ -50,6 +50,29 @@ struct Recorded {
     subject: Option<String>,
     detail: String,
     address: Option<String>,
+}
+
+/// The seal of a row of the audit log.
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = audit_seals)]
+struct Seal {
+    id: i64,
+    hash: Vec<u8>,
+}
+
+/// How far it is sealed.
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = audit_chain)]
+struct Chain {
+    id: i64,
+    sealed: i64,
+    head: Vec<u8>,
+    many: i64,
+    sealed_at: At,
+    removed: i64,
+    anchor: Vec<u8>,
+    gone: i64,
+    erasures: i64,
 }
 
 /// What goes out over a channel that is not a socket.
@@ -257,7 +280,9 @@ whole! {
     recurring by id: crate::store::recurring::Row;
     recurrences by notification_id: Made;
     audit_log by id: Recorded;
+    audit_seals by id: Seal;
     audit_people by id: Named;
+    audit_chain by id: Chain;
     consents by id: Consent;
     disclosures by id: Disclosure;
     deliveries by id: Delivery;

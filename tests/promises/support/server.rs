@@ -178,6 +178,15 @@ impl Server {
         self.ground.try_sql(self.home.path(), on_sqlite, on_postgres)
     }
 
+    /// What another command says of its database, by its settings.
+    pub fn command(&self, args: &[&str]) -> Output {
+        let ground = self.ground.settings(self.home.path());
+        let ground = ground.iter().map(|(name, value)| (variable(name), value.clone()));
+        let all: Vec<(String, String)> = ground.chain(self.settings.iter().cloned()).collect();
+        let all: Vec<_> = all.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        run_command_in(self.home.path(), args, &all)
+    }
+
     /// How many rows this question has in its database.
     pub fn rows(&self, question: &str) -> i64 {
         self.ground.rows(self.home.path(), question)

@@ -41,8 +41,8 @@ impl WebhookNewIn {
 }
 
 fn events(names: Vec<String>) -> Result<Vec<WebhookEvent>, Broken> {
-    let expected = "a list of notification.sent, notification.delivered, notification.failed and notification.read; \
-        leave it out for all";
+    let expected = "a list of notification.sent, notification.delivered, notification.failed, notification.read and \
+        security.alert; leave it out for all of notifications";
     let unknown = || Broken { field: "events", expected };
     if names.is_empty() {
         return Err(unknown());

@@ -1,0 +1,256 @@
+//! Seals the audit log, a second behind those who write it (decision 44); looks now and then whether it still is what was sealed,
+//! and removes what is older than it is to be kept. Each server does it, or processes of their own; several may.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::Alarms;
+use super::proof::prove;
+use crate::domain::chain::{Link, Row};
+use crate::domain::{Action, AlertKind, Clock, Deed, Tenant};
+use crate::store::{AuditLog, Chain, ChainWrite, Store, StoreError, Write, Written, chain_secret};
+use crate::telemetry::Metrics;
+
+/// Between two rounds.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How often it is looked whether those who write have committed, and for how long.
+const LOOK: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is looked what is old.
+const HOUR: u64 = 60 * 60;
+const SECONDS_A_DAY: i64 = 24 * 60 * 60;
+
+/// Settings of `[audit]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditSettings {
+    /// Days after which rows are removed; 0 keeps them for ever.
+    pub keep_days: u16,
+    /// Seconds after which a server looks again whether the whole log is what was sealed; 0: never.
+    pub verify_seconds: u32,
+    /// Seconds after which the last seal is told in the log again; 0: never.
+    pub head_seconds: u32,
+}
+
+impl Default for AuditSettings {
+    fn default() -> Self {
+        Self { keep_days: 0, verify_seconds: 6 * 60 * 60, head_seconds: 60 * 60 }
+    }
+}
+
+/// Does that.
+pub struct Sealing {
+    store: Arc<Store>,
+    log: AuditLog,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    alarms: Arc<Alarms>,
+    settings: AuditSettings,
+}
+
+impl Sealing {
+    /// For everybody who shares `store`; `alarms` hears of what was done, and of damage.
+    pub fn new(
+        store: Arc<Store>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+        alarms: Arc<Alarms>,
+        settings: &AuditSettings,
+    ) -> Arc<Self> {
+        let log = store.audit_log();
+        Arc::new(Self { store, log, clock, metrics, alarms, settings: settings.clone() })
+    }
+
+    /// Does it, without end.
+    pub async fn run(self: Arc<Self>) {
+        tokio::join!(self.always(), self.watch(), self.tell(), self.shorten());
+    }
+
+    async fn always(&self) {
+        loop {
+            if let Err(fault) = self.round().await {
+                tracing::warn!(%fault, "the audit log could not be sealed; trying again");
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Seals what was written before.
+    ///
+    /// # Errors
+    /// When the database cannot answer, or what the commit failed with.
+    pub async fn round(&self) -> Result<(), StoreError> {
+        let Chain { head, last: upto, .. } = self.log.chain().await?;
+        self.metrics.audit_unsealed.set((upto - head.id).max(0));
+        if upto <= head.id || !self.is_settled().await? {
+            return Ok(());
+        }
+        loop {
+            // First how it stands: who is forgotten meanwhile shows in it.
+            let from = self.log.chain().await?;
+            let rows = self.log.rows(from.head.id, upto).await?;
+            let Some(last) = rows.last().map(|row| row.id) else { break };
+            let Some((rows, people)) = named(rows) else {
+                tracing::warn!("the system gives no random bytes; the audit log is sealed later");
+                return Ok(());
+            };
+            let Some(seals) = seals(&rows, &from.head) else { return Err(StoreError::Closed) };
+            let seal =
+                ChainWrite::Seal { from, seals: seals.into(), people: people.into(), now: self.clock.now() };
+            if !matches!(self.store.write(Write::Chain(Arc::new(seal))).await?, Written::Changed(1..)) {
+                // Another node was faster.
+                return Ok(());
+            }
+            rows.iter().for_each(|row| self.alarms.done(row));
+            self.metrics.audit_unsealed.set((upto - last).max(0));
+        }
+        Ok(())
+    }
+
+    /// Waits until those have committed who may hold numbers up to the last that is seen.
+    async fn is_settled(&self) -> Result<bool, StoreError> {
+        let started = Instant::now();
+        let mut before = self.log.writers().await?;
+        while !before.is_empty() {
+            if started.elapsed() > PATIENCE {
+                return Ok(false);
+            }
+            tokio::time::sleep(LOOK).await;
+            let now = self.log.writers().await?;
+            before.retain(|writer| now.contains(writer));
+        }
+        Ok(true)
+    }
+
+    /// Looks again and again whether the log is what was sealed.
+    async fn watch(&self) {
+        self.metrics.audit_intact.set(1);
+        let Some(pause) = every(self.settings.verify_seconds) else { return };
+        loop {
+            tokio::time::sleep(pause).await;
+            match prove(&self.log, &[], true).await {
+                Ok(proof) => {
+                    self.metrics.audit_intact.set(i64::from(proof.damage.is_none()));
+                    if let Some(damage) = proof.damage {
+                        tracing::error!(%damage, "the audit log is not what was sealed; ask `carillon audit verify`");
+                        let row = damage.row().map(|id| format!("row {id}"));
+                        self.alarms.raise(AlertKind::AuditChain, &Tenant::default(), row.as_deref(), 1);
+                    }
+                }
+                Err(fault) => {
+                    tracing::warn!(%fault, "the audit log could not be looked through; trying again")
+                }
+            }
+        }
+    }
+
+    async fn tell(&self) {
+        let Some(pause) = every(self.settings.head_seconds) else { return };
+        loop {
+            tokio::time::sleep(pause).await;
+            self.tell_head().await;
+        }
+    }
+
+    /// Tells the last seal, for those who keep logs elsewhere.
+    pub async fn tell_head(&self) {
+        match self.log.chain().await {
+            Ok(Chain { head, .. }) if head.id > 0 => {
+                tracing::info!(event = "audit.head", head = %head.written(), "the audit log is sealed up to here");
+            }
+            _ => {}
+        }
+    }
+
+    async fn shorten(&self) {
+        if self.settings.keep_days == 0 {
+            return;
+        }
+        let mut pause = PAUSE;
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = Duration::from_secs(HOUR);
+            match self.remove_old().await {
+                Ok(0) => {}
+                Ok(rows) => tracing::info!(rows, "old rows of the audit log were removed"),
+                Err(fault) => {
+                    tracing::warn!(%fault, "old rows of the audit log could not be removed; trying again")
+                }
+            }
+        }
+    }
+
+    async fn remove_old(&self) -> Result<usize, StoreError> {
+        let now = self.clock.now();
+        let until = now.plus_seconds(-i64::from(self.settings.keep_days) * SECONDS_A_DAY);
+        let mut removed = 0;
+        loop {
+            let from = self.log.chain().await?;
+            let Some(upto) = self.log.older(from.anchor.id, from.head.id, until).await? else {
+                return Ok(removed);
+            };
+            let deed = Deed {
+                at: now,
+                tenant: Tenant::default(),
+                actor: None,
+                action: Action::AuditShorten,
+                subject: None,
+                detail: String::new(),
+                address: None,
+            };
+            let started = Instant::now();
+            let write = ChainWrite::Shorten { from, upto, deed };
+            match self.store.write(Write::Chain(Arc::new(write))).await? {
+                Written::Changed(many @ 1..) => removed += many,
+                _ => return Ok(removed),
+            }
+            tokio::time::sleep(started.elapsed()).await;
+        }
+    }
+}
+
+fn every(seconds: u32) -> Option<Duration> {
+    (seconds > 0).then(|| Duration::from_secs(seconds.into()))
+}
+
+/// Rows, and new secrets: tenant, name, secret.
+type Named = (Vec<Row>, Vec<(String, String, Vec<u8>)>);
+
+/// Gives everybody a secret who has none; nothing, if there are no random bytes.
+fn named(mut rows: Vec<Row>) -> Option<Named> {
+    let mut new: HashMap<(String, String), Vec<u8>> = HashMap::new();
+    for row in &rows {
+        for name in row.strangers() {
+            if let Entry::Vacant(whose) = new.entry((row.tenant.clone(), name.to_owned())) {
+                whose.insert(chain_secret()?);
+            }
+        }
+    }
+    if !new.is_empty() {
+        for row in &mut rows {
+            let of = |name: &Option<String>| {
+                name.as_ref().and_then(|name| new.get(&(row.tenant.clone(), name.clone())).cloned())
+            };
+            let (actor, subject) = (of(&row.actor), of(&row.subject));
+            row.actor_secret = row.actor_secret.take().or(actor);
+            row.subject_secret = row.subject_secret.take().or(subject);
+        }
+    }
+    Some((rows, new.into_iter().map(|((tenant, name), secret)| (tenant, name, secret)).collect()))
+}
+
+/// The seals of `rows`, behind `head`.
+fn seals(rows: &[Row], head: &Link) -> Option<Vec<Link>> {
+    let mut before = head.hash.clone();
+    let mut seals = Vec::with_capacity(rows.len());
+    for row in rows {
+        before = row.seal(&before)?;
+        seals.push(Link { id: row.id, hash: before.clone() });
+    }
+    Some(seals)
+}

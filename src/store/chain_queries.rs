@@ -1,0 +1,93 @@
+//! Reads of the audit log's chain. Compiled twice, once for each database.
+
+use diesel::dsl::max;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable};
+use diesel_async::RunQueryDsl;
+
+use super::Connection;
+use crate::domain::Timestamp;
+use crate::domain::chain::Link;
+use crate::store::StoreError;
+use crate::store::audit_chain::{Chain, LogColumns, REMOVED_TOGETHER, Unsealed};
+use crate::store::schema::{audit_chain as chain, audit_log};
+use crate::store::types::At;
+
+/// See [`crate::store::AuditLog::chain`].
+pub async fn audit_chain(connection: &mut Connection) -> Result<Chain, StoreError> {
+    type Place = (i64, Vec<u8>, i64, i64, Vec<u8>, i64, i64);
+    let place: Option<Place> = chain::table
+        .select((
+            chain::sealed,
+            chain::head,
+            chain::many,
+            chain::removed,
+            chain::anchor,
+            chain::gone,
+            chain::erasures,
+        ))
+        .get_result(connection)
+        .await
+        .optional()?;
+    let (sealed, head, many, removed, anchor, gone, erasures) = place.unwrap_or_default();
+    let last: Option<i64> = audit_log::table.select(max(audit_log::id)).get_result(connection).await?;
+    let (head, anchor) = (Link { id: sealed, hash: head }, Link { id: removed, hash: anchor });
+    Ok(Chain { head, many, anchor, gone, erasures, last: last.unwrap_or(0) })
+}
+
+/// Rows with what their seals are made of: see [`crate::store::AuditLog::rows`] and [`crate::store::AuditLog::sealed`].
+pub async fn audit_rows(connection: &mut Connection, query: &str) -> Result<Vec<LogColumns>, StoreError> {
+    Ok(diesel::sql_query(query).load(connection).await?)
+}
+
+/// See [`crate::store::AuditLog::unsealed`].
+pub async fn audit_unsealed(
+    connection: &mut Connection,
+    after: i64,
+    upto: i64,
+) -> Result<Option<i64>, StoreError> {
+    #[derive(QueryableByName)]
+    struct First {
+        #[diesel(sql_type = Nullable<BigInt>)]
+        id: Option<i64>,
+    }
+    let query = format!(
+        "SELECT min(a.id) AS id FROM audit_log AS a WHERE a.id > ({after}) AND a.id <= {upto} \
+         AND NOT EXISTS (SELECT 1 FROM audit_seals AS s WHERE s.id = a.id)"
+    );
+    let first: First = diesel::sql_query(query).get_result(connection).await?;
+    Ok(first.id)
+}
+
+/// See [`crate::store::AuditLog::waiting`].
+pub async fn audit_waiting(connection: &mut Connection) -> Result<Unsealed, StoreError> {
+    let sealed: Option<i64> = chain::table.select(chain::sealed).get_result(connection).await.optional()?;
+    let behind = || audit_log::table.filter(audit_log::id.gt(sealed.unwrap_or(0)));
+    let many: i64 = behind().count().get_result(connection).await?;
+    let since: Option<At> = behind()
+        .order(audit_log::id)
+        .select(audit_log::at)
+        .limit(1)
+        .get_result(connection)
+        .await
+        .optional()?;
+    Ok(Unsealed { many, since: since.map(|at| at.0) })
+}
+
+/// See [`crate::store::AuditLog::older`].
+pub async fn audit_older(
+    connection: &mut Connection,
+    after: i64,
+    upto: i64,
+    until: Timestamp,
+) -> Result<Option<i64>, StoreError> {
+    let next: Vec<(i64, At)> = audit_log::table
+        .filter(audit_log::id.gt(after))
+        .filter(audit_log::id.le(upto))
+        .order(audit_log::id)
+        .limit(REMOVED_TOGETHER)
+        .select((audit_log::id, audit_log::at))
+        .load(connection)
+        .await?;
+    Ok(next.iter().take_while(|(_, at)| at.0 < until).last().map(|(id, _)| *id))
+}

@@ -1,0 +1,283 @@
+//! `carillon audit verify` finds whatever is changed, removed, put in, moved or cut off in the audit log, and names the first row;
+//! who is forgotten leaves it as it was.
+
+use std::process::Output;
+use std::sync::Arc;
+use std::thread;
+
+use carillon::domain::pseudonym::{Of, pseudonym};
+use serde_json::{Value, json};
+
+use crate::support::hooks::admin;
+use crate::support::{Clock, Cluster, Ground, Rest, Server, eventually, in_seconds, note, on_postgres, sign};
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+const UNSEALED: &str =
+    "SELECT id FROM audit_log WHERE id > (SELECT coalesce(max(sealed), 0) FROM audit_chain)";
+
+fn wait_until_sealed(server: &Server) {
+    eventually("all is sealed", || (server.rows(UNSEALED) == 0).then_some(()));
+}
+
+#[track_caller]
+fn is_whole(server: &Server, args: &[&str]) -> String {
+    let output = server.command(&[&["audit", "verify"], args].concat());
+    assert!(output.status.success(), "{}", said(&output));
+    said(&output)
+}
+
+/// What is found, and that it ends with 1.
+#[track_caller]
+fn is_broken(server: &Server, args: &[&str]) -> String {
+    let output = server.command(&[&["audit", "verify"], args].concat());
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    said(&output)
+}
+
+/// Lets a hand change what the database keeps as it is.
+fn unguard(server: &Server) {
+    let triggers = [
+        "audit_log_is_not_changed",
+        "audit_log_is_not_shortened",
+        "audit_log_is_not_replaced",
+        "audit_seals_are_not_changed",
+        "audit_seals_are_not_shortened",
+    ];
+    let on_sqlite: String = triggers.iter().map(|name| format!("DROP TRIGGER {name};")).collect();
+    server.sql(
+        &on_sqlite,
+        "ALTER TABLE audit_log DISABLE TRIGGER ALL; ALTER TABLE audit_seals DISABLE TRIGGER ALL",
+    );
+}
+
+fn on_both(server: &Server, statements: &str) {
+    server.sql(statements, statements);
+}
+
+#[test]
+fn whatever_is_done_to_it_is_found() {
+    let mut server = Server::start();
+    let (backend, boss) = (Rest::backend(&server), admin(&server));
+    for number in 0..12 {
+        backend.send(&note(2, &format!("number {number}")));
+    }
+    boss.get("/api/v1/recipients/2").expect(200);
+    wait_until_sealed(&server);
+    let beside = is_whole(&server, &[]);
+    assert!(beside.contains("ok "), "beside a running server: {beside}");
+    assert!(server.stop().success());
+    is_whole(&server, &[]);
+    server.wait_for_line("the head is told at the stop", |line| line.contains("audit.head"));
+    let head = said(&server.command(&["audit", "head"])).trim().to_owned();
+    is_whole(&server, &["--head", &head]);
+    let odd = server.command(&["audit", "verify", "--head", "nonsense"]);
+    assert!(!odd.status.success() && said(&odd).contains("is no head"), "{}", said(&odd));
+
+    // While the guards are there, nothing can be done at all.
+    for statement in [
+        "UPDATE audit_log SET detail = '{}' WHERE id = 4",
+        "UPDATE audit_log SET actor = 'somebody' WHERE id = 4",
+        "DELETE FROM audit_log WHERE id = 4",
+        "UPDATE audit_seals SET hash = hash",
+        "DELETE FROM audit_seals WHERE id = 4",
+    ] {
+        server.try_sql(statement, statement).expect_err(statement);
+    }
+    unguard(&server);
+    on_both(
+        &server,
+        "CREATE TABLE kept_log AS SELECT * FROM audit_log; CREATE TABLE kept_seals AS SELECT * FROM audit_seals; \
+         CREATE TABLE kept_chain AS SELECT * FROM audit_chain",
+    );
+    let tampered: &[(&str, &str)] = &[
+        (
+            "UPDATE audit_log SET detail = '{\"notifications\":2}' WHERE id = 4",
+            "row 4 is not what was sealed",
+        ),
+        ("UPDATE audit_log SET actor = 'somebody' WHERE id = 5", "row 5 is not what was sealed"),
+        ("UPDATE audit_log SET actor = NULL WHERE id = 5", "row 5 is not what was sealed"),
+        (
+            "UPDATE audit_log SET subject = 'me' WHERE action = 'contacts.read'",
+            "row 13 is not what was sealed",
+        ),
+        ("UPDATE audit_log SET address = '192.0.2.1' WHERE id = 13", "row 13 is not what was sealed"),
+        (
+            "UPDATE audit_log SET at = (SELECT at FROM kept_log WHERE id = 7) WHERE id = 6",
+            "row 6 is not what",
+        ),
+        ("UPDATE audit_log SET tenant = 'other' WHERE id = 1", "row 1 is not what was sealed"),
+        ("DELETE FROM audit_log WHERE id = 5", "row 5 was sealed, and is gone"),
+        (
+            "DELETE FROM audit_log WHERE id = 5; DELETE FROM audit_seals WHERE id = 5",
+            "row 6 is not what was sealed",
+        ),
+        (
+            "DELETE FROM audit_log WHERE id = 1; DELETE FROM audit_seals WHERE id = 1",
+            "row 2 is not what was sealed",
+        ),
+        (
+            "INSERT INTO audit_log (id, at, tenant, action, detail) \
+             SELECT 0, at, tenant, 'send', '{}' FROM kept_log WHERE id = 1",
+            "row 0 was put in later",
+        ),
+        (
+            "UPDATE audit_log SET detail = (SELECT detail FROM kept_log WHERE id = 9) WHERE id = 8; \
+             UPDATE audit_log SET detail = (SELECT detail FROM kept_log WHERE id = 8) WHERE id = 9",
+            "row 8 is not what was sealed",
+        ),
+        (
+            "UPDATE audit_seals SET hash = (SELECT hash FROM kept_seals WHERE id = 7) WHERE id = 3",
+            "row 3 is not what was sealed",
+        ),
+        ("DELETE FROM audit_seals WHERE id = 6", "row 6 was put in later"),
+        ("DELETE FROM audit_log WHERE id > 8; DELETE FROM audit_seals WHERE id > 8", "cut off behind row 8"),
+        ("DELETE FROM audit_chain", "row 1, is not the one that was noted as the chain's head"),
+        ("UPDATE audit_chain SET many = many + 1", "of 14 rows that were sealed 13 are there"),
+        ("DELETE FROM audit_people WHERE name = '2'", "names somebody whose secret is gone"),
+    ];
+    on_both(&server, "CREATE TABLE kept_people AS SELECT * FROM audit_people");
+    for (statements, expected) in tampered {
+        on_both(&server, statements);
+        let found = is_broken(&server, &[]);
+        assert!(found.contains(expected), "{statements}\n{found}");
+        restore(&server);
+        is_whole(&server, &["--head", &head]);
+    }
+
+    // Who writes all of it anew, or cuts it off and the chain with it, is found by a head that was noted elsewhere.
+    on_both(
+        &server,
+        "DELETE FROM audit_log WHERE id > 8; DELETE FROM audit_seals WHERE id > 8; \
+         UPDATE audit_chain SET sealed = 8, many = 8, head = (SELECT hash FROM audit_seals WHERE id = 8)",
+    );
+    is_whole(&server, &[]);
+    let found = is_broken(&server, &["--head", &head]);
+    assert!(found.contains("that was noted elsewhere is not in this chain"), "{found}");
+}
+
+fn restore(server: &Server) {
+    on_both(
+        server,
+        "DELETE FROM audit_log; DELETE FROM audit_seals; DELETE FROM audit_chain; DELETE FROM audit_people; \
+         INSERT INTO audit_people SELECT * FROM kept_people; \
+         INSERT INTO audit_log SELECT * FROM kept_log; INSERT INTO audit_seals SELECT * FROM kept_seals; \
+         DELETE FROM audit_chain; INSERT INTO audit_chain SELECT * FROM kept_chain",
+    );
+}
+
+#[test]
+fn whoever_is_forgotten_leaves_it_whole() {
+    let server = Server::start();
+    let (backend, boss) = (Rest::backend(&server), admin(&server));
+    let two = Rest::user(&server, 2);
+    backend.send(&note(2, "one"));
+    two.put("/api/v1/recipients/me", &json!({"email": "two@example.com"})).expect(200);
+    boss.get("/api/v1/recipients/2").expect(200);
+    boss.get("/api/v1/audit?actor=2").expect(200);
+    wait_until_sealed(&server);
+    is_whole(&server, &[]);
+    let log = boss.get("/api/v1/audit?limit=100").expect(200);
+    assert!(
+        !log["entries"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .any(|row| row["detail"].to_string().contains("\"2\""))
+    );
+
+    // As erasing does it: a name and an address become pseudonyms, and the secret goes. It is made up here.
+    let secret = [7_u8; 16];
+    let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    let known = "SELECT 1 FROM audit_people WHERE name = '2'";
+    assert_eq!(server.rows(known), 1);
+    let stranger = Rest::user(&server, 3);
+    // Somebody who has done nothing yet: the secret is known before anything is sealed.
+    server.sql(
+        &format!("INSERT INTO audit_people (tenant, name, secret) VALUES ('default', '3', x'{hex}')"),
+        &format!("INSERT INTO audit_people (tenant, name, secret) VALUES ('default', '3', '\\x{hex}')"),
+    );
+    stranger.put("/api/v1/recipients/me", &json!({"email": "three@example.com"})).expect(200);
+    boss.get("/api/v1/recipients/3").expect(200);
+    wait_until_sealed(&server);
+    is_whole(&server, &[]);
+    let (name, address) = (pseudonym(&secret, Of::Name, "3"), pseudonym(&secret, Of::Address, "127.0.0.1"));
+    on_both(
+        &server,
+        &format!(
+            "UPDATE audit_log SET actor = '{name}', address = '{address}' WHERE actor = '3' AND address IS NOT NULL; \
+             UPDATE audit_log SET actor = '{name}' WHERE actor = '3'; \
+             UPDATE audit_log SET subject = '{name}' WHERE subject = '3'; DELETE FROM audit_people WHERE name = '3'"
+        ),
+    );
+    assert_eq!(server.rows("SELECT 1 FROM audit_log WHERE actor = '3' OR subject = '3'"), 0);
+    let told = is_whole(&server, &[]);
+    assert!(told.contains("name somebody by a pseudonym"), "{told}");
+    // And it goes on.
+    boss.get("/api/v1/recipients/2").expect(200);
+    wait_until_sealed(&server);
+    is_whole(&server, &[]);
+    // A pseudonym of another name is no excuse.
+    let other = pseudonym(&secret, Of::Name, "4");
+    on_both(&server, &format!("UPDATE audit_log SET actor = '{other}' WHERE actor = '{name}'"));
+    is_broken(&server, &[]);
+}
+
+#[test]
+fn many_nodes_write_one_chain() {
+    if !on_postgres() {
+        return;
+    }
+    let Some(cluster) = Cluster::start(3) else { return };
+    let cluster = Arc::new(cluster);
+    let threads: Vec<_> = (0..6)
+        .map(|number| {
+            let cluster = cluster.clone();
+            thread::spawn(move || {
+                let backend = Rest::backend(cluster.node(number % 3));
+                for _ in 0..60 {
+                    backend.send(&note(2, "one of many"));
+                }
+            })
+        })
+        .collect();
+    while threads.iter().any(|thread| !thread.is_finished()) {
+        is_whole(cluster.node(0), &[]);
+    }
+    threads.into_iter().for_each(|thread| thread.join().expect("it sends"));
+    let server = cluster.node(1);
+    wait_until_sealed(server);
+    is_whole(server, &[]);
+    assert_eq!(server.rows("SELECT 1 FROM audit_log"), server.rows("SELECT 1 FROM audit_seals"));
+}
+
+#[test]
+fn old_rows_go_and_the_rest_stays_provable() {
+    let Some(clock) = Clock::right() else { return };
+    let mut server = Server::by_clock(&Ground::usual(), &[("audit.keep_days", "2")], &clock);
+    let backend = Rest::backend(&server);
+    for _ in 0..5 {
+        backend.send(&note(2, "old"));
+    }
+    wait_until_sealed(&server);
+    let head = said(&server.command(&["audit", "head"])).trim().to_owned();
+    assert!(server.stop().success());
+    clock.set(3 * 24 * 60 * 60);
+    server.restart();
+    let boss = Rest::by(
+        &server,
+        &sign(&json!({"sub": "boss", "role": "admin", "exp": in_seconds(10 * 24 * 60 * 60)})),
+    );
+    let shortened = || {
+        let rows = boss.get("/api/v1/audit?action=audit.shorten").expect(200);
+        rows["entries"].as_array().and_then(|all| all.first().cloned())
+    };
+    let row: Value = eventually("old rows go", shortened);
+    assert_eq!(row["detail"]["rows"], 5, "{row}");
+    assert_eq!(row["detail"]["anchor"], head, "{row}");
+    wait_until_sealed(&server);
+    let told = is_whole(&server, &["--head", &head]);
+    assert!(told.contains("5 older rows were removed"), "{told}");
+}

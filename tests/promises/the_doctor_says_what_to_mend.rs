@@ -1,0 +1,206 @@
+//! `carillon doctor` looks at everything a server needs: each thing that is broken is named, with what to mend, and it ends with 1. It
+//! changes nothing and prints no secret.
+
+use std::path::Path;
+use std::process::Output;
+
+use crate::support::{
+    BACKEND_TOKEN, JWT_SECRET, Peers, Postgres, Server, Shared, TWILIO_SID, TWILIO_TOKEN, certificates,
+    on_postgres, run_command_in,
+};
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+const PRODUCTION: [(&str, &str); 3] = [
+    ("CARILLON_ENV", "production"),
+    ("JWT_SECRET_KEY", JWT_SECRET),
+    ("BACKEND_SERVICE_TOKEN", BACKEND_TOKEN),
+];
+
+fn doctor(home: &Path, settings: &[(&str, &str)]) -> Output {
+    run_command_in(home, &["doctor"], settings)
+}
+
+/// Finds this broken: a line of this level, about this, which says that; and what to mend in the next one.
+#[track_caller]
+fn finds(home: &Path, settings: &[(&str, &str)], level: &str, of: &str, what: &str) -> String {
+    let output = doctor(home, settings);
+    let text = said(&output);
+    let mut lines = text.lines();
+    let line = lines.find(|line| {
+        line.starts_with(level) && line[5..].trim_start().starts_with(of) && line.contains(what)
+    });
+    assert!(line.is_some(), "no `{level} {of} … {what}` in\n{text}");
+    assert!(
+        lines.next().is_some_and(|next| next.trim_start().starts_with('→')),
+        "what to mend is not said:\n{text}"
+    );
+    let expected = if level == "FAIL" { Some(1) } else { Some(0) };
+    assert_eq!(output.status.code(), expected, "{text}");
+    for secret in [JWT_SECRET, BACKEND_TOKEN, TWILIO_TOKEN, "hidden-"] {
+        assert!(!text.contains(secret), "{secret} is printed:\n{text}");
+    }
+    text
+}
+
+#[test]
+fn a_sound_server_is_found_sound() {
+    let server = Server::start();
+    let output = server.command(&["doctor"]);
+    let text = said(&output);
+    // The tests' own PostgreSQL is careless, so that it is quick.
+    let faults: Vec<&str> =
+        text.lines().filter(|line| line.starts_with("FAIL") && !line.contains("_writes is off")).collect();
+    assert!(faults.is_empty() && (output.status.success() || !server.is_on_sqlite()), "{text}");
+    for of in ["settings", "database", "redis", "clock", "limits", "e-mail", "push", "sms"] {
+        assert!(
+            text.lines().any(|line| line.len() > 6 && line[5..].trim_start().starts_with(of)),
+            "{of}:\n{text}"
+        );
+    }
+    assert!(text.contains("its schema is this release's"), "{text}");
+}
+
+#[test]
+fn nothing_is_made_by_looking() {
+    let home = tempfile::tempdir().expect("a folder");
+    let output = doctor(home.path(), &[]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("will be made by the first start"), "{}", said(&output));
+    let left: Vec<_> = std::fs::read_dir(home.path()).expect("the folder").collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn each_broken_thing_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let home = folder.path();
+    let with = |more: &[(&'static str, &'static str)]| [&PRODUCTION[..], more].concat();
+    finds(home, &[("CARILLON_SERVER_PROT", "1")], "FAIL", "settings", "server.prot");
+    finds(home, &[("CARILLON_ENV", "production")], "FAIL", "settings", "jwt_secret");
+    finds(home, &with(&[("CARILLON_DELIVERY_ALLOW_LOOPBACK", "true")]), "FAIL", "settings", "allow_loopback");
+    finds(home, &with(&[]), "warn", "settings", "allowed_origins is *");
+    let away = "postgres://carillon:hidden-1@127.0.0.1:1/c";
+    finds(home, &with(&[("DATABASE_URL", away)]), "FAIL", "database", "127.0.0.1");
+    let away = "redis://default:hidden-2@127.0.0.1:1";
+    finds(home, &with(&[("REDIS_URL", away)]), "FAIL", "redis", "refused");
+    finds(
+        home,
+        &with(&[("CARILLON_LIMITS_SOCKETS", "900000000")]),
+        "FAIL",
+        "limits",
+        "limits.sockets is 900000000",
+    );
+    finds(
+        home,
+        &with(&[("REDIS_URL", "rediss://127.0.0.1:1"), ("CARILLON_REDIS_CA_FILE", "/nowhere/ca.pem")]),
+        "FAIL",
+        "files",
+        "/nowhere/ca.pem",
+    );
+    finds(
+        home,
+        &with(&[
+            ("SMTP_HOST", "127.0.0.1"),
+            ("SMTP_PORT", "1"),
+            ("EMAIL_FROM", "a@example.com"),
+            ("PUBLIC_URL", "https://x.example.com"),
+        ]),
+        "FAIL",
+        "e-mail",
+        "127.0.0.1:1",
+    );
+    finds(
+        home,
+        &with(&[("SENDGRID_API_KEY", "hidden-3"), ("EMAIL_FROM", "a@example.com")]),
+        "FAIL",
+        "e-mail",
+        "does not look like a key",
+    );
+    finds(
+        home,
+        &with(&[
+            ("VAPID_PUBLIC_KEY", "BNotTheOther"),
+            ("VAPID_PRIVATE_KEY", "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE"),
+        ]),
+        "FAIL",
+        "push",
+        "",
+    );
+    finds(
+        home,
+        &with(&[
+            ("TWILIO_ACCOUNT_SID", "nothing"),
+            ("TWILIO_AUTH_TOKEN", TWILIO_TOKEN),
+            ("TWILIO_PHONE_NUMBER", "+14155550100"),
+        ]),
+        "FAIL",
+        "sms",
+        "does not look like one",
+    );
+    finds(home, &with(&[("CARILLON_AUTH_JWT_ALGORITHM", "RS256")]), "FAIL", "tokens", "");
+    // A folder that nobody can write to; root can.
+    let missing = "/proc/carillon/none.db";
+    finds(home, &with(&[("DATABASE_URL", missing)]), "FAIL", "database", "nothing can be written");
+    std::fs::write(home.join("carillon.db"), "this is no database at all, however long it is read")
+        .expect("a file");
+    finds(home, &with(&[]), "FAIL", "database", "");
+}
+
+#[test]
+fn providers_are_asked_and_nothing_is_sent() {
+    let peers = Peers::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (port, authority) = (peers.port("smtp").to_string(), certificates::authority());
+    let mail = [
+        ("SMTP_HOST", "localhost"),
+        ("SMTP_PORT", port.as_str()),
+        ("EMAIL_FROM", "a@example.com"),
+        ("CARILLON_EMAIL_SMTP_CA_FILE", authority.as_str()),
+        ("PUBLIC_URL", "https://notify.example.com"),
+    ];
+    let output = doctor(folder.path(), &[&PRODUCTION[..], &mail[..]].concat());
+    let text = said(&output);
+    assert!(text.contains(&format!("localhost:{port} greets")), "{text}");
+    let stranger = certificates::stranger();
+    let mut other = mail;
+    other[3].1 = &stranger;
+    finds(folder.path(), &[&PRODUCTION[..], &other[..]].concat(), "FAIL", "e-mail", "localhost");
+    assert!(peers.told("smtp").is_empty());
+
+    let nobody = peers.url("hooks");
+    let url = format!("{nobody}/401");
+    let sms = [
+        ("TWILIO_ACCOUNT_SID", TWILIO_SID),
+        ("TWILIO_AUTH_TOKEN", TWILIO_TOKEN),
+        ("TWILIO_PHONE_NUMBER", "+14155550100"),
+        ("CARILLON_SMS_TWILIO_URL", url.as_str()),
+        ("CARILLON_DELIVERY_ALLOW_LOOPBACK", "true"),
+    ];
+    let development = [("CARILLON_ENV", "development")];
+    let text = said(&doctor(folder.path(), &[&PRODUCTION[..], &sms[..], &development[..]].concat()));
+    assert!(text.contains("Twilio"), "{text}");
+}
+
+#[test]
+fn a_careless_postgresql_is_named() {
+    if !on_postgres() {
+        return;
+    }
+    let postgres = Postgres::private();
+    let shared = Shared::of(&postgres, "");
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = shared.database.url();
+    let settings = [&PRODUCTION[..], &[("DATABASE_URL", url.as_str())]].concat();
+    let text = said(&doctor(folder.path(), &settings));
+    assert!(text.contains("migrations are to be applied"), "{text}");
+    assert!(text.contains("the database's differs by"), "{text}");
+    postgres.tell("ALTER SYSTEM SET default_transaction_read_only = on").expect("a setting");
+    postgres.tell("ALTER SYSTEM SET full_page_writes = off").expect("a setting");
+    postgres.tell("SELECT pg_reload_conf()").expect("it reads its settings");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    finds(folder.path(), &settings, "FAIL", "database", "full_page_writes is off");
+    finds(folder.path(), &settings, "FAIL", "database", "takes no writes");
+}
