@@ -193,10 +193,17 @@ fn serve(loaded: Loaded) -> anyhow::Result<()> {
         .block_on(async {
             let app = App::start(&config).await?;
             let mut signals = lifecycle::Signals::listen()?;
-            let address = app.address;
-            tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+            let (address, is_encrypted) = app.addresses[0];
+            let beside = app.addresses.get(1).map(|(address, _)| tracing::field::display(*address));
+            tracing::info!(
+                %address,
+                tls = if is_encrypted { Some(tracing::field::display(address)) } else { beside },
+                version = env!("CARGO_PKG_VERSION"),
+                "listening"
+            );
             if in_development {
-                let demo = format!("http://127.0.0.1:{}/", address.port());
+                let scheme = if is_encrypted { "https" } else { "http" };
+                let demo = format!("{scheme}://127.0.0.1:{}/", address.port());
                 let dashboard =
                     config.dashboard.enabled.then(|| format!("; the dashboard at {demo}dashboard"));
                 let dashboard = dashboard.unwrap_or_default();
@@ -208,7 +215,7 @@ fn serve(loaded: Loaded) -> anyhow::Result<()> {
                     "secrets for development are kept here; mint a token by `carillon token --user 2`"
                 );
             }
-            let signal = signals.told_to_stop().await;
+            let signal = signals.told_to_stop(app.tls.as_deref()).await;
             tracing::info!(signal, "told to stop");
             let limit = Duration::from_millis(server.shutdown_timeout_ms);
             let delay = Duration::from_millis(server.shutdown_delay_ms);
@@ -237,7 +244,7 @@ fn work(loaded: &Loaded) -> anyhow::Result<()> {
         let mut signals = lifecycle::Signals::listen()?;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "working");
         let told = async {
-            let signal = signals.told_to_stop().await;
+            let signal = signals.told_to_stop(None).await;
             tracing::info!(signal, "stopping: what is under way is brought to an end");
             stop.cancel();
             tokio::time::sleep(Duration::from_millis(config.server.shutdown_timeout_ms)).await;
