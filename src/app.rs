@@ -23,7 +23,7 @@ use crate::http::{self, Dashboard, Doorman, Readiness};
 use crate::listen::{Proxies, Servant, Tls};
 use crate::parts::{
     RESERVE, UNUSABLE_REDIS, backplane, channels, demo, dispatch, listeners, mandatory, node, quota, sockets,
-    tls, usual, webhooks,
+    tell_of_keys, tls, usual, webhooks,
 };
 use crate::realtime::Hub;
 use crate::service::{
@@ -82,6 +82,7 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let keyring = Arc::new(Keyring::new(&config.auth)?);
         let store = Arc::new(Store::open(&config.database, mandatory(config), metrics.clone()).await?);
+        tell_of_keys(config);
         let channels = channels(config, clock.clone())?;
         let (intake, stop, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
         let deliveries = TaskTracker::new();
@@ -402,6 +403,7 @@ impl App {
         let metrics = Arc::new(Metrics::new());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = Arc::new(Store::open(&config.database, mandatory(config), metrics.clone()).await?);
+        tell_of_keys(config);
         let nobody = Arc::new(OnceLock::<Weak<Live>>::new());
         let catch_up = CatchUp::never();
         let backplane = backplane(config, &store, &node(config)?, &catch_up, &nobody, &metrics).await?;

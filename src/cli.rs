@@ -2,6 +2,7 @@
 
 mod ask;
 mod deliveries;
+mod keys;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::ask::ask;
 use self::deliveries::Deliveries;
+use self::keys::Keys;
 use crate::access::{Mint, Vapid};
 use crate::app::App;
 use crate::config::{self, Config, Environment, Flags, Loaded};
@@ -83,6 +85,9 @@ enum Command {
     /// List what e-mail, push and text messages could not deliver, or try it again; asks the server on this machine
     #[command(subcommand)]
     Deliveries(Deliveries),
+    /// Make keys by which the database is encrypted, and put everything under the newest one
+    #[command(subcommand)]
+    Keys(Keys),
 }
 
 #[derive(Args)]
@@ -123,6 +128,7 @@ pub fn run() -> ExitCode {
         Some(Command::Openapi) => describe(&http::description()),
         Some(Command::Asyncapi) => describe(&socketio::description()),
         Some(Command::Health) => health(&loaded.config),
+        Some(Command::Keys(what)) => runtime(2)?.block_on(keys::run(&loaded.config, &what)),
         Some(Command::Deliveries(what)) => {
             let mut config = loaded.config;
             if secrets::kept(&config) {
@@ -333,6 +339,7 @@ fn migrate(config: &Config, to: Option<&str>) -> anyhow::Result<()> {
     let url = config.database.url.parse()?;
     if let Some(to) = to {
         let to = to.parse()?;
+        store::use_keys(&config.database)?;
         let moving = store::transfer(&url, &to, |progress| println!("{progress}"));
         let moved = runtime(2)?.block_on(moving)?;
         println!(

@@ -85,6 +85,23 @@ pub async fn quota(config: &Config, store: &Store) -> anyhow::Result<Quota> {
     Ok(Quota::new(limits, Some(shared)))
 }
 
+/// Tells if whoever reads the database can read what stands there.
+pub fn tell_of_keys(config: &Config) {
+    let database = &config.database;
+    if !database.encryption_keys.is_empty() || !database.encryption_keys_file.is_empty() {
+        return;
+    }
+    match config.server.environment {
+        Environment::Production => tracing::warn!(
+            "texts, contacts, push keys and secrets of webhooks are stored in plain: set ENCRYPTION_KEYS to what `carillon keys \
+             new` prints, and run `carillon keys rotate` once"
+        ),
+        Environment::Development => {
+            tracing::info!("what is stored is not encrypted; in production, set ENCRYPTION_KEYS")
+        }
+    }
+}
+
 /// How clients are greeted, if lines are encrypted here.
 pub fn tls(config: &Config) -> anyhow::Result<Option<Arc<Tls>>> {
     let server = &config.server;

@@ -144,7 +144,9 @@ impl Listener {
                     if let Some(opened) = servant.opened(peer.ip()) {
                         let (servant, tls) = (servant.clone(), self.tls.clone());
                         let tasks = servant.tasks.clone();
-                        tasks.spawn(async move { servant.serve(tcp, tls.as_deref(), peer.ip(), opened).await });
+                        tasks.spawn(
+                            async move { servant.serve(tcp, tls.as_deref(), peer.ip(), opened).await },
+                        );
                     }
                 }
                 Err(fault) => {

@@ -1,15 +1,27 @@
 //! The columns of a notification that everybody sees who has it.
 
 use diesel::expression::SqlLiteral;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 
 use super::schema::notifications;
-use super::types::{At, UuidColumn};
+use super::sealing::{ActionUrl, DataText, Message, Title};
+use super::types::{At, Instant, Uuid128, UuidColumn};
 use crate::domain::{Notification, NotificationId, Priority};
 
 /// What [`content`] selects.
 pub type Content =
     (i64, UuidColumn, (String, String, String, String, String), i32, Option<String>, At, Option<At>);
+
+/// The same, as the database calls it.
+pub type ContentSql = (
+    BigInt,
+    Uuid128,
+    (Text, Text, Title, Message, DataText),
+    Integer,
+    Nullable<ActionUrl>,
+    Instant,
+    Nullable<Instant>,
+);
 
 type Columns = (
     notifications::id,

@@ -1,9 +1,10 @@
 //! Writes of devices and contacts. Compiled twice, like `commit.rs`.
 
 use diesel::prelude::*;
+use diesel::sql_types::{Nullable, Text};
 use uuid::Uuid;
 
-use super::capping::number_digest;
+use super::capping::number_digests;
 use super::commit::was_done;
 use super::outbox::{end, look_again, next_step};
 use super::recur::clock;
@@ -12,6 +13,7 @@ use crate::domain::{Channel, Contacts, NotificationId, Recipient, Timestamp, Web
 use crate::store::State;
 use crate::store::devices::{ContactsWrite, DeviceWrite, NewDevice, Said, WhichDevice};
 use crate::store::schema::{deliveries, delivery_attempts, push_subscriptions, recipients, stopped_numbers};
+use crate::store::sealing::{Sealed, SealedBytes, as_blind};
 use crate::store::types::{At, UuidColumn};
 use crate::store::write::Written;
 
@@ -126,8 +128,8 @@ body! {
         }
         let told = (
             push_subscriptions::recipient_id.eq(row),
-            push_subscriptions::p256dh.eq(&new.device.p256dh),
-            push_subscriptions::auth.eq(&new.device.auth),
+            push_subscriptions::p256dh.eq(SealedBytes(new.device.p256dh.clone())),
+            push_subscriptions::auth.eq(SealedBytes(new.device.auth.clone())),
             push_subscriptions::user_agent.eq(&new.user_agent),
             push_subscriptions::device_info.eq(&new.info),
             push_subscriptions::failures.eq(0),
@@ -172,7 +174,7 @@ body! {
                 let before = stored.as_deref().map(Contacts::from_stored).unwrap_or_default();
                 let after = before.changed(change.clone());
                 let text = after.to_stored();
-                wait!(diesel::update(this).set(recipients::contacts.eq(text)).execute(connection))?;
+                wait!(diesel::update(this).set(recipients::contacts.eq(Sealed(text))).execute(connection))?;
                 wait!(record(connection, std::slice::from_ref(deed)))?;
                 Ok(Written::Reachable(after.into()))
             }
@@ -281,14 +283,17 @@ body! {
     /// that is shown.
     pub fn stop_numbers(connection: &mut Connection, ids: &[i64]) -> QueryResult<()> {
         let now = At(wait!(clock(connection))?);
-        let all: Vec<(i64, Option<String>, Option<String>)> = wait!(deliveries::table
+        // As it is stored: what is sealed is never the same twice.
+        let as_stored = diesel::dsl::sql::<Nullable<Text>>("recipients.contacts");
+        let all: Vec<(i64, Option<String>, Option<String>, Option<String>)> = wait!(deliveries::table
             .inner_join(recipients::table)
             .filter(deliveries::id.eq_any(ids))
             .filter(deliveries::channel.eq(Channel::Sms.number()))
-            .select((recipients::id, deliveries::number_digest, recipients::contacts))
+            .select((recipients::id, deliveries::number_digest, recipients::contacts, as_stored))
             .load(connection))?;
-        for (row, number, stored) in all {
+        for (row, number, stored, as_stored) in all {
             if let Some(number) = &number {
+                let number = as_blind(number);
                 let stopped = (stopped_numbers::number_digest.eq(number), stopped_numbers::stopped_at.eq(now));
                 wait!(diesel::insert_into(stopped_numbers::table)
                     .values(stopped)
@@ -299,13 +304,15 @@ body! {
             }
             let Some(stored) = stored else { continue };
             let contacts = Contacts::from_stored(&stored);
-            if contacts.has_stopped || contacts.phone.as_ref().map(number_digest) != number {
+            let is_its = contacts.phone.as_ref().map(number_digests).zip(number);
+            if contacts.has_stopped || !is_its.is_some_and(|(own, number)| own.contains(&number)) {
                 continue;
             }
             let stopped = Contacts { has_stopped: true, ..contacts }.to_stored();
             // Unless they have just changed.
-            let same = recipients::table.find(row).filter(recipients::contacts.eq(stored));
-            wait!(diesel::update(same).set(recipients::contacts.eq(stopped)).execute(connection))?;
+            let unchanged = diesel::dsl::sql::<Nullable<Text>>("recipients.contacts").eq(as_stored);
+            let same = recipients::table.find(row).filter(unchanged);
+            wait!(diesel::update(same).set(recipients::contacts.eq(Sealed(stopped))).execute(connection))?;
         }
         Ok(())
     }
