@@ -232,6 +232,12 @@ mod tests {
     }
 
     #[test]
+    fn what_only_looks_sealed_is_read_as_it_was_written() {
+        let odd = b"\x01sealed:00000000:QUJD";
+        assert_eq!(open(None, "title", escaped(odd).strip_prefix(MARK).unwrap()).unwrap(), odd);
+    }
+
+    #[test]
     fn no_byte_can_be_changed() {
         let keys = keys(&new_key().unwrap());
         let stored = keys.seal("title", b"to Amara").unwrap();
