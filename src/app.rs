@@ -20,10 +20,10 @@ use crate::gateway::sse;
 use crate::gateway::websocket::{self, Replayer, WebSockets};
 use crate::gateway::{Admission, Origins};
 use crate::http::{self, Dashboard, Doorman, Readiness};
-use crate::listen::{Proxies, Servant};
+use crate::listen::{Proxies, Servant, Tls};
 use crate::parts::{
-    RESERVE, UNUSABLE_REDIS, alarms, backplane, bind, channels, demo, dispatch, exporter, letters, mandatory,
-    node, outside, quota, sockets, usual, webhooks,
+    RESERVE, UNUSABLE_REDIS, alarms, backplane, channels, demo, dispatch, exporter, letters, listeners,
+    mandatory, node, outside, quota, sockets, tell_of_keys, tls, usual, webhooks,
 };
 use crate::realtime::Hub;
 use crate::service::{
@@ -60,8 +60,10 @@ pub struct App {
     pub deliveries: TaskTracker,
     /// How long that may take.
     pub delivering: Duration,
-    /// Where it listens.
-    pub address: SocketAddr,
+    /// Where it listens, and whether lines are encrypted there.
+    pub addresses: Vec<(SocketAddr, bool)>,
+    /// The certificate that is shown where they are.
+    pub tls: Option<Arc<Tls>>,
     /// This process's name among its like.
     pub node: String,
 }
@@ -72,12 +74,17 @@ impl App {
     /// # Errors
     /// When a setting cannot be used, the database cannot be opened or the port is taken.
     pub async fn start(config: &Config) -> anyhow::Result<Arc<Self>> {
-        let listener = bind(config)?;
-        let address = listener.address()?;
+        let tls = tls(config)?;
+        let listeners = listeners(config, tls.as_ref())?;
+        let addresses: Vec<_> = listeners
+            .iter()
+            .map(|listener| Ok((listener.address()?, listener.is_encrypted())))
+            .collect::<std::io::Result<_>>()?;
         let metrics = Arc::new(Metrics::new());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let keyring = Arc::new(Keyring::new(&config.auth)?);
         let store = Arc::new(Store::open(&config.database, mandatory(config), metrics.clone()).await?);
+        tell_of_keys(config);
         let channels = channels(config, clock.clone())?;
         let (intake, stop, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
         let deliveries = TaskTracker::new();
@@ -363,6 +370,7 @@ impl App {
             proxies: Proxies::new(config.server.proxies()?),
             bytes_per_second: config.limits.bytes_per_second,
             tcp_user_timeout: Duration::from_millis(config.realtime.tcp_user_timeout_ms),
+            open: Arc::default(),
             most: most.saturating_add(usize::try_from(RESERVE / 2).unwrap_or(64)),
             // A polling client has two at once.
             most_per_address: per_address.saturating_mul(2),
@@ -373,7 +381,12 @@ impl App {
         until(&stop, session.expire());
         // Confirmations go on until the very end: what survived its round is confirmed.
         vital("confirmations", confirmations.run(hub.clone(), store.clone(), clock));
-        vital("listener", listener.run(servant));
+        for listener in listeners {
+            vital("listener", listener.run(servant.clone()));
+        }
+        if let Some(tls) = &tls {
+            until(&stop, tls.clone().watch());
+        }
         if let Some(from_redis) = from_redis {
             vital("ingest", tasks.track_future(from_redis.run(intake.clone())));
         }
@@ -391,7 +404,8 @@ impl App {
             tasks,
             deliveries,
             delivering: Duration::from_millis(config.delivery.timeout_ms),
-            address,
+            addresses,
+            tls,
             node,
         }))
     }
@@ -415,6 +429,7 @@ impl App {
         let metrics = Arc::new(Metrics::new());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = Arc::new(Store::open(&config.database, mandatory(config), metrics.clone()).await?);
+        tell_of_keys(config);
         let node = node(config)?;
         until(&stop, exporter(config, &store, &metrics, &node)?);
         let nobody = Arc::new(OnceLock::<Weak<Live>>::new());

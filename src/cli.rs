@@ -4,6 +4,7 @@ mod ask;
 mod audit;
 mod deliveries;
 mod doctor;
+mod keys;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use self::ask::ask;
 use self::audit::AuditCommand;
 use self::deliveries::Deliveries;
+use self::keys::Keys;
 use crate::access::{Mint, Vapid};
 use crate::app::App;
 use crate::config::{self, Config, Environment, Flags, Loaded};
@@ -91,6 +93,9 @@ enum Command {
     /// Look whether the audit log is what was written; reads the database, beside a server or without one
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Make keys by which the database is encrypted, and put everything under the newest one
+    #[command(subcommand)]
+    Keys(Keys),
 }
 
 #[derive(Args)]
@@ -147,6 +152,7 @@ pub fn run() -> ExitCode {
             Ok(())
         }
         Some(Command::Health) => health(&loaded.config),
+        Some(Command::Keys(what)) => runtime(2)?.block_on(keys::run(&loaded.config, &what)),
         Some(Command::Deliveries(what)) => {
             let mut config = loaded.config;
             if secrets::kept(&config) {
@@ -217,10 +223,17 @@ fn serve(loaded: Loaded) -> anyhow::Result<()> {
         .block_on(async {
             let app = App::start(&config).await?;
             let mut signals = lifecycle::Signals::listen()?;
-            let address = app.address;
-            tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+            let (address, is_encrypted) = app.addresses[0];
+            let beside = app.addresses.get(1).map(|(address, _)| tracing::field::display(*address));
+            tracing::info!(
+                %address,
+                tls = if is_encrypted { Some(tracing::field::display(address)) } else { beside },
+                version = env!("CARGO_PKG_VERSION"),
+                "listening"
+            );
             if in_development {
-                let demo = format!("http://127.0.0.1:{}/", address.port());
+                let scheme = if is_encrypted { "https" } else { "http" };
+                let demo = format!("{scheme}://127.0.0.1:{}/", address.port());
                 let dashboard =
                     config.dashboard.enabled.then(|| format!("; the dashboard at {demo}dashboard"));
                 let dashboard = dashboard.unwrap_or_default();
@@ -232,7 +245,7 @@ fn serve(loaded: Loaded) -> anyhow::Result<()> {
                     "secrets for development are kept here; mint a token by `carillon token --user 2`"
                 );
             }
-            let signal = signals.told_to_stop().await;
+            let signal = signals.told_to_stop(app.tls.as_deref()).await;
             tracing::info!(signal, "told to stop");
             let limit = Duration::from_millis(server.shutdown_timeout_ms);
             let delay = Duration::from_millis(server.shutdown_delay_ms);
@@ -261,7 +274,7 @@ fn work(loaded: &Loaded) -> anyhow::Result<()> {
         let mut signals = lifecycle::Signals::listen()?;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), "working");
         let told = async {
-            let signal = signals.told_to_stop().await;
+            let signal = signals.told_to_stop(None).await;
             tracing::info!(signal, "stopping: what is under way is brought to an end");
             stop.cancel();
             tokio::time::sleep(Duration::from_millis(config.server.shutdown_timeout_ms)).await;
@@ -350,6 +363,7 @@ fn migrate(config: &Config, to: Option<&str>) -> anyhow::Result<()> {
     let url = config.database.url.parse()?;
     if let Some(to) = to {
         let to = to.parse()?;
+        store::use_keys(&config.database)?;
         let moving = store::transfer(&url, &to, |progress| println!("{progress}"));
         let moved = runtime(2)?.block_on(moving)?;
         println!(

@@ -218,6 +218,28 @@ fn usable(config: &Config, figment: &Figment) -> anyhow::Result<()> {
             source("server.allowed_origins")
         );
     }
+    let server = &config.server;
+    for (given, missing, other) in [
+        ("server.tls_certificate", "server.tls_key", (&server.tls_certificate, &server.tls_key)),
+        ("server.tls_key", "server.tls_certificate", (&server.tls_key, &server.tls_certificate)),
+    ] {
+        anyhow::ensure!(
+            other.0.is_empty() || !other.1.is_empty(),
+            "{given} ({}) needs {missing} beside it: both are PEM files",
+            source(given)
+        );
+    }
+    anyhow::ensure!(
+        server.tls_port == 0 || !server.tls_certificate.is_empty(),
+        "server.tls_port ({}) needs server.tls_certificate and server.tls_key",
+        source("server.tls_port")
+    );
+    anyhow::ensure!(
+        server.tls_port == 0 || server.tls_port != server.port,
+        "server.tls_port is {} ({}), as server.port is; leave it out to have that port encrypted",
+        server.tls_port,
+        source("server.tls_port")
+    );
     anyhow::ensure!(
         !config.delivery.allow_loopback || config.server.environment == Environment::Development,
         "delivery.allow_loopback ({}) is for tests; in production nothing inside is called. Take it away",

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::App;
+use crate::listen::Tls;
 use crate::realtime::{Close, Transport};
 use crate::store::Write;
 
@@ -19,8 +20,8 @@ const STANDSTILL: Duration = Duration::from_secs(1);
 /// What providers answered is noted within this.
 const NOTED: Duration = Duration::from_secs(2);
 
-/// Listens for SIGTERM, SIGINT and SIGHUP (its terminal has gone) from now on: one that comes before it is waited for is
-/// not missed.
+/// Listens for SIGTERM, SIGINT and SIGHUP (its terminal has gone, or it is to look at its certificate) from now on: one that
+/// comes before it is waited for is not missed.
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -40,12 +41,17 @@ impl Signals {
         })
     }
 
-    /// Waits until one came; returns its name.
-    pub async fn told_to_stop(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.hangup.recv() => "SIGHUP",
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+    /// Waits until one came that ends the process; returns its name. Where there is a certificate, SIGHUP has it looked at.
+    pub async fn told_to_stop(&mut self, certificate: Option<&Tls>) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.hangup.recv() => match certificate {
+                    Some(tls) => tls.look_now(),
+                    None => return "SIGHUP",
+                },
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::delivery::{CatchUp, Dispatch, Letters, Live, Templates, Way};
 use crate::domain::{Channel, Clock};
 use crate::gateway::ingest::{Letterbox, Traces};
 use crate::http::{DeadLetters, Demo, Letter};
-use crate::listen::Listener;
+use crate::listen::{Listener, Tls};
 use crate::realtime::backplane::{self, Alone, Redis};
 use crate::secrets;
 use crate::service::{Alarms, Exporter, Outside, Quota, quota};
@@ -86,22 +86,60 @@ pub async fn quota(config: &Config, store: &Store) -> anyhow::Result<Quota> {
     Ok(Quota::new(limits, Some(shared)))
 }
 
-/// A listener where settings say.
-pub fn bind(config: &Config) -> anyhow::Result<Listener> {
-    let (host, port) = (config.server.host.as_str(), config.server.port);
+/// Tells if whoever reads the database can read what stands there.
+pub fn tell_of_keys(config: &Config) {
+    let database = &config.database;
+    if !database.encryption_keys.is_empty() || !database.encryption_keys_file.is_empty() {
+        return;
+    }
+    match config.server.environment {
+        Environment::Production => tracing::warn!(
+            "texts, contacts, push keys and secrets of webhooks are stored in plain: set ENCRYPTION_KEYS to what `carillon keys \
+             new` prints, and run `carillon keys rotate` once"
+        ),
+        Environment::Development => {
+            tracing::info!("what is stored is not encrypted; in production, set ENCRYPTION_KEYS")
+        }
+    }
+}
+
+/// How clients are greeted, if lines are encrypted here.
+pub fn tls(config: &Config) -> anyhow::Result<Option<Arc<Tls>>> {
+    let server = &config.server;
+    if server.tls_certificate.is_empty() {
+        return Ok(None);
+    }
+    let tls = Tls::new((&server.tls_certificate).into(), (&server.tls_key).into())?;
+    Ok(Some(Arc::new(tls)))
+}
+
+/// Listeners where settings say: one, or one for encrypted lines beside it.
+pub fn listeners(config: &Config, tls: Option<&Arc<Tls>>) -> anyhow::Result<Vec<Listener>> {
+    let server = &config.server;
+    let tls = tls.cloned();
+    if server.tls_port == 0 {
+        return Ok(vec![bind(&server.host, server.port, tls)?]);
+    }
+    Ok(vec![bind(&server.host, server.port, None)?, bind(&server.host, server.tls_port, tls)?])
+}
+
+fn bind(host: &str, port: u16, tls: Option<Arc<Tls>>) -> anyhow::Result<Listener> {
     let addresses = (host, port)
         .to_socket_addrs()
         .with_context(|| format!("server.host is `{host}`, which is no address of this machine"))?;
     let mut fault = None;
     for address in addresses {
-        match Listener::bind(address) {
+        match Listener::bind(address, tls.clone()) {
             Ok(listener) => return Ok(listener),
             Err(why) => fault = Some((address, why)),
         }
     }
     match fault {
         Some((address, why)) => Err(why).with_context(|| {
-            format!("cannot listen on {address}; if another program does, choose a port by --port or PORT")
+            format!(
+                "cannot listen on {address}; if another program does, choose a port by --port or PORT (server.tls_port for \
+                 encrypted lines beside it)"
+            )
         }),
         None => anyhow::bail!("server.host is `{host}`, which has no address"),
     }

@@ -30,6 +30,12 @@ pub struct Server {
     pub host: String,
     /// Port to listen on; 0 takes a free one.
     pub port: u16,
+    /// A PEM file with this server's certificate, and those that lead to its authority: lines are encrypted.
+    pub tls_certificate: String,
+    /// A PEM file with its private key.
+    pub tls_key: String,
+    /// Port on which lines are encrypted, beside `port`, on which they are not; 0: `port` is encrypted itself.
+    pub tls_port: u16,
     /// Threads; 0 takes one for each core. With one, everything runs on a single thread, which is
     /// cheapest for each message.
     pub threads: usize,
@@ -53,6 +59,9 @@ impl Default for Server {
             environment: Environment::Development,
             host: "0.0.0.0".to_owned(),
             port: 5002,
+            tls_certificate: String::new(),
+            tls_key: String::new(),
+            tls_port: 0,
             threads: 0,
             allowed_origins: vec!["*".to_owned()],
             trusted_proxies: Vec::new(),

@@ -9,7 +9,7 @@ use super::nearest::meant;
 pub(super) const PREFIX: &str = "CARILLON_";
 
 /// The seeds' names; of several for one setting, the first that is set counts.
-const ALIASES: [(&str, &str); 39] = [
+const ALIASES: [(&str, &str); 41] = [
     ("JWT_SECRET_KEY", "auth.jwt_secret"),
     ("JWT_SECRET", "auth.jwt_secret"),
     ("SECRET_KEY", "auth.jwt_secret"),
@@ -17,6 +17,8 @@ const ALIASES: [(&str, &str); 39] = [
     ("BACKEND_SERVICE_TOKEN", "auth.backend_token"),
     ("DATABASE_URL", "database.url"),
     ("DB_CONNECTION", "database.url"),
+    ("ENCRYPTION_KEYS", "database.encryption_keys"),
+    ("ENCRYPTION_KEY", "database.encryption_keys"),
     ("REDIS_URL", "redis.url"),
     ("HOST", "server.host"),
     ("PORT", "server.port"),

@@ -18,7 +18,8 @@ use tokio_util::task::TaskTracker;
 
 use super::head::{self, Handshake, Target};
 use super::raw;
-use super::stream::ClientStream;
+use super::stream::{ClientStream, Socket};
+use super::tls::Tls;
 use crate::access::address_key;
 use crate::gateway::socketio::{Arrival, Door};
 use crate::gateway::websocket::{Endpoint, WebSockets};
@@ -87,6 +88,8 @@ pub struct Servant {
     pub bytes_per_second: u32,
     /// `realtime.tcp_user_timeout_ms`.
     pub tcp_user_timeout: Duration,
+    /// Connections that are open, whichever listener they came by.
+    pub open: Arc<Open>,
     /// TCP connections at most.
     pub most: usize,
     /// Of one address; loopback and trusted proxies are not counted.
@@ -98,18 +101,22 @@ pub struct Servant {
 }
 
 /// A bound listener.
-pub struct Listener(TcpListener);
+pub struct Listener {
+    tcp: TcpListener,
+    /// How clients are greeted, if lines are encrypted.
+    tls: Option<Arc<Tls>>,
+}
 
 impl Listener {
-    /// Binds `address`.
+    /// Binds `address`; whoever connects there is greeted by `tls`, if it is given.
     ///
     /// # Errors
     /// When the address is taken or not ours.
-    pub fn bind(address: SocketAddr) -> std::io::Result<Self> {
+    pub fn bind(address: SocketAddr, tls: Option<Arc<Tls>>) -> std::io::Result<Self> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        Ok(Self(socket.listen(BACKLOG)?))
+        Ok(Self { tcp: socket.listen(BACKLOG)?, tls })
     }
 
     /// Where it listens.
@@ -117,23 +124,29 @@ impl Listener {
     /// # Errors
     /// When the kernel does not say.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.tcp.local_addr()
+    }
+
+    /// Whether lines are encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// Accepts until told to stop.
     pub async fn run(self, servant: Arc<Servant>) {
-        let open = Arc::<Open>::default();
         loop {
             let accepted = tokio::select! {
                 () = servant.stop.cancelled() => return,
-                accepted = self.0.accept() => accepted,
+                accepted = self.tcp.accept() => accepted,
             };
             match accepted {
                 Ok((tcp, peer)) => {
-                    if let Some(opened) = servant.opened(&open, peer.ip()) {
-                        let servant = servant.clone();
+                    if let Some(opened) = servant.opened(peer.ip()) {
+                        let (servant, tls) = (servant.clone(), self.tls.clone());
                         let tasks = servant.tasks.clone();
-                        tasks.spawn(async move { servant.serve(tcp, peer.ip(), opened).await });
+                        tasks.spawn(
+                            async move { servant.serve(tcp, tls.as_deref(), peer.ip(), opened).await },
+                        );
                     }
                 }
                 Err(fault) => {
@@ -147,7 +160,7 @@ impl Listener {
 
 /// Open connections, by address.
 #[derive(Default)]
-struct Open {
+pub struct Open {
     by_address: Mutex<HashMap<IpAddr, usize>>,
     all: AtomicUsize,
 }
@@ -200,18 +213,29 @@ impl Drop for Opened {
 }
 
 impl Servant {
-    fn opened(&self, open: &Arc<Open>, peer: IpAddr) -> Option<Opened> {
+    fn opened(&self, peer: IpAddr) -> Option<Opened> {
         let peer = peer.to_canonical();
         let exempt = peer.is_loopback() || self.proxies.trusts(peer);
-        open.one_more(self.most, (!exempt).then(|| address_key(peer)), self.most_per_address)
+        self.open.one_more(self.most, (!exempt).then(|| address_key(peer)), self.most_per_address)
     }
 
-    async fn serve(self: Arc<Self>, tcp: TcpStream, peer: IpAddr, opened: Opened) {
+    async fn serve(self: Arc<Self>, tcp: TcpStream, tls: Option<&Tls>, peer: IpAddr, opened: Opened) {
         tcp.set_nodelay(true).ok();
         socket2::SockRef::from(&tcp).set_tcp_user_timeout(Some(self.tcp_user_timeout)).ok();
+        let socket = match tls {
+            None => Socket::Plain(tcp),
+            Some(tls) => {
+                let greeted = tokio::select! {
+                    () = self.stop.cancelled() => return,
+                    greeted = tokio::time::timeout(head::PATIENCE, tls.accept(tcp)) => greeted,
+                };
+                let Ok(Ok(encrypted)) = greeted else { return };
+                Socket::Encrypted(Box::new(encrypted))
+            }
+        };
         let line = Arc::<Line>::default();
         let mut stream =
-            ClientStream::new(tcp, line.clone(), self.bytes_per_second, self.tcp_user_timeout, opened);
+            ClientStream::new(socket, line.clone(), self.bytes_per_second, self.tcp_user_timeout, opened);
         let read = tokio::select! {
             () = self.stop.cancelled() => return,
             read = tokio::time::timeout(head::PATIENCE, head::read(&mut stream)) => read,

@@ -1,11 +1,13 @@
 //! The listener: TCP connections in, each to the door it asks for.
 //!
 //! Promises: small answers go out at once (`TCP_NODELAY`); a peer that vanishes is noticed
-//! (`TCP_USER_TIMEOUT`); a client that takes its time over the request's head is dropped.
+//! (`TCP_USER_TIMEOUT`); a client that takes its time over greetings or the request's head is dropped.
 
 mod accept;
 mod head;
 mod raw;
 mod stream;
+mod tls;
 
-pub use accept::{Listener, Proxies, Servant};
+pub use accept::{Listener, Open, Proxies, Servant};
+pub use tls::Tls;

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::coop::poll_proceed;
 use tokio::time::{Sleep, sleep};
+use tokio_rustls::server::TlsStream;
 
 use super::accept::Opened;
 use crate::gateway::Permit;
@@ -44,9 +45,27 @@ impl Meter {
     }
 }
 
+/// What carries the bytes.
+pub enum Socket {
+    /// TCP alone.
+    Plain(TcpStream),
+    /// TLS over it.
+    Encrypted(Box<TlsStream<TcpStream>>),
+}
+
+/// Calls the same method of whichever it is.
+macro_rules! either {
+    ($socket:expr, $method:ident ( $($argument:expr),* )) => {
+        match $socket {
+            Socket::Plain(tcp) => Pin::new(tcp).$method($($argument),*),
+            Socket::Encrypted(tls) => Pin::new(&mut **tls).$method($($argument),*),
+        }
+    };
+}
+
 /// A TCP stream that can be held and cut from elsewhere.
 pub struct ClientStream {
-    tcp: TcpStream,
+    socket: Socket,
     gate: Gate,
     /// Bytes read from the stream that are to be read again.
     head: Bytes,
@@ -63,10 +82,10 @@ pub struct ClientStream {
 }
 
 impl ClientStream {
-    /// Puts `line` in front of `tcp`. Metered WebSockets may send `bytes_per_second`; a client that
+    /// Puts `line` in front of `socket`. Metered WebSockets may send `bytes_per_second`; a client that
     /// reads nothing for as long as `patience` is cut.
     pub fn new(
-        tcp: TcpStream,
+        socket: Socket,
         line: Arc<Line>,
         bytes_per_second: u32,
         patience: Duration,
@@ -74,7 +93,7 @@ impl ClientStream {
     ) -> Self {
         let gate = Gate::new(line);
         Self {
-            tcp,
+            socket,
             gate,
             head: Bytes::new(),
             meter: None,
@@ -123,14 +142,14 @@ impl AsyncRead for ClientStream {
             // library's small buffer (right for a million idle pages) would make many.
             let mut block = [MaybeUninit::<u8>::uninit(); BLOCK];
             let mut read = ReadBuf::uninit(&mut block);
-            ready!(Pin::new(&mut this.tcp).poll_read(context, &mut read))?;
+            ready!(either!(&mut this.socket, poll_read(context, &mut read)))?;
             let bytes = read.filled().len().min(buffer.remaining());
             buffer.put_slice(&read.filled()[..bytes]);
             this.head = Bytes::copy_from_slice(&read.filled()[bytes..]);
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.tcp).poll_read(context, buffer))?;
+        ready!(either!(&mut this.socket, poll_read(context, buffer)))?;
         if this.gate.line().is_metered() {
             let rate = this.bytes_per_second;
             let meter = this.meter.get_or_insert_with(|| Meter::new(rate));
@@ -144,14 +163,15 @@ impl AsyncRead for ClientStream {
 
 impl ClientStream {
     /// Ends a write that waits, when the line is cut or the client has not read for too long.
-    fn watched(
+    fn watched<T>(
         &mut self,
         context: &mut Context<'_>,
-        poll: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
+        poll: Poll<io::Result<T>>,
+        bytes: impl Fn(&T) -> usize,
+    ) -> Poll<io::Result<T>> {
         if let Poll::Ready(written) = poll {
             self.stalled = None;
-            return Poll::Ready(written.inspect(|bytes| self.gate.line().sent(*bytes)));
+            return Poll::Ready(written.inspect(|written| self.gate.line().sent(bytes(written))));
         }
         let line = self.gate.line();
         line.register_writer(context);
@@ -176,8 +196,8 @@ impl AsyncWrite for ClientStream {
         if self.gate.line().is_cut() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let poll = Pin::new(&mut self.tcp).poll_write(context, bytes);
-        self.watched(context, poll)
+        let poll = either!(&mut self.socket, poll_write(context, bytes));
+        self.watched(context, poll, |written| *written)
     }
 
     fn poll_write_vectored(
@@ -188,20 +208,31 @@ impl AsyncWrite for ClientStream {
         if self.gate.line().is_cut() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let poll = Pin::new(&mut self.tcp).poll_write_vectored(context, slices);
-        self.watched(context, poll)
+        let poll = either!(&mut self.socket, poll_write_vectored(context, slices));
+        self.watched(context, poll, |written| *written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        match &self.socket {
+            Socket::Plain(tcp) => tcp.is_write_vectored(),
+            Socket::Encrypted(tls) => tls.is_write_vectored(),
+        }
     }
 
+    /// Under TLS, what was written may still wait here.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(context)
+        if self.gate.line().is_cut() {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let poll = either!(&mut self.socket, poll_flush(context));
+        match &self.socket {
+            Socket::Plain(_) => poll,
+            Socket::Encrypted(_) => self.watched(context, poll, |()| 0),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(context)
+        either!(&mut self.socket, poll_shutdown(context))
     }
 }
 

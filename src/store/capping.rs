@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use super::{Connection, RunQueryDsl};
 use crate::domain::{Digest, NO_ADDRESS, NO_GUARDIAN, Phone, Timestamp, Verdict, number_unfit};
 use crate::store::schema::{deliveries, stopped_numbers};
+use crate::store::sealing::blind;
 use crate::store::types::{At, UuidColumn};
 use crate::store::{Claimed, HELD_SECONDS, SmsCaps, State};
 
@@ -43,9 +44,9 @@ body! {
         if !is_minor && delivery.contacts.has_stopped && delivery.contacts.phone.as_ref() == Some(&phone) {
             return Ok(Verdict::Skip("no_phone_number: its owner wants no more".into()));
         }
-        let number = number_digest(&phone);
+        let numbers = number_digests(&phone);
         let stopped: i64 = wait!(stopped_numbers::table
-            .filter(stopped_numbers::number_digest.eq(&number))
+            .filter(stopped_numbers::number_digest.eq_any(&numbers))
             .filter(stopped_numbers::stopped_at.gt(At(now.plus_seconds(-HEEDED_DAYS * DAY))))
             .count()
             .get_result(connection))?;
@@ -60,7 +61,7 @@ body! {
                 .filter(deliveries::id.ne(delivery.id))
         };
         for (most, which) in [
-            (caps.per_number, lately().filter(deliveries::number_digest.eq(&number)).into_boxed()),
+            (caps.per_number, lately().filter(deliveries::number_digest.eq_any(&numbers)).into_boxed()),
             (caps.per_user, lately().filter(deliveries::recipient_id.eq(delivery.place.recipient)).into_boxed()),
             (caps.per_tenant, lately().filter(deliveries::tenant.eq(delivery.recipient.tenant.as_str())).into_boxed()),
         ] {
@@ -74,7 +75,7 @@ body! {
         }
         wait!(diesel::update(deliveries::table.find(delivery.id))
             .set((
-                deliveries::number_digest.eq(&number),
+                deliveries::number_digest.eq(numbers.iter().next()),
                 deliveries::state.eq(State::UnderWay.number()),
                 // However long ago its turn came, it counts from now.
                 deliveries::due_at.eq(At(now.plus_seconds(HELD_SECONDS))),
@@ -108,7 +109,7 @@ body! {
         if !is_own || most == 0 {
             return Ok(Verdict::Go);
         }
-        let address = digest_of(&address.expose().to_lowercase());
+        let addresses = digests_of(&address.expose().to_lowercase());
         let lately = || {
             deliveries::table
                 .filter(deliveries::number_digest.is_not_null())
@@ -121,13 +122,13 @@ body! {
         let by_them = lately().filter(mails).filter(deliveries::recipient_id.eq(delivery.place.recipient));
         let by_them: i64 = wait!(by_them.count().get_result(connection))?;
         let to_it: i64 =
-            wait!(lately().filter(deliveries::number_digest.eq(&address)).count().get_result(connection))?;
+            wait!(lately().filter(deliveries::number_digest.eq_any(&addresses)).count().get_result(connection))?;
         if by_them.max(to_it) >= i64::from(most) {
             return Ok(Verdict::Skip("rate_limited: as many e-mails as somebody may send to themselves in a day did".into()));
         }
         wait!(diesel::update(deliveries::table.find(delivery.id))
             .set((
-                deliveries::number_digest.eq(&address),
+                deliveries::number_digest.eq(addresses.iter().next()),
                 deliveries::state.eq(State::UnderWay.number()),
                 deliveries::due_at.eq(At(now.plus_seconds(HELD_SECONDS))),
             ))
@@ -136,11 +137,12 @@ body! {
     }
 }
 
-/// What is kept of a number.
-pub fn number_digest(phone: &Phone) -> String {
-    digest_of(phone.expose())
+/// What is kept of a number; after that, what was kept of it before there were keys.
+pub fn number_digests(phone: &Phone) -> Vec<String> {
+    digests_of(phone.expose())
 }
 
-fn digest_of(contact: &str) -> String {
-    Digest::of(&[contact]).0.iter().map(|byte| format!("{byte:02x}")).collect()
+fn digests_of(contact: &str) -> Vec<String> {
+    let digest: String = Digest::of(&[contact]).0.iter().map(|byte| format!("{byte:02x}")).collect();
+    blind(&digest)
 }

@@ -4,6 +4,7 @@ use diesel::expression::SqlLiteral;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 
 use super::schema::notifications;
+use super::sealing::{ActionUrl, DataText, Message, Title, WishText};
 use super::types::{At, Instant, Uuid128, UuidColumn};
 use crate::domain::{Notification, NotificationId, Priority, Wish};
 
@@ -19,16 +20,16 @@ pub type Content = (
     Option<String>,
 );
 
-/// Their types.
-pub type ContentTypes = (
+/// The same, as the database calls it.
+pub type ContentSql = (
     BigInt,
     Uuid128,
-    (Text, Text, Text, Text, Text),
+    (Text, Text, Title, Message, DataText),
     Integer,
-    Nullable<Text>,
+    Nullable<ActionUrl>,
     Instant,
     Nullable<Instant>,
-    Nullable<Text>,
+    Nullable<WishText>,
 );
 
 type Columns = (

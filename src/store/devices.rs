@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::schema::push_subscriptions;
+use super::sealing::SealedBytes;
 use super::types::At;
 use super::{Readers, Store, StoreError, on, postgres, sqlite};
 use crate::domain::{
@@ -158,8 +159,8 @@ pub(super) struct Row {
     pub tenant: String,
     pub recipient_id: i64,
     pub endpoint: String,
-    pub p256dh: Vec<u8>,
-    pub auth: Vec<u8>,
+    pub p256dh: SealedBytes,
+    pub auth: SealedBytes,
     pub user_agent: Option<String>,
     pub device_info: Option<String>,
     pub kinds: Option<String>,
@@ -174,7 +175,7 @@ impl From<Row> for Registered {
         let Row { id, endpoint, p256dh, auth, .. } = row;
         Self {
             recipient: row.recipient_id,
-            device: Device { id, endpoint, p256dh, auth },
+            device: Device { id, endpoint, p256dh: p256dh.0, auth: auth.0 },
             user_agent: row.user_agent,
             info: row.device_info,
             // What a newer release stored and this one does not know lets more through, not less.

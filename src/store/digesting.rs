@@ -18,6 +18,7 @@ use crate::domain::{
 };
 use crate::store::digests::{DigestOutcome, DigestWrite, NewDigest, Row};
 use crate::store::schema::{digest_subscriptions, digests, inbox};
+use crate::store::sealing::SealedStr;
 use crate::store::types::At;
 use crate::store::write::{Spread, Written};
 
@@ -192,7 +193,7 @@ body! {
                 digests::after_position.eq(whom.reached),
                 digests::upto_position.eq(upto),
                 digests::created_at.eq(At(notification.created_at)),
-                digests::content.eq(&notification.data),
+                digests::content.eq(SealedStr(&notification.data)),
             ))
             .execute(connection))?;
         let on = (digest_subscriptions::next_at.eq(next_at), digest_subscriptions::reached.eq(upto));

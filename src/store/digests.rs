@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 
 use super::schema::{digest_subscriptions, digests};
+use super::sealing::Sealed;
 use super::types::At;
 use super::{Readers, Store, StoreError, on, postgres, preferred, sqlite};
 use crate::domain::{
@@ -44,7 +45,7 @@ pub(super) struct SentRow {
     pub after_position: i64,
     pub upto_position: i64,
     pub created_at: At,
-    pub content: String,
+    pub content: Sealed,
 }
 
 /// Who wants one, how, and who they are: their tenant, name, preferences and contacts.
@@ -136,7 +137,7 @@ impl From<SentRow> for SentDigest {
             frequency: Frequency::named(&row.frequency),
             date: row.date,
             created_at: row.created_at.0,
-            content: row.content,
+            content: row.content.0,
         }
     }
 }

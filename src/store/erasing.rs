@@ -18,6 +18,7 @@ use crate::store::schema::{
     digest_subscriptions, digests, disclosures, expansions, inbox, notifications, push_subscriptions,
     recipients, recurring, roles, subscriptions, template_versions, webhook_attempts, webhook_messages,
 };
+use crate::store::sealing::{Sealed, SealedStr};
 use crate::store::types::At;
 use crate::store::write::Written;
 
@@ -43,7 +44,7 @@ body! {
                     wait!(note_consent(connection, recipient, row, (*channel, "", *is_given), *how, from))?;
                 }
                 let text = contacts.to_stored();
-                wait!(diesel::update(this).set(recipients::contacts.eq(text)).execute(connection))?;
+                wait!(diesel::update(this).set(recipients::contacts.eq(Sealed(text))).execute(connection))?;
                 wait!(record(connection, slice::from_ref(deed)))?;
                 Ok(Written::Reachable(contacts.into()))
             }
@@ -215,14 +216,14 @@ body! {
         if let Some(last) = last.filter(|last| ids.contains(last)) {
             let empty = (
                 notifications::topic.eq(""),
-                notifications::title.eq(""),
-                notifications::message.eq(""),
-                notifications::data.eq("{}"),
+                notifications::title.eq(SealedStr("")),
+                notifications::message.eq(SealedStr("")),
+                notifications::data.eq(SealedStr("{}")),
                 notifications::idempotency_key.eq(None::<Vec<u8>>),
                 notifications::request_digest.eq(None::<Vec<u8>>),
-                notifications::action_url.eq(None::<String>),
+                notifications::action_url.eq(None::<Sealed>),
                 notifications::sender.eq(None::<String>),
-                notifications::wish.eq(None::<String>),
+                notifications::wish.eq(None::<Sealed>),
             );
             many += wait!(diesel::update(notifications::table.find(last)).set(empty).execute(connection))?;
             let spread = expansions::table.filter(expansions::notification_id.eq(last));
@@ -338,7 +339,7 @@ body! {
         let row: Option<i64> = wait!(person.select(recipients::id).get_result(connection)).optional()?;
         if let Some(row) = row {
             // This transaction's until the commit: nobody gives out places there meanwhile.
-            let nothing = (recipients::preferences.eq(None::<String>), recipients::contacts.eq(None::<String>));
+            let nothing = (recipients::preferences.eq(None::<String>), recipients::contacts.eq(None::<Sealed>));
             wait!(diesel::update(recipients::table.find(row)).set(nothing).execute(connection))?;
             let left: i64 =
                 wait!(inbox::table.filter(inbox::recipient_id.eq(row)).count().get_result(connection))?;

@@ -17,6 +17,9 @@ pub enum StoreError {
     /// A database cannot be moved, or was not moved whole.
     #[error("{0}")]
     Transfer(String),
+    /// Columns are encrypted by other keys than there are.
+    #[error("{0}")]
+    Keys(String),
     /// A query failed.
     #[error("a query failed: {0}")]
     Query(diesel::result::Error),

@@ -28,6 +28,8 @@ mod privacy;
 mod recurring;
 mod retention;
 mod schema;
+mod sealing;
+mod settings;
 mod sqlite;
 mod tally;
 mod templates;
@@ -45,7 +47,6 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::{Group, NotificationId, Position, Recipient, Tenant, Timestamp};
@@ -72,6 +73,8 @@ pub use migrate::migrate;
 pub use privacy::{Audited, Consent, Disclosure, Elsewhere, Figure, WholeDelivery, WholeEntry};
 pub use recurring::{Kept, NewRecurring, Recurring, Whose};
 pub use retention::{Found, Sweep, Until};
+pub use sealing::{Rotated, install as use_keys, new_key, rotate};
+pub use settings::Settings;
 pub use templates::{TemplateChange, TemplateKept, TemplateVersion};
 pub use trace::{Member, Trace, TracedEntry, TracedHush, TracedSpread, Waiting};
 pub use transfer::{Moved, transfer};
@@ -85,24 +88,6 @@ pub use write::{Beat, Before, Done, Mark, Presence, Sent, Spread, Write, Written
 
 /// A node that gave no sign of life for this many seconds is dead: nobody is connected to it.
 pub const LEASE_SECONDS: i64 = 20;
-
-/// Settings of `[database]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// `sqlite:///relative.db`, `sqlite:////absolute.db`, or a plain path.
-    pub url: String,
-    /// Connections that only read.
-    pub readers: usize,
-    /// Writes that may share one commit.
-    pub commit_batch: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { url: "sqlite:///carillon.db".to_owned(), readers: 2, commit_batch: 512 }
-    }
-}
 
 /// Where reads go: one arm a database, the same method behind each.
 #[derive(Clone)]
@@ -156,7 +141,9 @@ impl Store {
         metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
         let url: DatabaseUrl = settings.url.parse()?;
+        sealing::install(settings)?;
         migrate(&url).await?;
+        sealing::acquaint(&url).await?;
         let store = match url {
             DatabaseUrl::Sqlite(path) => {
                 let writer = sqlite::start_writer(&path, settings.commit_batch, mandatory, metrics).await?;

@@ -1,20 +1,22 @@
 //! Writes of devices and contacts. Compiled twice, like `commit.rs`.
 
 use diesel::prelude::*;
+use diesel::sql_types::{Nullable, Text};
 use uuid::Uuid;
 
-use super::capping::number_digest;
+use super::capping::number_digests;
 use super::commit::was_done;
 use super::erasing::note_consent;
 use super::outbox::{end, look_again, next_step};
 use super::recur::clock;
 use super::{Connection, Memory, RunQueryDsl, preferences_of, record, row_of, telling};
 use crate::domain::{
-    Channel, Contacts, NotificationId, Recipient, SaidBy, Tenant, Timestamp, UserId, WebhookEvent,
+    Channel, Contacts, NotificationId, Phone, Recipient, SaidBy, Tenant, Timestamp, UserId, WebhookEvent,
 };
 use crate::store::State;
 use crate::store::devices::{ContactsWrite, DeviceWrite, NewDevice, Said, WhichDevice};
 use crate::store::schema::{deliveries, delivery_attempts, push_subscriptions, recipients, stopped_numbers};
+use crate::store::sealing::{Sealed, SealedBytes, as_blind};
 use crate::store::types::{At, UuidColumn};
 use crate::store::write::Written;
 
@@ -129,8 +131,8 @@ body! {
         }
         let told = (
             push_subscriptions::recipient_id.eq(row),
-            push_subscriptions::p256dh.eq(&new.device.p256dh),
-            push_subscriptions::auth.eq(&new.device.auth),
+            push_subscriptions::p256dh.eq(SealedBytes(new.device.p256dh.clone())),
+            push_subscriptions::auth.eq(SealedBytes(new.device.auth.clone())),
             push_subscriptions::user_agent.eq(&new.user_agent),
             push_subscriptions::device_info.eq(&new.info),
             push_subscriptions::failures.eq(0),
@@ -175,7 +177,7 @@ body! {
                 let before = stored.as_deref().map(Contacts::from_stored).unwrap_or_default();
                 let after = before.changed(change.clone());
                 let text = after.to_stored();
-                wait!(diesel::update(this).set(recipients::contacts.eq(text)).execute(connection))?;
+                wait!(diesel::update(this).set(recipients::contacts.eq(Sealed(text))).execute(connection))?;
                 wait!(record(connection, std::slice::from_ref(deed)))?;
                 Ok(Written::Reachable(after.into()))
             }
@@ -284,7 +286,9 @@ body! {
     /// that is shown.
     pub fn stop_numbers(connection: &mut Connection, ids: &[i64]) -> QueryResult<()> {
         let now = At(wait!(clock(connection))?);
-        type Row = (i64, String, String, Option<String>, Option<String>);
+        type Row = (i64, String, String, Option<String>, Option<String>, Option<String>);
+        // As it is stored: what is sealed is never the same twice.
+        let as_stored = diesel::dsl::sql::<Nullable<Text>>("recipients.contacts");
         let all: Vec<Row> = wait!(deliveries::table
             .inner_join(recipients::table)
             .filter(deliveries::id.eq_any(ids))
@@ -295,10 +299,12 @@ body! {
                 recipients::user_id,
                 deliveries::number_digest,
                 recipients::contacts,
+                as_stored,
             ))
             .load(connection))?;
-        for (row, tenant, user, number, stored) in all {
+        for (row, tenant, user, number, stored, as_stored) in all {
             if let Some(number) = &number {
+                let number = as_blind(number);
                 let stopped = (stopped_numbers::number_digest.eq(number), stopped_numbers::stopped_at.eq(now));
                 wait!(diesel::insert_into(stopped_numbers::table)
                     .values(stopped)
@@ -316,8 +322,12 @@ body! {
             wait!(note_consent(connection, &whom, row, said, SaidBy::Stop, (None, None)))?;
             let Some(stored) = stored else { continue };
             let contacts = Contacts::from_stored(&stored);
-            let is_guardians = contacts.is_minor && contacts.guardian.phone.as_ref().map(number_digest) == number;
-            if !is_guardians && (contacts.has_stopped || contacts.phone.as_ref().map(number_digest) != number) {
+            let is_of = |phone: &Option<Phone>| {
+                let own = phone.as_ref().map(number_digests).zip(number.as_ref());
+                own.is_some_and(|(own, number)| own.contains(number))
+            };
+            let is_guardians = contacts.is_minor && is_of(&contacts.guardian.phone);
+            if !is_guardians && (contacts.has_stopped || !is_of(&contacts.phone)) {
                 continue;
             }
             let stopped = match is_guardians {
@@ -326,8 +336,9 @@ body! {
             };
             let stopped = stopped.to_stored();
             // Unless they have just changed.
-            let same = recipients::table.find(row).filter(recipients::contacts.eq(stored));
-            wait!(diesel::update(same).set(recipients::contacts.eq(stopped)).execute(connection))?;
+            let unchanged = diesel::dsl::sql::<Nullable<Text>>("recipients.contacts").eq(as_stored);
+            let same = recipients::table.find(row).filter(unchanged);
+            wait!(diesel::update(same).set(recipients::contacts.eq(Sealed(stopped))).execute(connection))?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::audit::actor;
 use super::schema::recurring;
+use super::sealing::{Sealed, SealedStr};
 use super::types::At;
 use super::{Readers, Store, StoreError, on, postgres, sqlite};
 use crate::domain::{
@@ -78,16 +79,16 @@ pub(super) struct Row {
     pub audience: String,
     pub kind: String,
     pub topic: String,
-    pub title: String,
-    pub message: String,
-    pub data: String,
+    pub title: Sealed,
+    pub message: Sealed,
+    pub data: Sealed,
     pub priority: i32,
-    pub action_url: Option<String>,
+    pub action_url: Option<Sealed>,
     pub sender: Option<String>,
     pub created_at: At,
     pub last_at: Option<At>,
     pub last_notification_id: Option<i64>,
-    pub wish: Option<String>,
+    pub wish: Option<Sealed>,
 }
 
 /// The columns that its owner decides on.
@@ -104,13 +105,13 @@ pub(super) struct Columns<'a> {
     audience: String,
     kind: &'a str,
     topic: &'a str,
-    title: &'a str,
-    message: &'a str,
-    data: &'a str,
+    title: SealedStr<'a>,
+    message: SealedStr<'a>,
+    data: SealedStr<'a>,
     priority: i32,
-    action_url: Option<&'a str>,
+    action_url: Option<SealedStr<'a>>,
     sender: Option<&'a str>,
-    wish: Option<String>,
+    wish: Option<Sealed>,
 }
 
 fn unwritable(fault: serde_json::Error) -> diesel::result::Error {
@@ -157,13 +158,13 @@ impl NewRecurring {
             audience: serde_json::to_string(group).map_err(unwritable)?,
             kind: &new.kind,
             topic: &new.topic,
-            title: &new.title,
-            message: &new.message,
-            data: &new.data,
+            title: SealedStr(&new.title),
+            message: SealedStr(&new.message),
+            data: SealedStr(&new.data),
             priority: new.priority.level(),
-            action_url: new.action_url.as_deref(),
+            action_url: new.action_url.as_deref().map(SealedStr),
             sender: new.sender.as_deref(),
-            wish: new.wish.as_ref().and_then(Wish::written),
+            wish: new.wish.as_ref().and_then(Wish::written).map(Sealed),
         })
     }
 }
@@ -186,14 +187,14 @@ impl Row {
             audience: Audience::Whoever(tenant.clone(), group.clone()),
             kind: Cow::Owned(self.kind.clone()),
             topic: Cow::Owned(self.topic.clone()),
-            title: self.title.clone(),
-            message: self.message.clone(),
-            data: self.data.clone(),
+            title: self.title.0.clone(),
+            message: self.message.0.clone(),
+            data: self.data.0.clone(),
             priority: Priority::from_level(self.priority),
-            action_url: self.action_url.clone(),
+            action_url: self.action_url.as_ref().map(|url| url.0.clone()),
             sender: self.sender.clone(),
             expires_at: None,
-            wish: self.wish.as_deref().and_then(Wish::read),
+            wish: self.wish.as_ref().and_then(|wish| Wish::read(&wish.0)),
             due_at: Some(due_at),
             idempotency: Idempotency::keyed("recurring", &self.tenant, &key, Digest::of(&[])),
             uuid: Uuid::now_v7(),

@@ -6,6 +6,7 @@ pub use apart::*;
 
 diesel::table! {
     use diesel::sql_types::*;
+    use crate::store::sealing::{ActionUrl, DataText, Message, Title, WishText};
     use crate::store::types::{Instant, Uuid128};
 
     notifications (id) {
@@ -14,17 +15,17 @@ diesel::table! {
         tenant -> Text,
         kind -> Text,
         topic -> Text,
-        title -> Text,
-        message -> Text,
-        data -> Text,
+        title -> Title,
+        message -> Message,
+        data -> DataText,
         idempotency_key -> Nullable<Binary>,
         request_digest -> Nullable<Binary>,
         created_at -> Instant,
         priority -> Integer,
-        action_url -> Nullable<Text>,
+        action_url -> Nullable<ActionUrl>,
         sender -> Nullable<Text>,
         expires_at -> Nullable<Instant>,
-        wish -> Nullable<Text>,
+        wish -> Nullable<WishText>,
     }
 }
 
@@ -62,6 +63,9 @@ diesel::table! {
 }
 
 diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::sealing::ContactsText;
+
     recipients (id) {
         id -> BigInt,
         tenant -> Text,
@@ -69,12 +73,13 @@ diesel::table! {
         last_position -> BigInt,
         pending_after -> BigInt,
         preferences -> Nullable<Text>,
-        contacts -> Nullable<Text>,
+        contacts -> Nullable<ContactsText>,
     }
 }
 
 diesel::table! {
     use diesel::sql_types::*;
+    use crate::store::sealing::{PushAuth, PushKey};
     use crate::store::types::Instant;
 
     push_subscriptions (id) {
@@ -82,8 +87,8 @@ diesel::table! {
         tenant -> Text,
         recipient_id -> BigInt,
         endpoint -> Text,
-        p256dh -> Binary,
-        auth -> Binary,
+        p256dh -> PushKey,
+        auth -> PushAuth,
         user_agent -> Nullable<Text>,
         device_info -> Nullable<Text>,
         kinds -> Nullable<Text>,
@@ -175,6 +180,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
+    use crate::store::sealing::{ActionUrl, DataText, Message, Title, WishText};
     use crate::store::types::Instant;
 
     recurring (id) {
@@ -191,16 +197,16 @@ diesel::table! {
         audience -> Text,
         kind -> Text,
         topic -> Text,
-        title -> Text,
-        message -> Text,
-        data -> Text,
+        title -> Title,
+        message -> Message,
+        data -> DataText,
         priority -> Integer,
-        action_url -> Nullable<Text>,
+        action_url -> Nullable<ActionUrl>,
         sender -> Nullable<Text>,
         created_at -> Instant,
         last_at -> Nullable<Instant>,
         last_notification_id -> Nullable<BigInt>,
-        wish -> Nullable<Text>,
+        wish -> Nullable<WishText>,
     }
 }
 
@@ -323,6 +329,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
+    use crate::store::sealing::DigestText;
     use crate::store::types::Instant;
 
     digests (id) {
@@ -334,7 +341,7 @@ diesel::table! {
         after_position -> BigInt,
         upto_position -> BigInt,
         created_at -> Instant,
-        content -> Text,
+        content -> DigestText,
     }
 }
 

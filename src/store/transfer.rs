@@ -9,8 +9,9 @@ use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl};
 use sha2::{Digest as _, Sha256};
 
 use super::schema::{deployment, inbox, nodes, notifications, recipients, roles, subscriptions};
+use super::sealing::Sealed;
 use super::types::{At, Instant, UuidColumn};
-use super::{DatabaseUrl, LEASE_SECONDS, StoreError, migrate, postgres, sqlite};
+use super::{DatabaseUrl, LEASE_SECONDS, StoreError, migrate, postgres, sealing, sqlite};
 
 mod whole;
 
@@ -36,17 +37,17 @@ struct Content {
     tenant: String,
     kind: String,
     topic: String,
-    title: String,
-    message: String,
-    data: String,
+    title: Sealed,
+    message: Sealed,
+    data: Sealed,
     idempotency_key: Option<Vec<u8>>,
     request_digest: Option<Vec<u8>>,
     created_at: At,
     priority: i32,
-    action_url: Option<String>,
+    action_url: Option<Sealed>,
     sender: Option<String>,
     expires_at: Option<At>,
-    wish: Option<String>,
+    wish: Option<Sealed>,
 }
 
 /// A topic that somebody hears of.
@@ -76,7 +77,7 @@ struct Person {
     last_position: i64,
     pending_after: i64,
     preferences: Option<String>,
-    contacts: Option<String>,
+    contacts: Option<Sealed>,
 }
 
 #[derive(Queryable, Insertable, Debug)]
@@ -114,6 +115,7 @@ pub async fn transfer(
     }
     migrate(from).await?;
     migrate(to).await?;
+    sealing::hand_over(from, to).await?;
     let _alone = sqlite::FileLock::take(path)?;
     let pool = sqlite::pool(path, 1)?;
     let mut source = sqlite::checkout(&pool).await?;

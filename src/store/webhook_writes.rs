@@ -13,6 +13,7 @@ use super::telling::of_alert;
 use super::{Connection, Memory, RunQueryDsl, ago, now as present, record};
 use crate::domain::{Action, Deed, Secret, TEST_EVENT, Tenant, Timestamp};
 use crate::store::schema::{webhook_attempts, webhook_messages, webhooks};
+use crate::store::sealing::{Sealed, SealedStr};
 use crate::store::types::{At, UuidColumn};
 use crate::store::webhooks::{Again, NewWebhook, WebhookChange, WebhookKept, WebhookWrite, written_events};
 use crate::store::{HELD_SECONDS, Outcome, State, WebhookMessage, WebhookTried, Written};
@@ -41,18 +42,21 @@ body! {
                 kept(*id, wait!(removed.execute(connection))?)
             }
             WebhookWrite::Rotate { id, secret, until, deed } => {
+                // Nobody else's until the commit.
+                let held = diesel::update(this(*id, deed.tenant.as_str()));
+                let held = held.set(webhooks::updated_at.eq(webhooks::updated_at)).returning(webhooks::secret);
+                let known: Option<Sealed> = wait!(held.get_result(connection)).optional()?;
                 // The same once more must not end the former one.
-                let other = this(*id, deed.tenant.as_str()).filter(webhooks::secret.ne(secret.expose()));
-                let rotated = diesel::update(other).set((
-                    webhooks::former_secret.eq(webhooks::secret.nullable()),
-                    webhooks::former_until.eq(At(*until)),
-                    webhooks::secret.eq(secret.expose()),
-                    webhooks::updated_at.eq(At(deed.at)),
-                ));
-                wait!(rotated.execute(connection))?;
-                let same = this(*id, deed.tenant.as_str()).filter(webhooks::secret.eq(secret.expose()));
-                let found: i64 = wait!(same.count().get_result(connection))?;
-                kept(*id, usize::from(found > 0))
+                if known.as_ref().is_some_and(|known| known.0 != secret.expose()) {
+                    let rotated = diesel::update(this(*id, deed.tenant.as_str())).set((
+                        webhooks::former_secret.eq(webhooks::secret.nullable()),
+                        webhooks::former_until.eq(At(*until)),
+                        webhooks::secret.eq(SealedStr(secret.expose())),
+                        webhooks::updated_at.eq(At(deed.at)),
+                    ));
+                    wait!(rotated.execute(connection))?;
+                }
+                kept(*id, usize::from(known.is_some()))
             }
             WebhookWrite::Test { id, uuid, deed } => {
                 let found: i64 = wait!(this(*id, deed.tenant.as_str()).count().get_result(connection))?;
@@ -126,11 +130,10 @@ body! {
         let (tenant, at) = (deed.tenant.as_str(), At(deed.at));
         let own = || webhooks::table.filter(webhooks::tenant.eq(tenant));
         // By a commit whose answer was lost.
-        let same = own().filter(webhooks::secret.eq(new.secret.expose())).filter(webhooks::created_at.eq(at));
-        let known: Option<i64> =
-            wait!(same.select(diesel::dsl::max(webhooks::id)).get_result(connection))?;
-        if let Some(id) = known {
-            return Ok(WebhookKept::Done(id));
+        let then = own().filter(webhooks::created_at.eq(at)).order(webhooks::id.desc());
+        let then: Vec<(i64, Sealed)> = wait!(then.select((webhooks::id, webhooks::secret)).load(connection))?;
+        if let Some((id, _)) = then.iter().find(|(_, secret)| secret.0 == new.secret.expose()) {
+            return Ok(WebhookKept::Done(*id));
         }
         let many: i64 = wait!(own().count().get_result(connection))?;
         if many >= most {
@@ -139,11 +142,11 @@ body! {
         let id: i64 = wait!(diesel::insert_into(webhooks::table)
             .values((
                 webhooks::tenant.eq(tenant),
-                webhooks::url.eq(&new.url),
+                webhooks::url.eq(SealedStr(&new.url)),
                 webhooks::description.eq(&new.description),
                 webhooks::events.eq(new.events.as_deref().map(written_events)),
                 webhooks::is_enabled.eq(1),
-                webhooks::secret.eq(new.secret.expose()),
+                webhooks::secret.eq(SealedStr(new.secret.expose())),
                 webhooks::created_at.eq(at),
                 webhooks::updated_at.eq(at),
             ))
@@ -164,7 +167,7 @@ body! {
         let one = this(id, tenant);
         let found = wait!(diesel::update(one).set(webhooks::updated_at.eq(at)).execute(connection))?;
         if let Some(url) = &change.url {
-            wait!(diesel::update(one).set(webhooks::url.eq(url)).execute(connection))?;
+            wait!(diesel::update(one).set(webhooks::url.eq(SealedStr(url))).execute(connection))?;
         }
         if let Some(description) = &change.description {
             wait!(diesel::update(one).set(webhooks::description.eq(description)).execute(connection))?;
@@ -392,7 +395,7 @@ body! {
 body! {
     fn clear(connection: &mut Connection, age: i64, most: i64) -> QueryResult<usize> {
         let ended = webhooks::table.filter(webhooks::former_until.lt(present().nullable()));
-        let none = (webhooks::former_secret.eq(None::<String>), webhooks::former_until.eq(None::<At>));
+        let none = (webhooks::former_secret.eq(None::<Sealed>), webhooks::former_until.eq(None::<At>));
         wait!(diesel::update(ended).set(none).execute(connection))?;
         let ids: Vec<i64> = wait!(webhook_messages::table
             .filter(webhook_messages::happened_at.lt(ago(age)))

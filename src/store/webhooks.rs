@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::schema::{webhook_attempts, webhook_messages, webhooks};
+use super::sealing::Sealed;
 use super::types::{At, UuidColumn};
 use super::{Attempt, Outcome, Readers, State, Store, StoreError, on, postgres, sqlite};
 use crate::domain::{Deed, Secret, Tenant, Timestamp, WebhookEvent};
@@ -258,13 +259,13 @@ pub struct MessagesSought {
 pub(super) struct Row {
     pub id: i64,
     pub tenant: String,
-    pub url: String,
+    pub url: Sealed,
     pub description: String,
     pub events: Option<String>,
     pub is_enabled: i32,
     pub disabled_why: Option<String>,
-    pub secret: String,
-    pub former_secret: Option<String>,
+    pub secret: Sealed,
+    pub former_secret: Option<Sealed>,
     pub former_until: Option<At>,
     pub failing_since: Option<At>,
     pub created_at: At,
@@ -306,7 +307,7 @@ impl From<Row> for Webhook {
     fn from(row: Row) -> Self {
         Self {
             id: row.id,
-            url: row.url,
+            url: row.url.0,
             description: row.description,
             events: row.events.as_deref().map(read_events),
             is_enabled: row.is_enabled != 0,

@@ -290,7 +290,8 @@ impl<S: AsyncWrite + Unpin, T: Talk> Session<S, T> {
                     Some(frames) => self.sending = frames,
                     None => {
                         self.sending = VecDeque::new();
-                        return Poll::Ready(Ok(()));
+                        // What was written may wait in a stream that encrypts.
+                        return Pin::new(&mut self.stream).poll_flush(context);
                     }
                 }
             }

@@ -4,7 +4,8 @@ use std::marker::PhantomData;
 
 use diesel::sql_types::{BigInt, Binary, Bool, Integer, Nullable, Text};
 
-use crate::store::content::ContentTypes;
+use crate::store::content::ContentSql;
+use crate::store::sealing::{ActionUrl, DataText, Message, Sealed, SealedStr, Title, WishText};
 use crate::store::types::{At, Instant, Uuid128, UuidColumn};
 
 /// A statement over arrays, prepared once: its text is always the same.
@@ -51,17 +52,17 @@ over_arrays! {
         tenants: Text => &'a str,
         kinds: Text => &'a str,
         topics: Text => &'a str,
-        titles: Text => &'a str,
-        messages: Text => &'a str,
-        datas: Text => &'a str,
+        titles: Title => SealedStr<'a>,
+        messages: Message => SealedStr<'a>,
+        datas: DataText => SealedStr<'a>,
         keys: Binary => &'a [u8],
         digests: Binary => &'a [u8],
         instants: Instant => At,
         priorities: Integer => i32,
-        action_urls: Nullable<Text> => Option<&'a str>,
+        action_urls: Nullable<ActionUrl> => Option<SealedStr<'a>>,
         senders: Nullable<Text> => Option<&'a str>,
         ends: Nullable<Instant> => Option<At>,
-        wishes: Nullable<Text> => Option<String>
+        wishes: Nullable<WishText> => Option<Sealed>
     } -> (BigInt, Uuid128),
     "INSERT INTO notifications (uuid, tenant, kind, topic, title, message, data, idempotency_key, \
      request_digest, created_at, priority, action_url, sender, expires_at, wish) SELECT * FROM ",
@@ -355,7 +356,7 @@ over_arrays! {
          ORDER BY position LIMIT 64) AS i \
      JOIN notifications AS n ON n.id = i.notification_id ORDER BY e.which, i.position"
 }
-type EntryColumns = (BigInt, BigInt, BigInt, Bool, ContentTypes);
+type EntryColumns = (BigInt, BigInt, BigInt, Bool, ContentSql);
 
 over_arrays! {
     InsertDeliveries {

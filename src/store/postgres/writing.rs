@@ -37,6 +37,7 @@ use crate::store::audit::written;
 use crate::store::facts::POSTGRES as DIALECT;
 use crate::store::preferred;
 use crate::store::schema::{expansions, inbox, recurring};
+use crate::store::sealing::{Sealed, SealedStr};
 use crate::store::types::{At, Instant, UuidColumn};
 use crate::store::webhooks::Listeners;
 
@@ -136,17 +137,17 @@ async fn insert_all(
         tenants: all.iter().map(|new| new.tenant.as_str()).collect(),
         kinds: all.iter().map(|new| &*new.kind).collect(),
         topics: all.iter().map(|new| &*new.topic).collect(),
-        titles: all.iter().map(|new| new.title.as_str()).collect(),
-        messages: all.iter().map(|new| new.message.as_str()).collect(),
-        datas: all.iter().map(|new| new.data.as_str()).collect(),
+        titles: all.iter().map(|new| SealedStr(&new.title)).collect(),
+        messages: all.iter().map(|new| SealedStr(&new.message)).collect(),
+        datas: all.iter().map(|new| SealedStr(&new.data)).collect(),
         keys: all.iter().map(|new| new.idempotency.key.as_slice()).collect(),
         digests: all.iter().map(|new| new.idempotency.request.0.as_slice()).collect(),
         instants: all.iter().map(|new| At(new.created_at)).collect(),
         priorities: all.iter().map(|new| new.priority.level()).collect(),
-        action_urls: all.iter().map(|new| new.action_url.as_deref()).collect(),
+        action_urls: all.iter().map(|new| new.action_url.as_deref().map(SealedStr)).collect(),
         senders: all.iter().map(|new| new.sender.as_deref()).collect(),
         ends: all.iter().map(|new| new.expires_at.map(At)).collect(),
-        wishes: all.iter().map(|new| new.wish.as_ref().and_then(Wish::written)).collect(),
+        wishes: all.iter().map(|new| new.wish.as_ref().and_then(Wish::written).map(Sealed)).collect(),
         borrowed: PhantomData,
     };
     let inserted: Vec<(i64, UuidColumn)> = insert.load(connection).await?;

@@ -2,18 +2,19 @@
 
 diesel::table! {
     use diesel::sql_types::*;
+    use crate::store::sealing::{WebhookSecret, WebhookUrl};
     use crate::store::types::Instant;
 
     webhooks (id) {
         id -> BigInt,
         tenant -> Text,
-        url -> Text,
+        url -> WebhookUrl,
         description -> Text,
         events -> Nullable<Text>,
         is_enabled -> Integer,
         disabled_why -> Nullable<Text>,
-        secret -> Text,
-        former_secret -> Nullable<Text>,
+        secret -> WebhookSecret,
+        former_secret -> Nullable<WebhookSecret>,
         former_until -> Nullable<Instant>,
         failing_since -> Nullable<Instant>,
         created_at -> Instant,
@@ -53,6 +54,13 @@ diesel::table! {
         took_ms -> Integer,
         state -> Integer,
         reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    sealing (name) {
+        name -> Text,
+        value -> Text,
     }
 }
 

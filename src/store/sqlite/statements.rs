@@ -7,6 +7,7 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
 use diesel::sqlite::{Sqlite, SqliteConnection};
 
+use crate::store::sealing::{ActionUrl, DataText, Message, Sealed, SealedStr, Title, WishText};
 use crate::store::types::{At, Instant, Uuid128, UuidColumn};
 
 /// A statement: text, a value, text, a value, and so on.
@@ -45,17 +46,17 @@ statement! {
         ", " tenant: Text => &'a str,
         ", " kind: Text => &'a str,
         ", " topic: Text => &'a str,
-        ", " title: Text => &'a str,
-        ", " message: Text => &'a str,
-        ", " data: Text => &'a str,
+        ", " title: Title => SealedStr<'a>,
+        ", " message: Message => SealedStr<'a>,
+        ", " data: DataText => SealedStr<'a>,
         ", " key: Nullable<Binary> => Option<&'a [u8]>,
         ", " digest: Nullable<Binary> => Option<&'a [u8]>,
         ", " created_at: Instant => At,
         ", " priority: Integer => i32,
-        ", " action_url: Nullable<Text> => Option<&'a str>,
+        ", " action_url: Nullable<ActionUrl> => Option<SealedStr<'a>>,
         ", " sender: Nullable<Text> => Option<&'a str>,
         ", " expires_at: Nullable<Instant> => Option<At>,
-        ", " wish: Nullable<Text> => Option<String>,
+        ", " wish: Nullable<WishText> => Option<Sealed>,
     } ")"
 }
 

@@ -28,6 +28,7 @@ use crate::store::Sent;
 use crate::store::facts::SQLITE as DIALECT;
 use crate::store::preferred;
 use crate::store::schema::{inbox, notifications, recipients, recurring};
+use crate::store::sealing::{Sealed, SealedStr};
 use crate::store::types::{At, Instant, UuidColumn};
 use crate::store::webhooks::Listeners;
 
@@ -205,17 +206,17 @@ fn insert(
         tenant: new.tenant.as_str(),
         kind: &new.kind,
         topic: &new.topic,
-        title: &new.title,
-        message: &new.message,
-        data: &new.data,
+        title: SealedStr(&new.title),
+        message: SealedStr(&new.message),
+        data: SealedStr(&new.data),
         key: asked.map(|asked| asked.key.as_slice()),
         digest: asked.map(|asked| asked.request.0.as_slice()),
         created_at: At(new.created_at),
         priority: new.priority.level(),
-        action_url: new.action_url.as_deref(),
+        action_url: new.action_url.as_deref().map(SealedStr),
         sender: new.sender.as_deref(),
         expires_at: new.expires_at.map(At),
-        wish: new.wish.as_ref().and_then(Wish::written),
+        wish: new.wish.as_ref().and_then(Wish::written).map(Sealed),
         borrowed: PhantomData,
     };
     let stored = content.execute(connection)?;

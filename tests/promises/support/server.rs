@@ -17,6 +17,9 @@ use super::{
     BACKEND_TOKEN, Clock, Ground, JWT_SECRET, METRICS_TOKEN, PATIENCE, Reply, eventually, get, program,
 };
 
+/// Has every server encrypt what it stores by these keys: whatever is promised holds then, too.
+const KEYS: &str = "CARILLON_TESTS_KEYS";
+
 /// A running `carillon serve`; killed when dropped.
 pub struct Server {
     child: Child,
@@ -244,6 +247,7 @@ fn launch(
         .envs(variables)
         // Tests that ask again and again are people, too; `requests_are_limited` sets its own.
         .env("CARILLON_LIMITS_USER_PER_MINUTE", "0")
+        .envs(std::env::var_os(KEYS).map(|keys| ("ENCRYPTION_KEYS", keys)))
         .envs(settings.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -1,0 +1,372 @@
+//! Sealed columns as they are stored, on either database: what is under which key, and what is put in its place.
+
+use diesel::QueryableByName;
+use diesel::sql_types::{Array, BigInt, Binary, Text};
+use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
+
+use crate::store::{DatabaseUrl, StoreError, postgres, sqlite};
+
+/// What a column keeps.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// Texts that are sealed.
+    Text,
+    /// Bytes that are sealed.
+    Bytes,
+    /// What is compared with what was made of the same contact.
+    Blind,
+}
+
+/// A column of a table whose key is `id`.
+#[derive(Clone, Copy)]
+pub struct Column {
+    /// The table.
+    pub table: &'static str,
+    /// The column.
+    pub name: &'static str,
+    /// What its values are sealed as.
+    pub kind: &'static str,
+    /// What it keeps.
+    pub holds: Holds,
+    /// Whether each row has one: the newest row tells by which key the last was sealed.
+    pub is_in_each: bool,
+}
+
+const fn text(table: &'static str, name: &'static str, kind: &'static str, is_in_each: bool) -> Column {
+    Column { table, name, kind, holds: Holds::Text, is_in_each }
+}
+
+const fn bytes(name: &'static str) -> Column {
+    Column { table: "push_subscriptions", name, kind: name, holds: Holds::Bytes, is_in_each: true }
+}
+
+const fn blind(table: &'static str) -> Column {
+    Column { table, name: "number_digest", kind: "", holds: Holds::Blind, is_in_each: false }
+}
+
+/// All of them; `columns.rs` has their kinds, and a test compares both with the schema.
+pub const COLUMNS: [Column; 19] = [
+    text("notifications", "title", "title", true),
+    text("notifications", "message", "message", true),
+    text("notifications", "data", "data", true),
+    text("notifications", "action_url", "action_url", false),
+    text("notifications", "wish", "wish", false),
+    text("recurring", "title", "title", true),
+    text("recurring", "message", "message", true),
+    text("recurring", "data", "data", true),
+    text("recurring", "action_url", "action_url", false),
+    text("recurring", "wish", "wish", false),
+    text("recipients", "contacts", "contacts", false),
+    text("digests", "content", "digest", true),
+    text("webhooks", "url", "webhook_url", true),
+    text("webhooks", "secret", "webhook_secret", true),
+    text("webhooks", "former_secret", "webhook_secret", false),
+    bytes("p256dh"),
+    bytes("auth"),
+    blind("deliveries"),
+    blind("stopped_numbers"),
+];
+
+/// A value of a column, as it is stored.
+#[derive(QueryableByName)]
+pub struct Value {
+    /// The row.
+    #[diesel(sql_type = BigInt)]
+    pub id: i64,
+    /// What is there.
+    #[diesel(sql_type = Binary)]
+    pub value: Vec<u8>,
+}
+
+/// What is remembered of keys: a name, and something sealed.
+#[derive(QueryableByName)]
+pub struct Remembered {
+    /// `key:` and the id of a key, or `index`.
+    #[diesel(sql_type = Text)]
+    pub name: String,
+    /// What shows that it is the same key; what is mixed into what is compared.
+    #[diesel(sql_type = Text)]
+    pub value: String,
+}
+
+#[derive(QueryableByName)]
+struct Many {
+    #[diesel(sql_type = BigInt)]
+    many: i64,
+}
+
+/// A value, and what is put in its place.
+pub struct Change {
+    pub id: i64,
+    pub before: Vec<u8>,
+    pub after: Vec<u8>,
+}
+
+/// A connection to either database, on which columns are read as they are stored.
+pub enum Line {
+    Sqlite(Box<sqlite::ReadConnection>),
+    Postgres(Box<AsyncPgConnection>),
+}
+
+/// The same on both.
+macro_rules! on_either {
+    ($line:expr, $connection:ident => $does:expr) => {
+        match $line {
+            Line::Sqlite($connection) => $does,
+            Line::Postgres($connection) => $does,
+        }
+    };
+}
+
+impl Line {
+    /// Opens one, beside a server that may use the database, too.
+    ///
+    /// # Errors
+    /// When there is no such database.
+    pub async fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        match url {
+            DatabaseUrl::Sqlite(path) => {
+                if !path.is_file() {
+                    return Err(StoreError::Unreachable(format!("{} is not there", path.display())));
+                }
+                let path = path.clone();
+                let opened = tokio::task::spawn_blocking(move || sqlite::open_writer(&path)).await;
+                let opened = opened.map_err(|fault| StoreError::Unreachable(fault.to_string()))??;
+                let mut connection = sqlite::ReadConnection::new(opened);
+                // What was there before must not be left where nothing is any more.
+                connection.batch_execute("PRAGMA secure_delete = ON").await?;
+                Ok(Self::Sqlite(Box::new(connection)))
+            }
+            DatabaseUrl::Postgres(url) => {
+                Ok(Self::Postgres(Box::new(postgres::Target::new(url)?.connect().await?)))
+            }
+        }
+    }
+
+    /// A column's values as bytes.
+    fn bytes_of(&self, column: &Column) -> String {
+        match (self, column.holds) {
+            (_, Holds::Bytes) => column.name.to_owned(),
+            (Self::Sqlite(_), _) => format!("CAST({} AS BLOB)", column.name),
+            (Self::Postgres(_), _) => format!("convert_to({}, 'UTF8')", column.name),
+        }
+    }
+
+    /// Bytes as a column has them.
+    fn value_of(&self, column: &Column, bytes: &str) -> String {
+        match (self, column.holds) {
+            (_, Holds::Bytes) => bytes.to_owned(),
+            (Self::Sqlite(_), _) => format!("CAST({bytes} AS TEXT)"),
+            (Self::Postgres(_), _) => format!("convert_from({bytes}, 'UTF8')"),
+        }
+    }
+
+    /// What is remembered of keys.
+    ///
+    /// # Errors
+    /// When the database cannot answer, or knows no keys yet.
+    pub async fn remembered(&mut self) -> Result<Vec<Remembered>, StoreError> {
+        let all = diesel::sql_query("SELECT name, value FROM sealing");
+        Ok(on_either!(self, connection => all.load(connection).await)?)
+    }
+
+    /// Remembers this, unless something is known by that name.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn remember(&mut self, name: &str, value: &str) -> Result<(), StoreError> {
+        let new = "INSERT INTO sealing (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+        let new = diesel::sql_query(new).bind::<Text, _>(name).bind::<Text, _>(value);
+        on_either!(self, connection => new.execute(connection).await)?;
+        Ok(())
+    }
+
+    /// Remembers this in the place of what was known by that name.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn remember_instead(&mut self, name: &str, value: &str) -> Result<(), StoreError> {
+        let other = "UPDATE sealing SET value = $1 WHERE name = $2";
+        let other = diesel::sql_query(other).bind::<Text, _>(value).bind::<Text, _>(name);
+        on_either!(self, connection => other.execute(connection).await)?;
+        Ok(())
+    }
+
+    /// Forgets what is known by that name.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn forget(&mut self, name: &str) -> Result<(), StoreError> {
+        let gone = diesel::sql_query("DELETE FROM sealing WHERE name = $1").bind::<Text, _>(name);
+        on_either!(self, connection => gone.execute(connection).await)?;
+        Ok(())
+    }
+
+    /// The value of the newest row.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn newest(&mut self, column: &Column) -> Result<Option<Value>, StoreError> {
+        let (table, bytes) = (column.table, self.bytes_of(column));
+        let newest = format!("SELECT id, {bytes} AS value FROM {table} ORDER BY id DESC LIMIT 1");
+        let newest = diesel::sql_query(newest);
+        let mut found: Vec<Value> = on_either!(self, connection => newest.load(connection).await)?;
+        Ok(found.pop())
+    }
+
+    /// At most so many values behind the row `after` that do not begin so, in the order of their rows.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn others(
+        &mut self,
+        column: &Column,
+        begins: &[u8],
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Value>, StoreError> {
+        let (table, name, bytes, length) = (column.table, column.name, self.bytes_of(column), begins.len());
+        let page = diesel::sql_query(format!(
+            "SELECT id, {bytes} AS value FROM {table} WHERE id > $1 AND {name} IS NOT NULL \
+             AND substr({bytes}, 1, {length}) <> $2 ORDER BY id LIMIT {limit}"
+        ));
+        let page = page.bind::<BigInt, _>(after).bind::<Binary, _>(begins);
+        Ok(on_either!(self, connection => page.load(connection).await)?)
+    }
+
+    /// How many values do not begin so.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn count_others(&mut self, column: &Column, begins: &[u8]) -> Result<i64, StoreError> {
+        let (table, name, bytes, length) = (column.table, column.name, self.bytes_of(column), begins.len());
+        let count = diesel::sql_query(format!(
+            "SELECT count(*) AS many FROM {table} WHERE {name} IS NOT NULL AND substr({bytes}, 1, {length}) <> $1"
+        ));
+        let count = count.bind::<Binary, _>(begins);
+        let many: Many = on_either!(self, connection => count.get_result(connection).await)?;
+        Ok(many.many)
+    }
+
+    /// Puts other values in the place of those that are still as they were; returns how many. Never waits for a row that
+    /// somebody else holds: its turn comes later.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn put(&mut self, column: &Column, changes: &[Change]) -> Result<usize, StoreError> {
+        let (table, name, bytes) = (column.table, column.name, self.bytes_of(column));
+        match self {
+            Self::Sqlite(connection) => {
+                let value = match column.holds {
+                    Holds::Bytes => "$1".to_owned(),
+                    _ => "CAST($1 AS TEXT)".to_owned(),
+                };
+                let put = format!("UPDATE {table} SET {name} = {value} WHERE id = $2 AND {bytes} = $3");
+                let put = &put;
+                connection
+                    .transaction(async |connection| {
+                        let mut done = 0;
+                        for change in changes {
+                            let one = diesel::sql_query(put)
+                                .bind::<Binary, _>(&change.after)
+                                .bind::<BigInt, _>(change.id)
+                                .bind::<Binary, _>(&change.before);
+                            done += one.execute(connection).await?;
+                        }
+                        Ok(done)
+                    })
+                    .await
+            }
+            Self::Postgres(_) => {
+                let value = self.value_of(column, "e.after");
+                let put = format!(
+                    "WITH free AS (SELECT id FROM {table} WHERE id = ANY ($1) FOR NO KEY UPDATE SKIP LOCKED) \
+                     UPDATE {table} AS t SET {name} = {value} FROM unnest($1, $2, $3) AS e (number, before, after), free \
+                     WHERE t.id = free.id AND t.id = e.number AND {bytes} = e.before"
+                );
+                let ids: Vec<i64> = changes.iter().map(|change| change.id).collect();
+                let before: Vec<&[u8]> = changes.iter().map(|change| change.before.as_slice()).collect();
+                let after: Vec<&[u8]> = changes.iter().map(|change| change.after.as_slice()).collect();
+                let put = diesel::sql_query(put)
+                    .bind::<Array<BigInt>, _>(ids)
+                    .bind::<Array<Binary>, _>(before)
+                    .bind::<Array<Binary>, _>(after);
+                let Self::Postgres(connection) = self else { return Err(StoreError::Closed) };
+                Ok(put.execute(connection).await?)
+            }
+        }
+    }
+
+    /// Removes the rows of these values: there is another of the same number.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn remove(&mut self, column: &Column, id: i64) -> Result<(), StoreError> {
+        let gone = diesel::sql_query(format!("DELETE FROM {} WHERE id = $1", column.table));
+        let gone = gone.bind::<BigInt, _>(id);
+        on_either!(self, connection => gone.execute(connection).await)?;
+        Ok(())
+    }
+
+    /// Does not wait for the disk from now on; or does again, for all that was done before, too.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn sync(&mut self, at_once: bool) -> Result<(), StoreError> {
+        if let Self::Postgres(connection) = self {
+            let set = if at_once { "SET synchronous_commit = on" } else { "SET synchronous_commit = off" };
+            connection.batch_execute(set).await?;
+        }
+        Ok(())
+    }
+
+    /// Leaves nothing of what was there before beside an SQLite file, if nobody reads there just now.
+    pub async fn tidy(&mut self) {
+        if let Self::Sqlite(connection) = self {
+            connection.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)").await.ok();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Columns of `schema.rs` with a type of `columns.rs`, as `table.column`.
+    fn described() -> BTreeSet<String> {
+        let kinds: Vec<&str> = include_str!("columns.rs")
+            .lines()
+            .filter_map(|line| line.trim().split_once(" = \"")?.0.split_whitespace().next())
+            .collect();
+        let mut table = "";
+        let mut found = BTreeSet::new();
+        for line in [include_str!("../schema.rs"), include_str!("../schema/apart.rs")]
+            .into_iter()
+            .flat_map(str::lines)
+        {
+            match line.trim().split_once(" -> ") {
+                Some((column, kind)) => {
+                    let kind = kind.trim_start_matches("Nullable<").trim_end_matches([',', '>']);
+                    if kinds.contains(&kind) {
+                        found.insert(format!("{table}.{column}"));
+                    }
+                }
+                None => {
+                    table = line.trim().split(" (").next().filter(|_| line.ends_with(") {")).unwrap_or(table)
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn a_rotation_knows_every_sealed_column() {
+        let known = COLUMNS.iter().filter(|column| column.holds != Holds::Blind);
+        let known: BTreeSet<String> =
+            known.map(|column| format!("{}.{}", column.table, column.name)).collect();
+        assert!(known.len() > 15);
+        assert_eq!(described(), known);
+    }
+}
