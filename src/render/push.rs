@@ -178,8 +178,10 @@ impl Push {
             actions: actions.collect(),
             priority: alert.priority.name(),
         };
-        // They are taken for granted less than where a click leads.
-        while push.payload().len() > LARGEST_PUSH && push.badge.take().or(push.icon.take()).is_some() {}
+        // Where a click leads matters more.
+        while push.payload().len() > LARGEST_PUSH && push.badge.take().or_else(|| push.icon.take()).is_some()
+        {
+        }
         for most in LENGTHS {
             push.body = cut(body, most);
             if push.payload().len() <= LARGEST_PUSH {

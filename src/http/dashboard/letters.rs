@@ -17,9 +17,9 @@ const SHOWN: usize = 2_000;
 pub struct Letter {
     /// Its entry.
     pub id: String,
-    /// Why it was not taken: for programs, and in words.
+    /// Why it was not taken, for programs.
     pub code: String,
-    /// In words.
+    /// The same in words.
     pub reason: String,
     /// When.
     pub at: String,
