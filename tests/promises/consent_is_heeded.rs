@@ -105,6 +105,7 @@ fn one_click_ends_pushes_and_e_mails_and_is_written_down() {
         ("CARILLON_ENV", "development"),
         ("delivery.allow_loopback", "true"),
         ("PUBLIC_URL", "https://notify.example.com"),
+        ("push.vapid_email", "admin@example.com"),
     ]);
     let (service, person) = (Rest::backend(&server), Rest::user(&server, 2));
     service.put(TWO, &json!({"email": "two@example.com"})).expect(200);
