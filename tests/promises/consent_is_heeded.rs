@@ -1,6 +1,7 @@
 //! What people agree to is heeded on every channel, and how that came to be can be read. Who said nothing is treated as before,
 //! unless the operator wants a yes first.
 
+use carillon::access::Vapid;
 use serde_json::{Value, json};
 
 use crate::support::{Peers, Rest, Server, SinkFile, TWILIO_SID, TWILIO_TOKEN, call, eventually};
@@ -100,11 +101,15 @@ fn one_click_ends_pushes_and_e_mails_and_is_written_down() {
     let sink = SinkFile::new();
     let (name, path) = sink.setting();
     let peers = Peers::start();
+    let (public, private) = Vapid::generate().expect("keys");
     let server = Server::with(&[
         (name, &path),
         ("CARILLON_ENV", "development"),
         ("delivery.allow_loopback", "true"),
         ("PUBLIC_URL", "https://notify.example.com"),
+        ("VAPID_PUBLIC_KEY", &public),
+        ("VAPID_PRIVATE_KEY", &private),
+        ("VAPID_EMAIL", "admin@example.org"),
     ]);
     let (service, person) = (Rest::backend(&server), Rest::user(&server, 2));
     service.put(TWO, &json!({"email": "two@example.com"})).expect(200);

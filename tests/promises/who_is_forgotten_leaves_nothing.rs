@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use carillon::access::Vapid;
 use serde_json::{Value, json};
 
 use crate::support::hooks::{HOOKED, admin, hear_at, tell};
@@ -210,7 +211,13 @@ fn every_node_forgets() {
 #[test]
 fn what_is_being_handed_over_is_noted_nowhere() {
     let peers = Peers::start();
-    let server = Server::with(&HOOKED);
+    let (public, private) = Vapid::generate().expect("keys");
+    let keys = [
+        ("VAPID_PUBLIC_KEY", public.as_str()),
+        ("VAPID_PRIVATE_KEY", private.as_str()),
+        ("VAPID_EMAIL", "admin@example.org"),
+    ];
+    let server = Server::with(&[&HOOKED[..], &keys[..]].concat());
     let person = Rest::claiming(&server, json!({"sub": NAME}));
     person.post("/push/subscribe", &peers.subscription("late", "zanzibar")).expect(201);
     let pushed =
