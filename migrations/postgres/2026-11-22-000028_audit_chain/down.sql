@@ -14,7 +14,7 @@ CREATE TRIGGER audit_log_is_not_shortened BEFORE DELETE OR TRUNCATE ON audit_log
 DROP TRIGGER audit_people_went ON audit_people;
 DROP TRIGGER audit_people_came ON audit_people;
 DROP FUNCTION audit_people_changed();
-DROP INDEX audit_people_name;
-DROP TABLE audit_people;
+DROP INDEX IF EXISTS audit_people_name;
+DROP TABLE IF EXISTS audit_people;
 DROP TABLE audit_chain;
 DROP TABLE audit_seals;

@@ -13,7 +13,7 @@ BEGIN
 END;
 DROP TRIGGER audit_people_went;
 DROP TRIGGER audit_people_came;
-DROP INDEX audit_people_name;
-DROP TABLE audit_people;
+DROP INDEX IF EXISTS audit_people_name;
+DROP TABLE IF EXISTS audit_people;
 DROP TABLE audit_chain;
 DROP TABLE audit_seals;

@@ -22,13 +22,13 @@ CREATE TABLE audit_chain (
 );
 
 -- What pseudonyms of people are made of, until they are forgotten.
-CREATE TABLE audit_people (
+CREATE TABLE IF NOT EXISTS audit_people (
     id     INTEGER PRIMARY KEY AUTOINCREMENT,
     tenant TEXT NOT NULL,
     name   TEXT NOT NULL,
     secret BLOB NOT NULL
 );
-CREATE UNIQUE INDEX audit_people_name ON audit_people (tenant, name);
+CREATE UNIQUE INDEX IF NOT EXISTS audit_people_name ON audit_people (tenant, name);
 -- Whoever seals meanwhile begins anew: the secrets it has read are others by now.
 CREATE TRIGGER audit_people_came AFTER INSERT ON audit_people
 BEGIN
