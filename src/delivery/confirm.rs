@@ -115,6 +115,15 @@ impl Confirmations {
         place: Place,
         sent_at: Timestamp,
     ) {
+        self.metrics.traces.note(|| Span {
+            notification: notification.0,
+            accepted: None,
+            name: "send",
+            start: sent_at.as_micros(),
+            end: sent_at.as_micros(),
+            facts: vec![("channel", "in_app".to_owned())],
+            is_failed: false,
+        });
         let mut watch = self.lock();
         let before = watch.many;
         for connection in connections.into_iter().take(MOST.saturating_sub(before)) {

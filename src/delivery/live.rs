@@ -6,7 +6,6 @@ use super::{CatchUp, Confirmations};
 use crate::domain::{Clock, NewNotification, NotificationId, Place, Placed, Recipient, Timestamp};
 use crate::realtime::backplane::{Line, Message, Template};
 use crate::realtime::{Delivery, Hub, Pass, Shown, Source};
-use crate::telemetry::traces::Span;
 use crate::telemetry::{Metrics, Outcome};
 
 /// Live delivery.
@@ -130,15 +129,6 @@ impl Live {
                 self.confirmations.watch(took.iter().map(|one| &**one), notification.id, place, sent_at);
                 let age = sent_at.seconds_since(notification.created_at).max(0.0);
                 self.metrics.delivery_seconds.observe(age);
-                self.metrics.traces.note(|| Span {
-                    notification: notification.id.0,
-                    accepted: None,
-                    name: "send",
-                    start: sent_at.as_micros(),
-                    end: self.clock.now().as_micros(),
-                    facts: vec![("channel", "in_app".to_owned()), ("sockets", took.len().to_string())],
-                    is_failed: false,
-                });
             }
         }
         Some(sent_at)

@@ -80,6 +80,7 @@ fn statements(text: &str) -> Vec<String> {
     spaced
         .split(';')
         .map(|statement| statement.split_whitespace().collect::<Vec<_>>().join(" "))
+        .map(|statement| statement.replace(" IF NOT EXISTS ", " "))
         .filter(|statement| !statement.is_empty())
         .collect()
 }
