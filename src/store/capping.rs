@@ -75,7 +75,7 @@ body! {
         }
         wait!(diesel::update(deliveries::table.find(delivery.id))
             .set((
-                deliveries::number_digest.eq(numbers.iter().next()),
+                deliveries::number_digest.eq(numbers.as_slice().first()),
                 deliveries::state.eq(State::UnderWay.number()),
                 // However long ago its turn came, it counts from now.
                 deliveries::due_at.eq(At(now.plus_seconds(HELD_SECONDS))),
@@ -128,7 +128,7 @@ body! {
         }
         wait!(diesel::update(deliveries::table.find(delivery.id))
             .set((
-                deliveries::number_digest.eq(addresses.iter().next()),
+                deliveries::number_digest.eq(addresses.as_slice().first()),
                 deliveries::state.eq(State::UnderWay.number()),
                 deliveries::due_at.eq(At(now.plus_seconds(HELD_SECONDS))),
             ))

@@ -12,8 +12,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::support::{
-    BACKEND_TOKEN, Clients, Dice, Ground, JWT_SECRET, METRICS_TOKEN, PendingList, Rest, Server, booking,
-    eventually, in_seconds, instant, note, program, run_command, run_command_in,
+    BACKEND_TOKEN, Clients, Dice, Ground, JWT_SECRET, METRICS_TOKEN, PendingList, Rest, Server, Shared,
+    booking, eventually, in_seconds, instant, note, on_postgres, program, run_command, run_command_in,
 };
 
 /// A point on the curve: that of RFC 8291's example.
@@ -313,6 +313,34 @@ fn a_rotation_that_is_killed_loses_nothing() {
     // And the old key opens nothing any more.
     let said = refused(server.home(), &address, &old);
     assert!(said.contains("is not among ENCRYPTION_KEYS"), "{said}");
+}
+
+#[test]
+fn nodes_change_their_keys_one_by_one() {
+    if !on_postgres() {
+        return;
+    }
+    let ground: Ground = Shared::fresh().into();
+    let (old, new) = (key(), key());
+    let mut nodes = [0, 1].map(|_| Server::on(&ground, &[("ENCRYPTION_KEYS", &old)]));
+    let mut sent = Vec::new();
+    for keys in [format!("{old},{new}"), format!("{new},{old}"), new.clone()] {
+        if keys == new {
+            let (went_well, said) = rotate(&nodes[0], &ground, &format!("{new},{old}"));
+            assert!(went_well && said.contains("Nothing remains"), "{said}");
+        }
+        for index in [0, 1] {
+            nodes[index].set("ENCRYPTION_KEYS", &keys);
+            assert!(nodes[index].stop().success());
+            nodes[index].restart();
+            for (from, to) in [(0, 1), (1, 0)] {
+                let title = format!("{} from {from}", sent.len());
+                Rest::backend(&nodes[from]).send(&note(2, &title));
+                sent.insert(0, title);
+                assert_eq!(Rest::user(&nodes[to], 2).titles(), sent, "with {} keys", keys.split(',').count());
+            }
+        }
+    }
 }
 
 #[test]
