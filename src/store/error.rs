@@ -17,6 +17,9 @@ pub enum StoreError {
     /// A database cannot be moved, or was not moved whole.
     #[error("{0}")]
     Transfer(String),
+    /// A backup cannot be made, or not be put back.
+    #[error("{0}")]
+    Backup(String),
     /// A query failed.
     #[error("a query failed: {0}")]
     Query(diesel::result::Error),

@@ -1,5 +1,6 @@
 //! Brings a database's schema up to date. A schema newer than this program is refused.
 
+use diesel::SqliteConnection;
 use diesel::backend::Backend;
 use diesel::migration::{Migration, MigrationSource, MigrationVersion};
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
@@ -45,6 +46,14 @@ pub async fn migrate(url: &DatabaseUrl) -> Result<Vec<String>, StoreError> {
             .map_err(|fault| StoreError::Migration(fault.to_string()))?
         }
     }
+}
+
+/// The same for an SQLite file that nobody else has.
+///
+/// # Errors
+/// When it is newer than this program, or a migration fails.
+pub fn file(connection: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
+    run(connection, SQLITE)
 }
 
 fn run<D: Backend + 'static>(

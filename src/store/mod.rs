@@ -8,6 +8,7 @@
 
 mod analytics;
 mod audit;
+mod backup;
 mod content;
 mod counts;
 mod deliveries;
@@ -48,6 +49,7 @@ use crate::telemetry::Metrics;
 
 pub use analytics::{ACCEPTED, AnalyticsWrite, CountedUpto, ITSELF, LOOKED_AT, OfDay, READ};
 pub use audit::{Recorded, Sought};
+pub use backup::{Copied, Restored, backup, restore};
 pub use counts::{Counts, Recent, Roll};
 pub use deliveries::{
     Attempt, Claimed, Delivery, HELD_SECONDS, Outcome, PUT_OFF, RETRACTED_TOGETHER, SmsCaps, State, Tried,
