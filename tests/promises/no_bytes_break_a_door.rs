@@ -74,8 +74,12 @@ impl Target {
 
     /// Whether all is as it should be.
     fn check(&self) -> Result<(), String> {
+        // A line that is no JSON was put there by somebody, or is a panic's.
         let fault = self.server.log().into_iter().find(|line| {
-            line.contains("panicked") || line.contains("\"level\":\"ERROR\"") || line.contains("overflow")
+            serde_json::from_str::<Value>(line).is_err()
+                || line.contains("panicked")
+                || line.contains("\"level\":\"ERROR\"")
+                || line.contains("overflow")
         });
         if let Some(line) = fault {
             return Err(format!("the server says: {line}"));

@@ -253,7 +253,9 @@ fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
     // A log that stayed would be taken for the new file's.
     let folded = open(path, COPY_PRAGMAS)
         .and_then(|mut old| Ok(old.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?));
-    let kept = named(path, &format!(".replaced-{}", SystemClock.now().as_seconds()));
+    let now = SystemClock.now().as_seconds();
+    let names = (now..).map(|moment| named(path, &format!(".replaced-{moment}")));
+    let kept = names.into_iter().find(|name| name.symlink_metadata().is_err()).unwrap_or_default();
     let rename = || {
         let log = named(path, "-wal");
         if folded.is_err() && log.exists() {
