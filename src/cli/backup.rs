@@ -4,15 +4,16 @@ use std::path::Path;
 
 use super::runtime;
 use crate::config::Config;
-use crate::{secrets, store};
+use crate::secrets;
+use crate::store::backup;
 
 /// Makes one, and says what is in it.
 ///
 /// # Errors
-/// See [`store::backup()`].
+/// See [`backup::backup`].
 pub fn make(config: &Config, file: &Path, may_replace: bool) -> anyhow::Result<()> {
     let url = config.database.url.parse()?;
-    let copied = runtime(1)?.block_on(store::backup(&url, file, may_replace))?;
+    let copied = runtime(1)?.block_on(backup::backup(&url, file, may_replace))?;
     println!(
         "Backed up {} notifications, up to number {}, into {} ({} bytes).",
         copied.notifications,
@@ -32,10 +33,10 @@ pub fn make(config: &Config, file: &Path, may_replace: bool) -> anyhow::Result<(
 /// Puts one back, and says what became of what was there.
 ///
 /// # Errors
-/// See [`store::restore`].
+/// See [`backup::restore`].
 pub fn put_back(config: &Config, file: Option<&Path>) -> anyhow::Result<()> {
     let url = config.database.url.parse()?;
-    let restored = runtime(2)?.block_on(store::restore(&url, file))?;
+    let restored = runtime(2)?.block_on(backup::restore(&url, file))?;
     println!(
         "Restored {} notifications; the next one gets a number above {}.",
         restored.notifications, restored.last

@@ -8,7 +8,7 @@
 
 mod analytics;
 mod audit;
-mod backup;
+pub mod backup;
 mod content;
 mod counts;
 mod deliveries;
@@ -42,14 +42,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use crate::domain::{Group, NotificationId, Position, Preferences, Recipient, Tenant, Timestamp};
 use crate::telemetry::Metrics;
 
 pub use analytics::{ACCEPTED, AnalyticsWrite, CountedUpto, ITSELF, LOOKED_AT, OfDay, READ};
 pub use audit::{Recorded, Sought};
-pub use backup::{Copied, Restored, backup, restore};
 pub use counts::{Counts, Recent, Roll};
 pub use deliveries::{
     Attempt, Claimed, Delivery, HELD_SECONDS, Outcome, PUT_OFF, RETRACTED_TOGETHER, SmsCaps, State, Tried,
@@ -395,7 +393,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn number_of(&self, uuid: &Uuid) -> Result<Option<NotificationId>, StoreError> {
+    pub async fn number_of(&self, uuid: &uuid::Uuid) -> Result<Option<NotificationId>, StoreError> {
         on!(&self.readers, number_of(uuid))
     }
 

@@ -30,7 +30,7 @@ fn fault(what: impl std::fmt::Display) -> StoreError {
     StoreError::Backup(what.to_string())
 }
 
-/// See [`crate::store::backup()`].
+/// See [`crate::store::backup::backup`].
 pub fn backup(path: &Path, to: &Path, may_replace: bool) -> Result<Copied, StoreError> {
     if !path.is_file() {
         return Err(fault(format!(
@@ -59,7 +59,7 @@ pub fn backup(path: &Path, to: &Path, may_replace: bool) -> Result<Copied, Store
     Ok(Copied { notifications, last, bytes })
 }
 
-/// See [`crate::store::restore`].
+/// See [`crate::store::backup::restore`].
 pub fn restore(path: &Path, from: &Path) -> Result<Restored, StoreError> {
     if !from.is_file() {
         return Err(fault(format!("{} is not there", from.display())));
