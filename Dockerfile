@@ -22,14 +22,16 @@ FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/*
-RUN useradd --system --uid 10001 --home-dir /var/lib/carillon --create-home --shell /usr/sbin/nologin carillon
+RUN groupadd --system --gid 10001 carillon \
+    && useradd --system --uid 10001 --gid 10001 --home-dir /var/lib/carillon --create-home --shell /usr/sbin/nologin carillon
 COPY --from=build /carillon/target/dist/carillon /usr/local/bin/carillon
 COPY LICENSE /usr/share/doc/carillon/LICENSE
 
 # JWT_SECRET_KEY and BACKEND_SERVICE_TOKEN are yours to give; without them it does not start.
 ENV CARILLON_ENV=production \
     DATABASE_URL=sqlite:////var/lib/carillon/carillon.db
-USER carillon
+# By number, so that Kubernetes sees that it is not root.
+USER 10001:10001
 WORKDIR /var/lib/carillon
 VOLUME /var/lib/carillon
 EXPOSE 5002

@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 # Recipes in their order, whatever -j says: cargo uses all cores by itself.
 .NOTPARALLEL:
-.PHONY: help run test check fmt lint doc openapi clients client demo coverage bench faults soak storm dist clean
+.PHONY: help run test check fmt lint doc openapi clients client demo coverage bench faults soak storm fuzz dist clean
 
 # What is built lands here; both are respected when they are set outside.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -100,10 +100,14 @@ storm: clients ## 2,000 raw WebSockets are cut off every few seconds for a minut
 			raw_websockets_outlast_storms::two_thousand_are_cut_off_for_a_minute; \
 	done
 
-dist: ## Build what is shipped; tell its size and what it links
-	cargo build --profile dist --locked
-	@ls -lh $(TARGET)/dist/carillon | awk '{ print $$5, $$9 }'
-	@ldd $(TARGET)/dist/carillon
+fuzz: clients ## Bytes that no client sends, at every door for SECONDS (60); what breaks one is kept in tests/corpora
+	CARILLON_FUZZ_SECONDS=$(or $(SECONDS),60) cargo test --locked --test promises -- no_bytes_break_a_door --nocapture --test-threads 2
+	CARILLON_FRAMES_SEEDS=5000000 cargo test --locked --lib frames
+
+# glibc alone is linked at run time: a static one could not look up names as the machine it runs on is set to.
+dist: ## Build what is shipped; tell its size, what it links, the oldest glibc it runs on, and its SHA-256
+	cargo build --profile dist --locked --bin carillon
+	@tests/deploy/dist.sh $(TARGET)/dist/carillon
 
 clean: ## Remove what was built or installed here; databases stay
 	cargo clean

@@ -2,6 +2,7 @@
 
 mod ask;
 mod audit;
+mod backup;
 mod deliveries;
 mod doctor;
 mod keys;
@@ -77,6 +78,19 @@ enum Command {
         #[arg(long, value_name = "URL")]
         to: Option<String>,
     },
+    /// Copy the SQLite file, whole, as it is at one instant, while the server goes on
+    Backup {
+        /// Where to; on another disk, best
+        file: PathBuf,
+        /// Replace it, if it is there
+        #[arg(long)]
+        force: bool,
+    },
+    /// Put a backup in the place of the SQLite file, and keep what was there; the server must be stopped
+    Restore {
+        /// What `carillon backup` made. None on PostgreSQL, after its own tools have put a backup back
+        file: Option<PathBuf>,
+    },
     /// Print the description of the API (OpenAPI)
     #[command(hide = true)]
     Openapi,
@@ -139,6 +153,8 @@ pub fn run() -> ExitCode {
         Some(Command::Vapid) => vapid(),
         Some(Command::Config) => print(&loaded),
         Some(Command::Migrate { to }) => migrate(&loaded.config, to.as_deref()),
+        Some(Command::Backup { file, force }) => backup::make(&loaded.config, &file, force),
+        Some(Command::Restore { file }) => backup::put_back(&loaded.config, file.as_deref()),
         Some(Command::Openapi) => describe(&http::description()),
         Some(Command::Asyncapi) => describe(&socketio::description()),
         Some(Command::Audit(what)) => {

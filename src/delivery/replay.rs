@@ -60,7 +60,9 @@ impl Replays {
         after: Position,
     ) -> Result<usize, StoreError> {
         self.hub.fall_behind(recipient, connection);
-        self.settled(recipient).await?;
+        if self.settled(recipient, connection).await?.is_none() {
+            return Ok(0);
+        }
         let (mut after, mut handed) = (after, 0);
         loop {
             // Whatever waits now was committed before, so what is read next shows it; even what another
@@ -92,7 +94,7 @@ impl Replays {
         connection: &Connection,
         missed: Missed,
     ) -> Result<usize, StoreError> {
-        let served = self.settled(recipient).await?;
+        let Some(served) = self.settled(recipient, connection).await? else { return Ok(0) };
         let (mut after, mut handed) = (0, 0);
         loop {
             let mut page = self.page(recipient, &Gap { missed, after, all_from: None }).await?;
@@ -108,14 +110,21 @@ impl Replays {
         }
     }
 
-    /// Waits until all that does not come live is in the database, and what was marked before is marked.
-    async fn settled(&self, recipient: &Recipient) -> Result<Position, StoreError> {
+    /// Waits until all that does not come live is in the database, and what was marked before is marked. Nothing, if nobody is
+    /// there any more to hear it.
+    async fn settled(
+        &self,
+        recipient: &Recipient,
+        connection: &Connection,
+    ) -> Result<Option<Position>, StoreError> {
         self.catch_up.ready(recipient).await;
         self.store.drain().await;
-        // Without a place nobody could say what is still to come.
-        self.hub
-            .served(recipient)
-            .ok_or_else(|| StoreError::Unreachable("it is not known yet where this inbox stands".to_owned()))
+        match self.hub.served(recipient) {
+            Some(served) => Ok(Some(served)),
+            None if !self.hub.serves(connection, recipient) => Ok(None),
+            // Without a place nobody could say what is still to come.
+            None => Err(StoreError::Unreachable("it is not known yet where this inbox stands".to_owned())),
+        }
     }
 
     async fn page(&self, recipient: &Recipient, gap: &Gap) -> Result<Vec<Held>, StoreError> {

@@ -288,7 +288,7 @@ impl Servant {
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(head::PATIENCE)
-            .max_buf_size(64 * 1024)
+            .max_buf_size(head::LARGEST)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         let mut connection = std::pin::pin!(connection);
@@ -310,6 +310,9 @@ impl Servant {
         line: Arc<Line>,
         peer: IpAddr,
     ) -> http::Response<Body> {
+        if head::length(&request) > head::LARGEST {
+            return head::TOO_LARGE.answer();
+        }
         // Each proxy may have added a line of its own.
         let lines: Vec<_> = request.headers().get_all("x-forwarded-for").iter().collect();
         let lines: Vec<_> = lines.into_iter().filter_map(|line| line.to_str().ok()).collect();

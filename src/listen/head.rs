@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::{Request, StatusCode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tungstenite::handshake::derive_accept_key;
 
@@ -16,6 +17,13 @@ use crate::gateway::websocket::Endpoint;
 
 /// A longer head is left to the HTTP library, which refuses it.
 const LONGEST_HEAD: usize = 16 * 1024;
+/// A longer one is refused by whoever reads it.
+pub const LARGEST: usize = 64 * 1024;
+/// The refusal.
+pub const TOO_LARGE: Refused = Refused {
+    status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    message: "The head of this request is longer than 64 KiB: send fewer or shorter headers, cookies say.",
+};
 /// A client has this long to send it.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -62,6 +70,13 @@ pub async fn read(stream: &mut ClientStream) -> Result<Option<Handshake>, ()> {
     };
     stream.unread(if head.is_empty() { Bytes::new() } else { Bytes::copy_from_slice(&head) });
     Ok(handshake)
+}
+
+/// How long the head of a request was that came whole: the HTTP library may have read more at once than it would have kept.
+pub fn length<B>(request: &Request<B>) -> usize {
+    let uri = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    let lines = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    lines.sum::<usize>() + uri
 }
 
 enum Parsed {

@@ -20,6 +20,9 @@ pub enum StoreError {
     /// Columns are encrypted by other keys than there are.
     #[error("{0}")]
     Keys(String),
+    /// A backup cannot be made, or not be put back.
+    #[error("{0}")]
+    Backup(String),
     /// A query failed.
     #[error("a query failed: {0}")]
     Query(diesel::result::Error),

@@ -1,5 +1,6 @@
 //! Brings a database's schema up to date. A schema newer than this program is refused.
 
+use diesel::SqliteConnection;
 use diesel::backend::Backend;
 use diesel::migration::{Migration, MigrationSource, MigrationVersion};
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
@@ -57,6 +58,14 @@ pub(super) fn known(is_sqlite: bool) -> Vec<String> {
         true => of::<diesel::sqlite::Sqlite>(SQLITE),
         false => of::<diesel::pg::Pg>(POSTGRES),
     }
+}
+
+/// The same for an SQLite file that nobody else has.
+///
+/// # Errors
+/// When it is newer than this program, or a migration fails.
+pub fn file(connection: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
+    run(connection, SQLITE)
 }
 
 fn run<D: Backend + 'static>(

@@ -9,6 +9,7 @@
 mod analytics;
 mod audit;
 mod audit_chain;
+pub mod backup;
 mod content;
 mod counts;
 mod deliveries;
@@ -46,8 +47,6 @@ mod writer;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-
-use uuid::Uuid;
 
 use crate::domain::{Group, NotificationId, Position, Recipient, Tenant, Timestamp};
 use crate::telemetry::Metrics;
@@ -373,7 +372,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn number_of(&self, uuid: &Uuid) -> Result<Option<NotificationId>, StoreError> {
+    pub async fn number_of(&self, uuid: &uuid::Uuid) -> Result<Option<NotificationId>, StoreError> {
         on!(&self.readers, number_of(uuid))
     }
 

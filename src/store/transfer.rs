@@ -121,7 +121,7 @@ pub async fn transfer(
     let mut source = sqlite::checkout(&pool).await?;
     let mut target = postgres::Target::new(url)?.connect().await?;
     let mut moving = Moving { source: &mut source, target: &mut target };
-    moving.check_target().await?;
+    nobody_uses(moving.target).await?;
     moving.check_origin().await?;
     moving.note(Some("unfinished")).await?;
     moving.contents(&tell).await?;
@@ -228,21 +228,21 @@ macro_rules! summary {
     }};
 }
 
-impl Moving<'_> {
-    /// Nobody may be using the target.
-    async fn check_target(&mut self) -> Result<(), StoreError> {
-        let lease = format!("now() - interval '{LEASE_SECONDS} seconds'");
-        let alive = nodes::seen_at.gt(diesel::dsl::sql::<Instant>(&lease));
-        let servers: i64 = nodes::table.filter(alive).count().get_result(self.target).await?;
-        if servers == 0 {
-            return Ok(());
-        }
-        Err(StoreError::Transfer(format!(
-            "a server is using the PostgreSQL database; stop it, move, and start it then (one that was killed counts for \
-             {LEASE_SECONDS} seconds)"
-        )))
+/// Nobody may be using the target.
+pub(super) async fn nobody_uses(target: &mut AsyncPgConnection) -> Result<(), StoreError> {
+    let lease = format!("now() - interval '{LEASE_SECONDS} seconds'");
+    let alive = nodes::seen_at.gt(diesel::dsl::sql::<Instant>(&lease));
+    let servers: i64 = nodes::table.filter(alive).count().get_result(target).await?;
+    if servers == 0 {
+        return Ok(());
     }
+    Err(StoreError::Transfer(format!(
+        "a server is using the PostgreSQL database; stop it, do this, and start it then (one that was killed counts for \
+         {LEASE_SECONDS} seconds)"
+    )))
+}
 
+impl Moving<'_> {
     /// Lets servers know how far the move is.
     async fn note(&mut self, state: Option<&str>) -> Result<(), StoreError> {
         diesel::update(deployment::table).set(deployment::transfer.eq(state)).execute(self.target).await?;

@@ -8,13 +8,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 import kubernetes_validate
 import yaml
 
 HERE = Path(__file__).resolve().parent
-DEPLOY = HERE.parent.parent / "deploy"
+ROOT = HERE.parent.parent
+DEPLOY = ROOT / "deploy"
 BIN = Path(sys.executable).parent
 PORT = 5002
 # Names that the program knows beside CARILLON_SECTION_KEY.
@@ -298,6 +300,13 @@ def compose_meaning(deploy, program):
     return faults
 
 
+def doors():
+    """What clients and providers ask for; /internal is for back ends inside."""
+    described = json.loads((ROOT / "docs" / "openapi.json").read_text())["paths"]
+    asked = {path.split("{")[0].rstrip("/") for path in described if not path.startswith("/internal")}
+    return asked | {"/socket.io", "/ws/notify", "/unsubscribe", "/callbacks/twilio", "/dashboard"}
+
+
 def kubernetes_meaning(deploy, program):
     faults = Faults()
     by_kind = {}
@@ -388,6 +397,19 @@ def kubernetes_meaning(deploy, program):
                 path["backend"]["service"] == {"name": "carillon", "port": {"name": "http"}},
                 "ingress.yaml: it leads elsewhere",
             )
+            inside = ("/health", "/stats", "/metrics", "/internal", "/ws/status", "/docs")
+            must(
+                not any(kept == path["path"] or kept.startswith(path["path"].rstrip("/") + "/") for kept in inside),
+                f"ingress.yaml: {path['path']} is to stay inside",
+            )
+    shown = [path["path"] for rule in by_kind["Ingress"]["spec"]["rules"] for path in rule["http"]["paths"]]
+    for door in doors():
+        must(any(door == path or door.startswith(path + "/") for path in shown), f"ingress.yaml: {door} is shut")
+    explained = (ROOT / "docs" / "PROTOCOLS.md").read_text()
+    for metric in by_kind["HorizontalPodAutoscaler"]["spec"]["metrics"]:
+        if metric["type"] == "Pods":
+            name = metric["pods"]["metric"]["name"]
+            must(f"| `{name}` |" in explained, f"horizontalpodautoscaler.yaml: there is no metric {name}")
     target = by_kind["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
     must((target["kind"], target["name"]) == ("Deployment", "carillon"), "horizontalpodautoscaler.yaml: another target")
     return faults
@@ -407,6 +429,111 @@ def unit_meaning(deploy, program):
     faults.unless(one["KillSignal"] == "SIGTERM", "carillon.service: another signal")
     inside = variables["DATABASE_URL"].startswith(f"sqlite:////var/lib/{one['StateDirectory']}/")
     faults.unless(inside, "carillon.service: the database is where the service may not write")
+    return faults
+
+
+def image(deploy, program, text=None):
+    """The Dockerfile: of two stages, not root, with what the program knows, and all that it is built from."""
+    faults = Faults()
+    text = text or (ROOT / "Dockerfile").read_text()
+    joined = re.sub(r"\\\n\s*", "", text)
+    lines = [line.split(None, 1) for line in joined.splitlines() if line.strip() and not line.startswith("#")]
+    stages = [place for place, (word, _) in enumerate(lines) if word == "FROM"]
+    build, last = lines[: stages[-1]], lines[stages[-1] :]
+    faults.unless(len(stages) == 2 and "-slim" in last[0][1], "Dockerfile: what is shipped is not slim")
+    one = dict(last)
+    uid, _, gid = one.get("USER", "").partition(":")
+    faults.unless(uid.isdigit() and gid.isdigit() and int(uid) and int(gid), "Dockerfile: it may run as root")
+    pod = manifests(DEPLOY)["deployment.yaml"][0]["spec"]["template"]["spec"]["securityContext"]
+    faults.unless(
+        (uid, gid) == (str(pod["runAsUser"]), str(pod["runAsGroup"])), "Dockerfile: deployment.yaml has another user"
+    )
+    made = re.search(r"groupadd .*--gid (\d+).*useradd .*--uid (\d+) --gid (\d+)", joined)
+    faults.unless(made and made.groups() == (gid, uid, gid), "Dockerfile: another user is made")
+    faults.unless(one.get("EXPOSE") == str(PORT) == program.keys["server.port"], "Dockerfile: another port")
+    check = re.search(r'CMD \["carillon", "(\w+)"\]', one.get("HEALTHCHECK", ""))
+    code, _ = run(program.path, check[1], "--help") if check else (1, "")
+    faults.unless(code == 0, "Dockerfile: its health check asks nothing")
+    faults.unless(one.get("STOPSIGNAL") == "SIGTERM", "Dockerfile: another signal")
+    variables = dict(re.findall(r"(\w+)=(\S+)", " ".join(value for word, value in last if word == "ENV")))
+    faults.unless(not SECRETS & set(variables) - {"DATABASE_URL"}, "Dockerfile: it holds a secret")
+    secrets = {name: "0" * 32 for name in ("JWT_SECRET_KEY", "BACKEND_SERVICE_TOKEN", "CARILLON_METRICS_TOKEN")}
+    program.takes(variables | secrets, "Dockerfile", faults)
+    faults.unless(variables.get("CARILLON_ENV") == "production", "Dockerfile: it is not for production")
+
+    compiled = [place for place, (word, value) in enumerate(build) if word == "RUN" and "cargo build" in value]
+    sources = [place for place, (word, value) in enumerate(build) if word == "COPY" and value.startswith("src ")]
+    faults.unless(
+        len(compiled) == 2 and sources and compiled[0] < sources[0] < compiled[1],
+        "Dockerfile: dependencies are built again with each change",
+    )
+    faults.unless(all("--locked" in build[place][1] for place in compiled), "Dockerfile: other dependencies")
+    copied = {source for word, value in build if word == "COPY" for source in value.split()[:-1]}
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    faults.unless(copied <= allowed, f"Dockerfile: .dockerignore keeps {copied - allowed} away")
+    for source in (ROOT / "src").rglob("*.rs"):
+        code = source.read_text().split("#[cfg(test)]")[0]
+        for included in re.findall(r'include_(?:str|bytes)!\((?:concat!\()?\s*"([^"]+)"', code):
+            path = os.path.relpath((source.parent / included).resolve(), ROOT).split("/")[0]
+            faults.unless(path in copied, f"Dockerfile: {source.name} includes {included}, which is not copied")
+    return faults
+
+
+def permitted(expression, allowed):
+    """Whether an SPDX expression can be met by `allowed`."""
+    words = re.findall(r"\(|\)|[^\s()/]+(?: WITH [^\s()/]+)?|/", expression)
+
+    def either():
+        good = both()
+        while words and words[0] in ("OR", "/"):
+            words.pop(0)
+            good = both() or good
+        return good
+
+    def both():
+        good = single()
+        while words and words[0] == "AND":
+            words.pop(0)
+            good = single() and good
+        return good
+
+    def single():
+        if words[0] != "(":
+            return words.pop(0) in allowed
+        words.pop(0)
+        good = either()
+        words.pop(0)
+        return good
+
+    return either()
+
+
+def dependencies(deploy, program, text=None):
+    """What deny.toml says of licences, sources and bans, for what is linked; `cargo deny` itself asks the network."""
+    faults = Faults()
+    rules = tomllib.loads(text or (ROOT / "deny.toml").read_text())
+    command = [os.environ.get("CARGO", "cargo"), "metadata", "--offline", "--locked", "--format-version", "1"]
+    done = subprocess.run(
+        [*command, "--filter-platform", "x86_64-unknown-linux-gnu"],
+        capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120, cwd=ROOT,
+    )
+    if done.returncode:
+        raise Skip("cargo has not all that it needs for this here")
+    packages = json.loads(done.stdout)["packages"]
+    faults.unless(len(packages) > 100, "there are no dependencies")
+    banned = {ban["crate"] for ban in rules["bans"]["deny"]}
+    used = set()
+    for package in packages:
+        name, licence, source = package["name"], package["license"], package["source"]
+        if source is None:
+            continue
+        registry = source.removeprefix("registry+")
+        faults.unless(registry in rules["sources"]["allow-registry"], f"{name} comes from {source}")
+        faults.unless(name not in banned, f"{name} is banned")
+        faults.unless(licence and permitted(licence, set(rules["licenses"]["allow"])), f"{name} has {licence}")
+        used |= set(re.findall(r"[A-Z0-9][\w.-]+(?: WITH [\w.-]+)?", licence or ""))
+    unused = set(rules["licenses"]["allow"]) - used
+    faults.unless(not unused, f"deny.toml allows what nothing has: {unused}")
     return faults
 
 
@@ -448,6 +575,8 @@ CHECKS = [
     kustomization,
     unit_verify,
     unit_meaning,
+    image,
+    dependencies,
     names,
 ]
 
@@ -492,14 +621,39 @@ BREAKS = [
     (unit_meaning, "carillon.service", "CARILLON_SERVER_HOST", "CARILLON_SERVER_HOTS"),
     (unit_meaning, "carillon.service", "TimeoutStopSec=20", "TimeoutStopSec=5"),
     (unit_meaning, "carillon.service", "StateDirectory=carillon", "StateDirectory=other"),
+    (kubernetes_meaning, "kubernetes/ingress.yaml", "- path: /push", "- path: /stats"),
+    (kubernetes_meaning, "kubernetes/ingress.yaml", "- path: /ws/notify", "- path: /ws"),
+    (kubernetes_meaning, "kubernetes/horizontalpodautoscaler.yaml", "name: websocket_connections_active", "name: x"),
     (names, "README.md", "server.shutdown_delay_ms", "server.shutdown_wait_ms"),
     (names, "README.md", "(Caddyfile)", "(nginx.conf)"),
     (names, "kubernetes/carillon.env", "# CARILLON_SERVER_TRUSTED_PROXIES", "# CARILLON_SERVER_PROXIES"),
 ]
 
 
+# The same for what stands outside deploy/.
+BREAKS_BESIDE = [
+    (image, "Dockerfile", "USER 10001:10001", "USER carillon"),
+    (image, "Dockerfile", "--uid 10001", "--uid 10002"),
+    (image, "Dockerfile", "EXPOSE 5002", "EXPOSE 8080"),
+    (image, "Dockerfile", '["carillon", "health"]', '["carillon", "healthy"]'),
+    (image, "Dockerfile", "DATABASE_URL=", "DATABSE_URL="),
+    (image, "Dockerfile", "COPY templates templates", ""),
+    (image, "Dockerfile", "COPY src src\n", ""),
+    (dependencies, "deny.toml", '    "BSL-1.0",\n', ""),
+    (dependencies, "deny.toml", '    "ISC",', '    "ISC",\n    "AGPL-3.0",'),
+    (dependencies, "deny.toml", 'crate = "openssl-sys"', 'crate = "ring"'),
+    (dependencies, "deny.toml", "github.com/rust-lang", "github.com/others"),
+]
+
+
 def unnoticed(program, skipped):
     faults = Faults()
+    for check, name, old, new in BREAKS_BESIDE:
+        text = (ROOT / name).read_text()
+        if old not in text:
+            faults.append(f"{name}: nothing to break, there is no `{old}`")
+        elif check not in skipped and not check(DEPLOY, program, text.replace(old, new)):
+            faults.append(f"{check.__name__} does not notice `{new.strip()}` in {name}")
     for check, name, old, new in BREAKS:
         if check in skipped:
             continue
@@ -534,7 +688,7 @@ def main():
         for fault in faults:
             print(f"     {fault}")
         failed += bool(faults)
-    tried = [each for each in BREAKS if each[0] not in skipped]
+    tried = [each for each in [*BREAKS, *BREAKS_BESIDE] if each[0] not in skipped]
     faults = unnoticed(program, skipped)
     print(f"{'FAIL' if faults else 'ok  '} {len(tried)} broken copies are noticed")
     for fault in faults:

@@ -55,8 +55,11 @@ pub fn auth_error(
     });
 }
 
-/// The database did not answer.
+/// The database did not answer. (Of whoever has left, nobody knows where their inbox stands: no fault.)
 pub fn not_available(hub: &Hub, connection: &Connection, ack: Ack, fault: &Error) {
+    if !hub.is_here(connection.id) {
+        return;
+    }
     tracing::error!(%fault, "pending notifications could not be read");
     let detail = "The database did not answer. Ask again in a moment; nothing is lost.";
     answer(hub, connection, ack, Told::Error, &Failure::new("Notifications not available", detail));

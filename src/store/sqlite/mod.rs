@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -108,6 +108,7 @@ use ReadConnection as Connection;
 
 mod beside;
 mod checkpoint;
+pub mod copy;
 #[path = "erasing.rs"]
 mod erasing_special;
 mod writing;
@@ -233,6 +234,8 @@ impl FileLock {
             .open(path)
             .map_err(|fault| StoreError::Unreachable(format!("{} ({fault})", path.display())))?;
         match file.try_lock() {
+            // A restore may have put another file here meanwhile.
+            Ok(()) if !is_at(&file, path) => Self::take(path),
             Ok(()) => Ok(Self { _file: file }),
             Err(_) => Err(StoreError::Unreachable(format!(
                 "another Carillon is using {}; stop it, or give this one a database of its own",
@@ -240,6 +243,12 @@ impl FileLock {
             ))),
         }
     }
+}
+
+/// Whether this is the file that has this name now.
+fn is_at(file: &File, path: &Path) -> bool {
+    let (Ok(file), Ok(named)) = (file.metadata(), path.metadata()) else { return true };
+    (file.dev(), file.ino()) == (named.dev(), named.ino())
 }
 
 /// Connections for reading; made when first needed.

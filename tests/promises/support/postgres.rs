@@ -169,6 +169,19 @@ impl Drop for Database {
     }
 }
 
+impl Database {
+    /// Runs one of PostgreSQL's own programs on it, such as `pg_dump`.
+    pub fn run(&self, name: &str, arguments: &[&str]) {
+        let output = std::process::Command::new(binary(name))
+            .args(["--host", &self.home.display().to_string(), "--port", &self.port.to_string()])
+            .args(["--username", "postgres", "--dbname", &self.name])
+            .args(arguments)
+            .output()
+            .unwrap_or_else(|fault| panic!("{name}: {fault}"));
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 /// Settings of a server with this certificate, whose key must be its own.
 fn tls_settings(identity: &Identity, home: &Path, user: Option<User>) -> Vec<String> {
     let mut settings = vec!["listen_addresses=127.0.0.1".to_owned(), "ssl=on".to_owned()];
