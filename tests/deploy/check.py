@@ -26,8 +26,12 @@ ALIASES = {
     "DATABASE_URL": "database.url",
     "REDIS_URL": "redis.url",
     "FRONTEND_URL": "server.allowed_origins",
+    "ENCRYPTION_KEYS": "database.encryption_keys",
 }
-SECRETS = {"DATABASE_URL", "REDIS_URL", "JWT_SECRET_KEY", "BACKEND_SERVICE_TOKEN", "CARILLON_METRICS_TOKEN"}
+SECRETS = {
+    "DATABASE_URL", "REDIS_URL", "JWT_SECRET_KEY", "BACKEND_SERVICE_TOKEN", "CARILLON_METRICS_TOKEN",
+    "ENCRYPTION_KEYS",
+}
 # Whose schemas are not Kubernetes' own.
 CUSTOM_KINDS = {"ServiceMonitor", "Kustomization"}
 

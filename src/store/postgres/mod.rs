@@ -23,9 +23,8 @@ use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use futures_util::FutureExt as _;
 
 use super::writer::{Inlet, Job, Writer, queue};
-use super::{Entry, Roll, StoreError, Write, Written, is_of_one_write};
-use crate::domain::{NotificationId, Place, Position, Recipient};
-use crate::store::content::{Content, notification};
+use super::{Roll, StoreError, Write, Written, is_of_one_write};
+use crate::domain::{NotificationId, Position};
 use crate::store::facts::POSTGRES as DIALECT;
 use crate::store::schema::inbox;
 use crate::telemetry::{Metrics, vital};
@@ -89,7 +88,7 @@ pub mod queries {
         digest_one, digest_wanted, digest_wanted_by, digests_of, due_digests, first_waiting, items,
         last_place, lines,
     };
-    pub use super::people::last_positions;
+    pub use super::people::{behind, last_positions};
     pub use super::places_body::{place_behind, place_of};
     pub use super::privacy_queries::{
         audited_of, begun, expansions_of, is_under_way, messages_of, oldest, person_row, places_alone,
@@ -110,7 +109,7 @@ pub mod queries {
     pub use super::webhook_queries::{
         due_webhooks, failed_messages, webhook_messages_of, webhook_one, webhooks_of,
     };
-    pub use super::{audit_writers, behind, roll, under_way};
+    pub use super::{audit_writers, roll, under_way};
 }
 
 /// A batch is given up when the server has been away for this long; its senders are then told.
@@ -181,29 +180,6 @@ async fn position_after(
         }
     }
     Ok(place.unwrap_or(0))
-}
-
-/// What each of `people` has behind the place given with them.
-pub async fn behind(
-    connection: &mut Connection,
-    people: &[(Recipient, Position)],
-) -> Result<Vec<Vec<Entry>>, StoreError> {
-    type Columns = (i64, i64, i64, bool, Content);
-    let query = statements::EntriesBehind {
-        tenants: people.iter().map(|(recipient, _)| recipient.tenant.as_str()).collect(),
-        users: people.iter().map(|(recipient, _)| recipient.user.as_str()).collect(),
-        places: people.iter().map(|(_, served)| *served).collect(),
-        borrowed: std::marker::PhantomData,
-    };
-    let rows: Vec<Columns> = diesel_async::RunQueryDsl::load(query, connection).await?;
-    let mut behind: Vec<Vec<Entry>> = people.iter().map(|_| Vec::new()).collect();
-    for (which, recipient, position, is_over, content) in rows {
-        let notification = (!is_over).then(|| notification(content));
-        if let Some(entries) = usize::try_from(which - 1).ok().and_then(|which| behind.get_mut(which)) {
-            entries.push(Entry { place: Place { recipient, position }, notification });
-        }
-    }
-    Ok(behind)
 }
 
 #[derive(diesel::QueryableByName)]

@@ -1,4 +1,4 @@
-//! The rows of people who are known by name.
+//! The rows of people who are known by name, and what they have behind a place.
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
@@ -7,9 +7,10 @@ use diesel::sql_types::{BigInt, Text};
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
-use super::statements::over_arrays;
-use crate::domain::{Position, Recipient};
-use crate::store::StoreError;
+use super::statements::{EntriesBehind, over_arrays};
+use crate::domain::{Place, Position, Recipient};
+use crate::store::content::{Content, notification};
+use crate::store::{Entry, StoreError};
 
 over_arrays! {
     // Each by the key, though statistics may be those of an almost empty table: what has a limit is asked for one at a time,
@@ -46,4 +47,27 @@ pub async fn last_positions(
     people: &[Recipient],
 ) -> Result<HashMap<Recipient, Position>, StoreError> {
     Ok(rows(connection, people).await?.map(|(recipient, _, last)| (recipient.clone(), last)).collect())
+}
+
+/// What each of `people` has behind the place given with them.
+pub async fn behind(
+    connection: &mut Connection,
+    people: &[(Recipient, Position)],
+) -> Result<Vec<Vec<Entry>>, StoreError> {
+    type Columns = (i64, i64, i64, bool, Content);
+    let query = EntriesBehind {
+        tenants: people.iter().map(|(recipient, _)| recipient.tenant.as_str()).collect(),
+        users: people.iter().map(|(recipient, _)| recipient.user.as_str()).collect(),
+        places: people.iter().map(|(_, served)| *served).collect(),
+        borrowed: PhantomData,
+    };
+    let rows: Vec<Columns> = query.load(connection).await?;
+    let mut behind: Vec<Vec<Entry>> = people.iter().map(|_| Vec::new()).collect();
+    for (which, recipient, position, is_over, content) in rows {
+        let notification = (!is_over).then(|| notification(content));
+        if let Some(entries) = usize::try_from(which - 1).ok().and_then(|which| behind.get_mut(which)) {
+            entries.push(Entry { place: Place { recipient, position }, notification });
+        }
+    }
+    Ok(behind)
 }
