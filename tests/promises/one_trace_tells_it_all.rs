@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 
 use crate::support::{BACKEND_TOKEN, Clients, Cluster, Rest, Server, call, note};
 
+/// A recipient whose number is nobody else's, nor anything's.
+const WHO: u64 = 424_242_424;
+
 /// Takes OTLP over HTTP, as a collector does.
 struct Collector {
     url: String,
@@ -110,8 +113,8 @@ fn from_acceptance_to_confirmation_it_is_one_trace() {
     let collector = Collector::start();
     let server = Server::with(&collector.settings());
     let backend = Rest::backend(&server);
-    let page = Clients::of(&server).feed(2);
-    let sent = backend.send(&note(2, "a secret title"));
+    let page = Clients::of(&server).feed(WHO);
+    let sent = backend.send(&note(WHO, "a secret title"));
     page.hear("notification");
     let spans = collector.hear(&own(&sent), &["accept", "commit", "dispatch", "send", "confirm"]);
     let root = spans.iter().find(|span| span["name"] == "accept").expect("the first");
@@ -126,7 +129,7 @@ fn from_acceptance_to_confirmation_it_is_one_trace() {
         assert!(time(span, "endTimeUnixNano") >= time(span, "startTimeUnixNano"), "{span}");
     }
     // By an ack it is the same.
-    let acked = backend.send(&note(2, "another"));
+    let acked = backend.send(&note(WHO, "another"));
     page.call("ack", json!({"notificationId": acked["uuid"]}));
     let spans = collector.hear(&own(&acked), &["accept", "confirm"]);
     assert!(spans.iter().any(|span| span.to_string().contains("\"ack\"")), "{spans:?}");
@@ -135,8 +138,13 @@ fn from_acceptance_to_confirmation_it_is_one_trace() {
     let parent = format!("00-{trace}-00f067aa0ba902b7-01");
     let bearer = format!("Bearer {BACKEND_TOKEN}");
     let headers = [("traceparent", parent.as_str()), ("Authorization", bearer.as_str())];
-    let reply =
-        call(server.address, "POST", "/api/v1/notifications", &headers, Some(&note(2, "third").to_string()));
+    let reply = call(
+        server.address,
+        "POST",
+        "/api/v1/notifications",
+        &headers,
+        Some(&note(WHO, "third").to_string()),
+    );
     let third = reply.json();
     let spans = collector.hear(trace, &["accept", "commit", "dispatch", "send", "confirm"]);
     let root = spans.iter().find(|span| span["name"] == "accept").expect("the first");
@@ -146,13 +154,13 @@ fn from_acceptance_to_confirmation_it_is_one_trace() {
     let quiet = "5bf92f3577b34da6a3ce929d0e0e4736";
     let parent = format!("00-{quiet}-00f067aa0ba902b7-00");
     let headers = [("traceparent", parent.as_str()), ("Authorization", bearer.as_str())];
-    call(server.address, "POST", "/api/v1/notifications", &headers, Some(&note(2, "fourth").to_string()));
-    let last = backend.send(&note(2, "last"));
+    call(server.address, "POST", "/api/v1/notifications", &headers, Some(&note(WHO, "fourth").to_string()));
+    let last = backend.send(&note(WHO, "last"));
     collector.hear(&own(&last), &["confirm"]);
     assert!(collector.of(quiet).is_empty());
 
     let all = format!("{:?}", collector.spans.lock().expect("spans"));
-    for private in ["secret", "third", "default", "\"2\""] {
+    for private in ["secret", "third", "default", &WHO.to_string()] {
         assert!(!all.contains(private), "{private}: {all}");
     }
     assert!(collector.headers.lock().expect("headers").iter().any(|line| line == "x-collector: abc"));
