@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde_json::json;
+use tokio::sync::Mutex;
 
 use super::export::Export;
 use super::{Error, Presences};
 use crate::access::Principal;
-use crate::domain::{Action, Channel, Clock, Contacts, Deed, Recipient, SaidBy, Timestamp, UserId};
+use crate::domain::{Action, Channel, Clock, Contacts, Deed, Recipient, SaidBy, Tenant, Timestamp, UserId};
 use crate::realtime::Hub;
 use crate::store::{
     AGAIN, Consent, Disclosure, Figure, Part, PrivacyWrite, Store, StoreError, Write, Written,
@@ -29,8 +30,9 @@ const MOST_LISTED: i64 = 100;
 pub trait Outside: Send + Sync {
     /// All that names this person, as it stands there.
     fn find(&self, whom: Recipient) -> BoxFuture<'static, Result<Vec<String>, String>>;
-    /// Removes it; tells how many there were.
-    fn forget(&self, whom: Recipient) -> BoxFuture<'static, Result<usize, String>>;
+    /// Removes it; tells how many there were. What cannot be read, and has their name in it, goes if `perhaps`: it may be
+    /// another tenant's.
+    fn forget(&self, whom: Recipient, perhaps: bool) -> BoxFuture<'static, Result<usize, String>>;
 }
 
 /// What was forgotten.
@@ -80,6 +82,8 @@ pub struct Privacy {
     outside: Option<Arc<dyn Outside>>,
     clock: Arc<dyn Clock>,
     vacuum_bytes: u64,
+    /// One at a time is forgotten: who asks again waits for who asked before.
+    turn: Mutex<()>,
 }
 
 const ADMIN: &str = "what is kept of others is for administrators and services with the scope privacy:manage";
@@ -94,7 +98,7 @@ impl Privacy {
         clock: Arc<dyn Clock>,
         vacuum_bytes: u64,
     ) -> Self {
-        Self { store, hub, presences, outside, clock, vacuum_bytes }
+        Self { store, hub, presences, outside, clock, vacuum_bytes, turn: Mutex::new(()) }
     }
 
     /// Of whom `who` asks: by name, or by none of themselves. Others are for whom `may_others` says; a person who asks of
@@ -133,7 +137,7 @@ impl Privacy {
     ) -> Result<(), Error> {
         let deed = self.deed(who, of, action, from);
         let about = vec![of.user.as_str().to_owned()];
-        let write = match who.inbox().as_ref() == Some(of) {
+        let write = match who.recipient(&of.user).is_some() {
             false => Write::Privacy(Arc::new(PrivacyWrite::Seen { deed, about })),
             true if action == Action::Export => Write::Audit(vec![deed]),
             true => return Ok(()),
@@ -173,9 +177,18 @@ impl Privacy {
         from: Option<IpAddr>,
     ) -> Result<Erased, Error> {
         let recipient = Self::asked(who, user, who.can_manage_privacy)?;
+        let is_own = who.recipient(&recipient.user).is_some();
+        if is_own && !who.can_manage_privacy && self.store.contacts(&recipient).await?.is_minor {
+            let why = "a minor is not forgotten by themselves, nor is who answers for them; a service of their tenant does it";
+            return Err(Error::Forbidden(why));
+        }
+        let _turn = self.turn.lock().await;
+        // Who keeps the default tenant keeps the server.
+        let perhaps = who.can_manage_privacy && who.tenant == Tenant::default();
         let mut removed = BTreeMap::new();
         if let Some(outside) = &self.outside {
-            *removed.entry("redis").or_default() += outside.forget(recipient.clone()).await.map_err(away)?;
+            let many = outside.forget(recipient.clone(), perhaps).await.map_err(away)?;
+            *removed.entry("redis").or_default() += many;
         }
         let sockets = self.hub.forget(&recipient);
         self.presences.write().await?;
@@ -200,15 +213,18 @@ impl Privacy {
             self.presences.write().await?;
         }
         if let Some(outside) = &self.outside {
-            *removed.entry("redis").or_default() += outside.forget(recipient.clone()).await.map_err(away)?;
+            let many = outside.forget(recipient.clone(), perhaps).await.map_err(away)?;
+            *removed.entry("redis").or_default() += many;
         }
         if deed.is_some() {
             return Err(
                 StoreError::Commit("notifications come faster than they can be removed".into()).into()
             );
         }
-        self.store.scrub(self.vacuum_bytes).await?;
         removed.retain(|_, many| *many > 0);
+        if !removed.is_empty() {
+            self.store.scrub(self.vacuum_bytes).await?;
+        }
         tracing::info!(rows = removed.values().sum::<usize>(), "somebody was forgotten");
         Ok(Erased { recipient, removed, sockets })
     }
@@ -322,7 +338,7 @@ impl Privacy {
         from: Option<IpAddr>,
     ) -> Result<(), Error> {
         let recipient = Self::asked(who, user, who.can_send)?;
-        let is_own = who.inbox().as_ref() == Some(&recipient);
+        let is_own = who.recipient(&recipient.user).is_some();
         if is_own
             && said.iter().any(|(_, is_given)| *is_given)
             && self.store.contacts(&recipient).await?.is_minor

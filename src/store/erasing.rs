@@ -282,7 +282,9 @@ body! {
 body! {
     /// What recurs is for one person fewer; if it was theirs, or for them only, it is gone.
     fn recurs(connection: &mut Connection, whom: &Recipient, id: i64) -> QueryResult<usize> {
+        // This transaction's until the commit.
         let this = || recurring::table.find(id);
+        wait!(diesel::update(this()).set(recurring::owner.eq(recurring::owner)).execute(connection))?;
         let found: Option<(String, String)> =
             wait!(this().select((recurring::owner, recurring::audience)).get_result(connection)).optional()?;
         let Some((owner, audience)) = found else { return Ok(0) };

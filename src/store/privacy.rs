@@ -2,8 +2,12 @@
 
 use super::digests::SentRow;
 use super::types::At;
-use super::{Readers, SentDigest, Store, StoreError, Write, on, postgres, sqlite};
+use super::{Readers, SentDigest, Store, StoreError, Write, Written, on, postgres, sqlite};
 use crate::domain::{Channel, Notification, Position, Recipient, Tenant, Timestamp};
+
+/// How often it is tried to leave nothing in the log, and how long is waited between.
+const ATTEMPTS: u32 = 50;
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Rows of one page, and of one commit.
 pub const PAGE: i64 = 500;
@@ -332,7 +336,19 @@ impl Store {
     /// # Errors
     /// When the store is closed.
     pub async fn scrub(&self, most: u64) -> Result<(), StoreError> {
-        self.write(Write::Scrub(most)).await.map(drop)
+        let mut what = Some(most);
+        for _ in 0..ATTEMPTS {
+            // The writer does what others wait for meanwhile.
+            if !matches!(self.write(Write::Scrub(what)).await?, Written::Changed(0)) {
+                return Ok(());
+            }
+            what = None;
+            tokio::time::sleep(PAUSE).await;
+        }
+        tracing::warn!(
+            "the write-ahead log could not be emptied after an erasure: somebody reads it for long; the stop empties it"
+        );
+        Ok(())
     }
 }
 
@@ -368,10 +384,10 @@ impl From<DisclosureRow> for Disclosure {
     }
 }
 
-/// How messages to webhooks name somebody, for LIKE with `\` as its escape.
-pub(super) fn named(user: &str) -> String {
+/// How messages to webhooks name somebody by this member, for LIKE with `\` as its escape.
+pub(super) fn named(member: &str, user: &str) -> String {
     let json = serde_json::to_string(user).unwrap_or_default();
-    let mut pattern = "%\"user_id\":".replace('_', "\\_");
+    let mut pattern = format!("%\"{member}\":").replace('_', "\\_");
     for letter in json.chars() {
         if matches!(letter, '%' | '_' | '\\') {
             pattern.push('\\');

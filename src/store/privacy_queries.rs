@@ -10,7 +10,7 @@ use diesel_async::RunQueryDsl;
 use super::Connection;
 use super::erasing_special::others_have;
 use super::queries_body::row_of;
-use crate::domain::{Channel, Group, Notification, Position, Recipient, Timestamp};
+use crate::domain::{Channel, Group, Notification, Position, Recipient, Timestamp, WebhookEvent};
 use crate::store::content::{Content, content, notification};
 use crate::store::digests::SentRow;
 use crate::store::privacy::{Audited, Elsewhere, EntryRow, WholeDelivery, named};
@@ -199,7 +199,14 @@ pub async fn messages_of(
         .inner_join(webhooks::table)
         .filter(webhooks::tenant.eq(person.tenant.as_str()))
         .filter(webhook_messages::id.gt(after))
-        .filter(webhook_messages::data.like(named(person.user.as_str())).escape('\\'))
+        .filter(
+            webhook_messages::data.like(named("user_id", person.user.as_str())).escape('\\').or(
+                // Whose doing an alert is about.
+                webhook_messages::event
+                    .eq(WebhookEvent::SecurityAlert.name())
+                    .and(webhook_messages::data.like(named("source", person.user.as_str())).escape('\\')),
+            ),
+        )
         .order(webhook_messages::id)
         .limit(limit)
         .select((

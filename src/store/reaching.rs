@@ -313,13 +313,6 @@ body! {
                     .set(stopped_numbers::stopped_at.eq(now))
                     .execute(connection))?;
             }
-            let unreadable = |fault| diesel::result::Error::DeserializationError(Box::new(fault));
-            let whom = Recipient {
-                tenant: Tenant::new(&tenant).map_err(unreadable)?,
-                user: UserId::new(&user).map_err(unreadable)?,
-            };
-            let said = (Channel::Sms, "", false);
-            wait!(note_consent(connection, &whom, row, said, SaidBy::Stop, (None, None)))?;
             let Some(stored) = stored else { continue };
             let contacts = Contacts::from_stored(&stored);
             let is_of = |phone: &Option<Phone>| {
@@ -330,6 +323,13 @@ body! {
             if !is_guardians && (contacts.has_stopped || !is_of(&contacts.phone)) {
                 continue;
             }
+            let unreadable = |fault| diesel::result::Error::DeserializationError(Box::new(fault));
+            let whom = Recipient {
+                tenant: Tenant::new(&tenant).map_err(unreadable)?,
+                user: UserId::new(&user).map_err(unreadable)?,
+            };
+            let said = (Channel::Sms, "", false);
+            wait!(note_consent(connection, &whom, row, said, SaidBy::Stop, (None, None)))?;
             let stopped = match is_guardians {
                 true => Contacts { consents: contacts.consents.with(Channel::Sms, false), ..contacts },
                 false => Contacts { has_stopped: true, ..contacts },

@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 
 use super::commit::expect;
+use super::disclosing::disclose;
 use super::{Connection, Memory, RunQueryDsl, due_rounds, insert_all, now, record};
 use crate::domain::{Action, Deed, NotificationId, Timestamp};
 use crate::store::audit::actor;
@@ -118,6 +119,7 @@ body! {
         // Its key is taken when this time has gone out before.
         if let Some(id) = stored.into_iter().next().flatten() {
             wait!(expect(connection, &new.tenant, &group, due_at, NotificationId(id)))?;
+            wait!(disclose(connection, &[(0, &new, NotificationId(id))]))?;
             wait!(diesel::insert_into(recurrences::table)
                 .values((
                     recurrences::notification_id.eq(id),

@@ -158,8 +158,9 @@ pub enum Write {
     Sweep(Sweep),
     /// What somebody agrees to, who saw it, and that they are forgotten.
     Privacy(Arc<PrivacyWrite>),
-    /// What was removed is to be in no file any more; one of more bytes is not written anew.
-    Scrub(u64),
+    /// What was removed is to be in no file any more: the file is written anew, if it has at most so many bytes (nothing: it was,
+    /// or is not to be), and its log emptied. [`Written::Changed`] is none if somebody still reads the log.
+    Scrub(Option<u64>),
     /// Nothing of this recipient is pending up to there.
     Settled {
         /// The recipient's row.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use redis::{FromRedisValue as _, PushInfo, RedisError, RedisResult, cmd};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Settings;
 use crate::domain::{DEFAULT_TENANT, Recipient};
@@ -39,8 +39,18 @@ enum Naming {
     /// It is for nobody else.
     Only,
     /// It is for others, too: what it says without them.
-    Among(String),
+    Among(Map<String, Value>),
+    /// It cannot be read, and has their name in it: it may be another tenant's.
+    Perhaps,
 }
+
+/// Takes an entry out, if it is still there, and puts another in its place, if there is one: a command of its own each, it
+/// could be taken meanwhile, and come twice.
+const REPLACE: &str = "local gone = redis.call('XDEL', KEYS[1], ARGV[1]) \
+    if gone == 1 and ARGV[3] then redis.call('XADD', KEYS[1], '*', ARGV[2], ARGV[3]) end \
+    return gone";
+/// By which names a message has a key of its own.
+const KEYS: [&str; 3] = ["idempotency_key", "idempotencyKey", "id"];
 
 /// Whether a user, as a message writes them, is this one.
 fn is(user: &str, written: &Value) -> bool {
@@ -59,7 +69,7 @@ fn naming(whom: &Recipient, text: &[u8]) -> Naming {
         let text = String::from_utf8_lossy(text);
         let mut words = text.split(|letter: char| !(letter.is_alphanumeric() || "-_.@".contains(letter)));
         return if words.any(|word| word == user) || text.contains(&format!("\"{user}\"")) {
-            Naming::Only
+            Naming::Perhaps
         } else {
             Naming::Not
         };
@@ -81,7 +91,7 @@ fn naming(whom: &Recipient, text: &[u8]) -> Naming {
         all.retain(|one| !is(user, one));
         match all.len() {
             0 if before > 0 => return Naming::Only,
-            left if left < before => return Naming::Among(Value::Object(message).to_string()),
+            left if left < before => return Naming::Among(message),
             _ => {}
         }
     }
@@ -128,7 +138,8 @@ impl Inside {
         let mut texts = Vec::new();
         for stream in self.streams() {
             let found = self.entries(&mut link, stream, whom).await?;
-            texts.extend(found.iter().map(|(entry, _)| String::from_utf8_lossy(text(entry)).into_owned()));
+            let theirs = found.iter().filter(|(_, naming)| *naming != Naming::Perhaps);
+            texts.extend(theirs.map(|(entry, _)| String::from_utf8_lossy(text(entry)).into_owned()));
         }
         Ok(texts)
     }
@@ -139,24 +150,27 @@ impl Inside {
             .filter(|name| !name.is_empty())
     }
 
-    /// What is for others, too, is added anew without them.
-    async fn forget(&self, whom: &Recipient) -> RedisResult<usize> {
+    /// What is for others, too, is added anew without them, under a key that tells it from nothing else: if it had been taken
+    /// already, it is refused as a key that came before, and nobody has it twice. What cannot be read goes if `perhaps`.
+    async fn forget(&self, whom: &Recipient, perhaps: bool) -> RedisResult<usize> {
         let mut link = self.server.connect(|_: PushInfo| Ok::<_, ()>(())).await?;
         let mut many = 0;
         for stream in self.streams() {
             for ((id, fields), naming) in self.entries(&mut link, stream, whom).await? {
-                if let (Naming::Among(without), true) = (naming, stream == self.names.stream) {
-                    let mut add = cmd("XADD");
-                    add.arg(stream)
-                        .arg("*")
-                        .arg(fields.first().map_or(&b"notification"[..], Vec::as_slice))
-                        .arg(without);
-                    link.ask(&add).await?;
+                if naming == Naming::Perhaps && !perhaps {
+                    continue;
                 }
-                let mut remove = cmd("XDEL");
-                remove.arg(stream).arg(&id);
-                link.ask(&remove).await?;
-                many += 1;
+                let mut replace = cmd("EVAL");
+                replace.arg(REPLACE).arg(1).arg(stream).arg(&id);
+                if let (Naming::Among(mut without), true) = (naming, stream == self.names.stream) {
+                    if !KEYS.iter().any(|name| without.get(*name).is_some_and(|key| !key.is_null())) {
+                        KEYS.iter().for_each(|name| _ = without.remove(*name));
+                        without.insert(KEYS[0].to_owned(), format!("{stream}/{id}").into());
+                    }
+                    let name = fields.first().map_or(LETTER.as_bytes(), Vec::as_slice);
+                    replace.arg(name).arg(Value::Object(without).to_string());
+                }
+                many += usize::from_redis_value(link.ask(&replace).await?)?;
             }
         }
         Ok(many)
@@ -176,9 +190,9 @@ impl Outside for Traces {
         Box::pin(async move { inside.find(&whom).await.map_err(|fault| fault.to_string()) })
     }
 
-    fn forget(&self, whom: Recipient) -> BoxFuture<'static, Result<usize, String>> {
+    fn forget(&self, whom: Recipient, perhaps: bool) -> BoxFuture<'static, Result<usize, String>> {
         let inside = self.0.clone();
-        Box::pin(async move { inside.forget(&whom).await.map_err(|fault| fault.to_string()) })
+        Box::pin(async move { inside.forget(&whom, perhaps).await.map_err(|fault| fault.to_string()) })
     }
 }
 
@@ -193,12 +207,7 @@ mod tests {
     fn who_is_named_is_found_however_it_is_written() {
         let two = Recipient { tenant: Tenant::default(), user: UserId::new("2").unwrap() };
         let of = |text: &str| naming(&two, text.as_bytes());
-        for only in [
-            r#"{"userId":2}"#,
-            r#"{"user_id":"2","tenant_id":"default"}"#,
-            r#"{"recipients":[2]}"#,
-            r#"{"userId":2,"#,
-        ] {
+        for only in [r#"{"userId":2}"#, r#"{"user_id":"2","tenant_id":"default"}"#, r#"{"recipients":[2]}"#] {
             assert_eq!(of(only), Naming::Only, "{only}");
         }
         for not in
@@ -206,6 +215,8 @@ mod tests {
         {
             assert_eq!(of(not), Naming::Not, "{not}");
         }
-        assert_eq!(of(r#"{"recipients":[1,2]}"#), Naming::Among(r#"{"recipients":[1]}"#.to_owned()));
+        assert_eq!(of(r#"{"userId":2,"#), Naming::Perhaps);
+        let Naming::Among(others) = of(r#"{"recipients":[1,2]}"#) else { panic!("it is for others, too") };
+        assert_eq!(Value::Object(others), serde_json::json!({"recipients": [1]}));
     }
 }

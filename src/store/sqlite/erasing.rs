@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Text};
 use diesel::sqlite::SqliteConnection;
 
-use super::ReadConnection;
+use super::{BUSY_TIMEOUT, ReadConnection};
 use crate::domain::Recipient;
 use crate::store::StoreError;
 
@@ -15,10 +15,6 @@ use crate::store::StoreError;
 pub const BEGUN: &str = "0";
 /// The same.
 pub const OLDEST: &str = "0";
-
-/// How often it is tried to leave nothing in the log, and how long is waited between.
-const ATTEMPTS: u32 = 50;
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 #[derive(QueryableByName)]
 struct Id {
@@ -61,35 +57,31 @@ pub async fn others_have(
     Ok(found.into_iter().map(|one| one.id).collect())
 }
 
-/// Writes the file anew, if it has at most so many bytes, and leaves nothing in the log: what was removed, and what pages were
-/// left behind when rows moved, is nowhere any more. What is removed is overwritten in any case (`secure_delete`).
-pub fn scrub(connection: &mut SqliteConnection, most: u64) {
+/// Writes the file anew, if it has at most so many bytes and is to be, and empties its log, unless somebody reads there: what
+/// was removed, and what pages were left behind when rows moved, is nowhere any more. Tells whether the log is empty. What is
+/// removed is overwritten in any case (`secure_delete`).
+pub fn scrub(connection: &mut SqliteConnection, most: Option<u64>) -> bool {
     let size = "SELECT page_count * page_size AS bytes FROM pragma_page_count(), pragma_page_size()";
     let size = diesel::RunQueryDsl::get_result::<Size>(diesel::sql_query(size), connection);
     let bytes = size.map_or(u64::MAX, |size| u64::try_from(size.bytes).unwrap_or(u64::MAX));
-    if bytes <= most {
+    if most.is_some_and(|most| bytes <= most) {
         // A file, where there may be one: all of the database need not fit into memory.
         let in_file = connection.batch_execute("PRAGMA temp_store = FILE; VACUUM;");
         connection.batch_execute("PRAGMA temp_store = MEMORY;").ok();
         if let Err(fault) = in_file.or_else(|_| connection.batch_execute("VACUUM;")) {
             tracing::warn!(%fault, "the database file could not be written anew; what was removed is overwritten");
         }
-    } else {
+    } else if most.is_some() {
         tracing::info!(
             bytes,
             "somebody was forgotten; the file is larger than privacy.vacuum_mb and is not written anew: what was removed \
              is overwritten, and VACUUM on the stopped file takes away what moved before"
         );
     }
-    for _ in 0..ATTEMPTS {
-        let pragma = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)");
-        match diesel::RunQueryDsl::get_result::<Busy>(pragma, connection) {
-            Ok(Busy { busy: 0 }) => return,
-            // Somebody reads what stands there.
-            _ => std::thread::sleep(PAUSE),
-        }
-    }
-    tracing::warn!(
-        "the write-ahead log could not be emptied after an erasure: somebody reads it for long; the stop empties it"
-    );
+    // Others wait for this connection: it waits for nobody.
+    connection.batch_execute("PRAGMA busy_timeout = 0").ok();
+    let pragma = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)");
+    let emptied = diesel::RunQueryDsl::get_result::<Busy>(pragma, connection);
+    connection.batch_execute(BUSY_TIMEOUT).ok();
+    matches!(emptied, Ok(Busy { busy: 0 }))
 }

@@ -113,13 +113,16 @@ pub mod copy;
 mod erasing_special;
 mod writing;
 
+/// How long a connection waits for another that holds the file, in milliseconds.
+const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 5000";
+
 /// `busy_timeout` comes first: the statements after it may already have to wait. Whoever copies the log beside the
 /// writer (`checkpoint.rs`) should be done long before SQLite has a writer do it.
 const WRITER_PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
     PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA wal_autocheckpoint = 64000; \
     PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON;";
 const READER_PRAGMAS: &str = "PRAGMA busy_timeout = 5000; PRAGMA query_only = ON; \
-    PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;";
+    PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY; PRAGMA case_sensitive_like = ON;";
 
 fn open(path: &Path, pragmas: &str) -> Result<SqliteConnection, StoreError> {
     let unreachable =
@@ -326,15 +329,18 @@ fn write(
         let (writes, done): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|Job { write, done }| (write, done)).unzip();
         let started = Instant::now();
-        let outcomes = commit(&mut connection, &mut memory, &writes);
+        let mut outcomes = commit(&mut connection, &mut memory, &writes);
         inlet.committed(writes.len(), started);
         if writes.iter().any(|write| matches!(write, Write::Last))
             && let Err(fault) = connection.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")
         {
             tracing::warn!(%fault, "the write-ahead log stays beside the database; the next start reads it");
         }
-        if let Some(most) = writes.iter().find_map(to_scrub) {
-            erasing_special::scrub(&mut connection, most);
+        for (write, outcome) in writes.iter().zip(&mut outcomes) {
+            if let Write::Scrub(most) = write {
+                let is_empty = erasing_special::scrub(&mut connection, *most);
+                *outcome = Ok(Written::Changed(usize::from(is_empty)));
+            }
         }
         inlet.report(&writes, done, outcomes);
         checkpoints.committed(&mut connection);
@@ -342,11 +348,6 @@ fn write(
     drop(checkpoints);
     drop(connection);
     drop(lock);
-}
-
-/// How many bytes a file may have that is to be written anew, if one is.
-fn to_scrub(write: &Write) -> Option<u64> {
-    if let Write::Scrub(most) = write { Some(*most) } else { None }
 }
 
 /// Commits all of `writes`, or, if that fails, each on its own: one that cannot be stored must not
