@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::domain::chain::Link;
 use crate::domain::{Clock as _, SystemClock};
 use crate::service::proof::{Proof, prove};
-use crate::store::AuditLog;
+use crate::store::{AuditLog, StoreError};
 
 /// Seconds after which somebody should have sealed what was written.
 const USUAL: i64 = 60;
@@ -42,7 +42,10 @@ pub async fn run(config: &Config, what: &AuditCommand) -> anyhow::Result<bool> {
                 Link::read(text).with_context(|| format!("`{text}` is no head; it looks like 1234:9f86d0…"))
             };
             let heads = head.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
-            let proof = prove(&log, &heads, false).await.context(unread)?;
+            let proof = match prove(&log, &heads, false).await {
+                Err(fault @ StoreError::Shortened) => return Err(fault.into()),
+                proof => proof.context(unread)?,
+            };
             tell(&proof, heads.len());
             Ok(proof.damage.is_none())
         }
@@ -55,9 +58,15 @@ fn tell(proof: &Proof, heads: usize) {
         println!("        {} rows before it are what was sealed", proof.rows);
     } else {
         println!("ok      {} rows are what was sealed, in their order, and none is missing", proof.rows);
-        if heads > 0 {
-            println!("        and the chain has the {heads} heads that were noted elsewhere");
+        if heads > proof.older {
+            println!("        and the chain has {} heads that were noted elsewhere", heads - proof.older);
         }
+    }
+    if proof.older > 0 {
+        println!(
+            "        {} heads that were noted elsewhere are older than where the chain begins: nothing can be said of them",
+            proof.older
+        );
     }
     if proof.gone > 0 {
         println!(

@@ -23,7 +23,7 @@ use crate::telemetry::Metrics;
 const TICK: Duration = Duration::from_secs(1);
 /// Ticks after which text messages are counted.
 const COUNT: u32 = 10;
-/// Sources that are kept apart.
+/// Sources of one kind that are kept apart.
 const APART: usize = 1_000;
 /// Alerts of one kind that one tenant is told in one span of quiet.
 const MOST: u32 = 20;
@@ -53,8 +53,8 @@ impl Default for AlertSettings {
 /// Within this, what is alike is counted together until there is enough of it.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// What is counted together; of nobody: of all that are not kept apart.
-type Alike = (AlertKind, Tenant, Option<String>);
+/// What is counted together, of one kind; of nobody: of all in the tenant that are not kept apart.
+type Alike = (Tenant, Option<String>);
 
 struct Count {
     many: u32,
@@ -64,6 +64,8 @@ struct Count {
     quiet_until: Option<Instant>,
 }
 
+type Counts = HashMap<AlertKind, HashMap<Alike, Count>>;
+
 /// Tells.
 pub struct Alarms {
     store: Arc<Store>,
@@ -71,7 +73,7 @@ pub struct Alarms {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     settings: AlertSettings,
-    counts: Mutex<HashMap<Alike, Count>>,
+    counts: Mutex<Counts>,
     /// How much was told to a tenant in a span of quiet, and when that began.
     told: Mutex<HashMap<(AlertKind, Tenant), (u32, Instant)>>,
     /// How many text messages of a tenant are told of next.
@@ -110,7 +112,8 @@ impl Alarms {
     pub fn failed(&self, refusal: TokenError, token: &str, address: Option<IpAddr>) {
         let tenant = Tenant::default();
         let source = address.map(|address| address_key(address).to_string());
-        let note = |kind, enough| self.note(kind, &tenant, source.as_deref(), enough);
+        let now = self.clock.now();
+        let note = |kind, enough| self.note(kind, &tenant, source.as_deref(), enough, now);
         match refusal {
             // Whoever shows nothing, or what was good once, guesses nothing.
             TokenError::Missing | TokenError::NoKeys | TokenError::Expired | TokenError::Early => {}
@@ -128,44 +131,49 @@ impl Alarms {
 
     /// `caller` of `tenant` was refused what their token does not allow.
     pub fn denied(&self, tenant: &Tenant, caller: &str) {
-        self.note(AlertKind::ScopeViolations, tenant, Some(caller), self.settings.scope_violations);
+        let (enough, now) = (self.settings.scope_violations, self.clock.now());
+        self.note(AlertKind::ScopeViolations, tenant, Some(caller), enough, now);
     }
 
     /// This was done.
     pub fn done(&self, row: &Row) {
         let Some(kind) = AlertKind::of_action(&row.action) else { return };
         if let Ok(tenant) = Tenant::new(&row.tenant) {
-            self.note(kind, &tenant, row.actor.as_deref(), 1);
+            self.note(kind, &tenant, row.actor.as_deref(), 1, row.at);
         }
     }
 
-    fn counts(&self) -> MutexGuard<'_, HashMap<Alike, Count>> {
+    fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Counts one; tells of it, if there are `enough` now.
-    fn note(&self, kind: AlertKind, tenant: &Tenant, source: Option<&str>, enough: u32) {
+    /// Counts one, which happened `at` that time; tells of it, if there are `enough` now.
+    fn note(&self, kind: AlertKind, tenant: &Tenant, source: Option<&str>, enough: u32, at: Timestamp) {
         if enough == 0 {
             return;
         }
         let now = Instant::now();
         let raised = {
             let mut counts = self.counts();
-            let mut alike = (kind, tenant.clone(), source.map(str::to_owned));
+            let counts = counts.entry(kind).or_default();
+            let mut alike = (tenant.clone(), source.map(str::to_owned));
             if counts.len() >= APART && !counts.contains_key(&alike) {
-                // Whose they are cannot be remembered of all.
-                alike = (kind, Tenant::default(), None);
+                // Whose they are cannot be remembered of all; whom it concerns can.
+                alike.1 = None;
             }
-            let first = || Count { many: 0, since: now, first_at: self.clock.now(), quiet_until: None };
+            let first = || Count { many: 0, since: now, first_at: at, quiet_until: None };
             let count = counts.entry(alike.clone()).or_insert_with(first);
             if count.quiet_until.is_none() && now.duration_since(count.since) > WINDOW {
                 *count = first();
+            }
+            if count.many == 0 {
+                count.first_at = at;
             }
             count.many = count.many.saturating_add(1);
             let is_enough = count.quiet_until.is_none() && count.many >= enough;
             is_enough.then(|| self.take(count, now)).map(|(many, first_at)| (alike, many, first_at))
         };
-        if let Some(((kind, tenant, source), many, first_at)) = raised {
+        if let Some(((tenant, source), many, first_at)) = raised {
             self.tell(kind, &tenant, source.as_deref(), i64::from(many), first_at);
         }
     }
@@ -175,8 +183,7 @@ impl Alarms {
         let quiet = Duration::from_secs(self.settings.quiet_seconds.into());
         count.quiet_until = Some(now + quiet);
         count.since = now;
-        let many = std::mem::take(&mut count.many);
-        (many, std::mem::replace(&mut count.first_at, self.clock.now()))
+        (std::mem::take(&mut count.many), count.first_at)
     }
 
     /// Tells what came while it was quiet, and forgets what is over.
@@ -185,17 +192,19 @@ impl Alarms {
         let mut raised = Vec::new();
         {
             let mut counts = self.counts();
-            counts.retain(|alike, count| match count.quiet_until {
-                Some(until) if now < until => true,
-                Some(_) if count.many == 0 => false,
-                Some(_) => {
-                    raised.push((alike.clone(), self.take(count, now)));
-                    true
-                }
-                None => now.duration_since(count.since) <= WINDOW,
-            });
+            for (kind, counts) in counts.iter_mut() {
+                counts.retain(|alike, count| match count.quiet_until {
+                    Some(until) if now < until => true,
+                    Some(_) if count.many == 0 => false,
+                    Some(_) => {
+                        raised.push((*kind, alike.clone(), self.take(count, now)));
+                        true
+                    }
+                    None => now.duration_since(count.since) <= WINDOW,
+                });
+            }
         }
-        for ((kind, tenant, source), (many, first_at)) in raised {
+        for (kind, (tenant, source), (many, first_at)) in raised {
             self.tell(kind, &tenant, source.as_deref(), i64::from(many), first_at);
         }
     }

@@ -237,7 +237,11 @@ impl Privacy {
     ) -> Result<BTreeMap<&'static str, usize>, StoreError> {
         let mut removed = BTreeMap::new();
         self.part(whom, Part::Begin, &mut removed).await?;
-        let secret = self.store.secret_of(whom).await?.unwrap_or_default();
+        let Some(secret) = self.store.secret_of(whom).await? else {
+            // Somebody else forgets them, and was faster.
+            removed.insert(AGAIN, 1);
+            return Ok(removed);
+        };
         if let Some(row) = self.store.person_row(whom).await? {
             loop {
                 let (places, alone) = self.store.places_alone(whom, row).await?;
@@ -269,13 +273,15 @@ impl Privacy {
             }
             after = next;
         }
-        let mut audited = 0;
+        // Up to what is sealed, nobody can write any more: of the rows behind it some may come out of order.
+        let audited = self.store.audit_log().chain().await?.head.id;
+        let mut after = 0;
         loop {
-            let some = self.store.audited_of(whom, audited).await?;
+            let some = self.store.audited_of(whom, after).await?;
             let Some(last) = some.last().map(|one| one.id) else { break };
             let ids = some.into_iter().map(|one| one.id).collect();
             self.part(whom, Part::Audit(ids, secret.clone()), &mut removed).await?;
-            audited = last;
+            after = last;
         }
         self.part(whom, Part::Person { secret, audited, deed }, &mut removed).await?;
         // Last: what was done above may have been told.

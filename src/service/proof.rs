@@ -22,6 +22,8 @@ pub struct Proof {
     pub gone: i64,
     /// The last seal.
     pub head: Link,
+    /// How many of the heads that were looked for are older than where the chain begins: nothing can be said of them.
+    pub older: usize,
     /// Rows that name somebody by a pseudonym.
     pub pseudonymous: i64,
     /// Rows that nobody has sealed yet.
@@ -34,19 +36,18 @@ pub struct Proof {
 /// one took, if it is `patient`.
 ///
 /// # Errors
-/// When the database cannot answer.
+/// When the database cannot answer, or rows go faster than they can be looked at.
 pub async fn prove(log: &AuditLog, heads: &[Link], patient: bool) -> Result<Proof, StoreError> {
-    let mut proof = Proof::default();
     for _ in 0..TRIES {
         let chain = log.chain().await?;
-        proof = walk(log, &chain, heads, patient).await?;
+        let mut proof = walk(log, &chain, heads, patient).await?;
         // What was removed meanwhile because it is old is no damage.
         if proof.damage.is_none() || log.chain().await?.anchor == chain.anchor {
-            break;
+            proof.waiting = log.waiting().await?;
+            return Ok(proof);
         }
     }
-    proof.waiting = log.waiting().await?;
-    Ok(proof)
+    Err(StoreError::Shortened)
 }
 
 async fn walk(log: &AuditLog, chain: &Chain, heads: &[Link], patient: bool) -> Result<Proof, StoreError> {
@@ -56,7 +57,9 @@ async fn walk(log: &AuditLog, chain: &Chain, heads: &[Link], patient: bool) -> R
         head: chain.head.clone(),
         ..Proof::default()
     };
-    let mut missing: Vec<&Link> = heads.iter().filter(|head| **head != chain.anchor).collect();
+    let (older, since): (Vec<&Link>, Vec<&Link>) = heads.iter().partition(|head| head.id < chain.anchor.id);
+    proof.older = older.len();
+    let mut missing: Vec<&Link> = since.into_iter().filter(|head| **head != chain.anchor).collect();
     if let Some(id) = log.unsealed(-1, chain.anchor.id).await? {
         proof.damage = Some(Damage::PutIn(id));
         return Ok(proof);

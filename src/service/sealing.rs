@@ -21,8 +21,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How often it is looked whether those who write have committed, and for how long.
 const LOOK: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(5);
+/// After the start the log is looked through within this.
+const FIRST: Duration = Duration::from_secs(3);
 /// How often it is looked what is old.
 const HOUR: u64 = 60 * 60;
+/// How often it is tried again to remove rows while another node is at the chain.
+const TRIES: usize = 20;
 const SECONDS_A_DAY: i64 = 24 * 60 * 60;
 
 /// Settings of `[audit]`.
@@ -63,8 +67,6 @@ impl Sealing {
         settings: &AuditSettings,
     ) -> Arc<Self> {
         let log = store.audit_log();
-        // Nothing is known to be wrong, whoever looks.
-        metrics.audit_intact.set(1);
         Arc::new(Self { store, log, clock, metrics, alarms, settings: settings.clone() })
     }
 
@@ -88,15 +90,29 @@ impl Sealing {
     /// When the database cannot answer, or what the commit failed with.
     pub async fn round(&self) -> Result<(), StoreError> {
         let Chain { head, last: upto, .. } = self.log.chain().await?;
+        let sealed = match upto > head.id {
+            true => self.seal(upto).await,
+            false => Ok(()),
+        };
+        // However it came about: another node may have sealed them.
+        let head = self.log.chain().await?.head;
         self.metrics.audit_unsealed.set((upto - head.id).max(0));
-        if upto <= head.id || !self.is_settled().await? {
+        sealed
+    }
+
+    /// Seals what there is up to this row.
+    async fn seal(&self, upto: i64) -> Result<(), StoreError> {
+        if !self.is_settled().await? {
             return Ok(());
         }
         loop {
+            let started = Instant::now();
             // First how it stands: who is forgotten meanwhile shows in it.
             let from = self.log.chain().await?;
             let rows = self.log.rows(from.head.id, upto).await?;
-            let Some(last) = rows.last().map(|row| row.id) else { break };
+            if rows.is_empty() {
+                return Ok(());
+            }
             let Some((rows, people)) = named(rows) else {
                 tracing::warn!("the system gives no random bytes; the audit log is sealed later");
                 return Ok(());
@@ -105,13 +121,12 @@ impl Sealing {
             let seal =
                 ChainWrite::Seal { from, seals: seals.into(), people: people.into(), now: self.clock.now() };
             if !matches!(self.store.write(Write::Chain(Arc::new(seal))).await?, Written::Changed(1..)) {
-                // Another node was faster.
+                // Another node was faster, or is at it.
                 return Ok(());
             }
             rows.iter().for_each(|row| self.alarms.done(row));
-            self.metrics.audit_unsealed.set((upto - last).max(0));
+            tokio::time::sleep(started.elapsed()).await;
         }
-        Ok(())
     }
 
     /// Waits until those have committed who may hold numbers up to the last that is seen.
@@ -132,8 +147,10 @@ impl Sealing {
     /// Looks again and again whether the log is what was sealed.
     async fn watch(&self) {
         let Some(pause) = every(self.settings.verify_seconds) else { return };
+        let mut next = pause.min(FIRST);
         loop {
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(next).await;
+            next = pause;
             match prove(&self.log, &[], true).await {
                 Ok(proof) => {
                     self.metrics.audit_intact.set(i64::from(proof.damage.is_none()));
@@ -189,7 +206,7 @@ impl Sealing {
     async fn remove_old(&self) -> Result<usize, StoreError> {
         let now = self.clock.now();
         let until = now.plus_seconds(-i64::from(self.settings.keep_days) * SECONDS_A_DAY);
-        let mut removed = 0;
+        let (mut removed, mut missed) = (0, 0);
         loop {
             let from = self.log.chain().await?;
             let Some(upto) = self.log.older(from.anchor.id, from.head.id, until).await? else {
@@ -208,9 +225,10 @@ impl Sealing {
             let write = ChainWrite::Shorten { from, upto, deed };
             match self.store.write(Write::Chain(Arc::new(write))).await? {
                 Written::Changed(many @ 1..) => removed += many,
-                _ => return Ok(removed),
+                _ if missed == TRIES => return Ok(removed),
+                _ => missed += 1,
             }
-            tokio::time::sleep(started.elapsed()).await;
+            tokio::time::sleep(LOOK.max(started.elapsed())).await;
         }
     }
 }

@@ -7,11 +7,13 @@ use std::slice;
 
 use diesel::prelude::*;
 
+use super::chaining::keep_sealers_out;
 use super::recur::clock;
 use super::{Connection, Memory, RunQueryDsl, preferences_of, record, row_of, sweep};
 use crate::domain::pseudonym::{Of, pseudonym};
 use crate::domain::{Action, Channel, Contacts, Group, Recipient, SaidBy};
 use crate::store::Sweep;
+use crate::store::audit_chain::secret as new_secret;
 use crate::store::erasure::{AGAIN, Part, PrivacyWrite, Removed};
 use crate::store::schema::{
     audit_log, audit_people, connections, consents, counts, deferrals, deliveries, delivery_attempts,
@@ -24,8 +26,6 @@ use crate::store::write::Written;
 
 /// Deliveries that one statement removes.
 const TOGETHER: i64 = 5_000;
-/// Bytes of a secret.
-const SECRET: usize = 16;
 
 body! {
     /// Does it.
@@ -125,6 +125,9 @@ body! {
                 Ok(vec![("notifications.sender", many)])
             }
             Part::Audit(ids, secret) => {
+                if !wait!(is_secret(connection, whom, secret))? {
+                    return Ok(vec![(AGAIN, 1)]);
+                }
                 let rows = wait!(audit_log::table
                     .filter(audit_log::id.eq_any(ids))
                     .select((audit_log::id, audit_log::actor, audit_log::action, audit_log::subject, audit_log::address))
@@ -155,16 +158,30 @@ body! {
 body! {
     /// Sees to it that there is a secret, of which all pseudonyms of theirs are made.
     fn begin(connection: &mut Connection, whom: &Recipient) -> QueryResult<Removed> {
-        let mut secret = [0; SECRET];
-        getrandom::fill(&mut secret)
-            .map_err(|fault| diesel::result::Error::SerializationError(fault.to_string().into()))?;
+        let Some(secret) = new_secret() else {
+            return Err(diesel::result::Error::SerializationError("the system gives no random bytes".into()));
+        };
+        // Before the person's row: whoever seals takes them in this order, too.
+        wait!(keep_sealers_out(connection))?;
         let row = (
             audit_people::tenant.eq(whom.tenant.as_str()),
             audit_people::name.eq(whom.user.as_str()),
-            audit_people::secret.eq(secret.as_slice()),
+            audit_people::secret.eq(secret),
         );
         wait!(diesel::insert_into(audit_people::table).values(row).on_conflict_do_nothing().execute(connection))?;
         Ok(Vec::new())
+    }
+}
+
+body! {
+    /// Whether this is their secret, still; then it is until the commit.
+    fn is_secret(connection: &mut Connection, whom: &Recipient, secret: &[u8]) -> QueryResult<bool> {
+        let this = audit_people::table
+            .filter(audit_people::tenant.eq(whom.tenant.as_str()))
+            .filter(audit_people::name.eq(whom.user.as_str()))
+            .filter(audit_people::secret.eq(secret));
+        let same = audit_people::secret.eq(audit_people::secret);
+        Ok(wait!(diesel::update(this).set(same).execute(connection))? > 0)
     }
 }
 
@@ -327,7 +344,7 @@ body! {
 }
 
 body! {
-    /// All that is left, but for entries; nothing, if there are some.
+    /// All that is left, but for entries; nothing, if there are some, or their secret went meanwhile.
     fn person(
         connection: &mut Connection,
         memory: &mut Memory,
@@ -336,6 +353,11 @@ body! {
         audited: i64,
     ) -> QueryResult<Option<Removed>> {
         let (tenant, user) = (whom.tenant.as_str(), whom.user.as_str());
+        // What is sealed until the commit would be sealed with a secret that goes.
+        wait!(keep_sealers_out(connection))?;
+        if !wait!(is_secret(connection, whom, secret))? {
+            return Ok(None);
+        }
         let mut removed = Vec::new();
         let person = recipients::table.filter(recipients::tenant.eq(tenant)).filter(recipients::user_id.eq(user));
         let row: Option<i64> = wait!(person.select(recipients::id).get_result(connection)).optional()?;

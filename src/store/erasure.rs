@@ -64,7 +64,7 @@ pub enum Part {
     Person {
         /// Of which pseudonyms are made.
         secret: Vec<u8>,
-        /// Rows of the audit log up to this one are done.
+        /// Rows of the audit log up to this one are done: none of them can come into it any more.
         audited: i64,
         /// As it is written down.
         deed: Option<Deed>,

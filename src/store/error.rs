@@ -32,6 +32,9 @@ pub enum StoreError {
     /// The disk has no room.
     #[error("the disk of the database has {0} bytes left; free some space")]
     Full(u64),
+    /// Old rows of the audit log went again and again while it was looked through.
+    #[error("the audit log is being shortened, and could not be looked through meanwhile; ask again")]
+    Shortened,
     /// The store has been closed.
     #[error("the store is closed")]
     Closed,

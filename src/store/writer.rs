@@ -34,8 +34,8 @@ pub(super) struct Writer {
 /// The writer's end of the queue.
 pub(super) struct Inlet {
     jobs: mpsc::UnboundedReceiver<Job>,
-    /// What hands out places by itself, or notes who is connected, has a commit of its own: nobody else's write waits for
-    /// it in theirs, and places are given in the order in which completions run.
+    /// What hands out places by itself, notes who is connected, or holds the audit log's chain has a commit of its own:
+    /// nobody else's write waits for it in theirs, and places are given in the order in which completions run.
     chunk: Option<Job>,
     finished: mpsc::UnboundedSender<Finished>,
     batch: usize,
@@ -141,6 +141,7 @@ fn is_chunk(job: &Job) -> bool {
     match &job.write {
         Write::Work { .. }
         | Write::Analytics(_)
+        | Write::Chain(_)
         | Write::Sweep(_)
         | Write::Scrub(_)
         | Write::Reach(..)

@@ -1,8 +1,12 @@
 //! Every metric, once: its name, its labels and what it counts.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text::encode};
+use prometheus_client::encoding::{
+    EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder, MetricEncoder, text::encode,
+};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -11,6 +15,27 @@ use prometheus_client::registry::Registry;
 
 use super::pulse::{Pulse, Timed};
 use super::traces::Traces;
+
+/// A number that is told by nodes that know it: from when it is set.
+#[derive(Clone, Debug, Default)]
+pub struct Known(Arc<OnceLock<Gauge>>);
+
+impl Known {
+    /// It is this now.
+    pub fn set(&self, number: i64) {
+        self.0.get_or_init(Gauge::default).set(number);
+    }
+}
+
+impl EncodeMetric for Known {
+    fn encode(&self, encoder: MetricEncoder<'_>) -> fmt::Result {
+        self.0.get().map_or(Ok(()), |gauge| gauge.encode(encoder))
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Gauge
+    }
+}
 
 /// What became of a notification; one that is stored, delivered and confirmed counts in each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -149,9 +174,9 @@ pub struct Metrics {
     /// Where it is noted what happens to single notifications.
     pub traces: Traces,
     /// Rows of the audit log that are not sealed yet.
-    pub audit_unsealed: Gauge,
+    pub audit_unsealed: Known,
     /// Whether the audit log was what was sealed when that was looked at last: 1 or 0.
-    pub audit_intact: Gauge,
+    pub audit_intact: Known,
     /// Live sockets.
     pub connections: Gauge,
     /// Seconds that a socket lasted.
@@ -195,8 +220,8 @@ impl Metrics {
             alerts: Family::default(),
             spans: Family::default(),
             traces: Traces::default(),
-            audit_unsealed: Gauge::default(),
-            audit_intact: Gauge::default(),
+            audit_unsealed: Known::default(),
+            audit_intact: Known::default(),
             ingest_up: Gauge::default(),
             connections: Gauge::default(),
             connection_seconds: Histogram::new(exponential_buckets(1.0, 4.0, 9)),

@@ -3,7 +3,9 @@
 
 use std::process::Output;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use carillon::domain::pseudonym::{Of, pseudonym};
 use serde_json::{Value, json};
@@ -14,6 +16,8 @@ use crate::support::{Clock, Cluster, Ground, Rest, Server, eventually, in_second
 fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
+
+const NAMES_THREE: &str = "SELECT 1 FROM audit_log WHERE actor = '3' OR subject = '3'";
 
 const UNSEALED: &str =
     "SELECT id FROM audit_log WHERE id > (SELECT coalesce(max(sealed), 0) FROM audit_chain)";
@@ -188,31 +192,17 @@ fn whoever_is_forgotten_leaves_it_whole() {
             .any(|row| row["detail"].to_string().contains("\"2\""))
     );
 
-    // As erasing does it: a name and an address become pseudonyms, and the secret goes. It is made up here.
-    let secret = [7_u8; 16];
-    let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-    let known = "SELECT 1 FROM audit_people WHERE name = '2'";
-    assert_eq!(server.rows(known), 1);
+    // Somebody who has done something, and about whom something was asked.
     let stranger = Rest::user(&server, 3);
-    // Somebody who has done nothing yet: the secret is known before anything is sealed.
-    server.sql(
-        &format!("INSERT INTO audit_people (tenant, name, secret) VALUES ('default', '3', x'{hex}')"),
-        &format!("INSERT INTO audit_people (tenant, name, secret) VALUES ('default', '3', '\\x{hex}')"),
-    );
     stranger.put("/api/v1/recipients/me", &json!({"email": "three@example.com"})).expect(200);
     boss.get("/api/v1/recipients/3").expect(200);
     wait_until_sealed(&server);
-    is_whole(&server, &[]);
-    let (name, address) = (pseudonym(&secret, Of::Name, "3"), pseudonym(&secret, Of::Address, "127.0.0.1"));
-    on_both(
-        &server,
-        &format!(
-            "UPDATE audit_log SET actor = '{name}', address = '{address}' WHERE actor = '3' AND address IS NOT NULL; \
-             UPDATE audit_log SET actor = '{name}' WHERE actor = '3'; \
-             UPDATE audit_log SET subject = '{name}' WHERE subject = '3'; DELETE FROM audit_people WHERE name = '3'"
-        ),
-    );
-    assert_eq!(server.rows("SELECT 1 FROM audit_log WHERE actor = '3' OR subject = '3'"), 0);
+    let known = "SELECT 1 FROM audit_people WHERE name = '3'";
+    assert_eq!(server.rows(known), 1);
+    boss.delete("/api/v1/recipients/3/data").expect(200);
+    assert_eq!(server.rows(NAMES_THREE), 0);
+    assert_eq!(server.rows(known), 0, "the secret is gone");
+    wait_until_sealed(&server);
     let told = is_whole(&server, &[]);
     assert!(told.contains("name somebody by a pseudonym"), "{told}");
     // And it goes on.
@@ -220,9 +210,46 @@ fn whoever_is_forgotten_leaves_it_whole() {
     wait_until_sealed(&server);
     is_whole(&server, &[]);
     // A pseudonym of another name is no excuse.
-    let other = pseudonym(&secret, Of::Name, "4");
-    on_both(&server, &format!("UPDATE audit_log SET actor = '{other}' WHERE actor = '{name}'"));
+    let other = pseudonym(&[7; 16], Of::Name, "4");
+    on_both(&server, &format!("UPDATE audit_log SET actor = '{other}' WHERE actor LIKE 'erased:%'"));
     is_broken(&server, &[]);
+}
+
+/// Two forget the same person, again and again, who goes on meanwhile.
+#[test]
+fn whoever_is_forgotten_twice_at_once_leaves_it_whole() {
+    let server = Server::start();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|threads| {
+        let writing = threads.spawn(|| {
+            let (stranger, boss) = (Rest::user(&server, 3), admin(&server));
+            while !is_over.load(Ordering::Relaxed) {
+                stranger.put("/api/v1/recipients/me", &json!({"email": "three@example.com"})).expect(200);
+                boss.get("/api/v1/recipients/3").expect(200);
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let forget = || {
+            let boss = admin(&server);
+            for _ in 0..3 {
+                // Who was slower each time hears that it is to be asked for again.
+                let is_done = || (boss.delete("/api/v1/recipients/3/data").status == 200).then_some(());
+                eventually("they are forgotten", is_done);
+            }
+        };
+        let forgetting = [threads.spawn(forget), threads.spawn(forget)];
+        let ends = forgetting.map(|thread| thread.join());
+        is_over.store(true, Ordering::Relaxed);
+        writing.join().expect("it writes");
+        ends.into_iter().for_each(|end| end.expect("it forgets"));
+    });
+    wait_until_sealed(&server);
+    is_whole(&server, &[]);
+    admin(&server).delete("/api/v1/recipients/3/data").expect(200);
+    assert_eq!(server.rows(NAMES_THREE), 0);
+    wait_until_sealed(&server);
+    let told = is_whole(&server, &[]);
+    assert!(told.contains("name somebody by a pseudonym"), "{told}");
 }
 
 #[test]
@@ -263,6 +290,9 @@ fn old_rows_go_and_the_rest_stays_provable() {
     }
     wait_until_sealed(&server);
     let head = said(&server.command(&["audit", "head"])).trim().to_owned();
+    let (last, hash) = head.split_once(':').expect("a head");
+    assert_eq!(last, "5");
+    let older = format!("4:{hash}");
     assert!(server.stop().success());
     clock.set(3 * 24 * 60 * 60);
     server.restart();
@@ -280,4 +310,11 @@ fn old_rows_go_and_the_rest_stays_provable() {
     wait_until_sealed(&server);
     let told = is_whole(&server, &["--head", &head]);
     assert!(told.contains("5 older rows were removed"), "{told}");
+    let told = is_whole(&server, &["--head", &head, "--head", &older]);
+    assert!(
+        told.contains("1 heads that were noted elsewhere are older than where the chain begins"),
+        "{told}"
+    );
+    let other = format!("5:{}", "0".repeat(64));
+    is_broken(&server, &["--head", &other]);
 }

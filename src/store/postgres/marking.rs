@@ -10,7 +10,7 @@ use super::super::statements::{
 };
 use super::{Connection, Marked, nth};
 use crate::domain::{Place, Position, Recipient, Timestamp};
-use crate::store::schema::recipients;
+use crate::store::schema::{audit_chain, recipients};
 use crate::store::types::{At, Instant, UuidColumn};
 use crate::store::{Before, Mark, Write};
 
@@ -107,6 +107,18 @@ pub async fn hold(connection: &mut Connection, recipient: &Recipient) -> QueryRe
         .filter(recipients::tenant.eq(recipient.tenant.as_str()))
         .filter(recipients::user_id.eq(recipient.user.as_str()))
         .select(recipients::id)
+        .for_update()
+        .skip_locked()
+        .get_result(connection)
+        .await
+        .optional()?;
+    Ok(row.is_some())
+}
+
+/// Lets nobody else seal or shorten the audit log until the commit; `false` if somebody does now.
+pub async fn hold_chain(connection: &mut Connection) -> QueryResult<bool> {
+    let row: Option<i64> = audit_chain::table
+        .select(audit_chain::id)
         .for_update()
         .skip_locked()
         .get_result(connection)

@@ -82,7 +82,7 @@ use claiming::{DueDelivery, claim};
 pub use commit::apply;
 use commit::{Earlier, Marked};
 use counting::{count_on, read_on};
-use marking::{hold, keep_counts, keep_counts_of, mark, read_between, shift};
+use marking::{hold, hold_chain, keep_counts, keep_counts_of, mark, read_between, shift};
 use outbox_body as outbox;
 use outbox_body::NewDelivery;
 use outbox_special::{held_entries, insert_deliveries, note_tried, take_due};
