@@ -340,3 +340,22 @@ fn nor_who_moves_to_postgresql_then() {
     assert!(new.0 > lost.0 && new.1 > lost.1, "{new:?} were given before: {lost:?}");
     assert_eq!(Rest::user(&there, 2).titles(), ["new", "kept"]);
 }
+
+/// Who replaces a file because it is damaged is not held up by that: nobody knows which numbers it gave, so many are left out.
+#[test]
+fn nor_when_what_is_replaced_cannot_be_read() {
+    let mut server = Server::on_sqlite();
+    let home = server.home().to_owned();
+    let backend = Rest::backend(&server);
+    backend.send(&note(2, "kept"));
+    done(&home, &["backup", "copy"]);
+    let lost = backend.send(&note(2, "lost"))["id"].as_i64().expect("a number");
+    assert!(server.stop().success());
+    let broken = "PRAGMA writable_schema = ON; UPDATE sqlite_master SET rootpage = \
+        (SELECT max(rootpage) FROM sqlite_master WHERE type = 'index') WHERE name = 'sqlite_sequence'";
+    Ground::Sqlite.sql(&home, broken, "");
+    done(&home, &["restore", "copy"]);
+    server.restart();
+    assert!(backend.send(&note(2, "new"))["id"].as_i64() > Some(lost + 900_000_000));
+    assert_eq!(Rest::user(&server, 2).titles(), ["new", "kept"]);
+}
