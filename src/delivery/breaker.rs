@@ -21,9 +21,11 @@ const LOOKING: Duration = Duration::from_secs(1);
 /// Providers that are remembered: those that work are not.
 const MOST: usize = 10_000;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Breaker {
     faults: u32,
+    /// Devices that it wants fewer pushes for, some of them: each is one reason, however often it is said.
+    slowed: Vec<i64>,
     opened: u32,
     until: Option<Instant>,
     /// Whether somebody looks whether it works again, and since when.
@@ -97,8 +99,8 @@ impl Breakers {
         Ok(())
     }
 
-    /// Notes how it did.
-    pub fn note(&self, name: &str, sent: &Result<Taken, Fault>) {
+    /// Notes how it did; with what was for this device, if it was for one.
+    pub fn note(&self, name: &str, device: Option<i64>, sent: &Result<Taken, Fault>) {
         let mut all = self.all();
         let (asked, is_away, is_certain) = match sent {
             Err(Fault::Retry { after, .. }) => (*after, true, after.is_some()),
@@ -118,13 +120,22 @@ impl Breakers {
             all.remove(name);
             return;
         }
-        if all.len() >= MOST && !all.contains_key(name) {
-            all.retain(|_, breaker| breaker.until.is_some());
-        }
-        let fresh = Breaker { faults: 0, opened: 0, until: None, looking: None };
-        let breaker = all.entry(name.to_owned()).or_insert(fresh);
-        breaker.faults += 1;
         let now = Instant::now();
+        if all.len() >= MOST && !all.contains_key(name) {
+            all.retain(|_, breaker| breaker.until.is_some_and(|until| until + LONGEST > now));
+        }
+        let breaker = all.entry(name.to_owned()).or_default();
+        if let (Err(Fault::Slow { .. }), Some(device)) = (sent, device) {
+            if breaker.slowed.contains(&device) {
+                // This says nothing new: whoever comes next looks whether it works for others.
+                breaker.looking = None;
+                return;
+            }
+            if breaker.slowed.len() < FAULTS as usize {
+                breaker.slowed.push(device);
+            }
+        }
+        breaker.faults += 1;
         if let Some(until) = breaker.until.filter(|until| *until > now) {
             // What was under way when it was left alone says nothing new, unless it names a time.
             let asked = asked.map_or(until, |asked| now + asked.min(LONGEST_ASKED));
@@ -160,19 +171,19 @@ mod tests {
         let breakers = Breakers::default();
         for _ in 0..FAULTS {
             assert!(breakers.ask("smtp").is_ok());
-            breakers.note("smtp", &fault());
+            breakers.note("smtp", None, &fault());
         }
         assert!(breakers.ask("smtp").is_err());
         assert!(breakers.ask("twilio").is_ok());
         tokio::time::advance(FIRST).await;
         assert!(breakers.ask("smtp").is_ok());
         assert_eq!(breakers.ask("smtp"), Err(LOOKING));
-        breakers.note("smtp", &fault());
+        breakers.note("smtp", None, &fault());
         tokio::time::advance(FIRST).await;
         assert!(breakers.ask("smtp").is_err());
         tokio::time::advance(FIRST).await;
         assert!(breakers.ask("smtp").is_ok());
-        breakers.note("smtp", &Ok(Taken::default()));
+        breakers.note("smtp", None, &Ok(Taken::default()));
         assert!(breakers.ask("smtp").is_ok() && breakers.ask("smtp").is_ok());
     }
 
@@ -180,7 +191,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_works_again_is_noticed_within_half_a_minute() {
         let breakers = Breakers::default();
-        (0..64).for_each(|_| breakers.note("smtp", &fault()));
+        (0..64).for_each(|_| breakers.note("smtp", None, &fault()));
         assert_eq!(breakers.ask("smtp"), Err(FIRST));
         assert_eq!(breakers.room("smtp", 9), Err(FIRST));
         tokio::time::advance(FIRST).await;
@@ -188,13 +199,13 @@ mod tests {
         for _ in 0..20 {
             assert!(breakers.ask("smtp").is_ok());
             assert_eq!(breakers.room("smtp", 9), Err(LOOKING), "somebody looks");
-            breakers.note("smtp", &fault());
+            breakers.note("smtp", None, &fault());
             let left = breakers.ask("smtp").err().unwrap_or_default();
             assert!(left <= Duration::from_secs(20), "{left:?}");
             tokio::time::advance(left).await;
         }
         assert!(breakers.ask("smtp").is_ok());
-        breakers.note("smtp", &Ok(Taken::default()));
+        breakers.note("smtp", None, &Ok(Taken::default()));
         assert_eq!(breakers.room("smtp", 9), Ok(9));
     }
 
@@ -203,39 +214,62 @@ mod tests {
     async fn what_was_asked_of_nobody_opens_no_door() {
         let breakers = Breakers::default();
         let unfit = Err(Fault::Unfit { reason: "its address is none".to_owned() });
-        (0..FAULTS).for_each(|_| breakers.note("smtp", &fault()));
-        breakers.note("smtp", &unfit);
+        (0..FAULTS).for_each(|_| breakers.note("smtp", None, &fault()));
+        breakers.note("smtp", None, &unfit);
         assert!(breakers.ask("smtp").is_err(), "it is left alone still");
         tokio::time::advance(FIRST).await;
         assert!(breakers.ask("smtp").is_ok());
-        breakers.note("smtp", &unfit);
+        breakers.note("smtp", None, &unfit);
         assert_eq!(breakers.room("smtp", 9), Ok(1), "one more may look, and no more than one");
-        breakers.note("twilio", &unfit);
+        breakers.note("twilio", None, &unfit);
         assert_eq!(breakers.room("twilio", 9), Ok(9));
     }
 
-    /// One address that gets too much says nothing of others; several in a row do.
+    /// One device that gets too much says nothing of others, however often; several do.
     #[tokio::test(start_paused = true)]
     async fn one_that_is_slowed_holds_up_no_other() {
         let breakers = Breakers::default();
         let slow = Err(Fault::Slow { after: Some(Duration::from_secs(600)), reason: "429".to_owned() });
-        for _ in 0..9 {
-            (1..FAULTS).for_each(|_| breakers.note("push", &slow));
+        for _ in 0..9 * FAULTS {
+            breakers.note("push", Some(1), &slow);
             assert!(breakers.ask("push").is_ok());
-            breakers.note("push", &Ok(Taken::default()));
         }
-        (0..FAULTS).for_each(|_| breakers.note("push", &slow));
+        let others = 2..=i64::from(FAULTS);
+        others.clone().for_each(|device| breakers.note("push", Some(device), &slow));
         assert_eq!(breakers.ask("push"), Err(LONGEST_ASKED), "no longer than this, whatever it says");
+        tokio::time::advance(LONGEST_ASKED).await;
+        assert!(breakers.ask("push").is_ok());
+        breakers.note("push", Some(2), &slow);
+        assert_eq!(breakers.room("push", 9), Ok(1), "one that is known says nothing; another may look");
+        breakers.note("push", Some(99), &slow);
+        assert_eq!(breakers.ask("push"), Err(LONGEST_ASKED));
+        breakers.note("push", Some(3), &Ok(Taken::default()));
+        others.for_each(|device| breakers.note("push", Some(device), &slow));
+        assert!(breakers.ask("push").is_ok(), "they are counted anew");
+    }
+
+    /// Who was left alone long ago is forgotten when there are many.
+    #[tokio::test(start_paused = true)]
+    async fn what_matters_no_more_is_not_kept() {
+        let breakers = Breakers::default();
+        let asked = Err(Fault::Retry { after: Some(FIRST), reason: "429".to_owned() });
+        (0..MOST).for_each(|number| breakers.note(&format!("push {number}"), None, &asked));
+        tokio::time::advance(LONGEST).await;
+        breakers.note("smtp", None, &asked);
+        assert_eq!(breakers.all().len(), MOST + 1, "they may fail again at once");
+        tokio::time::advance(FIRST).await;
+        breakers.note("twilio", None, &asked);
+        assert_eq!(breakers.all().len(), 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_asks_to_be_left_alone_is() {
         let breakers = Breakers::default();
         let asked = Some(Duration::from_secs(7));
-        breakers.note("push", &Err(Fault::Retry { after: asked, reason: "429".to_owned() }));
+        breakers.note("push", None, &Err(Fault::Retry { after: asked, reason: "429".to_owned() }));
         assert_eq!(breakers.ask("push"), Err(Duration::from_secs(7)));
         let refused = Err(Fault::Reject { reason: "413".to_owned() });
-        breakers.note("push", &refused);
+        breakers.note("push", None, &refused);
         assert!(breakers.ask("push").is_ok());
     }
 }

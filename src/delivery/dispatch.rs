@@ -298,7 +298,7 @@ impl Dispatch {
         let sent = sent.unwrap_or_else(|_| {
             Err(Fault::Unsure { reason: format!("no answer within {} s", LONGEST.as_secs()) })
         });
-        self.breakers.note(&whom, &sent);
+        self.breakers.note(&whom, claimed.device_id, &sent);
         let is_asked = !matches!(sent, Err(Fault::Unfit { .. }));
         (self.followed(claimed, sent), is_asked)
     }

@@ -99,6 +99,8 @@ actions! {
     ContactsRead: "contacts.read";
     /// Somebody looked at what failed, and for whom.
     FailuresRead: "failures.read";
+    /// Somebody looked at what came by Redis and could not be taken.
+    LettersRead: "letters.read";
     /// A service looked at what others have sent for later.
     ScheduleRead: "schedule.read";
     /// Somebody read the audit log.

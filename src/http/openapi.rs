@@ -120,7 +120,7 @@ const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-
         root::templates::list,
         root::analytics::analytics,
     ),
-    components(schemas(crate::domain::Action, problem::Body)),
+    components(schemas(crate::domain::Action, api_v1::ComplianceForm, problem::Body)),
     security(("token" = [])),
     modifiers(&Everywhere)
 )]

@@ -5,9 +5,11 @@
 //! asks for them has them counted anew.
 
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl};
 use sha2::{Digest as _, Sha256};
 
+use super::backup::NUMBERED;
 use super::schema::{deployment, inbox, nodes, notifications, recipients, roles, subscriptions};
 use super::sealing::Sealed;
 use super::types::{At, Instant, UuidColumn};
@@ -307,7 +309,7 @@ impl Moving<'_> {
         Ok(())
     }
 
-    /// New rows get numbers behind those that were moved.
+    /// New rows get numbers behind those that were moved, and behind those that were left out when a backup was put back.
     async fn sequences(&mut self) -> Result<(), StoreError> {
         let tables = [
             "notifications",
@@ -331,14 +333,24 @@ impl Moving<'_> {
             "analytics_changes",
         ];
         for table in tables {
+            // In the other tables a gap would say that something is missing.
+            let given = if NUMBERED.contains(&table) { self.given(table).await? } else { 0 };
             diesel::sql_query(format!(
-                "SELECT setval(pg_get_serial_sequence('{table}', 'id'), greatest(max(id), 1), max(id) IS NOT NULL) \
-                 FROM {table}"
+                "SELECT setval(pg_get_serial_sequence('{table}', 'id'), greatest(max(id), {given}, 1), \
+                 greatest(max(id), {given}) > 0) FROM {table}"
             ))
             .execute(self.target)
             .await?;
         }
         Ok(())
+    }
+
+    /// The highest number that the file has given, or left out; 0: none.
+    async fn given(&mut self, table: &str) -> Result<i64, StoreError> {
+        let question = format!("SELECT max(seq) FROM sqlite_sequence WHERE name = '{table}'");
+        let given = diesel::dsl::sql::<Nullable<BigInt>>(&format!("({question})"));
+        let given: Option<i64> = diesel::select(given).get_result(self.source).await?;
+        Ok(given.unwrap_or(0))
     }
 
     /// Counts and digests of both sides.

@@ -11,8 +11,8 @@ use std::thread::{scope, sleep};
 use serde_json::json;
 
 use crate::support::{
-    Clients, Dice, Ground, Library, PendingList, Rest, Server, Shared, booking, eventually, note,
-    notification_ids, on_postgres, program, run_command_in, user_token,
+    BACKEND_TOKEN, Clients, Dice, Ground, JWT_SECRET, Library, PendingList, Rest, Server, Shared, booking,
+    eventually, note, notification_ids, on_postgres, program, run_command_in, user_token,
 };
 
 const COPY: &str = "copy/carillon.db";
@@ -311,4 +311,51 @@ fn nor_on_postgresql_by_its_own_tools() {
     assert_eq!(page.hear_many("notification", 4)[3]["title"], "new");
     assert_eq!(Rest::user(&server, 2).titles(), ["new", "kept 2", "kept 1", "kept 0"]);
     assert_eq!(server.stats()["total_notifications"], 4);
+}
+
+/// What was left out when a backup was put back is given to nobody after a move, either.
+#[test]
+fn nor_who_moves_to_postgresql_then() {
+    if !on_postgres() {
+        return;
+    }
+    let mut server = Server::on_sqlite();
+    let home = server.home().to_owned();
+    let backend = Rest::backend(&server);
+    let yearly = json!({"user_id": 2, "type": "x", "title": "x", "cron": "0 9 1 1 *", "time_zone": "UTC"});
+    let recur = |backend: &Rest| backend.post("/api/v1/recurring", &yearly).expect(201)["id"].as_i64();
+    backend.send(&note(2, "kept"));
+    done(&home, &["backup", "copy"]);
+    let lost = (backend.send(&note(2, "lost"))["id"].as_i64(), recur(&backend));
+    assert!(server.stop().success());
+    done(&home, &["restore", "copy"]);
+    let shared = Shared::fresh();
+    let secrets = [("JWT_SECRET_KEY", JWT_SECRET), ("BACKEND_SERVICE_TOKEN", BACKEND_TOKEN)];
+    let move_it = ["migrate", "--database-url", "carillon.db", "--to", &shared.database.url()];
+    let moved = words(&run_command_in(&home, &move_it, &secrets));
+    assert!(moved.contains("Moved and compared: 1 notifications"), "{moved}");
+    let there = Server::on(&shared.into(), &[]);
+    let backend = Rest::backend(&there);
+    let new = (backend.send(&note(2, "new"))["id"].as_i64(), recur(&backend));
+    assert!(new.0 > lost.0 && new.1 > lost.1, "{new:?} were given before: {lost:?}");
+    assert_eq!(Rest::user(&there, 2).titles(), ["new", "kept"]);
+}
+
+/// Who replaces a file because it is damaged is not held up by that: nobody knows which numbers it gave, so many are left out.
+#[test]
+fn nor_when_what_is_replaced_cannot_be_read() {
+    let mut server = Server::on_sqlite();
+    let home = server.home().to_owned();
+    let backend = Rest::backend(&server);
+    backend.send(&note(2, "kept"));
+    done(&home, &["backup", "copy"]);
+    let lost = backend.send(&note(2, "lost"))["id"].as_i64().expect("a number");
+    assert!(server.stop().success());
+    let broken = "PRAGMA writable_schema = ON; UPDATE sqlite_master SET rootpage = \
+        (SELECT max(rootpage) FROM sqlite_master WHERE type = 'index') WHERE name = 'sqlite_sequence'";
+    Ground::Sqlite.sql(&home, broken, "");
+    done(&home, &["restore", "copy"]);
+    server.restart();
+    assert!(backend.send(&note(2, "new"))["id"].as_i64() > Some(lost + 900_000_000));
+    assert_eq!(Rest::user(&server, 2).titles(), ["new", "kept"]);
 }

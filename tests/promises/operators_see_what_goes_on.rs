@@ -601,4 +601,7 @@ fn dead_letters_are_shown() {
         Some(browser.get("/dashboard/letters").body).filter(|page| page.contains("not_json"))
     });
     assert!(page.contains("alert(1)") && !page.contains("<script>alert"), "{page}");
+    // It may be anybody's: who looked is written down.
+    let looked = browser.get("/dashboard/audit?action=letters.read").body;
+    assert!(looked.matches("<li class=\"row\">").count() >= 2, "{looked}");
 }

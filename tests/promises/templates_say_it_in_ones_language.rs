@@ -207,6 +207,8 @@ fn versions_follow_each_other_and_stay() {
     let actions = boss.get("/api/v1/audit?subject=template:shipped").expect(200);
     let actions: Vec<_> =
         actions["entries"].as_array().expect("a list").iter().map(|row| row["action"].clone()).collect();
+    // That it is asked about stands there, too.
+    let actions: Vec<_> = actions.into_iter().filter(|action| action != "audit.read").collect();
     assert_eq!(actions, ["template.create", "template.delete", "template.change", "template.create"]);
 }
 

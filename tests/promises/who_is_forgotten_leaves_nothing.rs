@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use crate::support::hooks::{HOOKED, admin, hear_at, tell};
 use crate::support::{
-    Clients, Peers, Redis, Rest, Server, SinkFile, eventually, in_redis, in_seconds, instant, note,
+    Clients, Library, Peers, Redis, Rest, Server, SinkFile, eventually, in_redis, in_seconds, instant, note,
+    user_token,
 };
 
 /// A number that nobody else has.
@@ -195,14 +196,15 @@ fn what_is_on_its_way_brings_nobody_back() {
 fn every_node_forgets() {
     let Some(cluster) = crate::support::Cluster::start(2) else { return };
     let (one, two) = (cluster.node(0), cluster.node(1));
-    let page = Clients::of(two).feed(USER);
+    // One that does not come back by itself.
+    let page = Clients::of(two).raw(Library::Ws, &format!("/ws/notify?token={}", user_token(USER)));
+    page.next_change("connected");
     let sent = json!({"user_id": USER, "type": "note", "title": "zanzibar"});
     Rest::backend(one).send(&sent);
     page.hear("notification");
-    page.disconnect();
-    drop(page);
     let boss = admin(one);
     boss.delete(DATA).expect(200);
+    page.next_change("disconnected");
     assert_eq!(one.traces(&WORDS), Vec::<String>::new());
     assert_eq!(Rest::claiming(two, json!({"sub": NAME})).titles(), Vec::<String>::new());
 }

@@ -184,7 +184,7 @@ impl Webhooks {
             }
             None => Err(Fault::Unfit { reason: "it could not be signed: its secret is none".to_owned() }),
         };
-        self.breakers.note(&known_as(message.webhook), &sent);
+        self.breakers.note(&known_as(message.webhook), None, &sent);
         match sent {
             Ok(_) => Outcome::Sent(None),
             Err(Fault::Gone { reason }) => Outcome::Gone(reason),

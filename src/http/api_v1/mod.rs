@@ -18,6 +18,7 @@ pub mod subscriptions;
 pub mod templates;
 pub mod webhooks;
 mod wire;
+pub use wire::ComplianceForm;
 
 super::answer! {
     super::Api:

@@ -37,7 +37,8 @@ pub use export::ExportWriter;
 pub use looks::{LookAtIn, LookIn, SaidOut};
 pub use marks::{DeletedOut, MarkIn, ReadAllOut, UnreadOut};
 pub use privacy::{
-    ComplianceIn, ConsentIn, ConsentsOut, DisclosuresOut, ErasedOut, PrivacyPageIn, ReportOut,
+    ComplianceIn, ConsentIn, ConsentsOut, DisclosuresOut, ErasedOut, Form as ComplianceForm, PrivacyPageIn,
+    ReportOut,
 };
 pub use push::{DeviceChangeIn, DeviceIn, DeviceOut, DeviceRegisteredOut, DevicesOut, PushKeyOut};
 pub use recipients::{ContactsIn, RecipientOut};

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract;
 use futures_util::future::BoxFuture;
+use serde_json::json;
 
 use super::session::Warden;
 use super::{Answer, Dashboard, View};
+use crate::domain::Action;
 
 /// Characters of what was sent that are shown.
 const SHOWN: usize = 2_000;
@@ -43,6 +45,9 @@ struct Page {
 
 /// `GET /dashboard/letters`.
 pub async fn page(dashboard: extract::State<Dashboard>, Warden(seat): Warden) -> Answer {
+    let audit = &dashboard.api.audit;
+    let noted = audit.note(&seat.who, seat.address, Action::LettersRead, None, &json!({})).await;
+    noted.map_err(|fault| seat.fault(fault))?;
     let found = match &dashboard.letters {
         Some(letters) => letters().await,
         None => Err("Nothing comes by Redis here, or what cannot be taken is only counted: redis.url, ingest.stream and \

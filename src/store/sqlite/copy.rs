@@ -217,13 +217,13 @@ fn last_of(connection: &mut SqliteConnection, table: &str) -> Result<i64, StoreE
 fn go_on(copied: &mut SqliteConnection, mut replaced: Option<SqliteConnection>) -> Result<(), StoreError> {
     let name =
         |of: &mut SqliteConnection| deployment::table.select(deployment::name).get_result::<String>(of).ok();
-    let tells = match &mut replaced {
-        Some(later) => {
-            name(later).is_some_and(|later| Some(later) == name(copied))
-                && last_of(later, "notifications")? >= last_of(copied, "notifications")?
-        }
-        None => false,
-    };
+    let before = last_of(copied, "notifications")?;
+    // One that is damaged says nothing.
+    let tells = replaced.as_mut().is_some_and(|later| {
+        name(later).is_some_and(|later| Some(later) == name(copied))
+            && NUMBERED.iter().all(|table| last_of(later, table).is_ok())
+            && last_of(later, "notifications").is_ok_and(|last| last >= before)
+    });
     copied.immediate_transaction(|copied| {
         for table in NUMBERED {
             let before = last_of(copied, table)?;

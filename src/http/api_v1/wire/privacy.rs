@@ -6,9 +6,11 @@ use askama::Template as _;
 use axum::Json;
 use axum::http::{HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
+use utoipa::openapi::ObjectBuilder;
+use utoipa::openapi::schema::Type;
 
 use super::*;
-use crate::domain::{Contacts, Recipient};
+use crate::domain::{Contacts, Recipient, schemas};
 use crate::service::{Erased, Report};
 use crate::store::{Consent, Disclosure};
 
@@ -238,6 +240,7 @@ pub struct ComplianceIn {
     #[serde(default, deserialize_with = "values::instant")]
     to: Option<Timestamp>,
     /// `json`, `csv` or `html`; `json`, if nothing is said.
+    #[param(value_type = Option<Form>)]
     format: Option<String>,
 }
 
@@ -250,6 +253,12 @@ pub enum Form {
     Csv,
     /// To be printed.
     Html,
+}
+
+schemas! {
+    "ComplianceForm": Form => ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(["json", "csv", "html"]));
 }
 
 impl ComplianceIn {
