@@ -10,14 +10,13 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 use tokio::sync::Mutex;
 
+use super::compliance::{Report, findings};
 use super::export::Export;
 use super::{Error, Presences};
 use crate::access::Principal;
 use crate::domain::{Action, Channel, Clock, Contacts, Deed, Recipient, SaidBy, Tenant, Timestamp, UserId};
 use crate::realtime::Hub;
-use crate::store::{
-    AGAIN, Consent, Disclosure, Figure, Part, PrivacyWrite, Store, StoreError, Write, Written,
-};
+use crate::store::{AGAIN, Consent, Disclosure, Part, PrivacyWrite, Store, StoreError, Write, Written};
 
 /// How often it is looked whether something came while somebody was forgotten.
 const ROUNDS: usize = 8;
@@ -44,34 +43,6 @@ pub struct Erased {
     pub removed: BTreeMap<&'static str, usize>,
     /// How many sockets on this node were closed.
     pub sockets: usize,
-}
-
-/// What is counted of a tenant in a time.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// Whose.
-    pub tenant: String,
-    /// From then.
-    pub from: Timestamp,
-    /// Until then.
-    pub to: Timestamp,
-    /// When it was made.
-    pub made_at: Timestamp,
-    /// What is counted.
-    pub figures: Vec<Figure>,
-    /// What is looked at, whether it is as it should be, and what to do otherwise.
-    pub findings: Vec<Finding>,
-}
-
-/// One thing that is looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// What.
-    pub check: &'static str,
-    /// Whether it is as it should be.
-    pub is_well: bool,
-    /// What there is to say.
-    pub words: String,
 }
 
 /// People, and what is kept of them.
@@ -222,9 +193,8 @@ impl Privacy {
             );
         }
         removed.retain(|_, many| *many > 0);
-        if !removed.is_empty() {
-            self.store.scrub(self.vacuum_bytes).await?;
-        }
+        // Where there was nothing, what was written to find that out is in the log only.
+        self.store.scrub((!removed.is_empty()).then_some(self.vacuum_bytes)).await?;
         tracing::info!(rows = removed.values().sum::<usize>(), "somebody was forgotten");
         Ok(Erased { recipient, removed, sockets })
     }
@@ -411,47 +381,4 @@ impl Privacy {
 
 fn away(fault: String) -> Error {
     Error::Store(StoreError::Unreachable(fault))
-}
-
-/// What is to be said of it.
-fn findings(figures: &[Figure]) -> Vec<Finding> {
-    let many = |section: &str, name: &str| {
-        figures.iter().find(|one| one.section == section && one.name == name).map_or(0, |one| one.many)
-    };
-    let minors = many("people", "minors");
-    let alone = many("people", "minors without a guardian's contact");
-    let failures = many("audit", Action::AuthFailure.name());
-    let finding = |check, is_well, words| Finding { check, is_well, words };
-    vec![
-        finding(
-            "guardians",
-            alone == 0,
-            match alone {
-                0 => format!("{minors} minors, each with a guardian's contact"),
-                _ => format!(
-                    "{alone} of {minors} minors have no guardian's contact: they get no e-mail and no text message"
-                ),
-            },
-        ),
-        finding(
-            "audit",
-            many("audit", Action::Send.name()) + many("audit", Action::Broadcast.name()) > 0
-                || figures.iter().any(|one| one.section == "audit"),
-            "what was done is written down in the same transaction (GET /api/v1/audit)".to_owned(),
-        ),
-        finding(
-            "requests of people",
-            true,
-            format!(
-                "{} exports and {} erasures were carried out when they were asked for",
-                many("audit", Action::Export.name()),
-                many("audit", Action::Erase.name())
-            ),
-        ),
-        finding(
-            "authentication",
-            failures == 0,
-            format!("{failures} rows tell of failed attempts to prove who one is"),
-        ),
-    ]
 }

@@ -331,12 +331,12 @@ impl Store {
     }
 
     /// Sees to it that what was removed stands in no file any more, if the database is one file of at most so many bytes; a
-    /// larger one is not written anew, but what is removed is overwritten in any case.
+    /// larger one (any, if nothing is said) is not written anew, but what is removed is overwritten in any case.
     ///
     /// # Errors
     /// When the store is closed.
-    pub async fn scrub(&self, most: u64) -> Result<(), StoreError> {
-        let mut what = Some(most);
+    pub async fn scrub(&self, most: Option<u64>) -> Result<(), StoreError> {
+        let mut what = most;
         for _ in 0..ATTEMPTS {
             // The writer does what others wait for meanwhile.
             if !matches!(self.write(Write::Scrub(what)).await?, Written::Changed(0)) {

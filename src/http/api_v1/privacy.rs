@@ -163,7 +163,11 @@ pub async fn disclosures(
     path = "/api/v1/compliance",
     tag = "privacy",
     params(wire::ComplianceIn),
-    responses((status = 200, description = "The report.", body = wire::ReportOut)),
+    responses((
+        status = 200,
+        description = "The report.",
+        content((wire::ReportOut = "application/json"), (String = "text/csv"), (String = "text/html")),
+    )),
 )]
 pub async fn compliance(
     State(api): State<Api>,
