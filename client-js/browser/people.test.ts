@@ -31,7 +31,7 @@ test("the bell rings, counts, and opens what there is; one is read, all are read
   await some(user);
   await until(() => badge(page), (text) => text === "4");
   expect(await bell(page).getAttribute("aria-label")).toBe("Notifications, 4 unread");
-  expect(await page.locator(".carillon-toast").count()).toBe(3);
+  await until(() => page.locator(".carillon-toast").count(), (shown) => shown === 3);
   expect(await page.locator(".carillon-hidden[role=status]").textContent()).toBe("New notification: Your review was answered");
   await look(page, "toasts-desktop");
 
@@ -69,7 +69,7 @@ test("pages come one after another, and live ones stand above", async () => {
   await until(() => titles(page), (all) => all.length === 46);
   expect(await titles(page)).toEqual(Array.from({ length: 46 }, (_, at) => `N${46 - at}`));
   expect(await page.getByRole("button", { name: "Show older" }).count()).toBe(0);
-  expect(await badge(page)).toBe("46");
+  await until(() => badge(page), (text) => text === "46");
 });
 
 for (const transport of ["socketIo", "webSocket"] as const) {
