@@ -30,6 +30,9 @@ run: ## Build and start the server, with its demo page
 	@echo "Building (a few minutes the first time). The log then says where the demo page is."
 	@cargo run --release --locked -- serve $(ARGS)
 
+# Promises wait for servers, clocks and clients most of their time: with one for each core, most of the machine would idle.
+export RUST_TEST_THREADS ?= $(shell expr 3 '*' $$(nproc))
+
 # Built once and whole, so nothing is kept for the next build: that would be another 2.6 GB.
 test: export CARGO_INCREMENTAL = 0
 test: clients lint doc client ## Everything CI runs: format, lints, documentation, the TypeScript client, all tests, the promises on both databases

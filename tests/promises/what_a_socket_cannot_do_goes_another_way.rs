@@ -130,7 +130,7 @@ fn what_is_confirmed_goes_no_further() {
     let clients = Clients::of(&server);
     let (two, three) = (clients.feed(2), clients.feed(3));
     let mut asked = to(2, "Look", &["websocket", "sms"]);
-    asked["escalation"] = json!({"after_seconds": 2});
+    asked["escalation"] = json!({"after_seconds": 6});
     let seen = backend.post("/notify", &asked).expect(200);
     assert_eq!(seen["channels"], json!({"websocket": "delivered", "sms": "queued"}), "{seen}");
     two.call("ack", json!({"notificationId": two.hear("notification")["id"]}));
