@@ -5,12 +5,14 @@ use std::time::Duration;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use bytes::BytesMut;
+use http_body_util::BodyExt as _;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
-use super::Api;
 use super::problem::{Kind, Problem};
+use super::{Api, Arrival};
 use crate::domain::{Broken, TemplateName, UserId};
 use crate::service::Error;
 
@@ -127,16 +129,30 @@ pub async fn whole(request: Request, most: usize) -> Result<bytes::Bytes, Proble
     if told.is_some_and(|length: usize| length > most) {
         return Err(too_large());
     }
-    let body = http_body_util::Limited::new(request.into_body(), most);
-    match tokio::time::timeout(PATIENCE, http_body_util::BodyExt::collect(body)).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(fault)) if fault.is::<http_body_util::LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(Problem::new(Kind::Malformed, "The body broke off. Send the request again.")),
-        Err(_) => Err(Problem::new(
-            Kind::TooSlow,
-            "The body took over 30 seconds to come. Send it faster, or less.",
-        )),
-    }
+    let (parts, body) = request.into_parts();
+    let place = parts.extensions.get::<Arrival>().and_then(|arrival| arrival.left.place.get());
+    let mut body = http_body_util::Limited::new(body, most);
+    let reading = async {
+        let mut whole = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = match frame {
+                Ok(frame) => frame,
+                Err(fault) if fault.is::<http_body_util::LengthLimitError>() => return Err(too_large()),
+                Err(_) => {
+                    return Err(Problem::new(Kind::Malformed, "The body broke off. Send the request again."));
+                }
+            };
+            let Ok(piece) = frame.into_data() else { continue };
+            if let Some(place) = place {
+                place.holds(whole.len() + piece.len()).map_err(Problem::crowded)?;
+            }
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole.freeze())
+    };
+    tokio::time::timeout(PATIENCE, reading).await.unwrap_or_else(|_| {
+        Err(Problem::new(Kind::TooSlow, "The body took over 30 seconds to come. Send it faster, or less."))
+    })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

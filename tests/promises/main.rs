@@ -43,6 +43,7 @@ mod every_required_field_is_checked;
 mod faults;
 mod feeds_are_apart;
 mod foreign_pages_and_protocols_stay_out;
+mod floods_are_kept_within_walls;
 mod forged_tokens_are_refused;
 mod frames_are_heard_however_they_come;
 mod guessing_slows_only_the_guesser;
