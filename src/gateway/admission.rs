@@ -215,15 +215,20 @@ impl Admission {
             return Ok(permit);
         }
         let key = address_key(canonical);
-        if !self.haste.allows(key, Instant::now()) {
-            let message = "This address opens sockets faster than it may. Wait before you try again.";
-            return Err(self.refuse(Refusal::Address, StatusCode::TOO_MANY_REQUESTS, message));
-        }
         let mut by_address = self.by_address.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let open = by_address.entry(key).or_default();
         if *open >= self.per_address {
             drop(by_address);
             let message = "This address holds as many sockets as it may. Close some first.";
+            return Err(self.refuse(Refusal::Address, StatusCode::TOO_MANY_REQUESTS, message));
+        }
+        // Only what is opened counts: who waits for a place among many is not hasty.
+        if !self.haste.allows(key, Instant::now()) {
+            if *open == 0 {
+                by_address.remove(&key);
+            }
+            drop(by_address);
+            let message = "This address opens sockets faster than it may. Wait before you try again.";
             return Err(self.refuse(Refusal::Address, StatusCode::TOO_MANY_REQUESTS, message));
         }
         *open += 1;

@@ -136,7 +136,7 @@ pub fn read_answer(stream: &mut TcpStream) -> std::io::Result<(Answer, bool)> {
             read => bytes.extend_from_slice(&block[..read]),
         }
     }
-    let stays = !header("connection").is_some_and(|says| says.eq_ignore_ascii_case("close"));
+    let stays = !is_endless && !header("connection").is_some_and(|says| says.eq_ignore_ascii_case("close"));
     let body = String::from_utf8_lossy(&bytes).into_owned();
     Ok((Answer { status, retry_after, body }, stays))
 }

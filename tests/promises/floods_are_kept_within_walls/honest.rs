@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::caller::{Answer, Caller};
-use crate::support::{BACKEND_TOKEN, PATIENCE, Raw, Server, user_token};
+use crate::support::{BACKEND_TOKEN, Raw, Server, user_token};
 
-/// Whose page it is.
+/// The first of those whose pages these are.
 const ADA: u64 = 4711;
 /// Somebody who is slow for so long is not served any more.
 const SERVED_WITHIN: Duration = Duration::from_secs(20);
@@ -19,6 +19,16 @@ const SERVED_WITHIN: Duration = Duration::from_secs(20);
 #[derive(Default)]
 pub struct Honest {
     sent: AtomicU64,
+    people: AtomicU64,
+}
+
+/// A service, a page and a reader.
+pub struct Worker<'a> {
+    sent: &'a AtomicU64,
+    service: Caller,
+    reader: Caller,
+    page: Raw,
+    user: u64,
 }
 
 /// Asks until it is done, as often as it is told to come again.
@@ -40,30 +50,36 @@ fn served(caller: &mut Caller, method: &str, path: &str, body: &str) -> Answer {
 }
 
 impl Honest {
+    /// They come, and all goes well.
+    pub fn begin(&self, server: &Server) -> Worker<'_> {
+        let by = |token: &str| {
+            let bearer = format!("Bearer {token}");
+            Caller::new(server.address, &[("Authorization", &bearer)])
+        };
+        // Somebody else each time, who has missed nothing.
+        let user = ADA + self.people.fetch_add(1, Ordering::Relaxed);
+        let page = Raw::facilitator(server.address, user);
+        let (service, reader) = (by(BACKEND_TOKEN), by(&user_token(user)));
+        let mut worker = Worker { sent: &self.sent, service, reader, page, user };
+        worker.work(&AtomicBool::new(true));
+        worker
+    }
+}
+
+impl Worker<'_> {
     /// Works until `stop`, and a little longer; everything that was accepted must have been heard, once and in order, and
     /// must stand in the inbox.
-    pub fn work(&self, server: &Server, stop: &AtomicBool) -> u64 {
-        let bearer = format!("Bearer {BACKEND_TOKEN}");
-        let mut service = Caller::new(server.address, &[("Authorization", &bearer)]);
-        let bearer = format!("Bearer {}", user_token(ADA));
-        let mut reader = Caller::new(server.address, &[("Authorization", &bearer)]);
-        let mut page = Raw::facilitator(server.address, ADA);
+    pub fn work(&mut self, stop: &AtomicBool) -> u64 {
+        let Self { sent, service, reader, page, user } = self;
         let mut done = 0;
         while !stop.load(Ordering::Relaxed) || done < 3 {
-            let title = format!("honest {}", self.sent.fetch_add(1, Ordering::Relaxed));
-            let body = json!({"user_id": ADA, "type": "note", "title": title}).to_string();
-            let accepted = served(&mut service, "POST", "/api/v1/notifications", &body);
+            let title = format!("honest {}", sent.fetch_add(1, Ordering::Relaxed));
+            let body = json!({"user_id": *user, "type": "note", "title": title}).to_string();
+            let accepted = served(service, "POST", "/api/v1/notifications", &body);
             let accepted: Value = serde_json::from_str(&accepted.body).expect("a receipt");
-            let began = Instant::now();
-            loop {
-                let heard = page.hear_event("notification");
-                assert!(began.elapsed() < PATIENCE, "{title} never comes");
-                if heard["title"] == title {
-                    break;
-                }
-                panic!("{heard} came instead of {title}");
-            }
-            let inbox = served(&mut reader, "GET", "/api/v1/notifications?limit=1", "");
+            let heard = page.hear_event("notification");
+            assert_eq!(heard["title"], title.as_str(), "once, and in order");
+            let inbox = served(reader, "GET", "/api/v1/notifications?limit=1", "");
             let inbox: Value = serde_json::from_str(&inbox.body).expect("a page");
             assert_eq!(inbox["notifications"][0]["title"], title.as_str(), "{accepted}");
             done += 1;
