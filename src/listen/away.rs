@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -16,13 +16,15 @@ use super::tls::Tls;
 use crate::telemetry::{Metrics, Refusal};
 
 /// What they are told.
-const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 102\r\n\
+const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 105\r\n\
 Retry-After: 5\r\nConnection: close\r\n\r\n\
 {\"code\":503,\"message\":\"The server, or this address, has as many connections as it may. Try again later.\"}";
 /// So many are told at once so that they surely hear it; others are told, and left.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 32;
 /// And for so long.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Of that, so long for what they still say, and to leave.
+const LINGER: Duration = Duration::from_millis(200);
 /// Read of what they say meanwhile: an unread request would take the answer away from them.
 const MOST_READ: usize = 64 * 1024;
 /// Who is told with the last descriptor has this long to have said something.
@@ -52,7 +54,7 @@ impl Away {
         self.metrics.refused(Refusal::Capacity);
         let Ok(turn) = self.told.clone().try_acquire_owned() else {
             if tls.is_none() {
-                tcp.try_write(ANSWER).ok();
+                blurt(tcp);
             }
             return;
         };
@@ -75,13 +77,26 @@ async fn say(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> 
     let mut read = stream.read(&mut block).await?;
     stream.write_all(ANSWER).await?;
     stream.shutdown().await?;
-    while read < MOST_READ {
-        match stream.read(&mut block).await? {
-            0 => break,
-            more => read += more,
+    let rest = async {
+        while read < MOST_READ {
+            match stream.read(&mut block).await {
+                Ok(0) | Err(_) => break,
+                Ok(more) => read += more,
+            }
         }
-    }
+    };
+    tokio::time::timeout(LINGER, rest).await.ok();
     Ok(())
+}
+
+/// The same, without waiting for anybody: it is heard by who reads soon enough.
+fn blurt(tcp: TcpStream) {
+    // What the runtime knows of a connection so young is nothing; the kernel knows.
+    if let Ok(mut tcp) = tcp.into_std() {
+        // An unread request would take the answer away.
+        drop(tcp.read(&mut [0; 4096]));
+        tcp.write_all(ANSWER).ok();
+    }
 }
 
 /// A descriptor that is kept for the moment in which no other is left: who connects then is answered with it.
@@ -112,8 +127,7 @@ impl Spare {
                 && !is_encrypted
             {
                 tokio::time::timeout(BLINK, waiting.readable()).await.ok();
-                waiting.try_read(&mut [0; 4096]).ok();
-                waiting.try_write(ANSWER).ok();
+                blurt(waiting);
             }
         }
         *self = Self::new();
