@@ -92,7 +92,7 @@ impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
                 "Send JSON, and say so: Content-Type: application/json.",
             ));
         }
-        let bytes = whole(request, api.max_body).await?;
+        let bytes = whole(request, api.max_body, api).await?;
         // What serde derives would take a list of the fields' values, too.
         if bytes.trim_ascii_start().starts_with(b"[") {
             return Err(Problem::of_field("body", "a JSON object"));
@@ -114,11 +114,11 @@ impl<T: DeserializeOwned> FromRequest<Api> for Sent<T> {
     }
 }
 
-/// A whole body, if it is not too large and does not come too slowly.
+/// A whole body, if it is not too large, does not come too slowly, and there is memory for it.
 ///
 /// # Errors
 /// When it is, or does.
-pub async fn whole(request: Request, most: usize) -> Result<bytes::Bytes, Problem> {
+pub async fn whole(request: Request, most: usize, api: &Api) -> Result<bytes::Bytes, Problem> {
     let too_large = || {
         let detail =
             format!("A request may have {most} bytes (limits.max_request_bytes). Send less at once.");
@@ -130,7 +130,12 @@ pub async fn whole(request: Request, most: usize) -> Result<bytes::Bytes, Proble
         return Err(too_large());
     }
     let (parts, body) = request.into_parts();
-    let place = parts.extensions.get::<Arrival>().and_then(|arrival| arrival.left.place.get());
+    let arrival = parts.extensions.get::<Arrival>();
+    if let Some(arrival) = arrival.filter(|arrival| arrival.left.place.get().is_none()) {
+        let place = api.crowd.admit_stranger(arrival.address).map_err(Problem::crowded)?;
+        arrival.left.place.set(place).ok();
+    }
+    let place = arrival.and_then(|arrival| arrival.left.place.get());
     let mut body = http_body_util::Limited::new(body, most);
     let reading = async {
         let mut whole = BytesMut::new();

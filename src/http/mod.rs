@@ -260,8 +260,13 @@ impl Pages {
         {
             self.alarms.denied(tenant, caller);
         }
+        let is_temporary =
+            matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
         let headers = response.headers_mut();
         headers.reserve(USUAL_HEADERS);
+        if is_temporary {
+            headers.entry(header::RETRY_AFTER).or_insert(problem::LATER.into());
+        }
         if is_api {
             tell(headers, left.standing.get());
         }

@@ -15,7 +15,7 @@ use crate::service::{Crowded, Error};
 /// Where it is explained what each code means.
 const EXPLAINED: &str = "/problems";
 /// Seconds after which a request that met a sick database is worth another try.
-const LATER: u64 = 5;
+pub const LATER: u64 = 5;
 
 macro_rules! kinds {
     ($($name:ident: $status:ident, $code:literal, $title:literal;)*) => {

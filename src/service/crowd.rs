@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::access::Principal;
+use crate::access::{Principal, address_key};
 use crate::domain::Tenant;
 use crate::telemetry::{Metrics, Refusal};
 
@@ -49,13 +50,13 @@ struct Load {
     bytes: usize,
 }
 
-/// A caller: of which tenant, by which name, and whether as a service.
-type Caller = (Tenant, Box<str>, bool);
+/// A caller: of which tenant, by which name, and whether as a service. Strangers have no tenant, and are known by their address.
+type Caller = (Option<Tenant>, Box<str>, bool);
 
 #[derive(Default)]
 struct Here {
     all: Load,
-    tenants: HashMap<Tenant, Load>,
+    tenants: HashMap<Option<Tenant>, Load>,
     callers: HashMap<Caller, Load>,
 }
 
@@ -88,21 +89,29 @@ impl Crowd {
     /// # Errors
     /// When there is no place for it.
     pub fn enter(self: &Arc<Self>, who: &Principal, writes: bool) -> Result<Place, Crowded> {
-        let place = self.place(who, writes);
-        if place.is_err() {
-            self.metrics.refused(Refusal::Busy);
-        }
-        place
+        let is_service = who.can_send || who.can_broadcast;
+        let name = who.user.as_ref().or(who.facilitator.as_ref()).map_or("", |user| user.as_str());
+        let is_behind = writes && self.metrics.write_queue.get() >= self.limits.writes;
+        self.counted(match is_behind {
+            true => Err(Crowded::Everybody),
+            false => self.place((Some(who.tenant.clone()), Box::from(name), is_service)),
+        })
     }
 
-    fn place(self: &Arc<Self>, who: &Principal, writes: bool) -> Result<Place, Crowded> {
-        if writes && self.metrics.write_queue.get() >= self.limits.writes {
-            return Err(Crowded::Everybody);
-        }
-        let is_service = who.can_send || who.can_broadcast;
-        let own = if is_service { self.limits.service } else { self.limits.user };
-        let name = who.user.as_ref().or(who.facilitator.as_ref()).map_or("", |user| user.as_str());
-        let caller = (who.tenant.clone(), Box::from(name), is_service);
+    /// One more body of somebody at `address` whom nobody knows yet: all of them together are as one tenant.
+    ///
+    /// # Errors
+    /// When there is no place for it.
+    pub fn admit_stranger(self: &Arc<Self>, address: IpAddr) -> Result<Place, Crowded> {
+        self.counted(self.place((None, address_key(address).to_string().into(), true)))
+    }
+
+    fn counted(&self, place: Result<Place, Crowded>) -> Result<Place, Crowded> {
+        place.inspect_err(|_| self.metrics.refused(Refusal::Busy))
+    }
+
+    fn place(self: &Arc<Self>, caller: Caller) -> Result<Place, Crowded> {
+        let own = if caller.2 { self.limits.service } else { self.limits.user };
         let mut here = self.lock();
         if here.callers.get(&caller).is_some_and(|load| load.requests >= own) {
             return Err(Crowded::Caller(own));
@@ -242,7 +251,11 @@ mod tests {
         assert_eq!(others[1].holds(20_000), Err(Crowded::Everybody), "half for one tenant");
         let elsewhere = crowd.enter(&who("b", "1", false), true).unwrap();
         assert_eq!(elsewhere.holds(100_000), Ok(()));
-        drop((ada, others, elsewhere));
+        let strangers: Vec<_> =
+            (0..2).map(|last| crowd.admit_stranger(IpAddr::from([192, 0, 2, last])).unwrap()).collect();
+        assert_eq!(strangers[0].holds(100_000), Ok(()));
+        assert_eq!(strangers[1].holds(20_000), Err(Crowded::Everybody), "all memory is in use");
+        drop((ada, others, elsewhere, strangers));
         assert_eq!(crowd.lock().all.bytes, 0);
     }
 

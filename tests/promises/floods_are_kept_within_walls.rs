@@ -246,6 +246,27 @@ fn floods_of_what_is_to_be_stored() {
         },
     );
     assert!(answers.of(429) + answers.of(503) > 0, "{answers:?}");
+    let from = format!("http://{}", stage.server.address);
+    let form = [
+        ("X-Forwarded-For", FLOODER),
+        ("Origin", &*from),
+        ("Content-Type", "application/x-www-form-urlencoded"),
+    ];
+    let answers = stage.flood(
+        "half a form for the dashboard, of nobody",
+        16,
+        |_| (Vec::new(), "x".repeat(600_000)),
+        |(held, half): &mut (Vec<Caller>, String), answers| {
+            if held.len() == 8 {
+                return sleep(Duration::from_millis(20));
+            }
+            let mut flooder = Caller::new(stage.server.address, &form);
+            flooder.begin("POST", "/dashboard/login", 900_000, half);
+            answers.note(flooder.answered_within(Duration::from_millis(20)).as_ref());
+            held.push(flooder);
+        },
+    );
+    assert!(answers.of(429) + answers.of(503) > 0, "{answers:?}");
     stage.ends_well();
 }
 

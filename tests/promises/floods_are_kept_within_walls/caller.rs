@@ -29,7 +29,10 @@ pub struct Answer {
 impl Caller {
     /// These headers go with each request.
     pub fn new(address: SocketAddr, headers: &[(&str, &str)]) -> Self {
-        let headers = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let is_named = headers.iter().any(|(name, _)| *name == "Content-Type");
+        let kind = if is_named { None } else { Some(("Content-Type", "application/json")) };
+        let headers = headers.iter().copied().chain(kind);
+        let headers = headers.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         Self { address, stream: None, headers }
     }
 
@@ -76,8 +79,7 @@ impl Caller {
     fn request(&self, method: &str, path: &str, length: usize, body: &str) -> String {
         let Self { address, headers, .. } = self;
         format!(
-            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
-             Content-Length: {length}\r\n{headers}\r\n{body}"
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
         )
     }
 
