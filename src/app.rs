@@ -2,7 +2,7 @@
 
 mod worker;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -22,10 +22,10 @@ use crate::gateway::sse;
 use crate::gateway::websocket::{self, Replayer, WebSockets};
 use crate::gateway::{Admission, Origins};
 use crate::http::{self, Dashboard, Doorman, Readiness};
-use crate::listen::{Proxies, Servant, Tls};
+use crate::listen::{Away, Open, Proxies, Servant, Tls};
 use crate::parts::{
-    RESERVE, UNUSABLE_REDIS, alarms, backplane, channels, demo, dispatch, exporter, letters, listeners,
-    mandatory, node, outside, quota, sockets, tell_of_keys, tls, usual, webhooks,
+    UNUSABLE_REDIS, alarms, backplane, channels, crowd, demo, dispatch, exporter, letters, listeners,
+    mandatory, node, outside, quota, room, tell_of_keys, tls, usual, webhooks,
 };
 use crate::realtime::Hub;
 use crate::service::{
@@ -34,7 +34,10 @@ use crate::service::{
     Session, StatsService, Topics, Watch, Worker,
 };
 use crate::store::Store;
-use crate::telemetry::{Metrics, vital};
+use crate::telemetry::{Metrics, tell_of_silence, vital};
+
+/// Where who comes by no network comes from.
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// A server that has been put together.
 pub struct App {
@@ -194,6 +197,15 @@ impl App {
             failures.clone(),
             config.limits.sockets_per_user,
         );
+        let (most, connections) = room(config);
+        let per_address = config.limits.sockets_per_address;
+        let admission = Admission::new(
+            Origins::new(&config.server.allowed_origins),
+            per_address,
+            config.limits.opened_per_minute,
+            most,
+            metrics.clone(),
+        );
         let replayer = Replayer::new(hub.clone(), inbox.clone());
         let streams = Arc::new(sse::Streams::new(
             hub.clone(),
@@ -220,6 +232,7 @@ impl App {
             outgoing: outgoing.clone(),
             links: Arc::new(Links::new(&config.auth)),
             quota,
+            crowd: crowd(config, &metrics),
             doorman: Arc::new(Doorman::new(keyring.clone(), metrics.clone(), failures.clone())),
             notify: notify.clone(),
             inbox: inbox.clone(),
@@ -268,10 +281,15 @@ impl App {
             )),
             alarms,
             reckoning,
-            streams: Arc::new(move |who, address, last, events| {
-                let streams = streams.clone();
-                Box::pin(async move { streams.open(who, address, last, events.as_deref()).await })
-            }),
+            streams: {
+                let admission = admission.clone();
+                Arc::new(move |who, address, last, events| {
+                    let (streams, permit) = (streams.clone(), admission.enter(address.unwrap_or(LOCAL)));
+                    Box::pin(
+                        async move { streams.open(who, address, last, events.as_deref(), permit?).await },
+                    )
+                })
+            },
             max_body: config.limits.max_request_bytes,
         };
         if let Some(missed) = missed {
@@ -314,10 +332,6 @@ impl App {
             &config.booking,
             in_flight,
         );
-        let origins = Origins::new(&config.server.allowed_origins);
-        let most = sockets(config);
-        let per_address = config.limits.sockets_per_address;
-        let admission = Admission::new(origins, per_address, most, metrics.clone());
         let protocol = Arc::new(Namespace::new(hub.clone(), session.clone(), tasks.clone(), booking, feed));
         let door = Door::new(
             hub.clone(),
@@ -372,14 +386,16 @@ impl App {
             proxies: Proxies::new(config.server.proxies()?),
             bytes_per_second: config.limits.bytes_per_second,
             tcp_user_timeout: Duration::from_millis(config.realtime.tcp_user_timeout_ms),
-            open: Arc::default(),
-            most: most.saturating_add(usize::try_from(RESERVE / 2).unwrap_or(64)),
+            open: Open::new(metrics.clone()),
+            away: Away::new(metrics.clone()),
+            most: connections,
             // A polling client has two at once.
             most_per_address: per_address.saturating_mul(2),
             tasks: tasks.clone(),
             stop: stop.clone(),
         });
 
+        until(&stop, tell_of_silence());
         until(&stop, session.expire());
         // Confirmations go on until the very end: what survived its round is confirmed.
         vital("confirmations", confirmations.run(hub.clone(), store.clone(), clock));

@@ -19,12 +19,13 @@ use crate::http::{DeadLetters, Demo, Letter};
 use crate::listen::{Listener, Tls};
 use crate::realtime::backplane::{self, Alone, Redis};
 use crate::secrets;
-use crate::service::{Alarms, Exporter, Outside, Quota, quota};
+use crate::service::{Alarms, Crowd, CrowdLimits, Exporter, Outside, Quota, quota};
 use crate::store::{SmsCaps, Store};
 use crate::telemetry::Metrics;
 
-/// Descriptors kept for the database, the listener and requests without a socket.
-pub const RESERVE: u64 = 128;
+/// Descriptors kept for the database, the listener, what leaves this server and requests without a socket: an eighth of all,
+/// and so many at least and at most.
+const RESERVE: (usize, usize) = (128, 512);
 /// The demo's people, side by side.
 const DEMO_PEOPLE: [(u32, &str); 2] = [(2, "Amara"), (5, "Björn")];
 /// What to say when Redis cannot be used as it is set.
@@ -155,13 +156,48 @@ pub fn node(config: &Config) -> anyhow::Result<String> {
     })
 }
 
-/// How many sockets there may be: as many as set, or as many descriptors as the process may open.
-pub fn sockets(config: &Config) -> usize {
-    if config.limits.sockets > 0 {
-        return config.limits.sockets;
-    }
+/// How many sockets there may be, and how many TCP connections: a few more, so that whoever asks how it is finds a place. As
+/// many as set, and no more than the process may open descriptors.
+pub fn room(config: &Config) -> (usize, usize) {
     let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
-    usize::try_from(descriptors.saturating_sub(RESERVE).max(16)).unwrap_or(usize::MAX)
+    let (sockets, connections) =
+        room_in(usize::try_from(descriptors).unwrap_or(usize::MAX), config.limits.sockets);
+    if sockets < config.limits.sockets {
+        tracing::warn!(
+            wanted = config.limits.sockets,
+            sockets,
+            "limits.sockets is more than the process may open descriptors for; raise `ulimit -n` (LimitNOFILE)"
+        );
+    }
+    (sockets, connections)
+}
+
+/// The same, of so many descriptors. As many sockets as `wanted`, or as there may be for 0.
+pub fn room_in(descriptors: usize, wanted: usize) -> (usize, usize) {
+    let reserve = (descriptors / 8).clamp(RESERVE.0, RESERVE.1);
+    let most = descriptors.saturating_sub(reserve).max(16);
+    let sockets = if wanted == 0 { most } else { wanted.min(most) };
+    (sockets, sockets + (reserve / 2).min(descriptors / 4))
+}
+
+/// How many descriptors it takes to have so many sockets.
+pub fn descriptors(sockets: usize) -> usize {
+    sockets.saturating_add(sockets.div_ceil(7).clamp(RESERVE.0, RESERVE.1))
+}
+
+/// How many requests may be under way at once.
+pub fn crowd(config: &Config, metrics: &Arc<Metrics>) -> Arc<Crowd> {
+    let limits = &config.limits;
+    let limits = CrowdLimits {
+        user: limits.user_at_once,
+        service: limits.service_at_once,
+        tenant: limits.tenant_at_once,
+        all: limits.requests_at_once,
+        bodies: limits.bodies_at_once,
+        longest: limits.max_request_bytes,
+        writes: limits.writes_waiting.into(),
+    };
+    Crowd::new(limits, metrics.clone())
 }
 
 /// The demo page's facts.
@@ -346,4 +382,26 @@ pub fn outside(config: &Config) -> anyhow::Result<Option<Arc<dyn Outside>>> {
     }
     let traces = Traces::new(&config.ingest, &config.redis).context(UNUSABLE_REDIS)?;
     Ok(Some(Arc::new(traces)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_never_more_sockets_than_descriptors() {
+        for (descriptors, wanted, sockets, connections) in [
+            (1_024, 0, 896, 960),
+            (1_024, 100, 100, 164),
+            (1_024, 100_000, 896, 960),
+            (256, 0, 128, 192),
+            (64, 0, 16, 32),
+            (1_048_576, 0, 1_048_064, 1_048_320),
+        ] {
+            assert_eq!(room_in(descriptors, wanted), (sockets, connections), "{descriptors}");
+        }
+        for sockets in [16, 896, 897, 3_000, 10_000] {
+            assert_eq!(room_in(descriptors(sockets), sockets).0, sockets);
+        }
+    }
 }

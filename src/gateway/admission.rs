@@ -11,10 +11,15 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 
 use crate::access::address_key;
+use crate::service::Error;
 use crate::telemetry::{Metrics, Refusal};
 
 /// Refused origins are logged once in so long, the first at once.
 const LOGGED_EVERY: Duration = Duration::from_secs(10);
+/// The time in which a limit is given.
+const MINUTE: Duration = Duration::from_secs(60);
+/// Addresses whose haste is remembered; beyond them those who have none any more are forgotten.
+const HASTY: usize = 10_000;
 /// So much of them, in characters.
 const LONGEST_LOGGED: usize = 200;
 
@@ -89,6 +94,15 @@ impl Refused {
     }
 }
 
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Self {
+        match refused.status {
+            StatusCode::TOO_MANY_REQUESTS => Self::TooManyHere(refused.message),
+            _ => Self::Overloaded(refused.message),
+        }
+    }
+}
+
 /// Counts sockets, and says who may have one more.
 pub struct Admission {
     origins: Origins,
@@ -96,6 +110,7 @@ pub struct Admission {
     most: usize,
     open: AtomicUsize,
     by_address: Mutex<HashMap<IpAddr, usize>>,
+    haste: Haste,
     closing: AtomicBool,
     /// When a refused origin was logged.
     logged: Mutex<Option<Instant>>,
@@ -110,9 +125,16 @@ pub struct Permit {
 }
 
 impl Admission {
-    /// At most `most` sockets, and `per_address` from one address.
-    pub fn new(origins: Origins, per_address: usize, most: usize, metrics: Arc<Metrics>) -> Arc<Self> {
+    /// At most `most` sockets, and `per_address` from one address, which opens `per_minute` of them at most; 0 is no limit.
+    pub fn new(
+        origins: Origins,
+        per_address: usize,
+        per_minute: u32,
+        most: usize,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
         Arc::new(Self {
+            haste: Haste { per_minute, debts: Mutex::default() },
             origins,
             per_address,
             most,
@@ -200,9 +222,43 @@ impl Admission {
             let message = "This address holds as many sockets as it may. Close some first.";
             return Err(self.refuse(Refusal::Address, StatusCode::TOO_MANY_REQUESTS, message));
         }
+        // Only what is opened counts: who waits for a place among many is not hasty.
+        if !self.haste.allows(key, Instant::now()) {
+            if *open == 0 {
+                by_address.remove(&key);
+            }
+            drop(by_address);
+            let message = "This address opens sockets faster than it may. Wait before you try again.";
+            return Err(self.refuse(Refusal::Address, StatusCode::TOO_MANY_REQUESTS, message));
+        }
         *open += 1;
         permit.counted = Some(key);
         Ok(permit)
+    }
+}
+
+/// How fast addresses open sockets: of each is kept when it will have made up for those it opened.
+struct Haste {
+    per_minute: u32,
+    debts: Mutex<HashMap<IpAddr, Instant>>,
+}
+
+impl Haste {
+    fn allows(&self, address: IpAddr, now: Instant) -> bool {
+        if self.per_minute == 0 {
+            return true;
+        }
+        let mut debts = self.debts.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if debts.len() >= HASTY {
+            debts.retain(|_, until| *until > now);
+        }
+        let cost = MINUTE / self.per_minute;
+        let until = debts.get(&address).copied().unwrap_or(now).max(now) + cost;
+        let is_allowed = until <= now + MINUTE;
+        if is_allowed && (debts.len() < HASTY || debts.contains_key(&address)) {
+            debts.insert(address, until);
+        }
+        is_allowed
     }
 }
 
@@ -227,7 +283,8 @@ mod tests {
     use super::*;
 
     fn admission(per_address: usize, most: usize) -> Arc<Admission> {
-        Admission::new(Origins::new(&["https://a.example/".to_owned()]), per_address, most, Arc::default())
+        let origins = Origins::new(&["https://a.example/".to_owned()]);
+        Admission::new(origins, per_address, 0, most, Arc::default())
     }
 
     #[test]
@@ -247,6 +304,21 @@ mod tests {
         drop((permits, local));
         assert_eq!(admission.open_sockets(), 0);
         assert!(admission.enter(address).is_ok());
+    }
+
+    #[test]
+    fn who_opens_sockets_in_haste_is_slowed() {
+        let haste = Haste { per_minute: 60, debts: Mutex::default() };
+        let (start, here) = (Instant::now(), IpAddr::from([192, 0, 2, 1]));
+        let many = |from, at| (0..100).filter(|_| haste.allows(from, at)).count();
+        assert_eq!(many(here, start), 60);
+        assert_eq!(many(IpAddr::from([192, 0, 2, 2]), start), 60, "others are not concerned");
+        assert_eq!(many(here, start + Duration::from_secs(5)), 5);
+        assert_eq!(many(here, start + MINUTE * 3), 60);
+        for address in 0..20_000_u32 {
+            assert!(haste.allows(IpAddr::from(address.to_be_bytes()), start + MINUTE * 5));
+        }
+        assert!(haste.debts.lock().is_ok_and(|debts| debts.len() <= HASTY));
     }
 
     #[test]

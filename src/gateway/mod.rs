@@ -30,6 +30,8 @@ pub struct Limits {
     pub requests_in_flight: u32,
     /// Sockets of one address (IPv6: of one /64).
     pub sockets_per_address: usize,
+    /// Sockets that one address may open in a minute, and at once; 0 is no limit.
+    pub opened_per_minute: u32,
     /// Sockets of one person.
     pub sockets_per_user: usize,
     /// Requests to the API that a person may make per minute, as many at once; 0 is no limit.
@@ -38,6 +40,18 @@ pub struct Limits {
     pub service_per_minute: u32,
     /// The same of all people and services of one tenant together.
     pub tenant_per_minute: u32,
+    /// Requests of a person to the API that may be under way at once.
+    pub user_at_once: usize,
+    /// The same of a service.
+    pub service_at_once: usize,
+    /// The same of all people and services of one tenant together.
+    pub tenant_at_once: usize,
+    /// The same in all.
+    pub requests_at_once: usize,
+    /// Bytes of bodies over 16 KiB that are held at once: of one tenant half of it, of one caller a quarter.
+    pub bodies_at_once: usize,
+    /// With so many writes waiting for their commit, requests that would add one are refused.
+    pub writes_waiting: u32,
     /// Recurring notifications of one tenant's services.
     pub recurring_per_tenant: u32,
     /// Recurring notifications of one person.
@@ -58,10 +72,17 @@ impl Default for Limits {
             bytes_per_second: 65_536,
             requests_in_flight: 512,
             sockets_per_address: 200,
+            opened_per_minute: 1_200,
             sockets_per_user: 50,
             user_per_minute: 600,
             service_per_minute: 0,
             tenant_per_minute: 0,
+            user_at_once: 32,
+            service_at_once: 512,
+            tenant_at_once: 1_024,
+            requests_at_once: 2_048,
+            bodies_at_once: 64 * 1024 * 1024,
+            writes_waiting: 10_000,
             recurring_per_tenant: 1_000,
             recurring_per_user: 20,
             devices_per_user: 20,

@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::task::TaskTracker;
 
+use super::Permit;
 use super::frames::{Dismissal, Outbox, Sid};
 use super::websocket::{Replayer, asks_for_all, campus, dialect};
 use crate::access::Principal;
@@ -65,7 +66,7 @@ impl Streams {
 
     /// A stream for `who`, which goes on behind the notification of the name `last`; without one, it begins with
     /// what was neither confirmed nor read. Whatever is sent to many from then on comes to them, too. `events` says whether
-    /// they want to hear of notifications only.
+    /// they want to hear of notifications only. `permit` is the right to a socket.
     ///
     /// # Errors
     /// When the token speaks for nobody, or that person has too many connections.
@@ -75,6 +76,7 @@ impl Streams {
         address: Option<IpAddr>,
         last: Option<String>,
         events: Option<&str>,
+        permit: Permit,
     ) -> Result<Body, Error> {
         let nobody = "it names no user, so there is no inbox; send a token of the person whose inbox it is";
         let recipient = who.inbox().ok_or(Error::Forbidden(nobody))?;
@@ -93,6 +95,7 @@ impl Streams {
             outbox,
             taken: Vec::new().into_iter(),
             heartbeat: Box::pin(sleep(HEARTBEAT)),
+            _permit: permit,
         };
         // Whatever goes wrong from here on, dropping `events` is the end of the connection.
         let recipient = self.session.enter(&connection, who, recipient, dialect, None)?;
@@ -145,6 +148,7 @@ struct Events {
     outbox: Arc<Outbox>,
     taken: std::vec::IntoIter<Bytes>,
     heartbeat: Pin<Box<Sleep>>,
+    _permit: Permit,
 }
 
 impl Stream for Events {

@@ -17,7 +17,7 @@ pub async fn twilio(State(api): State<Api>, request: Request) -> Result<StatusCo
     let signature = parts.headers.get("x-twilio-signature").and_then(|said| said.to_str().ok());
     let signature = signature.unwrap_or_default().to_owned();
     let uri = parts.uri.clone();
-    let body = input::whole(Request::from_parts(parts, body), LARGEST).await?;
+    let body = input::whole(Request::from_parts(parts, body), LARGEST, &api).await?;
     let form: Vec<(String, String)> = form_urlencoded::parse(&body).into_owned().collect();
     match api.reports.twilio(&name, &form, &signature).await? {
         true => Ok(StatusCode::NO_CONTENT),

@@ -96,10 +96,10 @@ impl Doorman {
     }
 }
 
-/// Counts one request of `who`'s.
+/// Counts one request of `who`'s, and finds it a place among all that are being answered.
 ///
 /// # Errors
-/// When they have made too many.
+/// When they have made too many, or there is no place.
 pub async fn counted(api: &Api, parts: &Parts, who: &Principal) -> Result<(), Problem> {
     if let Some(standing) = api.quota.take(who).await {
         if let Some(arrival) = parts.extensions.get::<Arrival>() {
@@ -109,6 +109,11 @@ pub async fn counted(api: &Api, parts: &Parts, who: &Principal) -> Result<(), Pr
             api.doorman.metrics.refused(Refusal::Requests);
             return Err(Problem::too_fast(standing.limit, wait));
         }
+    }
+    let writes = !parts.method.is_safe();
+    let place = api.crowd.enter(who, writes).map_err(Problem::crowded)?;
+    if let Some(arrival) = parts.extensions.get::<Arrival>() {
+        arrival.left.place.set(place).ok();
     }
     Ok(())
 }

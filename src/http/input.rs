@@ -5,12 +5,14 @@ use std::time::Duration;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use bytes::BytesMut;
+use http_body_util::BodyExt as _;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 
-use super::Api;
 use super::problem::{Kind, Problem};
+use super::{Api, Arrival};
 use crate::domain::{Broken, TemplateName, UserId};
 use crate::service::Error;
 
@@ -90,7 +92,7 @@ impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
                 "Send JSON, and say so: Content-Type: application/json.",
             ));
         }
-        let bytes = whole(request, api.max_body).await?;
+        let bytes = whole(request, api.max_body, api).await?;
         // What serde derives would take a list of the fields' values, too.
         if bytes.trim_ascii_start().starts_with(b"[") {
             return Err(Problem::of_field("body", "a JSON object"));
@@ -112,11 +114,11 @@ impl<T: DeserializeOwned> FromRequest<Api> for Sent<T> {
     }
 }
 
-/// A whole body, if it is not too large and does not come too slowly.
+/// A whole body, if it is not too large, does not come too slowly, and there is memory for it.
 ///
 /// # Errors
 /// When it is, or does.
-pub async fn whole(request: Request, most: usize) -> Result<bytes::Bytes, Problem> {
+pub async fn whole(request: Request, most: usize, api: &Api) -> Result<bytes::Bytes, Problem> {
     let too_large = || {
         let detail =
             format!("A request may have {most} bytes (limits.max_request_bytes). Send less at once.");
@@ -127,16 +129,35 @@ pub async fn whole(request: Request, most: usize) -> Result<bytes::Bytes, Proble
     if told.is_some_and(|length: usize| length > most) {
         return Err(too_large());
     }
-    let body = http_body_util::Limited::new(request.into_body(), most);
-    match tokio::time::timeout(PATIENCE, http_body_util::BodyExt::collect(body)).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(fault)) if fault.is::<http_body_util::LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(Problem::new(Kind::Malformed, "The body broke off. Send the request again.")),
-        Err(_) => Err(Problem::new(
-            Kind::TooSlow,
-            "The body took over 30 seconds to come. Send it faster, or less.",
-        )),
+    let (parts, body) = request.into_parts();
+    let arrival = parts.extensions.get::<Arrival>();
+    if let Some(arrival) = arrival.filter(|arrival| arrival.left.place.get().is_none()) {
+        let place = api.crowd.admit_stranger(arrival.address).map_err(Problem::crowded)?;
+        arrival.left.place.set(place).ok();
     }
+    let place = arrival.and_then(|arrival| arrival.left.place.get());
+    let mut body = http_body_util::Limited::new(body, most);
+    let reading = async {
+        let mut whole = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = match frame {
+                Ok(frame) => frame,
+                Err(fault) if fault.is::<http_body_util::LengthLimitError>() => return Err(too_large()),
+                Err(_) => {
+                    return Err(Problem::new(Kind::Malformed, "The body broke off. Send the request again."));
+                }
+            };
+            let Ok(piece) = frame.into_data() else { continue };
+            if let Some(place) = place {
+                place.holds(whole.len() + piece.len()).map_err(Problem::crowded)?;
+            }
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole.freeze())
+    };
+    tokio::time::timeout(PATIENCE, reading).await.unwrap_or_else(|_| {
+        Err(Problem::new(Kind::TooSlow, "The body took over 30 seconds to come. Send it faster, or less."))
+    })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -32,8 +32,8 @@ use tower::ServiceExt as _;
 use crate::access::{Links, Principal};
 use crate::domain::{Secret, Tenant};
 use crate::service::{
-    Addresses, Alarms, Audit, Choices, Devices, Digests, Error, Explain, Hooks, Inbox, Library, Notify,
-    Outgoing, Privacy, Quota, Reckoning, Recurrings, Reports, Standing, StatsService, Topics,
+    Addresses, Alarms, Audit, Choices, Crowd, Devices, Digests, Error, Explain, Hooks, Inbox, Library,
+    Notify, Outgoing, Place, Privacy, Quota, Reckoning, Recurrings, Reports, Standing, StatsService, Topics,
 };
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::{self, Parent};
@@ -60,6 +60,8 @@ struct Left {
     standing: OnceLock<Standing>,
     /// Who it is: a tenant, and a name.
     caller: OnceLock<(Tenant, String)>,
+    /// Their place among all that are being answered.
+    place: OnceLock<Place>,
 }
 
 /// Opens a stream of events.
@@ -98,6 +100,8 @@ pub struct Services {
     pub doorman: Arc<Doorman>,
     /// How often.
     pub quota: Arc<Quota>,
+    /// How many at once.
+    pub crowd: Arc<Crowd>,
     /// Sending.
     pub notify: Arc<Notify>,
     /// What people have.
@@ -256,8 +260,13 @@ impl Pages {
         {
             self.alarms.denied(tenant, caller);
         }
+        let is_temporary =
+            matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
         let headers = response.headers_mut();
         headers.reserve(USUAL_HEADERS);
+        if is_temporary {
+            headers.entry(header::RETRY_AFTER).or_insert(problem::LATER.into());
+        }
         if is_api {
             tell(headers, left.standing.get());
         }

@@ -10,12 +10,12 @@ use utoipa::ToSchema;
 use crate::access::TokenError;
 use crate::domain::Broken;
 use crate::render::RenderError;
-use crate::service::Error;
+use crate::service::{Crowded, Error};
 
 /// Where it is explained what each code means.
 const EXPLAINED: &str = "/problems";
 /// Seconds after which a request that met a sick database is worth another try.
-const LATER: u64 = 5;
+pub const LATER: u64 = 5;
 
 macro_rules! kinds {
     ($($name:ident: $status:ident, $code:literal, $title:literal;)*) => {
@@ -73,6 +73,7 @@ kinds! {
     NoKeys: SERVICE_UNAVAILABLE, "keys_unavailable", "Tokens cannot be checked yet";
     NoPushKeys: SERVICE_UNAVAILABLE, "push_unavailable", "Web Push is not set up";
     NoRandomBytes: SERVICE_UNAVAILABLE, "no_random_bytes", "The server has no random bytes";
+    Busy: SERVICE_UNAVAILABLE, "server_busy", "The server has too much to do";
     NoStore: SERVICE_UNAVAILABLE, "storage_unavailable", "The database does not answer";
 }
 
@@ -128,6 +129,24 @@ impl Problem {
     pub fn too_fast(limit: u32, seconds: u64) -> Self {
         let detail = format!("{limit} requests a minute are allowed. Send this one again in {seconds} s.");
         Self { later: seconds, ..Self::new(Kind::TooFast, detail) }
+    }
+
+    /// There is no place for the request now, or for its body.
+    pub fn crowded(why: Crowded) -> Self {
+        let at_once = |whose: &str, most| {
+            let detail = format!(
+                "{whose} {most} requests under way, which is the limit. Wait for answers, and send it again."
+            );
+            Self { later: 1, ..Self::new(Kind::TooFast, detail) }
+        };
+        match why {
+            Crowded::Caller(most) => at_once("You have", most),
+            Crowded::Tenant(most) => at_once("Your tenant has", most),
+            Crowded::Everybody => {
+                let detail = "Nothing was done. The server answers as many requests as it can; send this one again in a second.";
+                Self { later: 1, ..Self::new(Kind::Busy, detail) }
+            }
+        }
     }
 
     /// Its status, its title and its detail: what people read.
@@ -263,6 +282,8 @@ impl From<Error> for Problem {
                 )
             }
             Error::NoRandomBytes => Self::new(Kind::NoRandomBytes, sentence(&error.to_string())),
+            Error::TooManyHere(said) => Self::new(Kind::TooMany, said),
+            Error::Overloaded(said) => Self::new(Kind::Busy, said),
             Error::Forbidden(_) => Self::new(Kind::Forbidden, sentence(&error.to_string())),
             Error::TooManySockets(_) => Self::new(Kind::TooMany, sentence(&error.to_string())),
         }

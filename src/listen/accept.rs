@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use http::Request;
@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::away::{Away, Spare};
 use super::head::{self, Handshake, Target};
 use super::raw;
 use super::stream::{ClientStream, Socket};
@@ -25,11 +26,14 @@ use crate::gateway::socketio::{Arrival, Door};
 use crate::gateway::websocket::{Endpoint, WebSockets};
 use crate::http::Pages;
 use crate::realtime::Line;
+use crate::telemetry::Metrics;
 
 /// Connections the kernel may hold for us between two accepts.
 const BACKLOG: u32 = 4096;
-/// After an accept that failed (no descriptor left, say), others get this long to finish.
+/// After an accept that failed, others get this long to finish.
 const RESPITE: Duration = Duration::from_millis(100);
+/// That somebody was turned away is told once in so long.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// Proxies whose `X-Forwarded-For` is believed.
 #[derive(Clone, Debug, Default)]
@@ -90,6 +94,8 @@ pub struct Servant {
     pub tcp_user_timeout: Duration,
     /// Connections that are open, whichever listener they came by.
     pub open: Arc<Open>,
+    /// Who turns away those for whom there is no place.
+    pub away: Away,
     /// TCP connections at most.
     pub most: usize,
     /// Of one address; loopback and trusted proxies are not counted.
@@ -134,6 +140,14 @@ impl Listener {
 
     /// Accepts until told to stop.
     pub async fn run(self, servant: Arc<Servant>) {
+        let mut spare = Spare::new();
+        let mut told = None::<Instant>;
+        let mut tell = |why: &str| {
+            if told.is_none_or(|at| at.elapsed() >= TOLD_EVERY) {
+                told = Some(Instant::now());
+                tracing::warn!("{why}; see `ulimit -n`, limits.sockets and limits.sockets_per_address");
+            }
+        };
         loop {
             let accepted = tokio::select! {
                 () = servant.stop.cancelled() => return,
@@ -147,7 +161,15 @@ impl Listener {
                         tasks.spawn(
                             async move { servant.serve(tcp, tls.as_deref(), peer.ip(), opened).await },
                         );
+                    } else {
+                        tell("there are as many connections as may be; others are told to come again");
+                        servant.away.tell(tcp, self.tls.clone(), &servant.tasks);
                     }
+                }
+                Err(fault) if Spare::is_needed(&fault) => {
+                    tell("no descriptor is left; who connects is told to come again");
+                    servant.away.noted();
+                    spare.answer(&self.tcp, self.tls.is_some()).await;
                 }
                 Err(fault) => {
                     tracing::warn!(%fault, "a connection could not be accepted");
@@ -163,6 +185,7 @@ impl Listener {
 pub struct Open {
     by_address: Mutex<HashMap<IpAddr, usize>>,
     all: AtomicUsize,
+    metrics: Arc<Metrics>,
 }
 
 /// One open connection, until dropped.
@@ -172,6 +195,11 @@ pub struct Opened {
 }
 
 impl Open {
+    /// None yet; `metrics` tell how many they are.
+    pub fn new(metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self { metrics, ..Self::default() })
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
         self.by_address.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
@@ -192,6 +220,7 @@ impl Open {
             *count += 1;
         }
         let before = self.all.fetch_add(1, Ordering::AcqRel);
+        self.metrics.tcp_connections.inc();
         let opened = Opened { open: self.clone(), counted };
         (before < most).then_some(opened)
     }
@@ -200,6 +229,7 @@ impl Open {
 impl Drop for Opened {
     fn drop(&mut self) {
         self.open.all.fetch_sub(1, Ordering::AcqRel);
+        self.open.metrics.tcp_connections.dec();
         if let Some(key) = self.counted {
             let mut by_address = self.open.lock();
             if let Some(count) = by_address.get_mut(&key) {

@@ -1,13 +1,16 @@
 //! The listener: TCP connections in, each to the door it asks for.
 //!
 //! Promises: small answers go out at once (`TCP_NODELAY`); a peer that vanishes is noticed
-//! (`TCP_USER_TIMEOUT`); a client that takes its time over greetings or the request's head is dropped.
+//! (`TCP_USER_TIMEOUT`); a client that takes its time over greetings or the request's head is dropped; who finds no
+//! place is told so.
 
 mod accept;
+mod away;
 mod head;
 mod raw;
 mod stream;
 mod tls;
 
 pub use accept::{Listener, Open, Proxies, Servant};
+pub use away::Away;
 pub use tls::Tls;

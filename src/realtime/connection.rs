@@ -313,7 +313,13 @@ impl Connection {
 
     /// Counts one more request under way; at `limit` the client is read no further.
     pub fn begin_request(&self, limit: u32) {
-        if self.in_flight.fetch_add(1, Ordering::AcqRel) + 1 == limit {
+        self.begin_request_of(1, limit);
+    }
+
+    /// The same, of one that is as heavy as so many.
+    pub fn begin_request_of(&self, weight: u32, limit: u32) {
+        let before = self.in_flight.fetch_add(weight, Ordering::AcqRel);
+        if before < limit && before + weight >= limit {
             self.outlet.line().pause();
             // Every answer may have been given between those two lines.
             if self.in_flight.load(Ordering::Acquire) <= limit / 2 {
@@ -329,7 +335,13 @@ impl Connection {
 
     /// Counts one request answered; at half of `limit` the client is read on.
     pub fn end_request(&self, limit: u32) {
-        if self.in_flight.fetch_sub(1, Ordering::AcqRel) - 1 == limit / 2 {
+        self.end_request_of(1, limit);
+    }
+
+    /// The same, of one that is as heavy as so many.
+    pub fn end_request_of(&self, weight: u32, limit: u32) {
+        let before = self.in_flight.fetch_sub(weight, Ordering::AcqRel);
+        if before > limit / 2 && before - weight <= limit / 2 {
             self.outlet.line().resume();
         }
     }

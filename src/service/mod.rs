@@ -7,6 +7,7 @@ mod audit;
 mod choices;
 mod compliance;
 mod contacts;
+mod crowd;
 mod devices;
 mod digests;
 mod explain;
@@ -14,6 +15,7 @@ mod export;
 mod failures;
 mod inbox;
 mod library;
+mod look;
 mod marking;
 mod notify;
 mod outgoing;
@@ -49,6 +51,7 @@ pub use audit::Audit;
 pub use choices::{Choices, KnownType, OnChosen};
 pub use compliance::Report;
 pub use contacts::Addresses;
+pub use crowd::{Crowd, CrowdLimits, Crowded, Place};
 pub use devices::{DeviceWishes, Devices};
 pub use digests::{DigestWanted, Digests};
 pub use explain::{Explain, Step, Timeline};
@@ -152,6 +155,12 @@ pub enum Error {
     /// The idempotency key was used for another request.
     #[error("this idempotency_key was used for a different request; send a new key with a new request")]
     KeyReused,
+    /// The address has as many sockets as it may, or opened them too fast.
+    #[error("{0}")]
+    TooManyHere(&'static str),
+    /// The server has as many sockets as it may, or is stopping.
+    #[error("{0}")]
+    Overloaded(&'static str),
     /// The system gives no random bytes, of which names are made that nobody can guess.
     #[error("the server has no random bytes; try again later")]
     NoRandomBytes,

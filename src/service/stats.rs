@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 use super::Presences;
+use super::look::Look;
 use crate::delivery::{Condition, Dispatch};
 use crate::domain::{Channel, Clock, Timestamp};
 use crate::realtime::backplane::Line;
@@ -71,6 +72,9 @@ pub struct StatsService {
     dispatch: Arc<Dispatch>,
     clock: Arc<dyn Clock>,
     counted: Mutex<Option<Counted>>,
+    online: Look<Online, String>,
+    database: Look<(), &'static str>,
+    last: Look<i64, ()>,
 }
 
 impl StatsService {
@@ -82,7 +86,9 @@ impl StatsService {
         dispatch: Arc<Dispatch>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { hub, store, presences, dispatch, clock, counted: Mutex::new(None) }
+        let counted = Mutex::new(None);
+        let (online, database, last) = (Look::default(), Look::default(), Look::default());
+        Self { hub, store, presences, dispatch, clock, counted, online, database, last }
     }
 
     /// Everything `/stats` tells. A count that took long is used again for ten times as long.
@@ -113,6 +119,11 @@ impl StatsService {
 
     /// Who is connected: this node alone knows that on SQLite, the database where nodes share one.
     pub(super) async fn online(&self) -> Result<Online, StoreError> {
+        let online = self.online.at(async || self.look().await.map_err(|fault| fault.to_string()));
+        online.await.map_err(StoreError::Unreachable)
+    }
+
+    async fn look(&self) -> Result<Online, StoreError> {
         self.presences.write().await?;
         let roll = self.store.roll(LEASE_SECONDS).await?;
         let here = Online { sessions: roll.connections, ..self.here() };
@@ -133,7 +144,8 @@ impl StatsService {
     pub async fn health(&self) -> Health {
         let database = self.database().await.is_ok();
         let numbers = async {
-            let last = self.store.last_notification().await.unwrap_or(0);
+            let last = self.last.at(async || self.store.last_notification().await.map_err(drop));
+            let last = last.await.unwrap_or(0);
             let online = if self.store.is_shared() { self.online().await.ok() } else { None };
             (last, online)
         };
@@ -159,10 +171,11 @@ impl StatsService {
     /// # Errors
     /// In two or three words, why not.
     pub async fn database(&self) -> Result<(), &'static str> {
-        match tokio::time::timeout(PATIENCE, self.store.ping()).await {
+        let look = async || match tokio::time::timeout(PATIENCE, self.store.ping()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(StoreError::Full(_))) => Err("disk full"),
             _ => Err("database unreachable"),
-        }
+        };
+        self.database.at(look).await
     }
 }

@@ -3,7 +3,11 @@
 use std::io::IsTerminal;
 
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, fmt};
+
+use super::wall::Wall;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,11 +76,13 @@ pub fn start(settings: &Settings, talkative: bool) -> Result<(), LogError> {
         LogFormat::Pretty => false,
         LogFormat::Json => true,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stdout);
-    let started = if json {
-        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+    let lines = fmt::layer().with_writer(std::io::stdout);
+    let lines = if json {
+        lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
     } else {
-        builder.with_target(false).try_init()
+        lines.with_target(false).boxed()
     };
-    started.map_err(LogError::Twice)
+    let started =
+        tracing_subscriber::registry().with(filter).with(lines.with_filter(Wall::default())).try_init();
+    started.map_err(|twice| LogError::Twice(Box::new(twice)))
 }

@@ -73,6 +73,8 @@ pub enum Refusal {
     Events,
     /// A caller of the API made more requests than it may.
     Requests,
+    /// More was under way at once than may be.
+    Busy,
     /// A socket's send buffer overflowed: it was closed, to be served by replay.
     SlowReader,
 }
@@ -101,6 +103,7 @@ impl Refusal {
             Self::Token => "token",
             Self::Events => "events",
             Self::Requests => "requests",
+            Self::Busy => "busy",
             Self::SlowReader => "slow_reader",
         }
     }
@@ -179,6 +182,10 @@ pub struct Metrics {
     pub audit_intact: Known,
     /// Live sockets.
     pub connections: Gauge,
+    /// TCP connections that are open, whatever is spoken over them.
+    pub tcp_connections: Gauge,
+    /// Requests to the API that are being answered.
+    pub requests: Gauge,
     /// Seconds that a socket lasted.
     pub connection_seconds: Histogram,
     /// Seconds from the start of a commit until it was durable.
@@ -224,6 +231,8 @@ impl Metrics {
             audit_intact: Known::default(),
             ingest_up: Gauge::default(),
             connections: Gauge::default(),
+            tcp_connections: Gauge::default(),
+            requests: Gauge::default(),
             connection_seconds: Histogram::new(exponential_buckets(1.0, 4.0, 9)),
             commit_seconds: seconds(),
             commit_writes: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
@@ -260,6 +269,16 @@ impl Metrics {
         );
         registry.register("carillon_refusals", "What was turned away, by reason", self.refusals.clone());
         registry.register("websocket_connections_active", "Live sockets", self.connections.clone());
+        registry.register(
+            "carillon_tcp_connections",
+            "TCP connections that are open, whatever is spoken over them",
+            self.tcp_connections.clone(),
+        );
+        registry.register(
+            "carillon_requests_under_way",
+            "Requests to the API that are being answered",
+            self.requests.clone(),
+        );
         registry.register(
             "carillon_connection_seconds",
             "How long sockets lasted that have ended",
@@ -314,6 +333,11 @@ impl Metrics {
             "carillon_security_alerts",
             "What those who keep watch were told of, by kind",
             self.alerts.clone(),
+        );
+        registry.register(
+            "carillon_log_lines_left_out",
+            "Warnings and errors of one kind that came too fast to be written each",
+            super::wall::left_out(),
         );
         registry.register("carillon_spans", "Spans of traces, by what became of them", self.spans.clone());
         registry.register(

@@ -5,8 +5,10 @@ mod metrics;
 mod pulse;
 mod task;
 pub mod traces;
+mod wall;
 
 pub use log::{LogError, LogFormat, Settings, start as start_logging};
 pub use metrics::{Metrics, Outcome, Refusal};
 pub use pulse::{Pulse, Spans, Timed};
 pub use task::{vital, vital_thread};
+pub use wall::tell as tell_of_silence;

@@ -42,6 +42,7 @@ mod digests_come_once;
 mod every_required_field_is_checked;
 mod faults;
 mod feeds_are_apart;
+mod floods_are_kept_within_walls;
 mod foreign_pages_and_protocols_stay_out;
 mod forged_tokens_are_refused;
 mod frames_are_heard_however_they_come;

@@ -58,7 +58,7 @@ pub fn aim(shape: Shape, figure: &str) -> Option<f64> {
 use Better::{Higher, Lower, Neither};
 
 /// Every figure that a shape gives, in the order of the report.
-pub const FIGURES: [Figure; 50] = [
+static FIGURES: [Figure; 50] = [
     row("booking_cpu_us", "server CPU, µs per booking", Lower),
     row("bookings_per_s", "durable bookings per second", Higher),
     row("booking_cpu_with_tail_us", "server CPU with work put off, µs per booking", Lower),
@@ -110,6 +110,40 @@ pub const FIGURES: [Figure; 50] = [
     row("load_share", "load tool's share of its core", Neither),
     row("kernel_share", "kernel threads (journal, block I/O), share of a core", Neither),
 ];
+
+/// Rows of one door that is flooded.
+macro_rules! door {
+    ($name:literal, $label:literal) => {
+        [
+            row(concat!("flood_", $name, "_alone_us"), concat!($label, ": emit → received alone, p99, µs"), Neither),
+            row(concat!("flood_", $name, "_beside_us"), "the same beside the flood", Neither),
+            row(concat!("flood_", $name, "_ratio"), "beside / alone (aim: at most 2)", Neither),
+            row(concat!("flood_", $name, "_mib"), "RSS at the peak, MiB", Neither),
+            row(concat!("flood_", $name, "_descriptors"), "descriptors at the peak", Neither),
+            row(
+                concat!("flood_", $name, "_refused"),
+                "share of what the flooder did that was refused by 429 or 503",
+                Neither,
+            ),
+        ]
+    };
+}
+
+/// The doors of the flood shape, in its order.
+pub static FLOODS: [[Figure; 6]; 7] = [
+    door!("pages", "`/stats`, without a token"),
+    door!("forged", "the API, by a forged token"),
+    door!("person", "lists of one person"),
+    door!("sender", "creates by a service"),
+    door!("handshakes", "WebSocket handshakes in a loop"),
+    door!("silent", "connections that say nothing"),
+    door!("bodies", "bodies that are half sent"),
+];
+
+/// All figures, in the order of the report.
+pub fn all() -> impl Iterator<Item = &'static Figure> {
+    FIGURES.iter().chain(FLOODS.iter().flatten())
+}
 
 const fn row(name: &'static str, label: &'static str, better: Better) -> Figure {
     Figure { name, label, better }

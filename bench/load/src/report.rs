@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::figures::{Better, FIGURES, Figure, aim};
+use crate::figures::{self, Better, Figure, aim};
 use crate::machine;
 use crate::rounds::Series;
 use crate::settings::{FEW, Kind, Settings, Shape};
@@ -99,6 +99,10 @@ fn title(shape: Shape, settings: &Settings) -> String {
             settings.audience,
             settings.at_once
         ),
+        Shape::Flood => format!(
+            "{} bookings per second beside floods of one address ({} a second of each kind, {seconds} s without, {seconds} s with)",
+            settings.cross_rate, settings.flood_rate
+        ),
         Shape::Rest => format!("Durable creates over REST ({} kept connections, {seconds} s)", settings.pool),
         Shape::List => format!(
             "A list of a user with {} notifications, and of one with {FEW} (20 listed, {seconds} s)",
@@ -117,13 +121,13 @@ fn write_table(text: &mut String, series: &Series, kinds: &[Kind], peers: &[Kind
     }
     writeln!(text, "| {} |", head.join(" | "))?;
     writeln!(text, "|---{}|", "|---:".repeat(head.len() - 1))?;
-    for figure in FIGURES {
+    for figure in figures::all() {
         if kinds.iter().all(|kind| series.median(*kind, figure.name).is_none()) {
             continue;
         }
         let mut cells = vec![figure.label.to_owned()];
         cells.extend(kinds.iter().map(|kind| series.median(*kind, figure.name).map_or("–".into(), number)));
-        cells.extend(peers.iter().map(|peer| ratio(series, &figure, *peer)));
+        cells.extend(peers.iter().map(|peer| ratio(series, figure, *peer)));
         if !peers.is_empty() {
             cells.push(aim(series.shape, figure.name).map_or(String::new(), |aim| format!("≥ {aim:.2}")));
         }

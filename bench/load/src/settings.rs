@@ -48,9 +48,12 @@ pub struct Settings {
     /// Bookings per second in the latency shape, on a fixed schedule.
     #[arg(long, default_value_t = 1_000)]
     pub rate: u64,
-    /// Bookings per second in the nodes and broadcast shapes, likewise.
+    /// Bookings per second in the nodes, broadcast and flood shapes, likewise.
     #[arg(long, default_value_t = 500)]
     pub cross_rate: u64,
+    /// What a flooder does per second, in the flood shape.
+    #[arg(long, default_value_t = 1_000)]
+    pub flood_rate: u64,
     /// Facilitators connected in the catch-up shape.
     #[arg(long, default_value_t = 10_000)]
     pub crowd: u64,
@@ -224,6 +227,8 @@ pub enum Shape {
     #[value(name = "nodes-8")]
     Nodes8,
     CatchUp,
+    /// One address floods a door.
+    Flood,
 }
 
 impl Shape {
@@ -255,7 +260,9 @@ impl Shape {
         match self {
             Self::PgOffline | Self::PgOnline => &[Kind::Carillon, Kind::Single, Kind::Node],
             Self::Nodes | Self::Nodes4 | Self::Nodes8 => &[Kind::Carillon, Kind::Node],
-            Self::CatchUp | Self::List | Self::Broadcast | Self::Queue | Self::PgQueue => &[Kind::Carillon],
+            Self::CatchUp | Self::Flood | Self::List | Self::Broadcast | Self::Queue | Self::PgQueue => {
+                &[Kind::Carillon]
+            }
             Self::Fanout | Self::Fanout10k => {
                 &[Kind::Carillon, Kind::Topic, Kind::Raw, Kind::RawTopic, Kind::Node, Kind::Bun, Kind::Floor]
             }
@@ -311,6 +318,7 @@ impl Settings {
             Shape::Rss => u64::from(self.sockets),
             Shape::CatchUp => self.crowd,
             Shape::Fanout | Shape::Fanout10k => shape.sockets(),
+            Shape::Flood => self.online_facilitators + 2_000,
             _ => self.online_facilitators,
         };
         self.only.iter().map(sockets).max().unwrap_or(0)

@@ -194,14 +194,17 @@ pub fn limits(config: &Config) -> Vec<Finding> {
     let mend = "raise it: `ulimit -Hn 65536`, LimitNOFILE=65536 in a systemd unit, or nofile in /etc/security/limits.conf";
     let wanted = match config.limits.sockets {
         0 => DESCRIPTORS,
-        sockets => u64::try_from(sockets).unwrap_or(u64::MAX).saturating_add(parts::RESERVE),
+        sockets => parts::descriptors(sockets) as u64,
     };
     let is = format!("{most} files may be open at once ({soft} at first)");
     match (most < wanted, config.limits.sockets) {
         (false, _) => vec![Finding::ok(OF, is)],
         (true, 0) => vec![Finding::warn(
             OF,
-            format!("{is}: about {} sockets", most.saturating_sub(parts::RESERVE)),
+            format!(
+                "{is}: about {} sockets",
+                parts::room_in(usize::try_from(most).unwrap_or(usize::MAX), 0).0
+            ),
             mend,
         )],
         (true, sockets) => {

@@ -26,6 +26,9 @@ const LIST_BYTES_PER_MICRO: u64 = 1;
 /// A list that could not be made is tried again after this long, and then less and less often.
 const LIST_AGAIN: Duration = Duration::from_millis(500);
 
+/// A booking counts as one more of those under way for each so many bytes: what waits for its commit is held in memory.
+const HEAVY: usize = 4 * 1024;
+
 static NEW_BOOKING: Form =
     Form { event: Told::NewBookingNotification.name(), encode: Encode::Shared(wire::live) };
 
@@ -43,6 +46,11 @@ static DIALECT: Dialect = Dialect {
     caught_up: |_| None,
     expired: super::namespace::expired,
 };
+
+/// As how many a booking of so many bytes counts.
+fn weight(bytes: usize) -> u32 {
+    1 + u32::try_from(bytes / HEAVY).unwrap_or(u32::MAX / 2)
+}
 
 /// The protocol's rules.
 pub struct Booking {
@@ -125,12 +133,13 @@ impl Booking {
         };
         let (booking_id, facilitator_id) = (booking.booking_id.to_owned(), booking.facilitator_id.to_owned());
         let (hub, connection, in_flight) = (self.hub.clone(), connection.clone(), self.in_flight);
-        connection.begin_request(in_flight);
+        let weight = weight(booking.data.len());
+        connection.begin_request_of(weight, in_flight);
         self.notify.accept(
             self.notification(tenant, booking),
             Box::new(move |outcome| {
                 Self::accepted(&hub, &connection, ack, &booking_id, &facilitator_id, outcome);
-                connection.end_request(in_flight);
+                connection.end_request_of(weight, in_flight);
             }),
         );
     }

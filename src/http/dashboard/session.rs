@@ -208,7 +208,7 @@ impl FromRequest<Dashboard> for Form {
             let detail = "It is no form. Nothing was changed; use the dashboard's own pages.";
             return Err(Refused::new(None, StatusCode::UNSUPPORTED_MEDIA_TYPE, "That is no form", detail));
         }
-        let bytes = input::whole(request, dashboard.api.max_body).await.map_err(|fault| {
+        let bytes = input::whole(request, dashboard.api.max_body, &dashboard.api).await.map_err(|fault| {
             let (status, title, detail) = fault.said();
             Refused::new(None, status, title, &detail)
         })?;

@@ -140,6 +140,25 @@ impl Server {
         kill(Pid::from_raw(self.child.id() as i32), signal).expect("the server to take a signal");
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn entries(&self, folder: &str) -> usize {
+        let entries = std::fs::read_dir(format!("/proc/{}/{folder}", self.pid())).expect("a process");
+        entries.count()
+    }
+
+    /// How many descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        self.entries("fd")
+    }
+
+    /// How many threads it has.
+    pub fn threads(&self) -> u64 {
+        self.entries("task") as u64
+    }
+
     /// What the kernel says of its memory, in KB: `VmRSS` is what it holds, `VmHWM` the most it ever held.
     pub fn memory(&self, what: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a process");

@@ -7,6 +7,7 @@ mod catch_up;
 mod connects;
 mod facilitators;
 mod fanout;
+mod flood;
 mod latency;
 mod list;
 mod nodes;
@@ -59,6 +60,7 @@ pub async fn run(shape: Shape, settings: &Settings, site: &mut Site) -> Result<O
         Shape::Nodes | Shape::Nodes4 | Shape::Nodes8 => nodes::run(settings, site).await,
         Shape::Queue | Shape::PgQueue => queue::run(settings, site).await,
         Shape::CatchUp => catch_up::run(settings, site).await,
+        Shape::Flood => flood::run(settings, site).await,
     }
     .with_context(|| format!("the {shape} shape failed"))
 }

@@ -225,7 +225,7 @@ pub struct Refusal<'a> {
 /// What a client hears whose handshake proves nothing: in words, and as the code that requests get, too.
 pub fn refusal(error: &Error) -> (&'static str, &'static str) {
     match error {
-        Error::TooManySockets(_) => ("Too many connections", "too_many_connections"),
+        Error::TooManySockets(_) | Error::TooManyHere(_) => ("Too many connections", "too_many_connections"),
         Error::Token(TokenError::Expired) => ("Authentication failed", "token_expired"),
         Error::Token(TokenError::NoKeys) => ("Authentication failed", "keys_unavailable"),
         _ => ("Authentication failed", "token_invalid"),
