@@ -46,7 +46,7 @@ pub enum Outcome {
     Sent,
     /// A resend, answered as before.
     Duplicate,
-    /// The socket that got it lived through a heartbeat round.
+    /// A device has it: its socket lived through a heartbeat round, or it was acknowledged or read.
     Confirmed,
     /// Marked read.
     Read,
@@ -197,6 +197,8 @@ pub struct Metrics {
     pub caught_up: Counter,
     /// Whether this node takes what other programs leave in Redis: 1 or 0.
     pub ingest_up: Gauge,
+    /// Whether Redis answers, where it is used: 1 or 0.
+    pub redis_up: Known,
 }
 
 impl Default for Metrics {
@@ -223,6 +225,7 @@ impl Metrics {
             audit_unsealed: Known::default(),
             audit_intact: Known::default(),
             ingest_up: Gauge::default(),
+            redis_up: Known::default(),
             connections: Gauge::default(),
             connection_seconds: Histogram::new(exponential_buckets(1.0, 4.0, 9)),
             commit_seconds: seconds(),
@@ -330,6 +333,11 @@ impl Metrics {
             "carillon_ingest_up",
             "Whether this node takes what other programs leave in Redis",
             self.ingest_up.clone(),
+        );
+        registry.register(
+            "carillon_redis_up",
+            "Whether Redis answers this node; told where it is used",
+            self.redis_up.clone(),
         );
     }
 
