@@ -29,9 +29,9 @@ use crate::parts::{
 };
 use crate::realtime::Hub;
 use crate::service::{
-    Addresses, Audit, Choices, Devices, Digests, Explain, Failures, Hooks, Inbox, Library, Notify, Outgoing,
-    Presences, Privacy, Reckoning, RecurringLimits, Recurrings, Reports, Retention, Rollup, Roster, Sealing,
-    Session, StatsService, Topics, Watch, Worker,
+    Addresses, Audit, Choices, Devices, Digests, Explain, Failures, Hooks, Inbox, IngestLine, Library,
+    Notify, Outgoing, Presences, Privacy, Reckoning, RecurringLimits, Recurrings, Reports, Retention, Rollup,
+    Roster, Sealing, Session, StatsService, Topics, Watch, Worker,
 };
 use crate::store::Store;
 use crate::telemetry::{Metrics, tell_of_silence, vital};
@@ -111,7 +111,7 @@ impl App {
         hub.on_arrival(move |recipient| arrived.arrived(recipient));
 
         let rounds = Rounds::new(&config.realtime);
-        let confirmations = Arc::new(Confirmations::new(rounds, metrics.clone()));
+        let confirmations = Arc::new(Confirmations::new(rounds, &node, metrics.clone()));
         let live =
             Live::new(hub.clone(), confirmations.clone(), catch_up.clone(), clock.clone(), metrics.clone());
         listening.set(Arc::downgrade(&live)).ok();
@@ -150,9 +150,17 @@ impl App {
             );
         }
         let largest = config.limits.max_request_bytes;
-        let from_redis =
-            Ingest::new(&config.ingest, &config.redis, notify.clone(), metrics.clone(), &node, largest)
-                .context(UNUSABLE_REDIS)?;
+        let ingesting = IngestLine::new(metrics.clone());
+        let from_redis = Ingest::new(
+            &config.ingest,
+            &config.redis,
+            notify.clone(),
+            metrics.clone(),
+            &node,
+            largest,
+            ingesting.clone(),
+        )
+        .context(UNUSABLE_REDIS)?;
         let limit = config.booking.pending_limit;
         let replays = Replays::new(
             store.clone(),
@@ -217,7 +225,14 @@ impl App {
         ));
         let outgoing = Arc::new(Outgoing::new(store.clone(), dispatch.clone(), clock.clone()));
         let library = Arc::new(Library::new(store.clone(), templates, clock.clone()));
-        let stats = StatsService::new(hub.clone(), store.clone(), presences.clone(), dispatch, clock.clone());
+        let stats = StatsService::new(
+            hub.clone(),
+            store.clone(),
+            presences.clone(),
+            dispatch,
+            clock.clone(),
+            ingesting,
+        );
         let stats = Arc::new(stats);
         let reckoning = Arc::new(Reckoning::new(store.clone(), clock.clone()));
         let watch = Arc::new(Watch::new(

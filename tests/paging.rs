@@ -126,7 +126,7 @@ impl History<'_> {
     }
 
     fn marking(&self, notification: NotificationId, mark: Mark) -> Write {
-        Write::Mark { recipient: self.reader.clone(), notification, mark, at: now() }
+        Write::Mark { recipient: self.reader.clone(), notification, mark, at: now(), handed: None }
     }
 
     /// What is due comes to one more chunk of people.

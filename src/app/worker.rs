@@ -41,7 +41,8 @@ impl App {
         let catch_up = CatchUp::never();
         let backplane = backplane(config, &store, &node, &catch_up, &nobody, &metrics).await?;
         let hub = Arc::new(Hub::new(metrics.clone(), backplane, true));
-        let confirmations = Arc::new(Confirmations::new(Rounds::new(&config.realtime), metrics.clone()));
+        let confirmations =
+            Arc::new(Confirmations::new(Rounds::new(&config.realtime), &node, metrics.clone()));
         let live = Live::new(hub, confirmations, catch_up, clock.clone(), metrics.clone());
         let channels = channels(config, clock.clone())?;
         let templates = Arc::new(Templates::new(store.clone()));

@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::domain::{Clock, NotificationId, Place, Timestamp};
+use crate::domain::{Clock, Handed, NotificationId, Place, Recipient, SocketMark, Timestamp};
 use crate::realtime::{self, Connection, ConnectionId, Hub, Transport};
 use crate::store::{Sent, Store, Write, Written};
 use crate::telemetry::traces::Span;
@@ -55,12 +55,27 @@ impl Rounds {
     }
 }
 
+/// Something, and for whom.
+type Key = (NotificationId, Recipient);
+
 struct Watched {
     /// In time lived (see [`Watch::lived`]).
     due: Duration,
     connection: ConnectionId,
-    notification: NotificationId,
+    key: Key,
     entry: Sent,
+    /// Whether outliving a round proves something.
+    proves: bool,
+}
+
+/// What a person was handed.
+struct Out {
+    /// When, and by which socket first.
+    handed: Handed,
+    /// By how many sockets it waits for its confirmation.
+    waiting: usize,
+    /// Whether the person has said that it came.
+    is_settled: bool,
 }
 
 /// Each queue holds entries of one round, so it is sorted by when they are due.
@@ -72,21 +87,38 @@ struct Watch {
     stream: VecDeque<Watched>,
     polling: VecDeque<Watched>,
     /// Of connections whose pongs are heard of: with the number of pings that had been asked before.
-    asked: HashMap<ConnectionId, VecDeque<(u64, NotificationId, Sent)>>,
+    asked: HashMap<ConnectionId, VecDeque<(u64, Key, Sent)>>,
     /// Confirmed by a pong, and not taken out yet.
     answered: Vec<Sent>,
     /// Confirmed, and not told of yet, if somebody wants to hear of it.
     traced: Vec<(NotificationId, Sent)>,
-    sent: HashMap<NotificationId, Timestamp>,
+    out: HashMap<Key, Out>,
+    /// Watched no longer. Known until the next look: what is confirmed is written down by then.
+    ended: Vec<Key>,
     /// How many entries are watched.
     many: usize,
 }
 
 impl Watch {
-    /// This one is watched no longer.
-    fn ended(&mut self, notification: NotificationId) {
+    /// This one is watched no longer; tells whether it still waited.
+    fn end(&mut self, key: Key) -> bool {
         self.many -= 1;
-        self.sent.remove(&notification);
+        let Some(out) = self.out.get_mut(&key) else { return true };
+        out.waiting = out.waiting.saturating_sub(1);
+        let waited = !out.is_settled;
+        if out.waiting == 0 {
+            self.ended.push(key);
+        }
+        waited
+    }
+
+    /// Forgets what had ended before.
+    fn forget(&mut self) {
+        for key in std::mem::take(&mut self.ended) {
+            if self.out.get(&key).is_some_and(|out| out.waiting == 0) {
+                self.out.remove(&key);
+            }
+        }
     }
 }
 
@@ -94,13 +126,14 @@ impl Watch {
 pub struct Confirmations {
     watch: Mutex<Watch>,
     rounds: Rounds,
+    node: Arc<str>,
     metrics: Arc<Metrics>,
 }
 
 impl Confirmations {
-    /// Nothing is watched yet.
-    pub fn new(rounds: Rounds, metrics: Arc<Metrics>) -> Self {
-        Self { watch: Mutex::default(), rounds, metrics }
+    /// Nothing is watched yet, on this node.
+    pub fn new(rounds: Rounds, node: &str, metrics: Arc<Metrics>) -> Self {
+        Self { watch: Mutex::default(), rounds, node: node.into(), metrics }
     }
 
     fn lock(&self) -> MutexGuard<'_, Watch> {
@@ -111,6 +144,7 @@ impl Confirmations {
     pub fn watch<'a>(
         &self,
         connections: impl IntoIterator<Item = &'a Connection>,
+        recipient: &Recipient,
         notification: NotificationId,
         place: Place,
         sent_at: Timestamp,
@@ -125,34 +159,53 @@ impl Confirmations {
             is_failed: false,
         });
         let mut watch = self.lock();
-        let before = watch.many;
+        let (before, mut first) = (watch.many, None);
         for connection in connections.into_iter().take(MOST.saturating_sub(before)) {
-            let transport = connection.outlet().transport();
-            if transport == Transport::OneWay {
-                continue;
-            }
             watch.many += 1;
-            let entry = Sent { place, sent_at, confirmed_at: sent_at };
+            let (at, node) = (sent_at, self.node.clone());
+            let handed = Handed { at, socket: SocketMark::of(&connection.socket_id), node };
+            let entry = Sent { place, handed, confirmed_at: sent_at };
+            first.get_or_insert_with(|| entry.handed.clone());
+            let key = (notification, recipient.clone());
             if let Some(pings) = connection.outlet().pings() {
-                watch.asked.entry(connection.id).or_default().push_back((pings, notification, entry));
+                watch.asked.entry(connection.id).or_default().push_back((pings, key, entry));
                 continue;
             }
+            let transport = connection.outlet().transport();
             let polling = transport == Transport::Polling;
             let round = if polling { self.rounds.polling } else { self.rounds.stream };
-            let watched =
-                Watched { due: watch.lived + TICK + round, connection: connection.id, notification, entry };
+            let (due, proves) = (watch.lived + TICK + round, transport != Transport::OneWay);
+            let watched = Watched { due, connection: connection.id, key, entry, proves };
             if polling { &mut watch.polling } else { &mut watch.stream }.push_back(watched);
         }
+        let Some(handed) = first else { return };
         let watched = watch.many - before;
-        if watched > 0 {
-            watch.sent.entry(notification).or_insert(sent_at);
+        let new = Out { handed, waiting: 0, is_settled: false };
+        let out = watch.out.entry((notification, recipient.clone())).or_insert(new);
+        out.waiting += watched;
+        if !out.is_settled {
             self.metrics.unconfirmed.inc_by(i64::try_from(watched).unwrap_or(0));
         }
     }
 
-    /// When `notification` was sent, if it is watched.
-    pub fn sent_at(&self, notification: NotificationId) -> Option<Timestamp> {
-        self.lock().sent.get(&notification).copied()
+    /// When, and by which socket of this node, `recipient` was handed `notification`, if that is watched.
+    pub fn handed(&self, recipient: &Recipient, notification: NotificationId) -> Option<Handed> {
+        self.lock().out.get(&(notification, recipient.clone())).map(|out| out.handed.clone())
+    }
+
+    /// The person has said that it came, and that is written down with all that is known of it here.
+    pub fn settled(&self, recipient: &Recipient, notification: NotificationId) {
+        let mut watch = self.lock();
+        if let Some(out) = watch.out.get_mut(&(notification, recipient.clone()))
+            && !std::mem::replace(&mut out.is_settled, true)
+        {
+            self.metrics.unconfirmed.dec_by(i64::try_from(out.waiting).unwrap_or(0));
+        }
+    }
+
+    /// Seconds after which it is known, and written down, whether something arrived.
+    pub fn seconds(&self) -> u32 {
+        self.rounds.seconds()
     }
 
     /// The client of `connection` has answered its first `pings` pings: what it was sent before the last of
@@ -160,15 +213,19 @@ impl Confirmations {
     pub fn answered(&self, connection: ConnectionId, pings: u64) {
         let mut watch = self.lock();
         let Some(mut waiting) = watch.asked.remove(&connection) else { return };
-        let before = watch.many;
-        while let Some((_, notification, entry)) = waiting.pop_front_if(|(asked, ..)| *asked < pings) {
-            watch.ended(notification);
-            watch.answered.push(entry);
-            if self.metrics.traces.is_on() {
-                watch.traced.push((notification, entry));
+        let mut ended = 0;
+        while let Some((_, key, entry)) = waiting.pop_front_if(|(asked, ..)| *asked < pings) {
+            let notification = key.0;
+            if !watch.end(key) {
+                continue;
             }
+            ended += 1;
+            if self.metrics.traces.is_on() {
+                watch.traced.push((notification, entry.clone()));
+            }
+            watch.answered.push(entry);
         }
-        self.metrics.unconfirmed.dec_by(i64::try_from(before - watch.many).unwrap_or(0));
+        self.metrics.unconfirmed.dec_by(ended);
         if !waiting.is_empty() {
             watch.asked.insert(connection, waiting);
         }
@@ -178,11 +235,12 @@ impl Confirmations {
     pub fn left(&self, connection: ConnectionId) {
         let mut watch = self.lock();
         let waiting = watch.asked.remove(&connection).unwrap_or_default();
-        self.metrics.unconfirmed.dec_by(i64::try_from(waiting.len()).unwrap_or(0));
-        waiting.into_iter().for_each(|(_, notification, _)| watch.ended(notification));
+        let ended = waiting.into_iter().filter_map(|(_, key, _)| watch.end(key).then_some(())).count();
+        self.metrics.unconfirmed.dec_by(i64::try_from(ended).unwrap_or(0));
     }
 
-    /// Takes out what is due at `now`: the entries whose connection `is_here` still. Called every tick.
+    /// Takes out what is due at `now`: the entries whose connection `is_here` still. Called every tick, when what was taken
+    /// out before is written down.
     pub fn due(
         &self,
         now: Instant,
@@ -190,6 +248,7 @@ impl Confirmations {
         is_here: impl Fn(ConnectionId) -> bool,
     ) -> Vec<Sent> {
         let mut watch = self.lock();
+        watch.forget();
         let since = watch.looked.replace(now).map_or(Duration::ZERO, |looked| now.duration_since(looked));
         watch.lived += since.min(LONGEST_STEP);
         let mut due = std::mem::take(&mut watch.answered);
@@ -197,21 +256,25 @@ impl Confirmations {
         due.sort_unstable_by_key(|entry| (entry.place.recipient, entry.place.position));
         due.dedup_by_key(|entry| entry.place);
         due.iter_mut().for_each(|entry| entry.confirmed_at = confirmed_at);
-        let mut ended = 0;
-        let Watch { lived, stream, polling, sent, many, traced, .. } = &mut *watch;
-        for queue in [stream, polling] {
-            while queue.front().is_some_and(|first| first.due <= *lived) {
-                let Some(watched) = queue.pop_front() else { break };
+        let (mut ended, lived) = (0, watch.lived);
+        for is_polling in [false, true] {
+            let queue = |watch: &mut Watch| {
+                let queue = if is_polling { &mut watch.polling } else { &mut watch.stream };
+                queue.pop_front_if(|first| first.due <= lived)
+            };
+            while let Some(Watched { connection, key, entry, proves, .. }) = queue(&mut watch) {
+                let notification = key.0;
+                if !watch.end(key) {
+                    continue;
+                }
                 ended += 1;
-                *many -= 1;
-                sent.remove(&watched.notification);
                 // One of a person's connections is enough; they stand side by side.
-                let is_known = due.last().is_some_and(|last: &Sent| last.place == watched.entry.place);
-                if !is_known && is_here(watched.connection) {
-                    due.push(Sent { confirmed_at, ..watched.entry });
+                let is_known = due.last().is_some_and(|last: &Sent| last.place == entry.place);
+                if proves && !is_known && is_here(connection) {
                     if self.metrics.traces.is_on() {
-                        traced.push((watched.notification, watched.entry));
+                        watch.traced.push((notification, entry.clone()));
                     }
+                    due.push(Sent { confirmed_at, ..entry });
                 }
             }
         }
@@ -243,7 +306,7 @@ impl Confirmations {
                     notification: notification.0,
                     accepted: None,
                     name: "confirm",
-                    start: entry.sent_at.as_micros(),
+                    start: entry.handed.at.as_micros(),
                     end: clock.now().as_micros(),
                     facts: vec![("by", "heartbeat".to_owned())],
                     is_failed: false,
@@ -258,6 +321,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::domain::{Tenant, UserId};
     use crate::realtime::{Dialect, Encode, Form, Line, Outlet, PushError};
     use serde_json::value::RawValue;
 
@@ -302,6 +366,10 @@ mod tests {
         )
     }
 
+    fn person() -> Recipient {
+        Recipient { tenant: Tenant::default(), user: UserId::new("7").unwrap() }
+    }
+
     fn confirmations() -> Confirmations {
         let settings = realtime::Settings {
             ping_interval_ms: 1_000,
@@ -310,7 +378,7 @@ mod tests {
             confirm_margin_ms: 500,
             ..realtime::Settings::default()
         };
-        Confirmations::new(Rounds::new(&settings), Arc::default())
+        Confirmations::new(Rounds::new(&settings), "n1", Arc::default())
     }
 
     /// Looks every quarter of a second, up to `until` milliseconds.
@@ -328,33 +396,36 @@ mod tests {
         let start = Instant::now();
         confirmations.watch(
             [&connection(1, Transport::Stream)],
+            &person(),
             NotificationId(1),
             Place { recipient: 7, position: 1 },
             sent,
         );
         confirmations.watch(
             [&connection(2, Transport::Stream)],
+            &person(),
             NotificationId(2),
             Place { recipient: 8, position: 1 },
             sent,
         );
         confirmations.watch(
             [&connection(3, Transport::Polling)],
+            &person(),
             NotificationId(3),
             Place { recipient: 9, position: 1 },
             sent,
         );
         assert!(look(&confirmations, start, 3_500, 2).is_empty());
-        assert_eq!(confirmations.sent_at(NotificationId(1)), Some(sent));
+        assert_eq!(confirmations.handed(&person(), NotificationId(1)).map(|handed| handed.at), Some(sent));
 
         let confirmed = look(&confirmations, start + Duration::from_millis(3_500), 1_000, 2);
         let entry = Sent {
             place: Place { recipient: 7, position: 1 },
-            sent_at: sent,
+            handed: Handed { at: sent, socket: SocketMark::of("s"), node: "n1".into() },
             confirmed_at: Timestamp::from_micros(9),
         };
         assert_eq!(confirmed, [entry], "the second socket died, the third is polling");
-        assert_eq!(confirmations.sent_at(NotificationId(2)), None);
+        assert_eq!(confirmations.handed(&person(), NotificationId(2)), None);
         assert_eq!(look(&confirmations, start + Duration::from_millis(4_500), 12_000, 2).len(), 1);
     }
 
@@ -375,7 +446,7 @@ mod tests {
         let watch = |pings, number| {
             one.outlet().line().queued(pings);
             let place = Place { recipient: 7, position: number };
-            confirmations.watch([&one], NotificationId(number), place, sent);
+            confirmations.watch([&one], &person(), NotificationId(number), place, sent);
         };
         watch(1, 1);
         watch(0, 2);
@@ -393,12 +464,51 @@ mod tests {
         for number in [4, 5] {
             both.iter().for_each(|one| _ = one.outlet().line().queued(1));
             let place = Place { recipient: 7, position: number };
-            confirmations.watch(both.each_ref(), NotificationId(number), place, sent);
+            confirmations.watch(both.each_ref(), &person(), NotificationId(number), place, sent);
         }
         both.iter().for_each(|one| confirmations.answered(one.id, 9));
         let confirmed = look(&confirmations, Instant::now(), 60_000, 0);
         assert_eq!(confirmed.iter().map(|entry| entry.place.position).collect::<Vec<_>>(), [4, 5]);
         assert_eq!(confirmations.lock().many, 0);
+    }
+
+    /// What the person has said that came is not written down once more, nor waited for.
+    #[test]
+    fn what_is_settled_waits_no_longer() {
+        let confirmations = confirmations();
+        let (sent, start) = (Timestamp::from_micros(5), Instant::now());
+        let (place, id) = (Place { recipient: 7, position: 1 }, NotificationId(1));
+        let both = [connection(1, Transport::Stream), connection(2, Transport::Polling)];
+        confirmations.watch(both.each_ref(), &person(), id, place, sent);
+        assert_eq!(confirmations.metrics.unconfirmed.get(), 2);
+        assert_eq!(
+            confirmations.handed(&person(), id).map(|handed| handed.way()),
+            Some("s-------@n1".to_owned())
+        );
+        confirmations.settled(&person(), id);
+        confirmations.settled(&person(), id);
+        assert_eq!(confirmations.metrics.unconfirmed.get(), 0);
+        assert!(look(&confirmations, start, 60_000, 0).is_empty());
+        assert_eq!((confirmations.metrics.unconfirmed.get(), confirmations.handed(&person(), id)), (0, None));
+        assert_eq!(confirmations.lock().many, 0);
+    }
+
+    /// Nobody hears whether a stream that only goes one way brought something; when it was handed out is known.
+    #[test]
+    fn a_stream_that_goes_one_way_proves_nothing() {
+        let confirmations = confirmations();
+        let (id, start) = (NotificationId(1), Instant::now());
+        let place = Place { recipient: 7, position: 1 };
+        confirmations.watch(
+            [&connection(1, Transport::OneWay)],
+            &person(),
+            id,
+            place,
+            Timestamp::from_micros(5),
+        );
+        assert!(confirmations.handed(&person(), id).is_some());
+        assert!(look(&confirmations, start, 60_000, 0).is_empty());
+        assert_eq!(confirmations.handed(&person(), id), None);
     }
 
     #[test]
@@ -408,6 +518,7 @@ mod tests {
         let sent = Timestamp::from_micros(5);
         confirmations.watch(
             [&connection(1, Transport::Stream)],
+            &person(),
             NotificationId(1),
             Place { recipient: 7, position: 1 },
             sent,

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::{CatchUp, Confirmations};
-use crate::domain::{Clock, NewNotification, NotificationId, Place, Placed, Recipient, Timestamp};
+use crate::domain::{Audience, Clock, NewNotification, NotificationId, Place, Placed, Recipient, Timestamp};
 use crate::realtime::backplane::{Line, Message, Template};
 use crate::realtime::{Delivery, Hub, Pass, Shown, Source};
 use crate::telemetry::{Metrics, Outcome};
@@ -126,7 +126,8 @@ impl Live {
                 if source == Source::Stored {
                     self.metrics.caught_up.inc();
                 }
-                self.confirmations.watch(took.iter().map(|one| &**one), notification.id, place, sent_at);
+                let took = took.iter().map(|one| &**one);
+                self.confirmations.watch(took, recipient, notification.id, place, sent_at);
                 let age = sent_at.seconds_since(notification.created_at).max(0.0);
                 self.metrics.delivery_seconds.observe(age);
             }
@@ -154,8 +155,13 @@ impl Live {
         }
     }
 
-    /// When `id` was sent, if it waits for its confirmation.
-    pub fn sent_at(&self, id: NotificationId) -> Option<Timestamp> {
-        self.confirmations.sent_at(id)
+    /// When `id` was handed to one of those whom `audience` names, if that is watched here.
+    pub fn sent_at(&self, id: NotificationId, audience: &Audience) -> Option<Timestamp> {
+        audience.named().iter().find_map(|one| self.confirmations.handed(one, id)).map(|handed| handed.at)
+    }
+
+    /// What was handed to sockets, and is not confirmed.
+    pub const fn confirmations(&self) -> &Arc<Confirmations> {
+        &self.confirmations
     }
 }

@@ -47,6 +47,11 @@ impl Replays {
         Arc::new(Self { store, hub, confirmations, catch_up, clock, packets })
     }
 
+    /// What was handed to sockets, and is not confirmed.
+    pub const fn confirmations(&self) -> &Arc<Confirmations> {
+        &self.confirmations
+    }
+
     /// Hands `connection` what its person `missed` behind `after`, and lets it hear live then. Returns how many it was handed;
     /// fewer than there are if it left, or speaks for somebody else by now.
     ///
@@ -156,7 +161,7 @@ impl Replays {
             *handed += 1;
             if held.confirmed_at.is_none() {
                 let id = shown.notification.id;
-                self.confirmations.watch([connection], id, held.place, self.clock.now());
+                self.confirmations.watch([connection], recipient, id, held.place, self.clock.now());
             }
         }
         self.hub.is_here(connection.id)

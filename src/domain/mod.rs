@@ -44,8 +44,8 @@ pub use draft::{
 pub use identity::{DEFAULT_TENANT, IdError, Recipient, Tenant, UserId};
 pub use locale::{Locale, TemplateName, Templated};
 pub use notification::{
-    Accepted, Audience, Digest, Group, Idempotency, NewNotification, Notification, NotificationId, Place,
-    Placed, Position, Priority,
+    Accepted, Audience, Digest, Group, Handed, Idempotency, NewNotification, Notification, NotificationId,
+    Place, Placed, Position, Priority, SocketMark,
 };
 pub(crate) use objects::read_from_objects;
 pub use preferences::{Change, Channel, Hush, Matter, Muted, Preferences, Switches};

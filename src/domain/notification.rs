@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -270,6 +271,43 @@ pub struct Placed {
     pub place: Place,
     /// Whether its recipient is not to be told now.
     pub is_hushed: bool,
+}
+
+/// The beginning of a socket's name: enough to find it in the log, too little to speak for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketMark([u8; 8]);
+
+impl SocketMark {
+    /// Of the socket of this name.
+    pub fn of(name: &str) -> Self {
+        let mut mark = [b'-'; 8];
+        mark.iter_mut().zip(name.bytes().filter(u8::is_ascii_graphic)).for_each(|(to, from)| *to = from);
+        Self(mark)
+    }
+}
+
+impl fmt::Display for SocketMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.0).unwrap_or_default())
+    }
+}
+
+/// When, and by which socket of which node, an entry was handed to its recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handed {
+    /// When.
+    pub at: Timestamp,
+    /// The socket.
+    pub socket: SocketMark,
+    /// The node.
+    pub node: Arc<str>,
+}
+
+impl Handed {
+    /// `socket@node`.
+    pub fn way(&self) -> String {
+        format!("{}@{}", self.socket, self.node)
+    }
 }
 
 /// What the database says of a notification that was handed to it.

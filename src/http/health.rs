@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::State;
 use crate::delivery::Condition;
 use crate::domain::{Channel, Timestamp};
-use crate::realtime::backplane::Line;
+use crate::service::RedisIs;
 
 /// Whether this process takes new work; false from the moment it is told to stop.
 #[derive(Clone, Default)]
@@ -42,6 +42,8 @@ pub struct HealthBody {
     average_duration_seconds: u64,
     replay_sequence: i64,
     redis: &'static str,
+    /// `nodes`: they hear of each other by it; `letters`: other programs leave some there.
+    redis_used_for: Vec<&'static str>,
     database: &'static str,
     websocket_connections: usize,
     services: Services,
@@ -71,12 +73,13 @@ fn told(condition: Condition) -> &'static str {
 pub async fn health(state: extract::State<State>) -> (StatusCode, Json<HealthBody>) {
     let health = state.stats.health().await;
     let database = if health.database { "healthy" } else { "unhealthy" };
-    let (redis, is_degraded) = match health.line {
-        Line::Alone => ("not configured", false),
-        Line::Connected => ("healthy", false),
-        Line::Degraded => ("unreachable", true),
+    let redis = match health.redis() {
+        RedisIs::Unused => "not configured",
+        RedisIs::Asked => "connecting",
+        RedisIs::There => "healthy",
+        RedisIs::Away => "unreachable",
     };
-    let (status, word) = match (health.database, is_degraded) {
+    let (status, word) = match (health.database, health.redis() == RedisIs::Away) {
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy"),
         (true, true) => (StatusCode::OK, "degraded"),
         (true, false) => (StatusCode::OK, "healthy"),
@@ -98,6 +101,7 @@ pub async fn health(state: extract::State<State>) -> (StatusCode, Json<HealthBod
         average_duration_seconds: census.average_seconds as u64,
         replay_sequence: health.last_notification,
         redis,
+        redis_used_for: health.redis_uses(),
         database,
         websocket_connections: census.connections,
         services: Services {

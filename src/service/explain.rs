@@ -14,6 +14,11 @@ use crate::domain::{
 use crate::realtime::Hub;
 use crate::store::{Sought, Store, Trace, TracedEntry, TracedHush, TracedSpread};
 
+/// Why nothing went by a channel.
+pub(super) const UNASKED: &str = "its sender did not ask for this channel";
+/// People whose ways are told at once.
+const MOST_SHOWN: i64 = 20;
+
 /// One step of a notification's way to somebody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -27,24 +32,61 @@ pub struct Step {
     pub happened: Option<bool>,
     /// How, or why not.
     pub reason: String,
+    /// Which socket and which node told it, where that is known and the business of whoever asks.
+    pub over: Option<Over>,
+}
+
+/// By which way something was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Over {
+    /// The beginning of the socket's name, as in the log.
+    pub connection: String,
+    /// The node's name.
+    pub node: String,
+}
+
+impl Over {
+    /// Of `socket@node`.
+    fn read(text: &str) -> Option<Self> {
+        let (connection, node) = text.split_once('@')?;
+        Some(Self { connection: connection.to_owned(), node: node.to_owned() })
+    }
 }
 
 impl Step {
     pub(super) fn done(step: &'static str, at: Option<Timestamp>, reason: impl Into<String>) -> Self {
-        Self { step, channel: None, at, happened: Some(true), reason: reason.into() }
+        Self { step, channel: None, at, happened: Some(true), reason: reason.into(), over: None }
     }
 
     pub(super) fn not(step: &'static str, reason: impl Into<String>) -> Self {
-        Self { step, channel: None, at: None, happened: Some(false), reason: reason.into() }
+        Self { step, channel: None, at: None, happened: Some(false), reason: reason.into(), over: None }
     }
 
     pub(super) fn unknown(step: &'static str, reason: impl Into<String>) -> Self {
-        Self { step, channel: None, at: None, happened: None, reason: reason.into() }
+        Self { step, channel: None, at: None, happened: None, reason: reason.into(), over: None }
     }
 
     pub(super) fn by(self, channel: Channel) -> Self {
         Self { channel: Some(channel), ..self }
     }
+
+    /// Whether it says only that its sender wanted nothing of this channel.
+    pub fn is_unasked(&self) -> bool {
+        self.reason == UNASKED
+    }
+
+    fn over(self, over: Option<Over>) -> Self {
+        Self { over, ..self }
+    }
+}
+
+/// Ways of one notification to those who have it.
+#[derive(Clone, Debug)]
+pub struct Ways {
+    /// To whom, with the steps of each.
+    pub people: Vec<(UserId, Vec<Step>)>,
+    /// Where to go on, if there may be more.
+    pub next: Option<i64>,
 }
 
 /// A notification's way, and that to one person.
@@ -125,13 +167,31 @@ impl Explain {
             match &trace.entry {
                 Some(entry) => {
                     let beyond = self.outgoing.steps(&who.tenant, id, recipient, trace.priority).await?;
-                    steps.extend(self.received(&trace, entry, recipient, beyond));
+                    steps.extend(self.received(&trace, entry, recipient, beyond, sees_all));
                 }
                 None => steps.push(self.not_received(&trace, recipient).await?),
             }
         }
         let recipient = recipient.map(|recipient| recipient.user);
         Ok(Timeline { trace, recipient, steps })
+    }
+
+    /// The ways of notification `id` to those who have it, behind the place `after`, for whoever may see everybody's.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it is another tenant's, or `who` may not see that.
+    pub async fn ways(&self, who: &Principal, id: NotificationId, after: i64) -> Result<Ways, Error> {
+        let trace = self.store.trace(&who.tenant, id, None).await?;
+        let trace = trace.filter(|_| who.can_send || who.can_watch()).ok_or(Error::NotFound)?;
+        let (held, next) = self.store.holders(&who.tenant, id, after, MOST_SHOWN).await?;
+        let mut people = Vec::with_capacity(held.len());
+        for (user, entry) in held {
+            let recipient = Recipient { tenant: who.tenant.clone(), user };
+            let beyond = self.outgoing.steps(&who.tenant, id, &recipient, trace.priority).await?;
+            let steps = self.received(&trace, &entry, &recipient, beyond, true);
+            people.push((recipient.user, steps));
+        }
+        Ok(Ways { people, next })
     }
 
     /// That it was taken back, and by whom.
@@ -152,6 +212,7 @@ impl Explain {
         entry: &TracedEntry,
         recipient: &Recipient,
         beyond: Vec<Step>,
+        sees_all: bool,
     ) -> Vec<Step> {
         let over = trace.expires_at.filter(|at| *at <= self.clock.now());
         let stored = match entry.hush {
@@ -184,7 +245,8 @@ impl Explain {
         let is_told =
             !matches!(entry.hush, Some((TracedHush::Muted | TracedHush::Waits | TracedHush::SummedUp, _)));
         if is_told || entry.confirmed_at.is_some() {
-            steps.push(self.sent(trace, entry, recipient).by(Channel::Realtime));
+            let sent = self.sent(trace, entry, recipient).by(Channel::Realtime);
+            steps.push(if sees_all { sent } else { sent.over(None) });
         }
         steps.extend(beyond);
         steps.push(match (entry.confirmed_at, entry.confirmed_by.as_deref()) {
@@ -208,13 +270,29 @@ impl Explain {
     }
 
     fn sent(&self, trace: &Trace, entry: &TracedEntry, recipient: &Recipient) -> Step {
-        let under_way = || self.live.sent_at(trace.id).filter(|_| self.hub.is_online(recipient));
+        let confirmations = self.live.confirmations();
+        let handed = || confirmations.handed(recipient, trace.id);
+        let seconds = confirmations.seconds();
         match (entry.sent_at, entry.confirmed_at) {
-            (Some(at), _) => Step::done("sent", Some(at), "a socket of the recipient took it"),
-            (None, Some(_)) => Step::done("sent", None, "it was found in a list, or told by another node"),
-            (None, None) => match under_way() {
-                Some(at) => {
-                    Step::done("sent", Some(at), "a socket took it; whether it arrived shows within a minute")
+            (Some(at), _) => Step::done("sent", Some(at), "a socket of the recipient took it")
+                .over(entry.sent_over.as_deref().and_then(Over::read)),
+            (None, Some(_)) => match handed() {
+                Some(handed) => Step::done("sent", Some(handed.at), "a socket of the recipient took it")
+                    .over(Over::read(&handed.way())),
+                None if self.store.is_shared() => {
+                    let words = format!(
+                        "it was found in a list, or another node told it: that one writes down when, within {seconds} s"
+                    );
+                    Step::done("sent", None, words)
+                }
+                None => {
+                    Step::done("sent", None, "it was found in a list, or this server was started anew since")
+                }
+            },
+            (None, None) => match handed().filter(|_| self.hub.is_online(recipient)) {
+                Some(handed) => {
+                    let words = format!("a socket took it; whether it arrived shows within {seconds} s");
+                    Step::done("sent", Some(handed.at), words).over(Over::read(&handed.way()))
                 }
                 None => Step::unknown(
                     "sent",

@@ -18,7 +18,7 @@ use crate::realtime::{Connection, Hub};
 use crate::store::{
     Counted, Filter, Held, HeldCounts, Mark, Missed, Pending, Store, StoreError, Write, Written,
 };
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Outcome};
 
 /// Bytes of text in one list; older notifications follow when these have been read.
 const LARGEST_LIST: usize = 32 * 1024 * 1024;
@@ -380,7 +380,9 @@ impl Inbox {
         let (mut read, mut after, mut upto, at) = (0, 0, None, self.clock.now());
         loop {
             let write = Write::ReadAll { recipient: recipient.clone(), at, after, upto };
-            let Written::Read { many, rest } = self.store.write(write).await? else { break };
+            let Written::Read { many, confirmed, rest } = self.store.write(write).await? else { break };
+            self.metrics.notifications_by(Outcome::Read, many as u64);
+            self.metrics.notifications_by(Outcome::Confirmed, confirmed as u64);
             read += many;
             match rest {
                 Some((next, last)) => (after, upto) = (next, Some(last)),
@@ -428,6 +430,7 @@ impl Inbox {
         let marking = Marking {
             store: self.store.clone(),
             hub: self.hub.clone(),
+            confirmations: self.replays.confirmations().clone(),
             spreading: self.spreading.clone(),
             tasks: self.tasks.clone(),
             metrics: self.metrics.clone(),

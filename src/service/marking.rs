@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
 use super::Error;
-use crate::delivery::Spreading;
+use crate::delivery::{Confirmations, Spreading};
 use crate::domain::{NotificationId, Recipient, Standing, Status, Timestamp, UserId};
 use crate::realtime::Hub;
 use crate::store::{Before, Mark, Store, StoreError, Write, Written};
@@ -47,6 +47,8 @@ pub struct Marking {
     pub store: Arc<Store>,
     /// Who hears of it.
     pub hub: Arc<Hub>,
+    /// What was handed to sockets, and is not confirmed.
+    pub confirmations: Arc<Confirmations>,
     /// What may still bring what is to be marked.
     pub spreading: Arc<Spreading>,
     /// What is begun and to be ended before the server stops.
@@ -72,9 +74,19 @@ impl Marking {
         may_be_on_its_way: bool,
     ) {
         let store = self.store.clone();
-        let write = Write::Mark { recipient: recipient.clone(), notification: id, mark, at: self.at };
+        let handed = match mark {
+            Mark::Confirmed | Mark::Read => self.confirmations.handed(&recipient, id),
+            Mark::Unread | Mark::Deleted => None,
+        };
+        let is_known = handed.is_some();
+        let write = Write::Mark { recipient: recipient.clone(), notification: id, mark, at: self.at, handed };
         let done = move |written: Result<Written, StoreError>| match written {
-            Ok(Written::Marked(Some(before))) => answer(Ok(self.marked(&recipient, id, mark, &before))),
+            Ok(Written::Marked(Some(before))) => {
+                if is_known {
+                    self.confirmations.settled(&recipient, id);
+                }
+                answer(Ok(self.marked(&recipient, id, mark, &before)));
+            }
             Ok(_) if may_be_on_its_way => {
                 let tasks = self.tasks.clone();
                 tasks.spawn(self.again(recipient, id, mark, answer));
@@ -99,11 +111,12 @@ impl Marking {
     }
 
     fn marked(&self, recipient: &Recipient, id: NotificationId, mark: Mark, before: &Before) -> Marked {
-        if mark == Mark::Read {
+        if mark == Mark::Read && before.read_at.is_none() {
             self.metrics.notification(Outcome::Read);
         }
         let marked = standing(id, before, mark, self.at);
-        if marked.is_new && before.confirmed_at.is_none() && matches!(mark, Mark::Confirmed | Mark::Read) {
+        if before.is_confirmed_now {
+            self.metrics.notification(Outcome::Confirmed);
             self.metrics.traces.note(|| Span {
                 notification: id.0,
                 accepted: None,

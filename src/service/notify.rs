@@ -233,7 +233,7 @@ impl Notify {
             return Ok(None);
         };
         self.metrics.notification(Outcome::Duplicate);
-        let reached = self.live.sent_at(id).map_or(Reached::Stored(created_at), Reached::Sent);
+        let reached = self.live.sent_at(id, &new.audience).map_or(Reached::Stored(created_at), Reached::Sent);
         Ok(Some(Receipt { id, uuid, created_at, reached }))
     }
 
@@ -358,7 +358,7 @@ fn committed(
         }
         Ok(Written::Accepted(Accepted::Duplicate { id, uuid, created_at, delivered_at })) => {
             metrics.notification(Outcome::Duplicate);
-            let sent_at = live.sent_at(id).or(delivered_at);
+            let sent_at = live.sent_at(id, &new.audience).or(delivered_at);
             let reached = sent_at.map_or(Reached::Stored(created_at), Reached::Sent);
             live.in_order(move || answer(Ok(Receipt { id, uuid, created_at, reached })));
         }

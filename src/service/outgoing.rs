@@ -1,6 +1,7 @@
 //! What went out over channels that are not sockets: how far it is, what failed, and trying that again.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::Error;
-use super::explain::Step;
+use super::explain::{Step, UNASKED};
 use crate::access::Principal;
 use crate::delivery::Dispatch;
 use crate::domain::{Action, Channel, Clock, Deed, NotificationId, Priority, Recipient, Tenant, Timestamp};
@@ -115,7 +116,7 @@ impl Outgoing {
         for channel in Channel::BEYOND {
             let mut own = all.iter().filter(|one| one.channel == channel).peekable();
             if own.peek().is_none() {
-                steps.push(Step::not("sent", "its sender did not ask for this channel").by(channel));
+                steps.push(Step::not("sent", UNASKED).by(channel));
             }
             for one in own {
                 let tries = attempts.iter().filter(|attempt| attempt.delivery == one.id);
@@ -160,11 +161,11 @@ impl Outgoing {
     ///
     /// # Errors
     /// When there is none for whom the token allows it, or it could not be stored.
-    pub async fn retry(&self, who: &Principal, id: i64) -> Result<usize, Error> {
+    pub async fn retry(&self, who: &Principal, address: Option<IpAddr>, id: i64) -> Result<usize, Error> {
         if !who.can_retry() {
             return Err(Error::NoSuchDelivery);
         }
-        match self.revive(vec![id], self.retried(who, Some(id))).await? {
+        match self.revive(vec![id], self.retried(who, address, Some(id))).await? {
             0 => Err(Error::NoSuchDelivery),
             revived => Ok(revived),
         }
@@ -179,12 +180,13 @@ impl Outgoing {
     pub async fn retry_all(
         &self,
         who: &Principal,
+        address: Option<IpAddr>,
         mut before: Option<i64>,
     ) -> Result<(usize, Option<i64>), Error> {
         if !who.can_retry() {
             return Err(MAY_NOT);
         }
-        let (until, deed) = (Instant::now() + PATIENCE, self.retried(who, None));
+        let (until, deed) = (Instant::now() + PATIENCE, self.retried(who, address, None));
         let mut all = 0;
         loop {
             let some = self.store.failed_numbers(&who.tenant, before, TOGETHER).await?;
@@ -209,7 +211,7 @@ impl Outgoing {
         Ok(revived)
     }
 
-    fn retried(&self, who: &Principal, id: Option<i64>) -> Deed {
+    fn retried(&self, who: &Principal, address: Option<IpAddr>, id: Option<i64>) -> Deed {
         Deed {
             at: self.clock.now(),
             tenant: who.tenant.clone(),
@@ -217,7 +219,7 @@ impl Outgoing {
             action: Action::Retry,
             subject: id.map(|id| format!("delivery:{id}")),
             detail: json!({}).to_string(),
-            address: None,
+            address,
         }
     }
 }

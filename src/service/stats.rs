@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 
-use super::Presences;
 use super::look::Look;
+use super::{IngestLine, Ingesting, Presences};
 use crate::delivery::{Condition, Dispatch};
 use crate::domain::{Channel, Clock, Timestamp};
 use crate::realtime::backplane::Line;
@@ -38,6 +38,19 @@ pub struct Stats {
     pub counts: Counts,
 }
 
+/// How Redis is, whatever it is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RedisIs {
+    /// Nothing.
+    Unused,
+    /// Not asked yet.
+    Asked,
+    /// There.
+    There,
+    /// Away: something does not go as it should.
+    Away,
+}
+
 /// What `/health` tells.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Health {
@@ -45,6 +58,8 @@ pub struct Health {
     pub database: bool,
     /// The line between nodes.
     pub line: Line,
+    /// The door that Redis is.
+    pub ingesting: Ingesting,
     /// Who is on this node.
     pub census: Census,
     /// Who is connected, on all nodes.
@@ -55,6 +70,24 @@ pub struct Health {
     pub beyond: [(Channel, Condition); 3],
     /// When this was found out.
     pub at: Timestamp,
+}
+
+impl Health {
+    /// How Redis is.
+    pub const fn redis(&self) -> RedisIs {
+        match (self.line, self.ingesting) {
+            (Line::Degraded, _) | (_, Ingesting::Away) => RedisIs::Away,
+            (Line::Connected, _) | (_, Ingesting::Goes) => RedisIs::There,
+            (Line::Alone, Ingesting::Begins) => RedisIs::Asked,
+            (Line::Alone, Ingesting::Off) => RedisIs::Unused,
+        }
+    }
+
+    /// What it is used for, in words; empty, if for nothing.
+    pub fn redis_uses(&self) -> Vec<&'static str> {
+        let uses = [(self.line != Line::Alone, "nodes"), (self.ingesting != Ingesting::Off, "letters")];
+        uses.into_iter().filter_map(|(is_used, word)| is_used.then_some(word)).collect()
+    }
 }
 
 struct Counted {
@@ -71,6 +104,7 @@ pub struct StatsService {
     presences: Arc<Presences>,
     dispatch: Arc<Dispatch>,
     clock: Arc<dyn Clock>,
+    ingesting: IngestLine,
     counted: Mutex<Option<Counted>>,
     online: Look<Online, String>,
     database: Look<(), &'static str>,
@@ -78,17 +112,18 @@ pub struct StatsService {
 }
 
 impl StatsService {
-    /// Counts what is in `hub` and `store`, and asks `dispatch` how its providers do.
+    /// Counts what is in `hub` and `store`, and asks `dispatch` how its providers do; `ingesting` knows of the letters.
     pub fn new(
         hub: Arc<Hub>,
         store: Arc<Store>,
         presences: Arc<Presences>,
         dispatch: Arc<Dispatch>,
         clock: Arc<dyn Clock>,
+        ingesting: IngestLine,
     ) -> Self {
         let counted = Mutex::new(None);
         let (online, database, last) = (Look::default(), Look::default(), Look::default());
-        Self { hub, store, presences, dispatch, clock, counted, online, database, last }
+        Self { hub, store, presences, dispatch, clock, ingesting, counted, online, database, last }
     }
 
     /// Everything `/stats` tells. A count that took long is used again for ten times as long.
@@ -157,7 +192,8 @@ impl StatsService {
         let (line, census) = (self.hub.backplane().line(), self.hub.census(at));
         let online = online.unwrap_or_else(|| self.here());
         let beyond = Channel::BEYOND.map(|channel| (channel, self.dispatch.condition(channel)));
-        Health { database, line, census, online, last_notification, beyond, at }
+        let ingesting = self.ingesting.get();
+        Health { database, line, ingesting, census, online, last_notification, beyond, at }
     }
 
     /// Who is connected to this node, and since when on average.

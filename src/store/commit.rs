@@ -14,8 +14,8 @@ use super::{
     template_writes, webhook_writes,
 };
 use crate::domain::{
-    Accepted, Audience, Deed, Group, Matter, NewNotification, NotificationId, Placed, Recipient, Tenant,
-    Timestamp,
+    Accepted, Audience, Deed, Group, Handed, Matter, NewNotification, NotificationId, Placed, Recipient,
+    Tenant, Timestamp,
 };
 use crate::store::audit::of_batch;
 use crate::store::schema::{audit_log, deployment, expansions, nodes, notifications, subscriptions, traces};
@@ -281,6 +281,7 @@ pub struct Marked<'a> {
     pub recipient: &'a Recipient,
     pub notification: NotificationId,
     pub at: Timestamp,
+    pub handed: Option<&'a Handed>,
 }
 
 body! {
@@ -292,8 +293,9 @@ body! {
         written: &mut [Written],
     ) -> QueryResult<()> {
         let all: Vec<(usize, Mark, Marked<'_>)> = batch.iter().enumerate().filter_map(|(index, write)| match write {
-            Write::Mark { recipient, notification, mark, at } => {
-                Some((index, *mark, Marked { recipient, notification: *notification, at: *at }))
+            Write::Mark { recipient, notification, mark, at, handed } => {
+                let (notification, at, handed) = (*notification, *at, handed.as_ref());
+                Some((index, *mark, Marked { recipient, notification, at, handed }))
             }
             _ => None,
         }).collect();

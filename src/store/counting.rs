@@ -86,7 +86,7 @@ body! {
             .select(recipients::id)
             .get_result(connection))
         .optional()?;
-        let Some(row) = row else { return Ok(Written::Read { many: 0, rest: None }) };
+        let Some(row) = row else { return Ok(Written::Read { many: 0, confirmed: 0, rest: None }) };
         let last: Option<i64> = match upto {
             Some(upto) => Some(upto),
             None => {
@@ -94,11 +94,11 @@ body! {
                 wait!(all.select(diesel::dsl::max(inbox::position)).get_result(connection))?
             }
         };
-        let Some(upto) = last else { return Ok(Written::Read { many: 0, rest: None }) };
+        let Some(upto) = last else { return Ok(Written::Read { many: 0, confirmed: 0, rest: None }) };
         let end = wait!(end_of_some(connection, row, after))?.filter(|end| *end < upto);
         let between = (after, end.unwrap_or(upto));
         wait!(telling::of_read(connection, memory, row, at, between))?;
-        let many = wait!(read_between(connection, row, at, between))?;
-        Ok(Written::Read { many, rest: end.map(|end| (end, upto)) })
+        let (many, confirmed) = wait!(read_between(connection, row, at, between))?;
+        Ok(Written::Read { many, confirmed, rest: end.map(|end| (end, upto)) })
     }
 }

@@ -115,6 +115,7 @@ diesel::table! {
         hush -> Nullable<Integer>,
         hush_reason -> Nullable<Text>,
         expires_at -> Nullable<Instant>,
+        sent_over -> Nullable<Text>,
     }
 }
 

@@ -51,8 +51,10 @@ pub struct TracedSpread {
 /// What became of a notification in an inbox.
 #[derive(Clone, Debug)]
 pub struct TracedEntry {
-    /// When it was handed to the socket that confirmed it.
+    /// When it was handed to the socket that confirmed it, or that told it first.
     pub sent_at: Option<Timestamp>,
+    /// By which socket of which node that was: `socket@node`.
+    pub sent_over: Option<String>,
     /// When a device had it.
     pub confirmed_at: Option<Timestamp>,
     /// How that is known: `heartbeat`, `ack`, `read`.
@@ -118,6 +120,21 @@ impl Store {
         recipient: Option<&Recipient>,
     ) -> Result<Option<Trace>, StoreError> {
         on!(&self.readers, trace(tenant, id, recipient))
+    }
+
+    /// What became of `tenant`'s notification in the inboxes of those whose rows come behind `after`: at most `limit`; and where
+    /// to go on, if there may be more.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn holders(
+        &self,
+        tenant: &Tenant,
+        id: NotificationId,
+        after: i64,
+        limit: i64,
+    ) -> Result<(Vec<(UserId, TracedEntry)>, Option<i64>), StoreError> {
+        on!(&self.readers, holders(tenant, id, after, limit))
     }
 
     /// The first people of `tenant` who are in `group` now.

@@ -7,7 +7,9 @@ use diesel_async::RunQueryDsl;
 
 use super::Connection;
 use super::device_queries::devices_of;
-use crate::domain::{Contacts, Group, Idempotency, NotificationId, Recipient, Tenant, Timestamp, UserId};
+use crate::domain::{
+    Contacts, Group, Idempotency, NotificationId, Position, Recipient, Tenant, Timestamp, UserId,
+};
 use crate::store::content::{Content, content, notification};
 use crate::store::schema::{connections, expansions, inbox, notifications, recipients, roles, subscriptions};
 use crate::store::types::{At, UuidColumn};
@@ -126,8 +128,6 @@ async fn entry(
     recipient: &Recipient,
     id: NotificationId,
 ) -> Result<Option<TracedEntry>, StoreError> {
-    type Columns =
-        (Option<At>, Option<At>, Option<String>, Option<At>, Option<At>, Option<i32>, Option<String>);
     let row: Option<i64> = recipients::table
         .filter(recipients::tenant.eq(recipient.tenant.as_str()))
         .filter(recipients::user_id.eq(recipient.user.as_str()))
@@ -137,19 +137,30 @@ async fn entry(
         .optional()?;
     let Some(row) = row else { return Ok(None) };
     let Some(position) = super::position_of(connection, row, id).await? else { return Ok(None) };
-    let (sent_at, confirmed_at, confirmed_by, read_at, deleted_at, hush, reason): Columns = inbox::table
-        .find((row, position))
-        .select((
-            inbox::sent_at,
-            inbox::confirmed_at,
-            inbox::confirmed_by,
-            inbox::read_at,
-            inbox::deleted_at,
-            inbox::hush,
-            inbox::hush_reason,
-        ))
-        .get_result(connection)
-        .await?;
+    Ok(Some(entry_at(connection, row, position).await?))
+}
+
+async fn entry_at(
+    connection: &mut Connection,
+    row: i64,
+    position: Position,
+) -> Result<TracedEntry, StoreError> {
+    type Over = (Option<At>, Option<String>);
+    type Columns = (Over, Option<At>, Option<String>, Option<At>, Option<At>, Option<i32>, Option<String>);
+    let ((sent_at, sent_over), confirmed_at, confirmed_by, read_at, deleted_at, hush, reason): Columns =
+        inbox::table
+            .find((row, position))
+            .select((
+                (inbox::sent_at, inbox::sent_over),
+                inbox::confirmed_at,
+                inbox::confirmed_by,
+                inbox::read_at,
+                inbox::deleted_at,
+                inbox::hush,
+                inbox::hush_reason,
+            ))
+            .get_result(connection)
+            .await?;
     let at = |column: Option<At>| column.map(|at| at.0);
     let hush = reason.map(|reason| {
         let state = match hush {
@@ -160,14 +171,34 @@ async fn entry(
         };
         (state, reason)
     });
-    Ok(Some(TracedEntry {
+    Ok(TracedEntry {
         sent_at: at(sent_at),
+        sent_over,
         confirmed_at: at(confirmed_at),
         confirmed_by,
         read_at: at(read_at),
         deleted_at: at(deleted_at),
         hush,
-    }))
+    })
+}
+
+/// See [`crate::store::Store::holders`].
+pub async fn holders(
+    connection: &mut Connection,
+    tenant: &Tenant,
+    id: NotificationId,
+    after: i64,
+    limit: i64,
+) -> Result<(Vec<(UserId, TracedEntry)>, Option<i64>), StoreError> {
+    let (found, next) = super::places_of(connection, tenant, id, after, limit).await?;
+    let mut all = Vec::with_capacity(found.len());
+    for (row, position) in found {
+        let user: String =
+            recipients::table.find(row).select(recipients::user_id).get_result(connection).await?;
+        let odd = |fault| diesel::result::Error::DeserializationError(Box::new(fault));
+        all.push((UserId::new(&user).map_err(odd)?, entry_at(connection, row, position).await?));
+    }
+    Ok((all, next))
 }
 
 /// See [`crate::store::Store::members`].

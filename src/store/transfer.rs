@@ -96,6 +96,7 @@ struct Place {
     hush: Option<i32>,
     hush_reason: Option<String>,
     expires_at: Option<At>,
+    sent_over: Option<String>,
 }
 
 /// Moves everything from `from`, which no server may be using, to `to`; `tell` hears how far it is.

@@ -10,8 +10,8 @@ use super::{
     WebhookMessage, WebhookWrite, Which, Whose,
 };
 use crate::domain::{
-    Accepted, Broken, Change, Channel, Contacts, Deed, NewNotification, Notification, NotificationId, Place,
-    Placed, Position, Preferences, Recipient, Tenant, Timestamp,
+    Accepted, Broken, Change, Channel, Contacts, Deed, Handed, NewNotification, Notification, NotificationId,
+    Place, Placed, Position, Preferences, Recipient, Tenant, Timestamp,
 };
 
 /// Something to be made durable.
@@ -37,6 +37,8 @@ pub enum Write {
         mark: Mark,
         /// When.
         at: Timestamp,
+        /// How it was handed to them, as far as this node knows.
+        handed: Option<Handed>,
     },
     /// The recipient has read everything: the next entries are marked.
     ReadAll {
@@ -243,15 +245,17 @@ pub struct Before {
     pub read_at: Option<Timestamp>,
     /// Whether it went beyond sockets, perhaps.
     pub is_beyond: bool,
+    /// Whether this very mark confirmed it: nothing else had, nor will.
+    pub is_confirmed_now: bool,
 }
 
 /// An inbox entry that was sent to a socket and confirmed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// Where it stands.
     pub place: Place,
-    /// When it was handed to the socket.
-    pub sent_at: Timestamp,
+    /// When it was handed to which socket.
+    pub handed: Handed,
     /// When it counted as confirmed.
     pub confirmed_at: Timestamp,
 }
@@ -305,6 +309,8 @@ pub enum Written {
     Read {
         /// How many were not read.
         many: usize,
+        /// How many were not confirmed before.
+        confirmed: usize,
         /// Behind which place, and up to which, there are more to be marked.
         rest: Option<(Position, Position)>,
     },

@@ -46,7 +46,7 @@ pub enum Outcome {
     Sent,
     /// A resend, answered as before.
     Duplicate,
-    /// The socket that got it lived through a heartbeat round.
+    /// A device has it: its socket lived through a heartbeat round, or it was acknowledged or read.
     Confirmed,
     /// Marked read.
     Read,
@@ -204,6 +204,8 @@ pub struct Metrics {
     pub caught_up: Counter,
     /// Whether this node takes what other programs leave in Redis: 1 or 0.
     pub ingest_up: Gauge,
+    /// Whether Redis answers, where it is used: 1 or 0.
+    pub redis_up: Known,
 }
 
 impl Default for Metrics {
@@ -230,6 +232,7 @@ impl Metrics {
             audit_unsealed: Known::default(),
             audit_intact: Known::default(),
             ingest_up: Gauge::default(),
+            redis_up: Known::default(),
             connections: Gauge::default(),
             tcp_connections: Gauge::default(),
             requests: Gauge::default(),
@@ -354,6 +357,11 @@ impl Metrics {
             "carillon_ingest_up",
             "Whether this node takes what other programs leave in Redis",
             self.ingest_up.clone(),
+        );
+        registry.register(
+            "carillon_redis_up",
+            "Whether Redis answers this node; told where it is used",
+            self.redis_up.clone(),
         );
     }
 

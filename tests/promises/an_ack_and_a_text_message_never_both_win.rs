@@ -76,7 +76,7 @@ async fn race(one: &Store, other: &Store, recipient: Recipient, spread: (u64, u6
     let confirm = async {
         tokio::time::sleep(std::time::Duration::from_micros(spread.0)).await;
         let (mark, at) = (Mark::Confirmed, SystemClock.now());
-        let write = Write::Mark { recipient: recipient.clone(), notification: id, mark, at };
+        let write = Write::Mark { recipient: recipient.clone(), notification: id, mark, at, handed: None };
         one.write(write).await.expect("a commit");
         Instant::now()
     };

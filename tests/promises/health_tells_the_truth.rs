@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::support::{
-    Clients, Postgres, Redis, Rest, Server, Shared, SinkFile, eventually, on_postgres, quiet_port,
-    run_command, try_get,
+    Clients, Ground, METRICS_TOKEN, Postgres, Redis, Rest, Server, Shared, SinkFile, eventually, get_with,
+    on_postgres, quiet_port, run_command, try_get,
 };
 
 #[test]
@@ -77,6 +77,34 @@ fn a_running_server_is_alive_and_ready() {
     assert_eq!(server.get("/health/live").status, 200);
     assert_eq!(server.get("/health/ready").status, 200);
     assert_eq!(server.get("/no/such/page").status, 404);
+}
+
+/// An SQLite server takes letters from Redis: that is told, and so is when it cannot. It stores all the same, so it is ready.
+#[test]
+fn a_redis_that_only_brings_letters_is_told_of() {
+    let mut redis = Redis::private();
+    let server = Server::on(&Ground::Sqlite, &[("redis.url", &redis.url())]);
+    redis.wait_for_listener();
+    let health = || server.get("/health").json();
+    let up = || {
+        let bearer = format!("Bearer {METRICS_TOKEN}");
+        let metrics = get_with(server.address, "/metrics", &[("Authorization", &bearer)]).body;
+        metrics.lines().find_map(|line| line.strip_prefix("carillon_redis_up ").map(str::to_owned))
+    };
+    let is = |status: &str, redis: &str, number: &str| {
+        let now = health();
+        assert_eq!(now["redis_used_for"], json!(["letters"]), "{now}");
+        (now["status"] == status && now["redis"] == redis && up().as_deref() == Some(number)).then_some(())
+    };
+    eventually("it is there", || is("healthy", "healthy", "1"));
+    redis.kill();
+    eventually("it is away", || is("degraded", "unreachable", "0"));
+    assert_eq!((server.get("/health").status, server.get("/health/ready").status), (200, 200));
+    redis.start();
+    eventually("it is back", || is("healthy", "healthy", "1"));
+    let without = Server::on(&Ground::Sqlite, &[]);
+    let health = without.get("/health").json();
+    assert_eq!((&health["redis"], &health["redis_used_for"]), (&json!("not configured"), &json!([])));
 }
 
 /// What `carillon health` says of the server at this port.

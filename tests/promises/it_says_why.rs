@@ -3,7 +3,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Clients, Reply, Rest, Server, eventually, in_seconds, instant, note, quiet_now};
+use crate::support::{
+    Clients, Cluster, Reply, Rest, Server, eventually, in_seconds, instant, note, quiet_now,
+};
 
 const PREVIEW: &str = "/api/v1/notifications/preview";
 
@@ -77,6 +79,87 @@ fn every_step_of_a_notification_is_told() {
         false,
         "not sent to this recipient",
     );
+}
+
+/// When it was sent, by which socket of which node, and when and how that was confirmed: known at once, and ever after.
+#[test]
+fn what_was_sent_stays_told_however_it_was_confirmed() {
+    let mut server = Server::start();
+    let backend = Rest::backend(&server);
+    let mut before = Vec::new();
+    let clients = Clients::of(&server);
+    let pages = [3, 4, 5, 6].map(|user| (user, clients.feed(user)));
+    for (user, page) in &pages {
+        let id = backend.send(&note(*user, "x"))["id"].clone();
+        page.hear("notification");
+        let of = format!("?user_id={user}");
+        let sent = step(&timeline(&backend, &id, &of).expect(200), "sent");
+        assert!(sent["at"].is_string() && sent["node"].is_string(), "{sent}");
+        assert_eq!(sent["connection"].as_str().map(str::len), Some(8), "{sent}");
+        let theirs = Rest::user(&server, *user);
+        let one = format!("/api/v1/notifications/{id}");
+        match user {
+            3 => _ = page.call("ack", json!({"notificationId": id})),
+            4 => _ = page.call("read", json!({"notificationId": id})),
+            5 => _ = theirs.put(&one, &json!({"is_read": true})).expect(200),
+            _ => _ = theirs.post("/api/v1/notifications/read-all", &json!({})).expect(200),
+        }
+        let told = timeline(&backend, &id, &of).expect(200);
+        let how = if *user == 3 { "the client said so" } else { "it was read" };
+        is_because(&told, "confirmed", true, how);
+        let now = step(&told, "sent");
+        let of_it = |step: &Value| ["at", "connection", "node"].map(|name| step[name].clone());
+        assert_eq!((of_it(&now), &now["happened"]), (of_it(&sent), &json!(true)), "{told}");
+        let own = step(&timeline(&theirs, &id, "").expect(200), "sent");
+        assert!(
+            own["at"].is_string() && own["node"].is_null(),
+            "which node it was is the operators' business: {own}"
+        );
+        before.push((id, of, sent["at"].clone(), sent["node"].clone()));
+    }
+    drop(pages);
+    server.restart();
+    // What was only read with all others is known until that round of heartbeats is over.
+    for (id, of, at, node) in &before[..3] {
+        let sent = step(&timeline(&Rest::backend(&server), id, of).expect(200), "sent");
+        assert_eq!((&sent["at"], &sent["node"]), (at, node), "{sent}");
+    }
+}
+
+#[test]
+fn another_node_knows_who_sent_it_and_when() {
+    let Some(cluster) = Cluster::start(2) else { return };
+    let (here, there) = (Rest::backend(cluster.node(0)), Rest::backend(cluster.node(1)));
+    let page = Clients::of(cluster.node(0)).feed(3);
+    let id = here.send(&note(3, "x"))["id"].clone();
+    page.hear("notification");
+    let sent = step(&timeline(&here, &id, "?user_id=3").expect(200), "sent");
+    page.call("ack", json!({"notificationId": id}));
+    let told = step(&timeline(&there, &id, "?user_id=3").expect(200), "sent");
+    assert!(sent["node"].is_string(), "{sent}");
+    assert_eq!((&told["at"], &told["node"]), (&sent["at"], &sent["node"]), "{told}");
+}
+
+/// Whoever confirms at another node than the one that sent it takes nothing from what is known of it.
+#[test]
+fn what_was_confirmed_elsewhere_keeps_its_time() {
+    let quick = [
+        ("realtime.ping_interval_ms", "300"),
+        ("realtime.ping_timeout_ms", "300"),
+        ("realtime.tcp_user_timeout_ms", "300"),
+        ("realtime.confirm_margin_ms", "100"),
+    ];
+    let Some(cluster) = Cluster::start_with(2, &quick) else { return };
+    let (here, there) = (Rest::backend(cluster.node(0)), Rest::user(cluster.node(1), 3));
+    let page = Clients::of(cluster.node(0)).feed(3);
+    let id = here.send(&note(3, "x"))["id"].clone();
+    page.hear("notification");
+    there.put(&format!("/api/v1/notifications/{id}"), &json!({"is_read": true})).expect(200);
+    eventually("the node that sent it has written down when", || {
+        let told = timeline(&Rest::backend(cluster.node(1)), &id, "?user_id=3").expect(200);
+        let sent = step(&told, "sent");
+        (sent["at"].is_string() && sent["node"].is_string()).then_some(())
+    });
 }
 
 #[test]

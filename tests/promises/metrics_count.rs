@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use serde_json::json;
 
 use crate::support::{
-    Clients, METRICS_TOKEN, Raw, Rest, Server, booking, eventually, facilitator_hello, get_with,
+    Clients, Library, METRICS_TOKEN, Raw, Rest, Server, booking, eventually, facilitator_hello, get_with,
+    note, user_token,
 };
 
 /// Every sample: `name{labels}` → value, lower-cased.
@@ -67,6 +68,76 @@ fn notifications_are_counted_by_outcome() {
     let left = || samples(&server).get("websocket_connections_active").filter(|open| **open == 1.0).copied();
     eventually("the page is no longer counted", left);
     assert_eq!(samples(&server).get("carillon_connection_seconds_count"), Some(&1.0));
+}
+
+/// Each notification that a device of somebody's has confirmed counts once, whatever said so first, and however often.
+#[test]
+fn what_is_confirmed_counts_once_whatever_confirmed_it() {
+    let server = Server::with(&[
+        ("realtime.ping_interval_ms", "500"),
+        ("realtime.ping_timeout_ms", "5000"),
+        ("realtime.tcp_user_timeout_ms", "1000"),
+        ("realtime.confirm_margin_ms", "100"),
+        // Nor by a pong.
+        ("websocket.confirm_ms", "60000"),
+    ]);
+    let (clients, backend) = (Clients::of(&server), Rest::backend(&server));
+    let confirmed = || {
+        let now = samples(&server);
+        let of = |name: &str| now.get(name).copied().unwrap_or_default();
+        let names = [
+            "carillon_notifications_total{outcome=\"confirmed\"}",
+            "notifications_delivered_total{channel=\"websocket\",status=\"delivered\"}",
+        ];
+        (names.map(of), of("carillon_notifications_total{outcome=\"read\"}"))
+    };
+    let acked = clients.feed(3);
+    let id = backend.send(&note(3, "acked, twice"))["id"].clone();
+    acked.hear("notification");
+    for _ in 0..2 {
+        acked.call("ack", json!({"notificationId": id}));
+    }
+    assert_eq!(confirmed(), ([1.0, 1.0], 0.0), "at once, by an ack");
+    let id = backend.send(&note(3, "read, twice"))["id"].clone();
+    for event in ["read", "read", "ack"] {
+        acked.call(event, json!({"notificationId": id}));
+    }
+    assert_eq!(confirmed(), ([2.0, 2.0], 1.0), "by reading");
+    let raw = clients.raw(Library::Ws, &format!("/ws/notify?token={}", user_token(4)));
+    raw.next_change("connected");
+    backend.send(&note(4, "raw"));
+    let id = raw.hear("notification")["id"].clone();
+    for _ in 0..2 {
+        raw.emit("ack", json!({"message_id": id}));
+    }
+    eventually("by a raw ack", || (confirmed().0 == [3.0, 3.0]).then_some(()));
+    let page = clients.facilitator(5);
+    clients.backend().call("booking_notification", booking(1, 5));
+    let id = page.hear("new_booking_notification")["notification_id"].clone();
+    page.call("mark_notification_read", json!({"facilitator_id": 5, "notification_id": id}));
+    assert_eq!(confirmed(), ([4.0, 4.0], 2.0), "by a booking page");
+    let six = Rest::user(&server, 6);
+    let id = backend.send(&note(6, "by REST, to nobody who is here"))["id"].clone();
+    for _ in 0..2 {
+        six.put(&format!("/api/v1/notifications/{id}"), &json!({"is_read": true})).expect(200);
+    }
+    for title in ["with", "all", "others"] {
+        backend.send(&note(6, title));
+    }
+    for _ in 0..2 {
+        six.post("/api/v1/notifications/read-all", &json!({})).expect(200);
+    }
+    assert_eq!(confirmed(), ([8.0, 8.0], 6.0), "by REST, one and all");
+    // And by a heartbeat, which counts none of the others once more.
+    let silent = clients.feed(7);
+    backend.send(&note(7, "by a heartbeat"));
+    silent.hear("notification");
+    eventually("by a heartbeat", || (confirmed().0 == [9.0, 9.0]).then_some(()));
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    assert_eq!(confirmed(), ([9.0, 9.0], 6.0), "none of them twice");
+    assert_eq!(samples(&server).get("carillon_unconfirmed"), Some(&0.0));
+    let today = backend.get("/api/v1/analytics").expect(200);
+    assert_eq!(today["channels"]["in_app"]["delivered"], 9, "{today}");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::support::hooks::HOOKED;
 use crate::support::{
-    BACKEND_TOKEN, Events, Peers, Raw, Redis, Reply, Rest, Server, call, certificates, eventually,
-    in_seconds, service_token, sign, user_token,
+    BACKEND_TOKEN, Clients, Cluster, Events, Ground, Peers, Raw, Redis, Reply, Rest, Server, call,
+    certificates, eventually, in_seconds, service_token, sign, user_token,
 };
 
 /// A browser that may be logged in.
@@ -313,7 +313,11 @@ fn numbers_change_while_somebody_looks() {
     let _two = Raw::facilitator(server.address, 2);
     let _three = Raw::facilitator(server.address, 3);
     hear(&mut events, "cards", |cards| cards.contains("<span>2</span>"));
-    for number in 0..5 {
+    backend.send(&json!({"user_id": 9, "type": "note", "title": "The first"}));
+    eventually("it is counted, as one", || {
+        viewer.get("/dashboard").body.contains(">1 notification accepted on").then_some(())
+    });
+    for number in 1..5 {
         backend.send(&json!({"user_id": 9, "type": "note", "title": format!("Nr. {number}")}));
     }
     hear(&mut events, "cards", |cards| cards.contains("5 since the start"));
@@ -351,6 +355,146 @@ fn a_stream_ends_with_its_token_and_with_the_server() {
     server.stop();
     assert!(begun.elapsed() < Duration::from_secs(20), "whoever looks holds nothing up");
     while events.line().is_some() {}
+}
+
+/// What says Live is logged in: the stream ends when the session does, however far clocks may differ.
+#[test]
+fn a_stream_is_not_live_behind_its_session() {
+    let server = Server::start();
+    let token = token_of(&json!({"sub": "a", "role": "viewer", "exp": in_seconds(3)}));
+    let mut browser = Browser::nobody(&server);
+    let reply = browser.log_in(&token);
+    let set = reply.header("set-cookie").expect("a cookie").to_owned();
+    let age = set.split("Max-Age=").nth(1).and_then(|age| age.split(';').next()).expect("an age");
+    let (begun, lasts) = (Instant::now(), Duration::from_secs(age.parse().expect("a number")));
+    let mut events = browser.live("nodes");
+    while events.line().expect("that it is said") != "event: over" {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it goes on");
+    }
+    let took = begun.elapsed();
+    assert!(took < lasts + Duration::from_millis(1_500), "{took:?} is longer than the session: {set}");
+    assert_eq!(told(&browser.get("/dashboard/nodes")), "login", "it is over when that is said");
+}
+
+/// The words that a button shows are in its name.
+#[track_caller]
+fn buttons_are_called_as_they_look(page: &str) {
+    for button in page.split("<button").skip(1) {
+        let (attributes, rest) = button.split_once('>').expect("a tag");
+        let words = rest.split('<').next().unwrap_or_default();
+        if let Some(name) = attributes.split("aria-label=\"").nth(1).and_then(|name| name.split('"').next()) {
+            assert!(name.contains(words), "`{name}` has not got `{words}`");
+        }
+    }
+}
+
+/// Several nodes: each says which they are, and what one could not deliver another tries again.
+#[test]
+fn every_node_shows_all_and_does_what_it_is_told() {
+    let Some(cluster) = Cluster::start(2) else { return };
+    let (here, there) =
+        (Browser::role(cluster.node(0), "operator"), Browser::role(cluster.node(1), "operator"));
+    let (one, other) = (own_name(&here), own_name(&there));
+    assert_ne!(one, other);
+    for browser in [&here, &there] {
+        let nodes = eventually("both are listed", || {
+            Some(browser.get("/dashboard/nodes").body)
+                .filter(|page| page.contains(&one) && page.contains(&other))
+        });
+        assert_eq!(nodes.matches("this one").count(), 1, "{nodes}");
+        assert_eq!(nodes.matches("state-good").count(), 2, "{nodes}");
+        let overview = browser.get("/dashboard").body;
+        assert!(
+            overview.contains("nodes, letters") && overview.matches(">this node</span>").count() == 4,
+            "{overview}"
+        );
+    }
+    let mail = json!({"user_id": 2, "title": "x", "channels": ["email"], "email": "two@example.com"});
+    Rest::backend(cluster.node(0)).post("/notify", &mail).expect(200);
+    let node = cluster.node(0);
+    eventually("nobody is set up to take it", || {
+        (node.rows("SELECT id FROM deliveries WHERE state = 5") == 1).then_some(())
+    });
+    node.sql("", "UPDATE deliveries SET state = 4");
+    assert!(there.get("/dashboard/failures").body.contains("Try again"));
+    assert_eq!(
+        there.post("/dashboard/failures/retry", &[]).header("location"),
+        Some("/dashboard/failures?retried=1")
+    );
+    eventually("the other sees it, too", || {
+        here.get("/dashboard/failures").body.contains("Nothing has failed").then_some(())
+    });
+}
+
+/// As the overview has it.
+fn own_name(browser: &Browser) -> String {
+    let page = browser.get("/dashboard").body;
+    let name = page.split("<dt>This node</dt><dd><code>").nth(1).and_then(|rest| rest.split('<').next());
+    name.expect("its name").to_owned()
+}
+
+/// Of an SQLite server's Redis the dashboard says what it is used for, and when it is away.
+#[test]
+fn a_redis_that_only_brings_letters_is_seen() {
+    let mut redis = Redis::private();
+    let server = Server::on(&Ground::Sqlite, &[("redis.url", &redis.url())]);
+    redis.wait_for_listener();
+    let viewer = Browser::role(&server, "viewer");
+    let mut events = viewer.live("overview");
+    hear(&mut events, "status", |html| html.contains("answers <span class=\"scope\">letters</span>"));
+    redis.kill();
+    let html = hear(&mut events, "status", |html| html.contains("unreachable"));
+    assert!(html.contains("Letters in Redis are not taken") && html.contains("poor"), "{html}");
+}
+
+/// Without a name, a timeline is that of all who have it.
+#[test]
+fn a_timeline_shows_everybody_unless_somebody_is_named() {
+    let server = Server::start();
+    let (backend, viewer) = (Rest::backend(&server), Browser::role(&server, "viewer"));
+    let page = Clients::of(&server).feed(2);
+    let one = backend.send(&json!({"user_id": 2, "type": "note", "title": "x"}))["id"].clone();
+    page.hear("notification");
+    page.call("ack", json!({"notificationId": one}));
+    for asked in [format!("{one}"), format!("%23{one}"), format!(" %23{one} ").replace(' ', "%20")] {
+        let page = viewer.get(&format!("/dashboard/timeline?id={asked}")).body;
+        for words in ["the client said so", "a socket of the recipient took it", "of node", "<dd>2</dd>"] {
+            assert!(page.contains(words), "{asked} {words}: {page}");
+        }
+    }
+    let mut names: Vec<String> = (0..44).map(|number| format!("<b>user {number}")).collect();
+    names.push("anna".to_owned());
+    let many = backend.send(&json!({"user_ids": names, "type": "note", "title": "x"}))["id"].clone();
+    let anna = Rest::claiming(&server, json!({"sub": "anna"}));
+    eventually("she has it", || (!anna.titles().is_empty()).then_some(()));
+    anna.put(&format!("/api/v1/notifications/{many}"), &json!({"is_read": true})).expect(200);
+    let (mut path, mut found, mut read) = (format!("/dashboard/timeline?id={many}"), BTreeSet::new(), 0);
+    for expected in [20, 20, 5] {
+        let page = viewer.get(&path).body;
+        assert!(!page.contains("<b>user"), "{page}");
+        let seen: Vec<_> =
+            page.split("<span class=\"title\">").skip(1).filter_map(|one| one.split('<').next()).collect();
+        assert_eq!(seen.len(), expected, "{path}: {page}");
+        found.extend(seen.into_iter().map(str::to_owned));
+        read += page.matches("<span class=\"done\">read</span>").count();
+        assert_eq!(page.contains(">More</a>"), expected == 20, "{page}");
+        if let Some(next) = page.split("&amp;after=").nth(1).and_then(|rest| rest.split('"').next()) {
+            path = format!("/dashboard/timeline?id={many}&after={next}");
+        }
+    }
+    assert_eq!((found.len(), read), (45, 1));
+    // To a topic, and of somebody else's tenant.
+    Rest::user(&server, 7).post("/api/v1/subscriptions", &json!({"topics": ["orders"]})).expect(200);
+    let spread = backend.send(&json!({"topic": "orders", "type": "note", "title": "x"}))["id"].clone();
+    eventually("it has spread", || {
+        let page = viewer.get(&format!("/dashboard/timeline?id={spread}")).body;
+        (page.contains("<dd>7</dd>") && page.contains("1 people have it")).then_some(())
+    });
+    let stranger = Browser::of(&server, &json!({"sub": "b", "role": "viewer", "tenant_id": "elsewhere"}));
+    assert!(stranger.get(&format!("/dashboard/timeline?id={many}")).body.contains("No notification of this"));
+    // Each of them can see who looked.
+    let seen = anna.get("/api/v1/recipients/me/disclosures").expect(200);
+    assert!(seen.to_string().contains("the-viewer"), "{seen}");
 }
 
 #[test]
@@ -407,7 +551,9 @@ fn what_was_given_up_is_tried_again_by_an_operator() {
     server.set("SMTP_PORT", &port);
     server.restart();
     let operator = Browser { server: &server, cookie };
-    assert!(operator.get("/dashboard/failures").body.contains("Try again"));
+    let page = operator.get("/dashboard/failures").body;
+    assert!(page.contains("Try again") && !page.to_lowercase().contains("dead letter"), "{page}");
+    buttons_are_called_as_they_look(&page);
     let reply = operator.post(&path, &[]);
     assert_eq!(reply.header("location"), Some("/dashboard/failures?retried=1"), "{reply:?}");
     assert!(operator.get("/dashboard/failures?retried=1").body.contains("1 delivery is tried again"));
@@ -419,6 +565,7 @@ fn what_was_given_up_is_tried_again_by_an_operator() {
     let admin = Rest::claiming(&server, json!({"sub": "boss", "role": "admin"}));
     let deeds = admin.get("/api/v1/audit?action=delivery.retry").expect(200);
     assert_eq!(deeds["entries"][0]["actor"], "the-operator", "{deeds}");
+    assert_eq!(deeds["entries"][0]["address"], "127.0.0.1", "{deeds}");
 
     // Its way is told, and that somebody looked is written down.
     let user = form(&[("user", "<img src=x onerror=alert(2)>")]);
@@ -535,6 +682,11 @@ fn templates_are_looked_at_before_they_are_kept() {
     let page = admin.get(&format!("{path}?version={version}"));
     assert!(page.body.contains("For {{ name }}") && page.body.contains("In use is"), "{page:?}");
     assert_eq!(page.body.matches(">Version ").count(), 2, "{page:?}");
+    // A name that is taken is told in the words of the page.
+    let mut taken = typed("0", "New", "save");
+    taken.push(("name", "grade_update"));
+    let page = admin.post("/dashboard/new-template", &taken);
+    assert!(page.body.contains("There is a template of this name") && !page.body.contains("PUT"), "{page:?}");
     // Removed: what is built in comes back.
     assert_eq!(admin.post(&format!("{path}/remove"), &[]).status, 303);
     assert_eq!(rest.get("/api/v1/templates/grade_update").expect(200)["version"], 0);
@@ -566,6 +718,7 @@ fn what_a_program_did_not_take_is_told_again() {
         page.contains("500") && page.contains("5 attempts") && page.contains("&#60;b&#62;till"),
         "{page}"
     );
+    buttons_are_called_as_they_look(&page);
     assert!(
         !page.contains("<b>") && !page.contains("/500/"),
         "the rest of an address may be a secret: {page}"

@@ -25,7 +25,7 @@ pub use self::letters::Letterbox;
 pub use self::traces::Traces;
 use self::wire::Refused;
 use crate::realtime::backplane::{self, Link, Server};
-use crate::service::Notify;
+use crate::service::{IngestLine, Ingesting, Notify};
 use crate::telemetry::Metrics;
 
 /// Between two questions of a node that does not hold the lease.
@@ -150,10 +150,11 @@ pub struct Ingest {
     metrics: Arc<Metrics>,
     node: String,
     largest: usize,
+    state: IngestLine,
 }
 
 impl Ingest {
-    /// Takes, as `node`, messages of at most `largest` bytes; `None` when the settings name nothing to take them from.
+    /// Takes, as `node`, messages of at most `largest` bytes, and tells `state` how that goes; `None` when the settings name nothing to take them from.
     ///
     /// # Errors
     /// When the settings cannot be used.
@@ -164,13 +165,15 @@ impl Ingest {
         metrics: Arc<Metrics>,
         node: &str,
         largest: usize,
+        state: IngestLine,
     ) -> Result<Option<Self>, IngestError> {
         settings.check()?;
         if redis.url.is_empty() || settings.stream.is_empty() {
             return Ok(None);
         }
         let (server, names) = (Server::new(redis)?, settings.clone());
-        Ok(Some(Self { server, names, notify, metrics, node: node.to_owned(), largest }))
+        state.set(Ingesting::Begins);
+        Ok(Some(Self { server, names, notify, metrics, node: node.to_owned(), largest, state }))
     }
 
     /// Takes what comes whenever it is this node's turn, until told to stop.
@@ -181,6 +184,9 @@ impl Ingest {
             let turn = Turn { lease, troubled: AtomicBool::new(false) };
             let ended = self.turn(&turn, &stop, || (pause, is_told) = (PAUSES.0, false)).await;
             self.metrics.ingest_up.set(0);
+            if let Err(End::Redis(_)) = ended {
+                self.state.set(Ingesting::Away);
+            }
             match ended {
                 Ok(()) => return,
                 Err(End::Taken) => tracing::info!("another node takes what comes by Redis now"),
@@ -202,6 +208,7 @@ impl Ingest {
     async fn turn(&self, turn: &Turn, stop: &CancellationToken, begun: impl FnOnce()) -> Result<(), End> {
         let (pushes, heard) = channel::queue(self.metrics.clone());
         let mut link = self.server.connect(pushes).await?;
+        self.state.set(Ingesting::Goes);
         if !self.wait(&mut link, turn, stop).await? {
             return Ok(());
         }

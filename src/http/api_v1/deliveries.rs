@@ -144,10 +144,11 @@ pub async fn failed(
 pub async fn retry(
     State(api): State<Api>,
     Caller(who): Caller,
+    Whence(address): Whence,
     DeliveryId(id): DeliveryId,
     _: NoParams,
 ) -> Result<Json<RetriedOut>, Problem> {
-    Ok(Json(RetriedOut { retried: api.outgoing.retry(&who, id).await?, next_cursor: None }))
+    Ok(Json(RetriedOut { retried: api.outgoing.retry(&who, address, id).await?, next_cursor: None }))
 }
 
 /// Tries all that has failed again, the latest first, for a few seconds; `next_cursor` says where to go on.
@@ -161,8 +162,9 @@ pub async fn retry(
 pub async fn retry_all(
     State(api): State<Api>,
     Caller(who): Caller,
+    Whence(address): Whence,
     Params(given): Params<RetryIn>,
 ) -> Result<Json<RetriedOut>, Problem> {
-    let (retried, next_cursor) = api.outgoing.retry_all(&who, input::number(given.cursor)?).await?;
+    let (retried, next_cursor) = api.outgoing.retry_all(&who, address, input::number(given.cursor)?).await?;
     Ok(Json(RetriedOut { retried, next_cursor }))
 }

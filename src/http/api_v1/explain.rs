@@ -41,11 +41,20 @@ struct StepOut {
     happened: Option<bool>,
     /// How, or why not; its words may change.
     reason: String,
+    /// The socket that took it, by the beginning of its name, as in the log; only for services and whoever may watch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    connection: Option<String>,
+    /// The node whose socket that was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    node: Option<String>,
 }
 
 impl From<Step> for StepOut {
-    fn from(Step { step, channel, at, happened, reason }: Step) -> Self {
-        Self { step, channel: channel.map(values::called), at, happened, reason }
+    fn from(Step { step, channel, at, happened, reason, over }: Step) -> Self {
+        let (connection, node) = over.map(|over| (over.connection, over.node)).unzip();
+        Self { step, channel: channel.map(values::called), at, happened, reason, connection, node }
     }
 }
 

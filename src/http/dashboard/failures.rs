@@ -136,8 +136,8 @@ pub async fn page(dashboard: extract::State<Dashboard>, Viewer(seat): Viewer, gi
         }
         Err(_) => String::new(),
     };
-    let lead = "Dead letters: deliveries beyond sockets that were given up, the latest first. Their notifications are in \
-                the inboxes all the same.";
+    let lead = "Deliveries beyond sockets that were given up, the latest first. Their notifications are in the inboxes all the \
+                same.";
     let body = parted("Failures", lead, &notice, &parts);
     // Older pages stay as they are.
     let live = if before.is_none() { "failures" } else { "" };
@@ -152,13 +152,18 @@ pub async fn retry(
     _: Form,
 ) -> Answer {
     let id = id.parse().map_err(|_| seat.fault(Error::NoSuchDelivery))?;
-    let many = dashboard.api.outgoing.retry(&seat.who, id).await.map_err(|fault| seat.fault(fault))?;
+    let many =
+        dashboard.api.outgoing.retry(&seat.who, seat.address, id).await.map_err(|fault| seat.fault(fault))?;
     Ok(see(&format!("/dashboard/failures?retried={many}")))
 }
 
 /// `POST /dashboard/failures/retry`: all of them, for a few seconds.
 pub async fn retry_all(dashboard: extract::State<Dashboard>, Operator(seat): Operator, _: Form) -> Answer {
-    let (many, _) =
-        dashboard.api.outgoing.retry_all(&seat.who, None).await.map_err(|fault| seat.fault(fault))?;
+    let (many, _) = dashboard
+        .api
+        .outgoing
+        .retry_all(&seat.who, seat.address, None)
+        .await
+        .map_err(|fault| seat.fault(fault))?;
     Ok(see(&format!("/dashboard/failures?retried={many}")))
 }

@@ -13,6 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::session::{Fields, Seat, Viewer};
 use super::{Answer, Dashboard, Parted, Refused, failures, guarded, nodes, overview};
+use crate::domain::Timestamp;
 
 /// Between two looks.
 const TICK: Duration = Duration::from_secs(2);
@@ -63,6 +64,12 @@ struct Stream {
 }
 
 impl Stream {
+    /// How long the session lasts yet.
+    fn left(&self) -> Duration {
+        let left = |at: Timestamp| at.seconds_since(self.dashboard.watch.now()).max(0.0);
+        self.seat.who.expires_at.map_or(Duration::MAX, |at| Duration::from_secs_f64(left(at)))
+    }
+
     /// What is new; nothing, if the stream is over.
     async fn next(&mut self) -> Option<String> {
         if self.is_over {
@@ -75,10 +82,10 @@ impl Stream {
         loop {
             tokio::select! {
                 () = self.dashboard.stop.cancelled() => return None,
-                () = tokio::time::sleep(TICK) => {}
+                () = tokio::time::sleep(self.left().min(TICK)) => {}
             }
             // A token may end, or its key be taken away, while somebody looks.
-            if self.dashboard.api.doorman.known(&self.seat.token).is_err() {
+            if self.left().is_zero() || self.dashboard.api.doorman.known(&self.seat.token).is_err() {
                 self.is_over = true;
                 return Some(OVER.to_owned());
             }

@@ -10,7 +10,7 @@ use super::words::{self, channel, count, counted, millis, percent, rate, span};
 use super::{Answer, Dashboard, Parted, View, failures, parted};
 use crate::domain::Channel;
 use crate::realtime::backplane;
-use crate::service::{Analytics, Error, Everywhere, Recent};
+use crate::service::{Analytics, Error, Everywhere, Ingesting, Recent, RedisIs};
 use crate::store::Backlog;
 
 /// Failures that are shown.
@@ -24,6 +24,7 @@ struct Status {
     words: &'static str,
     database: &'static str,
     redis: &'static str,
+    redis_uses: String,
     nodes: String,
     node: String,
     uptime: String,
@@ -41,6 +42,8 @@ struct Card {
 #[derive(Template)]
 #[template(path = "dashboard/cards.html")]
 struct Cards {
+    /// Whose numbers they are, where there may be several nodes.
+    scope: &'static str,
     cards: Vec<Card>,
 }
 
@@ -103,6 +106,7 @@ struct Ways {
     day: String,
     tenant: String,
     accepted: String,
+    is_one: bool,
     is_complete: bool,
     ways: Vec<Way>,
 }
@@ -113,15 +117,17 @@ fn text(template: &impl Template) -> String {
 
 fn status(dashboard: &Dashboard, everywhere: &Everywhere, recent: &Recent) -> Status {
     let health = &everywhere.health;
-    let (redis, is_degraded) = match health.line {
-        backplane::Line::Alone => ("not used", false),
-        backplane::Line::Connected => ("answers", false),
-        backplane::Line::Degraded => ("unreachable", true),
+    let redis = match health.redis() {
+        RedisIs::Unused => "not used",
+        RedisIs::Asked => "connecting",
+        RedisIs::There => "answers",
+        RedisIs::Away => "unreachable",
     };
-    let (state, words) = match (health.database, is_degraded) {
-        (false, _) => ("bad", "Nothing can be stored"),
-        (true, true) => ("poor", "Nodes hear each other late"),
-        (true, false) => ("good", "All is well"),
+    let (state, words) = match (health.database, health.line, health.ingesting) {
+        (false, ..) => ("bad", "Nothing can be stored"),
+        (true, backplane::Line::Degraded, _) => ("poor", "Nodes hear each other late"),
+        (true, _, Ingesting::Away) => ("poor", "Letters in Redis are not taken"),
+        (true, ..) => ("good", "All is well"),
     };
     let nodes = everywhere.known.as_ref().map_or_else(
         || words::UNKNOWN.to_owned(),
@@ -135,6 +141,7 @@ fn status(dashboard: &Dashboard, everywhere: &Everywhere, recent: &Recent) -> St
         words,
         database: if health.database { "answers" } else { "unreachable" },
         redis,
+        redis_uses: health.redis_uses().join(", "),
         nodes,
         node: dashboard.watch.node.clone(),
         uptime: words::lasted(recent.uptime),
@@ -152,7 +159,7 @@ fn spark(points: &[Option<f64>], class: &'static str) -> String {
     chart::svg(&[line], if top > 0.0 { top * 1.15 } else { 1.0 }, "spark")
 }
 
-fn cards(everywhere: &Everywhere, recent: &Recent) -> Cards {
+fn cards(everywhere: &Everywhere, recent: &Recent, is_shared: bool) -> Cards {
     let here = recent.now.connections;
     let people = match &everywhere.known {
         Some(known) => format!("{} signed in, on all nodes", count(known.online.sessions)),
@@ -193,7 +200,7 @@ fn cards(everywhere: &Everywhere, recent: &Recent) -> Cards {
             svg: spark(&recent.took_then[1], "three"),
         },
     ];
-    Cards { cards }
+    Cards { scope: if is_shared { "this node" } else { "" }, cards }
 }
 
 fn total(many: u64) -> i64 {
@@ -308,6 +315,7 @@ fn ways(today: &Analytics, seat: &Seat) -> Ways {
         day: today.period.ends().0.to_string(),
         tenant: seat.who.tenant.as_str().to_owned(),
         accepted: count(today.all.notifications),
+        is_one: today.all.notifications == 1,
         is_complete: today.is_complete,
         ways: all.into_iter().map(|one| way((by_number(one), one))).collect(),
     }
@@ -319,7 +327,7 @@ pub async fn parts(dashboard: &Dashboard, seat: &Seat) -> Result<Parted, Error> 
     let recent = dashboard.watch.recent();
     let mut parts = vec![
         ("status", text(&status(dashboard, &everywhere, &recent))),
-        ("cards", text(&cards(&everywhere, &recent))),
+        ("cards", text(&cards(&everywhere, &recent, dashboard.watch.is_shared()))),
         ("charts", text(&charts(&recent))),
         ("queues", text(&queues(&everywhere, &recent))),
     ];

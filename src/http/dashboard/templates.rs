@@ -87,6 +87,11 @@ async fn done(
     };
     match dashboard.api.library.keep(&seat.who, name, sources, is_new).await {
         Ok(_) => Came::Kept,
+        Err(Error::TemplateTaken) => Came::Faulty(
+            "There is a template of this name".to_owned(),
+            "Nothing was kept. Choose another name; or change the one there is, from the list of templates."
+                .to_owned(),
+        ),
         Err(fault) => faulty(fault.into()),
     }
 }

@@ -1,13 +1,16 @@
-//! One notification's way to somebody.
+//! What happened to one notification: on its way to somebody, or to those who have it.
+
+use std::collections::BTreeSet;
 
 use askama::Template;
 use axum::extract;
+use serde_json::json;
 
 use super::session::{Fields, Seat, Viewer};
 use super::words::{channel, instant};
 use super::{Answer, Dashboard, View};
-use crate::domain::UserId;
-use crate::service::{Error, Step, Timeline};
+use crate::domain::{Action, Channel, UserId};
+use crate::service::{Error, Step, Timeline, Ways};
 
 struct Stage {
     /// `done`, `not` or `unknown`.
@@ -17,6 +20,19 @@ struct Stage {
     by: &'static str,
     at: String,
     reason: String,
+    /// The socket and the node that told it, or nothing.
+    connection: String,
+    node: String,
+}
+
+/// One of those who have it.
+struct Person {
+    user: String,
+    /// As part of an address.
+    user_query: String,
+    /// In short: how each stands, and what happened.
+    marks: Vec<(&'static str, String)>,
+    stages: Vec<Stage>,
 }
 
 struct Found {
@@ -29,6 +45,10 @@ struct Found {
     recipient: String,
     expires: String,
     stages: Vec<Stage>,
+    people: Vec<Person>,
+    /// Whether these are not the first of them.
+    is_later: bool,
+    next: Option<i64>,
 }
 
 #[derive(Template)]
@@ -40,13 +60,18 @@ struct Page<'a> {
     found: Option<Found>,
 }
 
+const fn state(happened: Option<bool>) -> (&'static str, &'static str) {
+    match happened {
+        Some(true) => ("done", "happened"),
+        Some(false) => ("not", "did not happen"),
+        None => ("unknown", "is not known"),
+    }
+}
+
 impl From<Step> for Stage {
     fn from(step: Step) -> Self {
-        let (state, said) = match step.happened {
-            Some(true) => ("done", "happened"),
-            Some(false) => ("not", "did not happen"),
-            None => ("unknown", "is not known"),
-        };
+        let (state, said) = state(step.happened);
+        let (connection, node) = step.over.map(|over| (over.connection, over.node)).unwrap_or_default();
         Self {
             state,
             said,
@@ -54,6 +79,44 @@ impl From<Step> for Stage {
             by: step.channel.map_or("", channel),
             at: step.at.map(instant).unwrap_or_default(),
             reason: step.reason,
+            connection,
+            node,
+        }
+    }
+}
+
+/// What became of it over one channel, in a word; nothing, where it was not to go that way.
+fn by_channel(way: Channel, steps: &[Step]) -> Option<(&'static str, String)> {
+    let last = steps.iter().rfind(|step| step.channel == Some(way) && !step.is_unasked())?;
+    let word = match (way, last.happened) {
+        (Channel::Realtime, Some(true)) => "pushed".to_owned(),
+        (Channel::Realtime, Some(false)) => "not pushed".to_owned(),
+        (Channel::Realtime, None) => "not known to be pushed".to_owned(),
+        (way, Some(true)) => format!("{} {}", channel(way), last.step),
+        (way, _) => format!("{} not {}", channel(way), last.step),
+    };
+    Some((state(last.happened).0, word))
+}
+
+/// The marks of somebody whose steps these are.
+fn marks(steps: &[Step]) -> Vec<(&'static str, String)> {
+    let ways = [Channel::Realtime, Channel::Email, Channel::Push, Channel::Sms];
+    let mut marks: Vec<_> = ways.into_iter().filter_map(|way| by_channel(way, steps)).collect();
+    let own = steps.iter().filter(|step| ["confirmed", "read", "deleted"].contains(&step.step));
+    marks.extend(own.map(|step| match step.happened {
+        Some(true) => ("done", step.step.to_owned()),
+        _ => ("not", format!("not {}", step.step)),
+    }));
+    marks
+}
+
+impl From<(UserId, Vec<Step>)> for Person {
+    fn from((user, steps): (UserId, Vec<Step>)) -> Self {
+        Self {
+            user: user.as_str().to_owned(),
+            user_query: form_urlencoded::byte_serialize(user.as_str().as_bytes()).collect(),
+            marks: marks(&steps),
+            stages: steps.into_iter().map(Stage::from).collect(),
         }
     }
 }
@@ -70,27 +133,62 @@ impl From<Timeline> for Found {
             recipient: recipient.map(|user| user.as_str().to_owned()).unwrap_or_default(),
             expires: trace.expires_at.map(instant).unwrap_or_default(),
             stages: steps.into_iter().map(Stage::from).collect(),
+            people: Vec::new(),
+            is_later: false,
+            next: None,
         }
     }
 }
 
-/// Reads it. That somebody looked at another's stands in the audit log before it is shown.
-async fn read(dashboard: &Dashboard, seat: &Seat, id: &str, user: Option<UserId>) -> Result<Found, Error> {
+/// Reads it; if nobody is named, of those who have it, behind a place. That somebody looked at another's stands in the audit log
+/// before it is shown.
+async fn read(
+    dashboard: &Dashboard,
+    seat: &Seat,
+    id: &str,
+    user: Option<UserId>,
+    after: i64,
+) -> Result<Found, Error> {
     let api = &dashboard.api;
-    let id = api.inbox.number_of(id).await?;
-    let timeline = api.explain.timeline(&seat.who, id, user).await?;
-    api.audit.timeline_read(&seat.who, seat.address, id, timeline.recipient.as_ref()).await?;
-    Ok(timeline.into())
+    let id = api.inbox.number_of(id.strip_prefix('#').unwrap_or(id)).await?;
+    let ways = match user {
+        Some(_) => Ways { people: Vec::new(), next: None },
+        None => api.explain.ways(&seat.who, id, after).await?,
+    };
+    let user = match ways.people.as_slice() {
+        // It is one person's way.
+        [(only, _)] if after == 0 && ways.next.is_none() => Some(only.clone()),
+        _ => user,
+    };
+    let is_named = user.is_some();
+    let mut timeline = api.explain.timeline(&seat.who, id, user).await?;
+    if is_named || ways.people.is_empty() {
+        api.audit.timeline_read(&seat.who, seat.address, id, timeline.recipient.as_ref()).await?;
+        return Ok(timeline.into());
+    }
+    // What is of everybody; whoever looks may be one of them.
+    timeline.steps.retain(|step| ["accepted", "scheduled", "cancelled", "spread"].contains(&step.step));
+    let about: BTreeSet<String> = ways.people.iter().map(|(user, _)| user.as_str().to_owned()).collect();
+    let detail = json!({"notification_id": id});
+    api.audit.note_seen(&seat.who, seat.address, Action::TimelineRead, about, &detail).await?;
+    Ok(Found {
+        recipient: String::new(),
+        people: ways.people.into_iter().map(Person::from).collect(),
+        is_later: after > 0,
+        next: ways.next,
+        ..timeline.into()
+    })
 }
 
 /// `GET /dashboard/timeline`.
 pub async fn page(dashboard: extract::State<Dashboard>, Viewer(seat): Viewer, given: Fields) -> Answer {
     let (id, user) = (given.of("id").trim(), given.of("user").trim());
+    let after = given.of("after").parse().unwrap_or(0).max(0);
     let person = if user.is_empty() { Ok(None) } else { UserId::new(user).map(Some) };
     let (found, fault) = match (id, person) {
         ("", _) => (None, ""),
         (_, Err(_)) => (None, "This is no name of a recipient: 1 to 128 bytes, no control characters."),
-        (id, Ok(person)) => match read(&dashboard, &seat, id, person).await {
+        (id, Ok(person)) => match read(&dashboard, &seat, id, person, after).await {
             Ok(found) => (Some(found), ""),
             Err(Error::NotFound) => (
                 None,

@@ -1,5 +1,6 @@
 //! What recipients do with their entries, in statements over arrays; what was counted of them follows.
 
+use std::collections::HashSet;
 use std::marker::PhantomData;
 
 use diesel::prelude::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult};
@@ -9,7 +10,7 @@ use super::super::statements::{
     KeepCounts, MarkConfirmed, MarkDeleted, MarkRead, MarkUnread, READ_BETWEEN, SHIFT_ONE,
 };
 use super::{Connection, Marked, nth};
-use crate::domain::{Place, Position, Recipient, Timestamp};
+use crate::domain::{Handed, Place, Position, Recipient, Timestamp};
 use crate::store::schema::{audit_chain, recipients};
 use crate::store::types::{At, Instant, UuidColumn};
 use crate::store::{Before, Mark, Write};
@@ -20,7 +21,8 @@ pub async fn mark(
     mark: Mark,
     entries: &[&Marked<'_>],
 ) -> QueryResult<Vec<Option<Before>>> {
-    type Columns = (i64, UuidColumn, Option<String>, Option<At>, Option<At>, bool);
+    type Columns = (i64, UuidColumn, Option<String>, Option<At>, Option<At>, bool, bool);
+    let over: Vec<Option<String>> = entries.iter().map(|marked| marked.handed.map(Handed::way)).collect();
     macro_rules! marked {
         ($statement:ident) => {
             $statement {
@@ -28,6 +30,8 @@ pub async fn mark(
                 users: entries.iter().map(|marked| marked.recipient.user.as_str()).collect(),
                 notifications: entries.iter().map(|marked| marked.notification.0).collect(),
                 instants: entries.iter().map(|marked| At(marked.at)).collect(),
+                handed: entries.iter().map(|marked| marked.handed.map(|handed| At(handed.at))).collect(),
+                over: over.iter().map(Option::as_deref).collect(),
                 borrowed: PhantomData,
             }
             .load::<Columns>(connection)
@@ -41,26 +45,34 @@ pub async fn mark(
         Mark::Deleted => marked!(MarkDeleted),
     };
     let mut found = vec![None; entries.len()];
-    for (which, UuidColumn(uuid), sender, confirmed_at, read_at, is_beyond) in there {
+    let mut confirmed = HashSet::new();
+    for (which, UuidColumn(uuid), sender, confirmed_at, read_at, is_beyond, is_confirmed_now) in there {
+        // Of marks that came together one did it.
+        let entry = usize::try_from(which - 1).ok().and_then(|which| entries.get(which));
+        let is_confirmed_now = is_confirmed_now
+            && entry.is_some_and(|marked| confirmed.insert((marked.notification.0, marked.recipient)));
         if let Some(found) = nth(&mut found, which) {
             let (confirmed_at, read_at) = (confirmed_at.map(|at| at.0), read_at.map(|at| at.0));
-            *found = Some(Before { uuid, sender, confirmed_at, read_at, is_beyond });
+            *found = Some(Before { uuid, sender, confirmed_at, read_at, is_beyond, is_confirmed_now });
         }
     }
     Ok(found)
 }
 
-/// Marks what row `recipient` has behind one place and up to another read; returns how much was not, of what is listed.
+/// Marks what row `recipient` has behind one place and up to another read; returns how much was not, of what is listed, and
+/// how much was not confirmed.
 pub async fn read_between(
     connection: &mut Connection,
     recipient: i64,
     at: Timestamp,
     (after, upto): (Position, Position),
-) -> QueryResult<usize> {
+) -> QueryResult<(usize, usize)> {
     #[derive(diesel::QueryableByName)]
     struct Read {
         #[diesel(sql_type = diesel::sql_types::BigInt)]
         many: i64,
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        confirmed: i64,
     }
     let read: Read = diesel::sql_query(READ_BETWEEN)
         .bind::<Instant, _>(At(at))
@@ -69,7 +81,7 @@ pub async fn read_between(
         .bind::<diesel::sql_types::BigInt, _>(upto)
         .get_result(connection)
         .await?;
-    Ok(usize::try_from(read.many).unwrap_or(0))
+    Ok((usize::try_from(read.many).unwrap_or(0), usize::try_from(read.confirmed).unwrap_or(0)))
 }
 
 /// Lets nobody count the inboxes that `batch` marks until the commit. Nor does it wait for those who store: they lock

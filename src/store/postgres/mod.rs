@@ -6,6 +6,7 @@
 mod connect;
 #[path = "erasing.rs"]
 mod erasing_special;
+mod holders;
 mod people;
 mod statements;
 mod writing;
@@ -22,6 +23,7 @@ use diesel_async::pooled_connection::{
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use futures_util::FutureExt as _;
 
+use self::holders::places_of;
 use super::writer::{Inlet, Job, Writer, queue};
 use super::{Roll, StoreError, Write, Written, is_of_one_write};
 use crate::domain::{NotificationId, Position};
@@ -104,7 +106,7 @@ pub mod queries {
     pub use super::retention_queries::find_old;
     pub use super::template_queries::{template_at, template_version, template_versions_of, templates_of};
     pub use super::traced_queries::traced;
-    pub use super::traces_body::{accepted_before, is_member, is_owed, members, trace, waiting};
+    pub use super::traces_body::{accepted_before, holders, is_member, is_owed, members, trace, waiting};
     pub use super::watching_queries::{backlogs, failed_many, nodes};
     pub use super::webhook_queries::{
         due_webhooks, failed_messages, webhook_messages_of, webhook_one, webhooks_of,

@@ -132,11 +132,23 @@ over_arrays! {
         recipients: BigInt => i64,
         positions: BigInt => i64,
         sent: Instant => At,
+        over: Text => &'a str,
         confirmed: Instant => At
     } -> (),
-    "UPDATE inbox SET sent_at = e.sent, confirmed_at = e.confirmed, confirmed_by = 'heartbeat' FROM ",
-    ") AS e (recipient, place, sent, confirmed) \
+    "UPDATE inbox SET sent_at = e.sent, sent_over = e.via, confirmed_at = e.confirmed, confirmed_by = 'heartbeat' FROM ",
+    ") AS e (recipient, place, sent, via, confirmed) \
      WHERE recipient_id = e.recipient AND position = e.place AND confirmed_at IS NULL"
+}
+
+over_arrays! {
+    NoteHanded {
+        recipients: BigInt => i64,
+        positions: BigInt => i64,
+        sent: Instant => At,
+        over: Text => &'a str
+    } -> (),
+    "UPDATE inbox SET sent_at = e.sent, sent_over = e.via FROM ",
+    ") AS e (recipient, place, sent, via) WHERE recipient_id = e.recipient AND position = e.place AND sent_at IS NULL"
 }
 
 over_arrays! {
@@ -165,7 +177,7 @@ type EarlierColumns = (
 );
 
 /// What is told of an entry that is marked: which of them it is, and how it stood before.
-type MarkedColumns = (BigInt, Uuid128, Nullable<Text>, Nullable<Instant>, Nullable<Instant>, Bool);
+type MarkedColumns = (BigInt, Uuid128, Nullable<Text>, Nullable<Instant>, Nullable<Instant>, Bool, Bool);
 
 /// Keeps counts true: `marked` has the entries that were changed, as they are now. Of each, so many more (or fewer)
 /// are held and unread.
@@ -197,9 +209,10 @@ pub const READ_BETWEEN: &str = concat!(
          confirmed_by = coalesce(i.confirmed_by, 'read') \
          WHERE i.recipient_id = $2 AND i.position > $3 AND i.position <= $4 AND i.read_at IS NULL \
              AND i.deleted_at IS NULL \
-         RETURNING i.recipient_id, i.position, i.notification_id, i.expires_at, i.hush), ",
+         RETURNING i.recipient_id, i.position, i.notification_id, i.expires_at, i.hush, i.confirmed_at, i.confirmed_by), ",
     shift!("0", "-1"),
-    " SELECT count(*) AS many FROM marked WHERE (hush IS NULL OR hush <> 1) AND (expires_at IS NULL OR expires_at > $1)"
+    " SELECT count(*) FILTER (WHERE (hush IS NULL OR hush <> 1) AND (expires_at IS NULL OR expires_at > $1)) AS many, \
+         count(*) FILTER (WHERE confirmed_at = $1 AND confirmed_by = 'read') AS confirmed FROM marked"
 );
 
 /// One entry changes by so much.
@@ -212,30 +225,37 @@ pub const SHIFT_ONE: &str = concat!(
 
 /// A statement that marks entries, and tells which of them there are.
 macro_rules! marking {
-    ($name:ident, $set:literal, $which:literal, $total:literal, $unread:literal) => {
+    ($name:ident, $set:literal, $which:literal, $by:literal, $total:literal, $unread:literal) => {
         over_arrays! {
             $name {
                 tenants: Text => &'a str,
                 users: Text => &'a str,
                 notifications: BigInt => i64,
-                instants: Instant => At
+                instants: Instant => At,
+                handed: Nullable<Instant> => Option<At>,
+                over: Nullable<Text> => Option<&'a str>
             } -> MarkedColumns,
-            "WITH found AS (SELECT e.place, e.at, e.notification, i.recipient_id, i.position, i.confirmed_at, \
+            "WITH found AS (SELECT e.place, e.at, e.handed, e.via, e.notification, i.recipient_id, i.position, i.confirmed_at, \
                  i.read_at FROM ",
             concat!(
-                ") WITH ORDINALITY AS e (tenant, user_id, notification, at, place) \
+                ") WITH ORDINALITY AS e (tenant, user_id, notification, at, handed, via, place) \
                      JOIN recipients AS r ON r.tenant = e.tenant AND r.user_id = e.user_id \
                      JOIN inbox AS i ON i.notification_id = e.notification AND i.recipient_id = r.id \
                      WHERE i.deleted_at IS NULL), \
-                 one AS (SELECT recipient_id, position, min(at) AS at FROM found GROUP BY recipient_id, position), \
+                 one AS (SELECT recipient_id, position, min(at) AS at, min(handed) AS handed, min(via) AS via \
+                     FROM found GROUP BY recipient_id, position), \
                  marked AS (UPDATE inbox SET ", $set, " FROM one \
                      WHERE inbox.recipient_id = one.recipient_id AND inbox.position = one.position \
                          AND inbox.deleted_at IS NULL AND ", $which, " \
                      RETURNING inbox.recipient_id, inbox.position, inbox.notification_id, inbox.expires_at, inbox.hush, \
-                         inbox.read_at), ",
+                         inbox.read_at, inbox.confirmed_at, inbox.confirmed_by), ",
                 shift!($total, $unread),
-                " SELECT found.place, n.uuid, n.sender, found.confirmed_at, found.read_at, n.wish IS NOT NULL FROM found \
-                     JOIN notifications AS n ON n.id = found.notification"
+                // Another node may have confirmed it since it was found.
+                " SELECT found.place, n.uuid, n.sender, found.confirmed_at, found.read_at, n.wish IS NOT NULL, \
+                     found.confirmed_at IS NULL AND coalesce(m.confirmed_at = one.at AND m.confirmed_by = '", $by, "', false) \
+                     FROM found JOIN notifications AS n ON n.id = found.notification \
+                     JOIN one ON one.recipient_id = found.recipient_id AND one.position = found.position \
+                     LEFT JOIN marked AS m ON m.recipient_id = found.recipient_id AND m.position = found.position"
             )
         }
     };
@@ -244,20 +264,31 @@ macro_rules! marking {
 marking!(
     MarkRead,
     "read_at = one.at, confirmed_at = coalesce(inbox.confirmed_at, one.at), \
-     confirmed_by = coalesce(inbox.confirmed_by, 'read')",
+     confirmed_by = coalesce(inbox.confirmed_by, 'read'), sent_at = coalesce(inbox.sent_at, one.handed), \
+     sent_over = CASE WHEN inbox.sent_at IS NULL THEN one.via ELSE inbox.sent_over END",
     "inbox.read_at IS NULL",
+    "read",
     "0",
     "-1"
 );
 marking!(
     MarkConfirmed,
-    "confirmed_at = one.at, confirmed_by = 'ack'",
+    "confirmed_at = one.at, confirmed_by = 'ack', sent_at = coalesce(inbox.sent_at, one.handed), \
+     sent_over = CASE WHEN inbox.sent_at IS NULL THEN one.via ELSE inbox.sent_over END",
     "inbox.confirmed_at IS NULL",
+    "ack",
     "0",
     "0"
 );
-marking!(MarkUnread, "read_at = NULL", "inbox.read_at IS NOT NULL", "0", "1");
-marking!(MarkDeleted, "deleted_at = one.at", "true", "-1", "CASE WHEN m.read_at IS NULL THEN -1 ELSE 0 END");
+marking!(MarkUnread, "read_at = NULL", "inbox.read_at IS NOT NULL", "", "0", "1");
+marking!(
+    MarkDeleted,
+    "deleted_at = one.at",
+    "true",
+    "",
+    "-1",
+    "CASE WHEN m.read_at IS NULL THEN -1 ELSE 0 END"
+);
 
 over_arrays! {
     KeepCounts {

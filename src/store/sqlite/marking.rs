@@ -8,7 +8,7 @@ use diesel::sql_types::BigInt;
 
 use super::statements::{ConfirmMarked, DeleteEntry, ReadEntry, ShiftCounts};
 use super::{Connection, Marked, place};
-use crate::domain::{Place, Position, Recipient, Timestamp};
+use crate::domain::{Handed, Place, Position, Recipient, Timestamp};
 use crate::store::schema::{inbox, notifications};
 use crate::store::types::{At, UuidColumn};
 use crate::store::{Before, MUTED, Mark, Write};
@@ -43,12 +43,13 @@ pub fn mark(
             Mark::Deleted => (-1, -is_unread),
         };
         shift(connection, Place { recipient, position }, total, unread)?;
-        let before = Before {
+        let mut before = Before {
             uuid,
             sender,
             confirmed_at: confirmed_at.map(|at| at.0),
             read_at: read_at.map(|at| at.0),
             is_beyond,
+            is_confirmed_now: false,
         };
         let at = At(marked.at);
         let by = match mark {
@@ -58,7 +59,10 @@ pub fn mark(
         };
         let borrowed = PhantomData;
         if let Some(by) = by {
-            ConfirmMarked { at, by, recipient, position, borrowed }.execute(connection)?;
+            let over = marked.handed.map(Handed::way);
+            let (sent_at, sent_over) = (marked.handed.map(|handed| At(handed.at)), over.as_deref());
+            let confirm = ConfirmMarked { at, by, sent_at, sent_over, recipient, position, borrowed };
+            before.is_confirmed_now = confirm.execute(connection)? > 0;
         }
         match mark {
             Mark::Confirmed => 0,
@@ -84,13 +88,13 @@ const READ_BETWEEN: &str = "UPDATE counts AS c SET unread = c.unread - d.many, \
      WHERE c.recipient_id = ?1 AND c.kind = d.kind AND c.topic = d.topic AND c.priority = d.priority";
 
 /// Marks what row `recipient` has behind one place and up to another read; returns how much was not, of what is
-/// listed.
+/// listed, and how much was not confirmed.
 pub fn read_between(
     connection: &mut Connection,
     recipient: i64,
     at: Timestamp,
     (after, upto): (Position, Position),
-) -> QueryResult<usize> {
+) -> QueryResult<(usize, usize)> {
     diesel::sql_query(READ_BETWEEN)
         .bind::<BigInt, _>(recipient)
         .bind::<BigInt, _>(after)
@@ -102,14 +106,14 @@ pub fn read_between(
         .filter(inbox::position.le(upto))
         .filter(inbox::read_at.is_null())
         .filter(inbox::deleted_at.is_null());
-    diesel::update(unread.filter(inbox::confirmed_at.is_null()))
+    let confirmed = diesel::update(unread.filter(inbox::confirmed_at.is_null()))
         .set((inbox::confirmed_at.eq(At(at)), inbox::confirmed_by.eq("read")))
         .execute(connection)?;
     let is_listed = inbox::hush.is_null().or(inbox::hush.ne(MUTED));
     let is_over = inbox::expires_at.is_not_null().and(inbox::expires_at.le(At(at)));
     let others = unread.filter(diesel::dsl::not(is_listed).or(is_over));
     diesel::update(others).set(inbox::read_at.eq(At(at))).execute(connection)?;
-    diesel::update(unread).set(inbox::read_at.eq(At(at))).execute(connection)
+    Ok((diesel::update(unread).set(inbox::read_at.eq(At(at))).execute(connection)?, confirmed))
 }
 
 /// One writer alone: nothing is counted while it marks.

@@ -17,6 +17,7 @@ use futures_util::FutureExt as _;
 
 use self::beside::Beside;
 use self::checkpoint::Checkpoints;
+use self::holders::places_of;
 use super::writer::{Inlet, Job, Writer, queue};
 use super::{Entry, Roll, StoreError, Write, Written, is_of_one_write};
 use crate::domain::{NotificationId, Position, Recipient};
@@ -43,6 +44,7 @@ mod delivery_queries;
 mod device_queries;
 #[path = "../digest_queries.rs"]
 mod digest_queries;
+mod holders;
 #[path = "../places.rs"]
 mod places_body;
 #[path = "../privacy_queries.rs"]
@@ -96,7 +98,7 @@ pub mod queries {
     pub use super::retention_queries::find_old;
     pub use super::template_queries::{template_at, template_version, template_versions_of, templates_of};
     pub use super::traced_queries::traced;
-    pub use super::traces_body::{accepted_before, is_member, is_owed, members, trace, waiting};
+    pub use super::traces_body::{accepted_before, holders, is_member, is_owed, members, trace, waiting};
     pub use super::watching_queries::{backlogs, failed_many, nodes};
     pub use super::webhook_queries::{
         due_webhooks, failed_messages, webhook_messages_of, webhook_one, webhooks_of,

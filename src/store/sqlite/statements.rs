@@ -74,10 +74,20 @@ statement! {
 statement! {
     ConfirmEntry {
         "UPDATE inbox SET confirmed_by = 'heartbeat', sent_at = " sent_at: Instant => At,
+        ", sent_over = " sent_over: Text => &'a str,
         ", confirmed_at = " confirmed_at: Instant => At,
         " WHERE recipient_id = " recipient: BigInt => i64,
         " AND position = " position: BigInt => i64,
     } " AND confirmed_at IS NULL"
+}
+
+statement! {
+    NoteHanded {
+        "UPDATE inbox SET sent_at = " sent_at: Instant => At,
+        ", sent_over = " sent_over: Text => &'a str,
+        " WHERE recipient_id = " recipient: BigInt => i64,
+        " AND position = " position: BigInt => i64,
+    } " AND sent_at IS NULL"
 }
 
 statement! {
@@ -100,6 +110,8 @@ statement! {
     ConfirmMarked {
         "UPDATE inbox SET confirmed_at = " at: Instant => At,
         ", confirmed_by = " by: Text => &'a str,
+        ", sent_at = " sent_at: Nullable<Instant> => Option<At>,
+        ", sent_over = " sent_over: Nullable<Text> => Option<&'a str>,
         " WHERE recipient_id = " recipient: BigInt => i64,
         " AND position = " position: BigInt => i64,
     } " AND confirmed_at IS NULL"

@@ -105,7 +105,7 @@ mod template_writes;
 mod webhook_writes;
 use spread::{free, have, next_spread, note_progress, spread};
 use spreading::{Due, one_chunk, reach, span};
-use statements::{ConfirmEntry, InsertContent, InsertEntry, RememberNumber, SettlePlace};
+use statements::{ConfirmEntry, InsertContent, InsertEntry, NoteHanded, RememberNumber, SettlePlace};
 
 diesel::table! {
     /// Where AUTOINCREMENT remembers the highest number it ever gave.
@@ -334,14 +334,16 @@ fn known(connection: &mut Connection, memory: &mut Memory, recipient: &Recipient
 fn confirm(connection: &mut Connection, entries: &[Sent]) -> QueryResult<usize> {
     let mut confirmed = 0;
     for entry in entries {
-        let confirm = ConfirmEntry {
-            sent_at: At(entry.sent_at),
-            confirmed_at: At(entry.confirmed_at),
-            recipient: entry.place.recipient,
-            position: entry.place.position,
-            borrowed: PhantomData,
-        };
-        confirmed += confirm.execute(connection)?;
+        let Place { recipient, position } = entry.place;
+        let (sent_at, over, borrowed) = (At(entry.handed.at), entry.handed.way(), PhantomData);
+        let (sent_over, confirmed_at) = (over.as_str(), At(entry.confirmed_at));
+        let changed = ConfirmEntry { sent_at, sent_over, confirmed_at, recipient, position, borrowed }
+            .execute(connection)?;
+        confirmed += changed;
+        if changed == 0 {
+            // It was confirmed where nobody knew when it had been handed out.
+            NoteHanded { sent_at, sent_over, recipient, position, borrowed }.execute(connection)?;
+        }
     }
     Ok(confirmed)
 }
