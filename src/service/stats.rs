@@ -1,5 +1,6 @@
 //! Numbers for whoever watches.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -157,12 +158,15 @@ impl StatsService {
     /// Whether the database answers in time, and can store.
     ///
     /// # Errors
-    /// In two or three words, why not.
-    pub async fn database(&self) -> Result<(), &'static str> {
+    /// In a few words, why not.
+    pub async fn database(&self) -> Result<(), Cow<'static, str>> {
         match tokio::time::timeout(PATIENCE, self.store.ping()).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(StoreError::Full(_))) => Err("disk full"),
-            _ => Err("database unreachable"),
+            Ok(Err(StoreError::Full(_))) => Err("disk full".into()),
+            Ok(Err(StoreError::Lacking(id))) => {
+                Err(format!("key `{id}` is not among ENCRYPTION_KEYS").into())
+            }
+            _ => Err("database unreachable".into()),
         }
     }
 }

@@ -321,6 +321,8 @@ impl Moving<'_> {
             "disclosures",
             "deliveries",
             "stopped_numbers",
+            "spent",
+            "declined",
             "push_subscriptions",
             "digests",
             "templates",
