@@ -24,8 +24,8 @@ use crate::gateway::{Admission, Origins};
 use crate::http::{self, Dashboard, Doorman, Readiness};
 use crate::listen::{Away, Open, Proxies, Servant, Tls};
 use crate::parts::{
-    UNUSABLE_REDIS, alarms, backplane, channels, crowd, demo, dispatch, exporter, letters, listeners,
-    mandatory, node, outside, quota, room, tell_of_keys, tls, usual, webhooks,
+    UNUSABLE_REDIS, alarms, backplane, beyond_reach, channels, crowd, demo, dispatch, exporter, letters,
+    listeners, mandatory, node, outside, quota, room, tell_of_keys, tls, usual, webhooks,
 };
 use crate::realtime::Hub;
 use crate::service::{
@@ -291,7 +291,9 @@ impl App {
                 hub.clone(),
                 presences.clone(),
                 outside(config)?,
+                alarms.clone(),
                 clock.clone(),
+                beyond_reach(config),
                 config.privacy.vacuum_mb.saturating_mul(1024 * 1024),
             )),
             alarms,

@@ -20,8 +20,8 @@ const STANDSTILL: Duration = Duration::from_secs(1);
 /// What providers answered is noted within this.
 const NOTED: Duration = Duration::from_secs(2);
 
-/// Listens for SIGTERM, SIGINT and SIGHUP (its terminal has gone, or it is to look at its certificate) from now on: one that
-/// comes before it is waited for is not missed.
+/// Listens for SIGTERM, SIGINT and SIGHUP (it is to look at its certificate) from now on: one that comes before it is waited for is
+/// not missed.
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -41,13 +41,14 @@ impl Signals {
         })
     }
 
-    /// Waits until one came that ends the process; returns its name. Where there is a certificate, SIGHUP has it looked at.
+    /// Waits until one came that ends the process; returns its name. SIGHUP ends nothing; where there is a certificate, it is
+    /// looked at.
     pub async fn told_to_stop(&mut self, certificate: Option<&Tls>) -> &'static str {
         loop {
             tokio::select! {
                 _ = self.hangup.recv() => match certificate {
                     Some(tls) => tls.look_now(),
-                    None => return "SIGHUP",
+                    None => tracing::info!("SIGHUP: there is no certificate to look at; going on"),
                 },
                 _ = self.terminate.recv() => return "SIGTERM",
                 _ = self.interrupt.recv() => return "SIGINT",

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::ToSocketAddrs as _;
+use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -19,8 +20,8 @@ use crate::http::{DeadLetters, Demo, Letter};
 use crate::listen::{Listener, Tls};
 use crate::realtime::backplane::{self, Alone, Redis};
 use crate::secrets;
-use crate::service::{Alarms, Crowd, CrowdLimits, Exporter, Outside, Quota, quota};
-use crate::store::{SmsCaps, Store};
+use crate::service::{Alarms, BeyondReach, Crowd, CrowdLimits, Exporter, Outside, Quota, quota};
+use crate::store::{DatabaseUrl, SmsCaps, Store};
 use crate::telemetry::Metrics;
 
 /// Descriptors kept for the database, the listener, what leaves this server and requests without a socket: an eighth of all,
@@ -317,6 +318,47 @@ pub fn exporter(
             exporter.run().await;
         }
     })
+}
+
+/// Where something of people stands that is not this server's to remove, for whoever asked to be forgotten.
+pub fn beyond_reach(config: &Config) -> BeyondReach {
+    let mut known: Vec<String> = Vec::new();
+    let has_sink =
+        !config.delivery.sink_file.is_empty() || config.server.environment == Environment::Development;
+    if has_sink {
+        known.push("messages that a file took in place of a provider (delivery.sink_file): whoever runs the server removes it".into());
+    }
+    if !config.redis.url.is_empty() && !config.ingest.stream.is_empty() {
+        known.push(
+            "what came by Redis, in its own files (appendonly, snapshots), until it writes them anew".into(),
+        );
+    }
+    let file = match config.database.url.parse() {
+        Ok(DatabaseUrl::Sqlite(path)) => Some(path),
+        _ => None,
+    };
+    Box::new(move || {
+        let mut all = known.clone();
+        let kept = file.as_deref().map_or(0, replaced);
+        if kept > 0 {
+            all.push(format!(
+                "{kept} earlier states of the database that `carillon restore` has kept (….replaced-…)"
+            ));
+        }
+        all
+    })
+}
+
+/// How many earlier states of the database at `path` stand beside it.
+fn replaced(path: &Path) -> usize {
+    let (Some(name), folder) =
+        (path.file_name(), path.parent().filter(|folder| !folder.as_os_str().is_empty()))
+    else {
+        return 0;
+    };
+    let begins = format!("{}.replaced-", name.to_string_lossy());
+    let files = std::fs::read_dir(folder.unwrap_or(Path::new("."))).into_iter().flatten().flatten();
+    files.filter(|file| file.file_name().to_string_lossy().starts_with(&begins)).count()
 }
 
 /// Who takes what leaves this server.

@@ -188,6 +188,12 @@ impl Remote {
         Some(refusal)
     }
 
+    /// How many keys there are at its URL now.
+    pub(super) async fn ask(&self) -> Result<usize, String> {
+        let set = self.download(&Set::default()).await.map_err(|why| told(&why))?;
+        Ok(set.map_or(0, |set| set.keys.len()))
+    }
+
     /// Fetches the set once. What goes wrong is logged, and changes nothing.
     pub(super) async fn fetch(&self) {
         let before = self.set();

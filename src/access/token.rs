@@ -229,6 +229,14 @@ impl Keyring {
         }
     }
 
+    /// How many keys their URL has now, or why not; nothing, if they do not come by URL.
+    pub async fn ask(&self) -> Option<Result<usize, String>> {
+        match &self.keys {
+            Keys::Remote(remote) => Some(remote.ask().await),
+            Keys::Fixed(_) => None,
+        }
+    }
+
     /// Fetches them again for as long as it is polled; ends at once if they do not come by URL.
     pub async fn refresh(self: Arc<Self>) {
         if let Keys::Remote(remote) = &self.keys {

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::runtime;
 use crate::config::Config;
 use crate::secrets;
-use crate::store::backup;
+use crate::store::{self, backup};
 
 /// Makes one, and says what is in it.
 ///
@@ -48,6 +48,19 @@ pub fn put_back(config: &Config, file: Option<&Path>) -> anyhow::Result<()> {
         None if file.is_some() => println!("Nothing was there before."),
         None => {}
     }
-    println!("Now start the server.");
+    let missing = runtime(1)?.block_on(store::missing_keys(&config.database))?;
+    if missing.is_empty() {
+        println!("Now start the server.");
+        return Ok(());
+    }
+    let (known, missing) = (known_as(&missing), missing.join(", "));
+    println!(
+        "It is encrypted by {known} {missing}, which is not among ENCRYPTION_KEYS here. Put back what was kept beside the backup, \
+         behind newer ones if there are any; no server starts without. Then start it."
+    );
     Ok(())
+}
+
+fn known_as(keys: &[String]) -> &'static str {
+    if keys.len() == 1 { "the key" } else { "the keys" }
 }

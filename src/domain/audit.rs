@@ -119,6 +119,8 @@ actions! {
     ComplianceRead: "compliance.read";
     /// Old rows were removed from the audit log.
     AuditShorten: "audit.shorten";
+    /// A backup was put back.
+    Restore: "database.restore";
 }
 
 impl Action {

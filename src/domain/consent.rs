@@ -95,21 +95,44 @@ pub struct Guardian {
 pub const NO_GUARDIAN: &str =
     "minor_without_guardian: its recipient is a minor, and no guardian's contact is known for this channel";
 
-/// The student whom the `data` of a notification is about, if it says so (`student_id`, a text or a whole number).
-pub fn student_of(data: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    struct About {
-        student_id: serde_json::Value,
-    }
+/// Students that a notification names at most: those beyond are not told apart.
+const MOST_STUDENTS: usize = 100;
+
+/// The students whom the `data` of a notification is about, if it says so: by `student_id` or `studentId`, by a list of them
+/// (`student_ids`, `studentIds`), or by the `id` of a `student` or of `students`. Each is a text or a whole number. What stands
+/// deeper is not looked at.
+pub fn students_of(data: &str) -> Vec<String> {
     // Nearly always there is none.
-    if !data.contains("\"student_id\"") {
-        return None;
+    if !data.contains("\"student") {
+        return Vec::new();
     }
-    match serde_json::from_str::<About>(data).ok()?.student_id {
-        serde_json::Value::String(id) => UserId::new(&id).ok().map(|id| id.as_str().to_owned()),
-        serde_json::Value::Number(id) => Some(id.to_string()),
-        _ => None,
+    let Ok(serde_json::Value::Object(data)) = serde_json::from_str(data) else { return Vec::new() };
+    let mut found = Vec::new();
+    for name in ["student_id", "studentId", "student_ids", "studentIds", "student", "students"] {
+        let several = match data.get(name) {
+            Some(serde_json::Value::Array(several)) => several.iter().collect(),
+            one => one.into_iter().collect::<Vec<_>>(),
+        };
+        for one in several {
+            let id = match one {
+                serde_json::Value::Object(student) => {
+                    ["id", "student_id", "studentId"].iter().find_map(|name| student.get(*name))
+                }
+                id if name.ends_with('d') || name.ends_with("ds") => Some(id),
+                // Names, perhaps.
+                _ => None,
+            };
+            let id = match id {
+                Some(serde_json::Value::String(id)) => UserId::new(id).ok().map(|id| id.as_str().to_owned()),
+                Some(serde_json::Value::Number(id)) => Some(id.to_string()),
+                _ => None,
+            };
+            if let Some(id) = id.filter(|id| !found.contains(id) && found.len() < MOST_STUDENTS) {
+                found.push(id);
+            }
+        }
     }
+    found
 }
 
 /// By which way somebody said what they agree to.
@@ -143,13 +166,25 @@ mod tests {
 
     #[test]
     fn a_student_is_found_where_one_is_named() {
-        let of = |data: &str| student_of(data);
-        assert_eq!(of(r#"{"student_id":"student_12345","x":1}"#).as_deref(), Some("student_12345"));
-        assert_eq!(of(r#"{"student_id":7}"#).as_deref(), Some("7"));
-        for none in
-            ["{}", r#"{"x":{"student_id":"a"}}"#, r#"{"student_id":null}"#, r#"{"x":"\"student_id\""}"#]
-        {
-            assert_eq!(of(none), None, "{none}");
+        let of = |data: &str| students_of(data).join(" ");
+        for (data, found) in [
+            (r#"{"student_id":"student_12345","x":1}"#, "student_12345"),
+            (r#"{"student_id":7}"#, "7"),
+            (r#"{"studentId":"ana","student_id":"ana"}"#, "ana"),
+            (r#"{"studentIds":["a","b"],"student":{"id":"c","name":"C"}}"#, "a b c"),
+            (r#"{"students":[{"id":1},{"studentId":2},"Ben"]}"#, "1 2"),
+        ] {
+            assert_eq!(of(data), found, "{data}");
+        }
+        for none in [
+            "{}",
+            r#"{"x":{"student_id":"a"}}"#,
+            r#"{"student_id":null}"#,
+            r#"{"x":"\"student_id\""}"#,
+            r#"{"student":"Ben"}"#,
+            r#"["student_id"]"#,
+        ] {
+            assert_eq!(of(none), "", "{none}");
         }
     }
 

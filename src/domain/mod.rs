@@ -4,6 +4,7 @@
 
 mod alert;
 mod audit;
+pub mod booker;
 pub mod chain;
 mod clock;
 mod consent;
@@ -34,7 +35,7 @@ mod zone;
 pub use alert::AlertKind;
 pub use audit::{Action, BACKEND, Deed};
 pub use clock::{Clock, SystemClock, Timestamp};
-pub use consent::{ConsentNeeded, Consents, Guardian, NO_GUARDIAN, SaidBy, student_of};
+pub use consent::{ConsentNeeded, Consents, Guardian, NO_GUARDIAN, SaidBy, students_of};
 pub use contact::{Device, Email, Phone};
 pub use contacts::{Contacts, ContactsChange, is_locale};
 pub use digests::{DigestTerms, Gathering, Item, Line};
@@ -59,5 +60,5 @@ pub use schemas::name_schema;
 pub(crate) use schemas::schemas;
 pub use standing::{Standing, Status};
 pub use webhook::{TEST_EVENT, WebhookEvent};
-pub use wish::{Contact, Escalation, NO_ADDRESS, USUAL_AFTER, Until, Wish, number_unfit};
+pub use wish::{Contact, Escalation, NO_ADDRESS, NO_MORE, USUAL_AFTER, Until, Wish, number_unfit};
 pub use zone::Zone;

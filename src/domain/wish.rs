@@ -12,6 +12,8 @@ pub const USUAL_AFTER: u32 = 90;
 /// The longest: a week.
 const LONGEST_AFTER: u32 = 7 * 24 * 60 * 60;
 
+/// Why no text message goes to a number from which STOP came.
+pub const NO_MORE: &str = "no_phone_number: its owner wants no more";
 /// Why no e-mail goes to what was given.
 pub const NO_ADDRESS: &str =
     "bad_email: what was given is no e-mail address; write one such as ana@example.com";

@@ -1,5 +1,6 @@
 //! `/health`, `/stats` and the probes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -171,21 +172,21 @@ pub async fn stats(
 /// One word.
 #[derive(Serialize)]
 pub struct Probe {
-    status: &'static str,
+    status: Cow<'static, str>,
 }
 
 /// `GET /health/live`: the process answers.
 pub async fn live() -> Json<Probe> {
-    Json(Probe { status: "live" })
+    Json(Probe { status: "live".into() })
 }
 
-/// `GET /health/ready`: 503 while it stops, or cannot store.
+/// `GET /health/ready`: 503 while it stops, cannot store, or lacks a key of the database.
 pub async fn ready(state: extract::State<State>) -> (StatusCode, Json<Probe>) {
     if !state.readiness.get() {
-        return (StatusCode::SERVICE_UNAVAILABLE, Json(Probe { status: "stopping" }));
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(Probe { status: "stopping".into() }));
     }
     match state.stats.database().await {
-        Ok(()) => (StatusCode::OK, Json(Probe { status: "ready" })),
+        Ok(()) => (StatusCode::OK, Json(Probe { status: "ready".into() })),
         Err(status) => (StatusCode::SERVICE_UNAVAILABLE, Json(Probe { status })),
     }
 }

@@ -11,6 +11,7 @@ use crate::access::TokenError;
 use crate::domain::Broken;
 use crate::render::RenderError;
 use crate::service::{Crowded, Error};
+use crate::store::StoreError;
 
 /// Where it is explained what each code means.
 const EXPLAINED: &str = "/problems";
@@ -74,6 +75,9 @@ kinds! {
     NoPushKeys: SERVICE_UNAVAILABLE, "push_unavailable", "Web Push is not set up";
     NoRandomBytes: SERVICE_UNAVAILABLE, "no_random_bytes", "The server has no random bytes";
     Busy: SERVICE_UNAVAILABLE, "server_busy", "The server has too much to do";
+    NotDone: SERVICE_UNAVAILABLE, "not_done", "It is not done yet";
+    NoRedis: SERVICE_UNAVAILABLE, "redis_unavailable", "Redis does not answer";
+    Unreadable: SERVICE_UNAVAILABLE, "stored_unreadable", "What is stored cannot be read";
     NoStore: SERVICE_UNAVAILABLE, "storage_unavailable", "The database does not answer";
 }
 
@@ -274,6 +278,22 @@ impl From<Error> for Problem {
                 Kind::KeyReused,
                 "This Idempotency-Key came before, with another request. Send a new key with a new request.",
             ),
+            Error::NotDone(why) => {
+                tracing::warn!(why, "a request could not be brought to its end");
+                Self::new(Kind::NotDone, sentence(why))
+            }
+            Error::Redis(fault) => {
+                tracing::error!(fault, "a request could not be answered: Redis does not answer");
+                Self::new(
+                    Kind::NoRedis,
+                    "What other programs left in Redis may name this person, and Redis does not answer. Send the request again when \
+                     it does; see /health.",
+                )
+            }
+            Error::Store(StoreError::Unopened(why)) => {
+                tracing::error!(fault = why, "a request could not be answered");
+                Self::new(Kind::Unreadable, sentence(&format!("of what this asks for, {why}")))
+            }
             Error::Store(fault) => {
                 tracing::error!(%fault, "a request could not be answered");
                 Self::new(

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::access::{TokenError, address_key, is_shaped_as_token};
 use crate::delivery::webhooks::Webhooks;
 use crate::domain::chain::Row;
-use crate::domain::{AlertKind, Clock, Tenant, Timestamp};
+use crate::domain::{AlertKind, Clock, Recipient, Tenant, Timestamp};
 use crate::store::{Store, WebhookWrite, Write};
 use crate::telemetry::Metrics;
 
@@ -209,9 +209,19 @@ impl Alarms {
         }
     }
 
-    /// Tells of `many` at once.
-    pub fn raise(&self, kind: AlertKind, tenant: &Tenant, source: Option<&str>, many: i64) {
-        self.tell(kind, tenant, source, many, self.clock.now());
+    /// Tells of one, unless the same was told a moment ago.
+    pub fn raise(&self, kind: AlertKind, tenant: &Tenant, source: Option<&str>) {
+        self.note(kind, tenant, source, 1, self.clock.now());
+    }
+
+    /// Nobody is counted here by this name any more.
+    pub fn forget(&self, whom: &Recipient) {
+        let is_theirs = |(tenant, source): &Alike| {
+            *tenant == whom.tenant && source.as_deref() == Some(whom.user.as_str())
+        };
+        for counts in self.counts().values_mut() {
+            counts.retain(|alike, _| !is_theirs(alike));
+        }
     }
 
     fn tell(&self, kind: AlertKind, tenant: &Tenant, source: Option<&str>, many: i64, first_at: Timestamp) {
@@ -290,7 +300,7 @@ impl Alarms {
         }
         for (tenant, many) in raised {
             if let Ok(tenant) = Tenant::new(&tenant) {
-                self.raise(AlertKind::SmsSpend, &tenant, None, many);
+                self.tell(AlertKind::SmsSpend, &tenant, None, many, self.clock.now());
             }
         }
     }

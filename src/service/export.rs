@@ -24,6 +24,8 @@ pub enum Section {
     Entries(Vec<Entry>),
     /// What they sent.
     Sent(Vec<Notification>),
+    /// Bookings that are from them, in the inboxes of others.
+    Booked(Vec<Notification>),
     /// What waits for them, or was for people by name.
     Named(Vec<Elsewhere>),
     /// What recurs.
@@ -71,6 +73,7 @@ enum Stage {
     Person,
     Entries(i64),
     Sent(Option<i64>),
+    Booked(Option<i64>),
     Named(i64),
     Recurring,
     Devices,
@@ -91,19 +94,22 @@ pub struct Export {
     row: Option<i64>,
     at: Timestamp,
     outside: Vec<String>,
+    with_bookings: bool,
     stage: Stage,
 }
 
 impl Export {
-    /// Of `recipient`; what is `outside` the database was found.
+    /// Of `recipient`; what is `outside` the database was found. With bookings that are from a person of that name, if these are asked
+    /// about.
     pub(super) async fn begin(
         store: Arc<Store>,
         recipient: Recipient,
         at: Timestamp,
         outside: Vec<String>,
+        with_bookings: bool,
     ) -> Result<Self, Error> {
         let row = store.person_row(&recipient).await?;
-        Ok(Self { store, recipient, row, at, outside, stage: Stage::Person })
+        Ok(Self { store, recipient, row, at, outside, with_bookings, stage: Stage::Person })
     }
 
     /// The next page; nothing, if that was all. Pages of one section follow each other.
@@ -125,8 +131,17 @@ impl Export {
                 Section::Entries(page)
             }
             Stage::Sent(None) => {
-                self.stage = Stage::Named(0);
+                self.stage = if self.with_bookings { Stage::Booked(Some(0)) } else { Stage::Named(0) };
                 Section::Sent(Vec::new())
+            }
+            Stage::Booked(None) => {
+                self.stage = Stage::Named(0);
+                Section::Booked(Vec::new())
+            }
+            Stage::Booked(Some(after)) => {
+                let (booked, next) = store.booked_by(&self.recipient, after).await?;
+                self.stage = Stage::Booked(next);
+                Section::Booked(booked)
             }
             Stage::Sent(Some(after)) => {
                 let (sent, next) = store.sent_by(&self.recipient, after).await?;

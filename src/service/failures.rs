@@ -120,6 +120,11 @@ impl Failures {
         self.minute().note(entrance, refusal, address);
     }
 
+    /// `caller` of `tenant` asked for what their token does not allow.
+    pub fn denied(&self, tenant: &Tenant, caller: &str) {
+        self.alarms.denied(tenant, caller);
+    }
+
     /// Writes them down, without end.
     pub async fn run(self: Arc<Self>) {
         loop {

@@ -66,7 +66,7 @@ pub use notify::{Answer, Broadcast, Notify, Reached, Receipt};
 pub use outgoing::{Outgoing, Progress};
 pub use presence::Presences;
 pub use preview::{Preview, Prospect};
-pub use privacy::{Erased, Outside, Privacy};
+pub use privacy::{BeyondReach, Erased, Outside, Privacy};
 pub use quota::{Quota, Standing};
 pub use recurring::{RecurringLimits, Recurrings, Wanted};
 pub use reports::Reports;
@@ -75,7 +75,7 @@ pub use rollup::{AnalyticsSettings, Rollup};
 pub use roster::Roster;
 pub use sealing::{AuditSettings, Sealing};
 pub use session::{Refused, Session};
-pub use spans::Exporter;
+pub use spans::{Exporter, collector};
 pub use stats::{Health, Online, RedisIs, Stats, StatsService};
 pub use tally::{Many, Tally};
 pub use topics::Topics;
@@ -166,6 +166,12 @@ pub enum Error {
     /// The system gives no random bytes, of which names are made that nobody can guess.
     #[error("the server has no random bytes; try again later")]
     NoRandomBytes,
+    /// It is not done yet, and why: it is to be asked for again.
+    #[error("{0}")]
+    NotDone(&'static str),
+    /// Redis, where something of a person may stand, does not answer.
+    #[error("Redis does not answer: {0}")]
+    Redis(String),
     /// The database could not do it.
     #[error("the notification could not be stored; nothing was lost that had been confirmed. Send it again")]
     Store(#[from] StoreError),

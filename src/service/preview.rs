@@ -6,8 +6,8 @@ use super::Error;
 use super::explain::{Explain, group_of};
 use crate::access::Principal;
 use crate::domain::{
-    Audience, Channel, Draft, Email, Hush, Matter, Muted, NO_ADDRESS, NO_GUARDIAN, NewNotification, Phone,
-    Situation, Timestamp, UserId, Verdict, Wish, number_unfit,
+    Audience, Channel, Draft, Email, Hush, Matter, Muted, NO_ADDRESS, NO_GUARDIAN, NO_MORE, NewNotification,
+    Phone, Situation, Timestamp, UserId, Verdict, Wish, number_unfit,
 };
 use crate::store::Member;
 
@@ -60,17 +60,27 @@ impl Explain {
             Audience::One(recipient) => Some(recipient.user.as_str().to_owned()),
             audience => audience.deed(false).1,
         };
-        let first = first.iter().flat_map(|member| self.prospects(&new, member)).collect();
+        let wish = new.wish.as_ref().filter(|wish| wish.channels.contains(&Channel::Sms));
+        let numbers: Vec<Phone> = wish
+            .map(|wish| first.iter().filter_map(|member| number(wish, member)).collect())
+            .unwrap_or_default();
+        let stopped = self.store.stopped(&numbers, new.created_at).await?;
+        let first = first.iter().flat_map(|member| self.prospects(&new, member, &stopped)).collect();
         Ok(Preview { due_at: new.due_at, subject, people, first })
     }
 
     /// What would happen on each channel of `member`'s.
-    fn prospects(&self, new: &NewNotification, member: &Member) -> Vec<(UserId, Channel, Prospect)> {
+    fn prospects(
+        &self,
+        new: &NewNotification,
+        member: &Member,
+        stopped: &[Phone],
+    ) -> Vec<(UserId, Channel, Prospect)> {
         let of = |channel, prospect| (member.user.clone(), channel, prospect);
         let mut all = vec![of(Channel::Realtime, self.by_socket(new, member))];
         let mut skipped = 0;
         for (channel, step) in new.wish.as_ref().map(Wish::steps).unwrap_or_default() {
-            let prospect = self.beyond(new, member, channel, (step - skipped).max(0));
+            let prospect = self.beyond(new, member, channel, (step - skipped).max(0), stopped);
             // What would follow it follows at once.
             let is_passed_over = matches!(prospect, Prospect::Skipped(_) | Prospect::Hushed(Hush::Muted(_)));
             skipped += i32::from(step > 0 && is_passed_over);
@@ -99,7 +109,14 @@ impl Explain {
         }
     }
 
-    fn beyond(&self, new: &NewNotification, member: &Member, channel: Channel, step: i32) -> Prospect {
+    fn beyond(
+        &self,
+        new: &NewNotification,
+        member: &Member,
+        channel: Channel,
+        step: i32,
+        stopped: &[Phone],
+    ) -> Prospect {
         let at = new.due_at.unwrap_or(new.created_at);
         let wish = new.wish.clone().unwrap_or_default();
         let preferences = member.preferences.as_ref();
@@ -135,7 +152,7 @@ impl Explain {
             Verdict::Fail(why) => Prospect::Skipped(why.into()),
         };
         let refused = member.contacts.consents.refusal(channel, self.consent);
-        match (&prospect, refused.or_else(|| unreachable(&wish, member, channel, new))) {
+        match (&prospect, refused.or_else(|| unreachable(&wish, member, channel, new, stopped))) {
             (Prospect::Skipped(_), _) | (_, None) => prospect,
             (_, Some(why)) => Prospect::Skipped(why.into()),
         }
@@ -146,16 +163,30 @@ fn matter(new: &NewNotification) -> Matter<'_> {
     Matter { kind: &new.kind, topic: &new.topic, priority: new.priority }
 }
 
+/// Where a text message to `member` would go.
+fn number(wish: &Wish, member: &Member) -> Option<Phone> {
+    match wish.phone.as_ref().filter(|_| !member.contacts.is_minor) {
+        Some(given) => Phone::new(given.expose()).ok(),
+        None => member.contacts.sms().cloned(),
+    }
+}
+
 /// Why `member` cannot be reached this way, if so.
 fn unreachable(
     wish: &Wish,
     member: &Member,
     channel: Channel,
     new: &NewNotification,
+    stopped: &[Phone],
 ) -> Option<&'static str> {
     let devices = &member.devices;
     let contacts = &member.contacts;
+    let wants_no_more = |number: &Phone| {
+        let is_own = !contacts.is_minor && contacts.has_stopped && contacts.phone.as_ref() == Some(number);
+        is_own || stopped.contains(number)
+    };
     match channel {
+        Channel::Sms if number(wish, member).as_ref().is_some_and(wants_no_more) => Some(NO_MORE),
         Channel::Email if contacts.is_minor => contacts.mail().is_none().then_some(NO_GUARDIAN),
         Channel::Sms if contacts.is_minor => contacts.sms().is_none().then_some(NO_GUARDIAN),
         Channel::Email => match &wish.email {
@@ -165,6 +196,7 @@ fn unreachable(
         Channel::Sms => match (&wish.phone, member.contacts.sms()) {
             (Some(given), _) => number_unfit(Phone::new(given.expose()).as_ref()),
             (None, Some(known)) => number_unfit(Ok(known)),
+            (None, None) if contacts.has_stopped => Some(NO_MORE),
             (None, None) => Some("no_phone_number"),
         },
         Channel::Push if devices.is_empty() => Some("no_subscription"),

@@ -1,10 +1,10 @@
 //! What people may ask of what is kept of them: all of it, to be forgotten, what they agree to, and who saw what about them.
 //! And for those who answer for a tenant, whether the rules are kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use serde_json::json;
@@ -12,16 +12,20 @@ use tokio::sync::Mutex;
 
 use super::compliance::{Report, findings};
 use super::export::Export;
-use super::{Error, Presences};
+use super::{Alarms, Error, Presences};
 use crate::access::Principal;
 use crate::domain::{Action, Channel, Clock, Contacts, Deed, Recipient, SaidBy, Tenant, Timestamp, UserId};
 use crate::realtime::Hub;
-use crate::store::{AGAIN, Consent, Disclosure, Part, PrivacyWrite, Store, StoreError, Write, Written};
+use crate::store::{
+    AGAIN, Consent, Disclosure, Figure, KEPT, Part, PrivacyWrite, Store, StoreError, Write, Written,
+};
 
 /// How often it is looked whether something came while somebody was forgotten.
 const ROUNDS: usize = 8;
 /// Other nodes are given so long to write down that somebody's sockets have left.
 const ELSEWHERE: Duration = Duration::from_millis(400);
+/// Counting people may take up to this share of the time: one part in ten.
+const REST: u32 = 10;
 /// Rows of one page.
 const MOST_LISTED: i64 = 100;
 
@@ -34,6 +38,9 @@ pub trait Outside: Send + Sync {
     fn forget(&self, whom: Recipient, perhaps: bool) -> BoxFuture<'static, Result<usize, String>>;
 }
 
+/// Tells where something of people stands that this server cannot remove, in words for people.
+pub type BeyondReach = Box<dyn Fn() -> Vec<String> + Send + Sync>;
+
 /// What was forgotten.
 #[derive(Clone, Debug)]
 pub struct Erased {
@@ -43,6 +50,8 @@ pub struct Erased {
     pub removed: BTreeMap<&'static str, usize>,
     /// How many sockets on this node were closed.
     pub sockets: usize,
+    /// What stays, and where nobody else than its keeper can remove it.
+    pub remains: Vec<String>,
 }
 
 /// People, and what is kept of them.
@@ -51,25 +60,41 @@ pub struct Privacy {
     hub: Arc<Hub>,
     presences: Arc<Presences>,
     outside: Option<Arc<dyn Outside>>,
+    alarms: Arc<Alarms>,
     clock: Arc<dyn Clock>,
+    beyond_reach: BeyondReach,
     vacuum_bytes: u64,
     /// One at a time is forgotten: who asks again waits for who asked before.
     turn: Mutex<()>,
+    /// What was counted of the people of tenants, and until when it is good.
+    standing: Mutex<HashMap<Tenant, (Instant, Vec<Figure>)>>,
 }
 
 const ADMIN: &str = "what is kept of others is for administrators and services with the scope privacy:manage";
 
+/// What is said of what caps go on counting.
+const CAPS: &str = "digests of the numbers and addresses that messages went to lately, with their times: they count for the limits \
+    of messages, and go within a day. They name nobody";
+/// Why somebody is not forgotten yet.
+const BY_ANOTHER: &str =
+    "somebody else asked for the same at the same time, on another node. Ask again: little is left to do";
+const TOO_FAST: &str =
+    "notifications to this person come faster than they can be removed. Stop what sends them, and ask again";
+
 impl Privacy {
-    /// Kept in `store`, and `outside`. A database file of at most `vacuum_bytes` is written anew when somebody is forgotten.
+    /// Kept in `store`, and `outside`; `beyond_reach` tells of the rest. A database file of at most `vacuum_bytes` is written anew when somebody is forgotten.
     pub fn new(
         store: Arc<Store>,
         hub: Arc<Hub>,
         presences: Arc<Presences>,
         outside: Option<Arc<dyn Outside>>,
+        alarms: Arc<Alarms>,
         clock: Arc<dyn Clock>,
+        beyond_reach: BeyondReach,
         vacuum_bytes: u64,
     ) -> Self {
-        Self { store, hub, presences, outside, clock, vacuum_bytes, turn: Mutex::new(()) }
+        let (turn, standing) = (Mutex::new(()), Mutex::default());
+        Self { store, hub, presences, outside, alarms, clock, beyond_reach, vacuum_bytes, turn, standing }
     }
 
     /// Of whom `who` asks: by name, or by none of themselves. Others are for whom `may_others` says; a person who asks of
@@ -130,10 +155,11 @@ impl Privacy {
         let recipient = Self::asked(who, user, who.can_manage_privacy)?;
         self.seen(who, &recipient, Action::Export, from).await?;
         let outside = match &self.outside {
-            Some(outside) => outside.find(recipient.clone()).await.map_err(away)?,
+            Some(outside) => outside.find(recipient.clone()).await.map_err(Error::Redis)?,
             None => Vec::new(),
         };
-        Export::begin(self.store.clone(), recipient, self.clock.now(), outside).await
+        let with_bookings = who.recipient(&recipient.user).is_none();
+        Export::begin(self.store.clone(), recipient, self.clock.now(), outside, with_bookings).await
     }
 
     /// Forgets `user`: on return nothing names them but pseudonyms that lead nowhere. What is for others, too, stays theirs.
@@ -158,7 +184,7 @@ impl Privacy {
         let perhaps = who.can_manage_privacy && who.tenant == Tenant::default();
         let mut removed = BTreeMap::new();
         if let Some(outside) = &self.outside {
-            let many = outside.forget(recipient.clone(), perhaps).await.map_err(away)?;
+            let many = outside.forget(recipient.clone(), perhaps).await.map_err(Error::Redis)?;
             *removed.entry("redis").or_default() += many;
         }
         let sockets = self.hub.forget(&recipient);
@@ -168,7 +194,7 @@ impl Privacy {
         }
         let mut deed = Some(self.deed(who, &recipient, Action::Erase, from));
         for _ in 0..ROUNDS {
-            let round = self.round(&recipient, deed.clone()).await?;
+            let round = self.round(&recipient, deed.clone(), !is_own && who.can_manage_privacy).await?;
             let is_quiet = deed.is_none() && !round.iter().any(|(_, many)| *many > 0);
             if !round.contains_key(AGAIN) {
                 deed = None;
@@ -184,26 +210,33 @@ impl Privacy {
             self.presences.write().await?;
         }
         if let Some(outside) = &self.outside {
-            let many = outside.forget(recipient.clone(), perhaps).await.map_err(away)?;
+            let many = outside.forget(recipient.clone(), perhaps).await.map_err(Error::Redis)?;
             *removed.entry("redis").or_default() += many;
         }
         if deed.is_some() {
-            return Err(
-                StoreError::Commit("notifications come faster than they can be removed".into()).into()
-            );
+            let is_gone = self.store.person_row(&recipient).await?.is_none();
+            return Err(Error::NotDone(if is_gone { BY_ANOTHER } else { TOO_FAST }));
         }
         removed.retain(|_, many| *many > 0);
+        let kept = removed.remove(KEPT).unwrap_or(0);
+        self.alarms.forget(&recipient);
         // Where there was nothing, what was written to find that out is in the log only.
         self.store.scrub((!removed.is_empty()).then_some(self.vacuum_bytes)).await?;
         tracing::info!(rows = removed.values().sum::<usize>(), "somebody was forgotten");
-        Ok(Erased { recipient, removed, sockets })
+        let mut remains = (self.beyond_reach)();
+        if kept > 0 {
+            remains.push(CAPS.to_owned());
+        }
+        Ok(Erased { recipient, removed, sockets, remains })
     }
 
-    /// Removes all that there is now.
+    /// Removes all that there is now; from the bookings of others, too, if these are asked about: a back end calls people by ids of
+    /// its own, of which whoever asks for themselves may know nothing.
     async fn round(
         &self,
         whom: &Recipient,
         deed: Option<Deed>,
+        with_bookings: bool,
     ) -> Result<BTreeMap<&'static str, usize>, StoreError> {
         let mut removed = BTreeMap::new();
         self.part(whom, Part::Begin, &mut removed).await?;
@@ -240,6 +273,15 @@ impl Privacy {
             if !sent.is_empty() {
                 let ids = sent.iter().map(|one| one.id.0).collect();
                 self.part(whom, Part::Sent(ids, secret.clone()), &mut removed).await?;
+            }
+            after = next;
+        }
+        let mut after = with_bookings.then_some(0);
+        while let Some(from) = after {
+            let (booked, next) = self.store.booked_by(whom, from).await?;
+            if !booked.is_empty() {
+                let ids = booked.iter().map(|one| one.id.0).collect();
+                self.part(whom, Part::Booked(ids, secret.clone()), &mut removed).await?;
             }
             after = next;
         }
@@ -349,6 +391,19 @@ impl Privacy {
         Ok(page)
     }
 
+    /// How many people there are, and of which kinds. What took long is used again for ten times as long.
+    async fn standing(&self, tenant: &Tenant) -> Result<Vec<Figure>, StoreError> {
+        let mut standing = self.standing.lock().await;
+        standing.retain(|_, (until, _)| Instant::now() < *until);
+        if let Some((_, known)) = standing.get(tenant) {
+            return Ok(known.clone());
+        }
+        let started = Instant::now();
+        let figures = self.store.standing(tenant).await?;
+        standing.insert(tenant.clone(), (Instant::now() + started.elapsed() * REST, figures.clone()));
+        Ok(figures)
+    }
+
     /// What is counted of `who`'s tenant between these times. That it was asked for is written down first.
     ///
     /// # Errors
@@ -373,12 +428,9 @@ impl Privacy {
             address,
         };
         self.store.write(Write::Audit(vec![deed])).await?;
-        let figures = self.store.figures(&who.tenant, from, to).await?;
+        let mut figures = self.store.figures(&who.tenant, from, to).await?;
+        figures.extend(self.standing(&who.tenant).await?);
         let findings = findings(&figures);
         Ok(Report { tenant: who.tenant.as_str().to_owned(), from, to, made_at, figures, findings })
     }
-}
-
-fn away(fault: String) -> Error {
-    Error::Store(StoreError::Unreachable(fault))
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::domain::{Clock, Timestamp};
-use crate::store::{Found, Store, StoreError, Until, Written};
+use crate::store::{Found, PrivacyWrite, Store, StoreError, Until, Write, Written};
 
 const SECONDS_A_DAY: i64 = 24 * 60 * 60;
 /// After the start: others have more to do then.
@@ -45,12 +45,31 @@ impl Retention {
         Self { store, clock, settings: settings.clone() }
     }
 
-    /// Removes, without end; at once over, if all is kept.
+    /// Removes, without end.
     pub async fn run(self) {
+        tokio::join!(self.sweep(), self.clear());
+    }
+
+    fn pause(&self) -> Duration {
+        Duration::from_secs(u64::from(self.settings.every_seconds.max(1)))
+    }
+
+    /// What is left of people who were forgotten, and counts no longer.
+    async fn clear(&self) {
+        loop {
+            tokio::time::sleep(self.pause()).await;
+            if let Err(fault) = self.store.write(Write::Privacy(Arc::new(PrivacyWrite::Clear))).await {
+                tracing::warn!(%fault, "what caps count no longer could not be removed; trying again");
+            }
+        }
+    }
+
+    /// At once over, if all is kept.
+    async fn sweep(&self) {
         if self.settings.notifications_days == 0 {
             return;
         }
-        let pause = Duration::from_secs(u64::from(self.settings.every_seconds.max(1)));
+        let pause = self.pause();
         tokio::time::sleep(pause.min(FIRST)).await;
         loop {
             match self.round().await {

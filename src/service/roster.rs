@@ -10,7 +10,7 @@ use super::{Presences, Session};
 use crate::domain::Clock;
 use crate::realtime::Hub;
 use crate::realtime::backplane::Line;
-use crate::store::{Beat, Store, StoreError, Write, Written};
+use crate::store::{Beat, Store, StoreError, Write, Written, key_ids};
 
 /// Between two signs.
 const BEAT: Duration = Duration::from_secs(5);
@@ -46,7 +46,7 @@ impl Roster {
     /// # Errors
     /// When the database does not take it.
     pub async fn sign(&self, in_doubt: bool) -> Result<(), StoreError> {
-        let beat = Beat { node: self.node.clone(), senders: self.senders() };
+        let beat = Beat { node: self.node.clone(), senders: self.senders(), keys: key_ids() };
         let Written::Beat { known, nodes } = self.store.write(Write::Beat(beat)).await? else {
             return Ok(());
         };

@@ -157,7 +157,7 @@ impl Sealing {
                     if let Some(damage) = proof.damage {
                         tracing::error!(%damage, "the audit log is not what was sealed; ask `carillon audit verify`");
                         let row = damage.row().map(|id| format!("row {id}"));
-                        self.alarms.raise(AlertKind::AuditChain, &Tenant::default(), row.as_deref(), 1);
+                        self.alarms.raise(AlertKind::AuditChain, &Tenant::default(), row.as_deref());
                     }
                 }
                 Err(fault) => {

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::{Entrance, Error, Failures, Presences};
 use crate::access::{self, Keyring, Principal, Throttle, TokenError};
-use crate::domain::{Clock, Recipient, Timestamp, UserId};
+use crate::domain::{BACKEND, Clock, Recipient, Timestamp, UserId};
 use crate::realtime::{Close, Connection, ConnectionId, Dialect, Hub};
 use crate::telemetry::{Metrics, Refusal};
 
@@ -235,6 +235,16 @@ impl Session {
             self.presences.note(connection);
         }
         Ok(())
+    }
+
+    /// Whoever this connection is of asked for what it has not proved. (Who has proved nothing has overstepped nothing.)
+    pub fn denied(&self, connection: &Connection) {
+        let (recipient, sender) = connection.identity(|who| (who.recipient.clone(), who.sender.clone()));
+        match (recipient, sender) {
+            (Some(recipient), _) => self.failures.denied(&recipient.tenant, recipient.user.as_str()),
+            (None, Some(tenant)) => self.failures.denied(&tenant, BACKEND),
+            (None, None) => {}
+        }
     }
 
     /// Notes a wrong token; the socket is read no further, and is answered, after a while if there were many.

@@ -55,6 +55,39 @@ pub struct Exporter {
     waiting: VecDeque<(Instant, Span)>,
 }
 
+/// Who tells the collector of `settings`, and where that is; nothing, if there is none.
+///
+/// # Errors
+/// When a setting cannot be used.
+pub fn collector(settings: &TraceSettings) -> anyhow::Result<Option<(Client, String)>> {
+    if settings.endpoint.is_empty() {
+        return Ok(None);
+    }
+    let base = settings.endpoint.trim_end_matches('/');
+    anyhow::ensure!(
+        base.starts_with("http://") || base.starts_with("https://"),
+        "telemetry.endpoint (OTEL_EXPORTER_OTLP_ENDPOINT) must begin with http:// or https://: a collector takes OTLP over \
+         HTTP at port 4318"
+    );
+    let url = if base.ends_with("/v1/traces") { base.to_owned() } else { format!("{base}/v1/traces") };
+    let mut headers = HeaderMap::new();
+    for pair in settings.headers.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+        let wrong = "telemetry.headers (OTEL_EXPORTER_OTLP_HEADERS) must look like name=value, other=value";
+        let (name, value) = pair.split_once('=').context(wrong)?;
+        let mut value = HeaderValue::from_str(value.trim()).context(wrong)?;
+        value.set_sensitive(true);
+        headers.insert(HeaderName::from_bytes(name.trim().as_bytes()).context(wrong)?, value);
+    }
+    let client = Client::builder()
+        .timeout(PATIENCE)
+        .default_headers(headers)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .context("traces cannot be told")?;
+    Ok(Some((client, url)))
+}
+
 impl Exporter {
     /// As settings have it; nothing, if nobody is to be told.
     ///
@@ -66,35 +99,10 @@ impl Exporter {
         metrics: Arc<Metrics>,
         node: &str,
     ) -> anyhow::Result<Option<Self>> {
-        if settings.endpoint.is_empty() {
-            return Ok(None);
-        }
+        let Some((client, url)) = collector(settings)? else { return Ok(None) };
         let ratio =
             settings.sample_ratio.trim().parse::<f64>().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
         let ratio = ratio.context("telemetry.sample_ratio must be a number from 0 to 1, such as 0.1")?;
-        let base = settings.endpoint.trim_end_matches('/');
-        anyhow::ensure!(
-            base.starts_with("http://") || base.starts_with("https://"),
-            "telemetry.endpoint (OTEL_EXPORTER_OTLP_ENDPOINT) must begin with http:// or https://: a collector takes OTLP over \
-             HTTP at port 4318"
-        );
-        let url = if base.ends_with("/v1/traces") { base.to_owned() } else { format!("{base}/v1/traces") };
-        let mut headers = HeaderMap::new();
-        for pair in settings.headers.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-            let wrong =
-                "telemetry.headers (OTEL_EXPORTER_OTLP_HEADERS) must look like name=value, other=value";
-            let (name, value) = pair.split_once('=').context(wrong)?;
-            let mut value = HeaderValue::from_str(value.trim()).context(wrong)?;
-            value.set_sensitive(true);
-            headers.insert(HeaderName::from_bytes(name.trim().as_bytes()).context(wrong)?, value);
-        }
-        let client = Client::builder()
-            .timeout(PATIENCE)
-            .default_headers(headers)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .context("traces cannot be told")?;
         let attributes = attributes(&[
             ("service.name", settings.service_name.clone()),
             ("service.version", env!("CARGO_PKG_VERSION").to_owned()),

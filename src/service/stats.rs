@@ -1,5 +1,6 @@
 //! Numbers for whoever watches.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -107,7 +108,7 @@ pub struct StatsService {
     ingesting: IngestLine,
     counted: Mutex<Option<Counted>>,
     online: Look<Online, String>,
-    database: Look<(), &'static str>,
+    database: Look<(), Cow<'static, str>>,
     last: Look<i64, ()>,
 }
 
@@ -205,12 +206,15 @@ impl StatsService {
     /// Whether the database answers in time, and can store.
     ///
     /// # Errors
-    /// In two or three words, why not.
-    pub async fn database(&self) -> Result<(), &'static str> {
+    /// In a few words, why not.
+    pub async fn database(&self) -> Result<(), Cow<'static, str>> {
         let look = async || match tokio::time::timeout(PATIENCE, self.store.ping()).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(StoreError::Full(_))) => Err("disk full"),
-            _ => Err("database unreachable"),
+            Ok(Err(StoreError::Full(_))) => Err("disk full".into()),
+            Ok(Err(StoreError::Lacking(id))) => {
+                Err(format!("key `{id}` is not among ENCRYPTION_KEYS").into())
+            }
+            _ => Err("database unreachable".into()),
         };
         self.database.at(look).await
     }

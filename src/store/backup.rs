@@ -5,11 +5,15 @@
 
 use std::path::Path;
 
-use diesel::QueryableByName;
 use diesel::sql_types::BigInt;
+use diesel::{ExpressionMethods as _, QueryableByName};
 use diesel_async::{AsyncConnection as _, RunQueryDsl as _};
+use serde_json::json;
 
+use super::schema::audit_log;
+use super::types::At;
 use super::{DatabaseUrl, StoreError, migrate, postgres, sqlite, transfer};
+use crate::domain::{Action, Clock as _, Deed, SystemClock, Tenant};
 
 /// What stands in a backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +100,19 @@ struct Given {
     last: i64,
 }
 
+/// That a backup was put back, as it is written down. Nobody showed a token for it.
+pub(super) fn restored(notifications: i64) -> Deed {
+    Deed {
+        at: SystemClock.now(),
+        tenant: Tenant::default(),
+        actor: None,
+        action: Action::Restore,
+        subject: None,
+        detail: json!({"notifications": notifications}).to_string(),
+        address: None,
+    }
+}
+
 /// Leaves numbers out on PostgreSQL.
 async fn go_on(address: &str) -> Result<Restored, StoreError> {
     let mut connection = postgres::Target::new(address)?.connect().await?;
@@ -114,7 +131,16 @@ async fn go_on(address: &str) -> Result<Restored, StoreError> {
             diesel::sql_query(format!("DO $$ BEGIN {leave_out} END $$")).execute(connection).await?;
             let now = "SELECT (SELECT count(*) FROM notifications) AS notifications, \
                 pg_sequence_last_value(pg_get_serial_sequence('notifications', 'id')::regclass) AS last";
-            diesel::sql_query(now).get_result::<Given>(connection).await
+            let given = diesel::sql_query(now).get_result::<Given>(connection).await?;
+            let deed = restored(given.notifications);
+            let row = (
+                audit_log::at.eq(At(deed.at)),
+                audit_log::tenant.eq(deed.tenant.as_str()),
+                audit_log::action.eq(deed.action.name()),
+                audit_log::detail.eq(&deed.detail),
+            );
+            diesel::insert_into(audit_log::table).values(row).execute(connection).await?;
+            Ok::<_, diesel::result::Error>(given)
         })
         .await?;
     Ok(Restored { notifications: given.notifications, last: given.last, kept: None })

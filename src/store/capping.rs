@@ -1,18 +1,24 @@
 //! How much may go out to one number or address in a day, and who wants no more. Compiled twice, like `commit.rs`.
+//!
+//! Promise: whoever is forgotten sets no cap back. What went out to them counts for the rest of its day, by digests (decision 49).
+
+use std::collections::HashSet;
 
 use diesel::prelude::*;
 
 use super::{Connection, RunQueryDsl};
-use crate::domain::{Digest, NO_ADDRESS, NO_GUARDIAN, Phone, Timestamp, Verdict, number_unfit};
-use crate::store::schema::{deliveries, stopped_numbers};
-use crate::store::sealing::blind;
+use crate::domain::{
+    Channel, NO_ADDRESS, NO_GUARDIAN, NO_MORE, Phone, Recipient, Timestamp, Verdict, number_unfit,
+};
+use crate::store::schema::{declined, deliveries, spent, stopped_numbers};
+use crate::store::sealing::{as_blind, digests_of};
 use crate::store::types::{At, UuidColumn};
-use crate::store::{Claimed, HELD_SECONDS, SmsCaps, State};
+use crate::store::{Claimed, HEEDED_DAYS, HELD_SECONDS, SmsCaps, State};
 
 /// A day, in seconds.
 const DAY: i64 = 24 * 60 * 60;
-/// How long STOP is heeded of a number that is nobody's: whoever owns it may have taken that back since.
-const HEEDED_DAYS: i64 = 30;
+/// Rows that are stored by one statement.
+const TOGETHER: usize = 1_000;
 
 /// Text messages that went out, or are on their way: as the indexes `deliveries_texts_…` have it.
 const TEXTED: &str = "deliveries.channel = 3 AND deliveries.state >= 1 AND deliveries.state <= 3";
@@ -42,7 +48,7 @@ body! {
             return Ok(Verdict::Skip(why.into()));
         }
         if !is_minor && delivery.contacts.has_stopped && delivery.contacts.phone.as_ref() == Some(&phone) {
-            return Ok(Verdict::Skip("no_phone_number: its owner wants no more".into()));
+            return Ok(Verdict::Skip(NO_MORE.into()));
         }
         let numbers = number_digests(&phone);
         let stopped: i64 = wait!(stopped_numbers::table
@@ -51,25 +57,41 @@ body! {
             .count()
             .get_result(connection))?;
         if stopped > 0 {
-            return Ok(Verdict::Skip("no_phone_number: its owner wants no more".into()));
+            return Ok(Verdict::Skip(NO_MORE.into()));
         }
         let since = At(now.plus_seconds(-DAY));
+        let tenant = delivery.recipient.tenant.as_str();
         let lately = || {
             deliveries::table
                 .filter(diesel::dsl::sql::<diesel::sql_types::Bool>(TEXTED))
                 .filter(deliveries::due_at.gt(since))
                 .filter(deliveries::id.ne(delivery.id))
         };
-        for (most, which) in [
-            (caps.per_number, lately().filter(deliveries::number_digest.eq_any(&numbers)).into_boxed()),
-            (caps.per_user, lately().filter(deliveries::recipient_id.eq(delivery.place.recipient)).into_boxed()),
-            (caps.per_tenant, lately().filter(deliveries::tenant.eq(delivery.recipient.tenant.as_str())).into_boxed()),
+        let spent = || spent::table.filter(spent::channel.eq(Channel::Sms.number())).filter(spent::at.gt(since));
+        let person = person_digests(&delivery.recipient);
+        for (most, which, before) in [
+            (
+                caps.per_number,
+                lately().filter(deliveries::number_digest.eq_any(&numbers)).into_boxed(),
+                spent().filter(spent::number_digest.eq_any(&numbers)).into_boxed(),
+            ),
+            (
+                caps.per_user,
+                lately().filter(deliveries::recipient_id.eq(delivery.place.recipient)).into_boxed(),
+                spent().filter(spent::person_digest.eq_any(&person)).into_boxed(),
+            ),
+            (
+                caps.per_tenant,
+                lately().filter(deliveries::tenant.eq(tenant)).into_boxed(),
+                spent().filter(spent::tenant.eq(tenant)).into_boxed(),
+            ),
         ] {
-            let many: i64 = match most {
-                0 => continue,
-                _ => wait!(which.count().get_result(connection))?,
-            };
-            if many >= i64::from(most) {
+            if most == 0 {
+                continue;
+            }
+            let many: i64 = wait!(which.count().get_result(connection))?;
+            let before: i64 = wait!(before.count().get_result(connection))?;
+            if many + before >= i64::from(most) {
                 return Ok(Verdict::Skip("rate_limited: as many text messages as may go out in a day did".into()));
             }
         }
@@ -123,7 +145,17 @@ body! {
         let by_them: i64 = wait!(by_them.count().get_result(connection))?;
         let to_it: i64 =
             wait!(lately().filter(deliveries::number_digest.eq_any(&addresses)).count().get_result(connection))?;
-        if by_them.max(to_it) >= i64::from(most) {
+        let spent = || {
+            spent::table
+                .filter(spent::channel.eq(Channel::Email.number()))
+                .filter(spent::at.gt(At(now.plus_seconds(-DAY))))
+        };
+        let person = person_digests(&delivery.recipient);
+        let spent_by_them: i64 =
+            wait!(spent().filter(spent::person_digest.eq_any(&person)).count().get_result(connection))?;
+        let spent_to_it: i64 =
+            wait!(spent().filter(spent::number_digest.eq_any(&addresses)).count().get_result(connection))?;
+        if (by_them + spent_by_them).max(to_it + spent_to_it) >= i64::from(most) {
             return Ok(Verdict::Skip("rate_limited: as many e-mails as somebody may send to themselves in a day did".into()));
         }
         wait!(diesel::update(deliveries::table.find(delivery.id))
@@ -142,7 +174,99 @@ pub fn number_digests(phone: &Phone) -> Vec<String> {
     digests_of(phone.expose())
 }
 
-fn digests_of(contact: &str) -> Vec<String> {
-    let digest: String = Digest::of(&[contact]).0.iter().map(|byte| format!("{byte:02x}")).collect();
-    blind(&digest)
+/// What is kept of somebody who was forgotten.
+fn person_digests(whom: &Recipient) -> Vec<String> {
+    digests_of(&format!("{}\u{1f}{}", whom.tenant.as_str(), whom.user.as_str()))
+}
+
+/// What is kept of what they ended afterwards: messages of this type, over this channel.
+fn declined_digests(whom: &Recipient, kind: &str, channel: Channel) -> Vec<String> {
+    let (tenant, user) = (whom.tenant.as_str(), whom.user.as_str());
+    digests_of(&format!("{tenant}\u{1f}{user}\u{1f}{kind}\u{1f}{}", channel.name()))
+}
+
+body! {
+    /// These deliveries of `whom`, who is forgotten, are about to go: what the caps count of them stays for the rest of its day.
+    /// Returns how many these are.
+    pub fn keep_spent(
+        connection: &mut Connection,
+        whom: &Recipient,
+        ids: &[i64],
+        now: Timestamp,
+    ) -> QueryResult<usize> {
+        let (texts, mails) = (Channel::Sms.number(), Channel::Email.number());
+        let counted: Vec<(i32, Option<String>, At)> = wait!(deliveries::table
+            .filter(deliveries::id.eq_any(ids))
+            .filter(deliveries::state.between(State::UnderWay.number(), State::Delivered.number()))
+            .filter(deliveries::due_at.gt(At(now.plus_seconds(-DAY))))
+            .filter(
+                deliveries::channel
+                    .eq(texts)
+                    .or(deliveries::channel.eq(mails).and(deliveries::number_digest.is_not_null())),
+            )
+            .select((deliveries::channel, deliveries::number_digest, deliveries::due_at))
+            .load(connection))?;
+        let person = person_digests(whom).swap_remove(0);
+        let rows: Vec<_> = counted
+            .into_iter()
+            .map(|(channel, number, at)| {
+                (
+                    spent::tenant.eq(whom.tenant.as_str()),
+                    spent::channel.eq(channel),
+                    spent::number_digest.eq(number.as_deref().map(as_blind)),
+                    spent::person_digest.eq(person.clone()),
+                    spent::at.eq(at),
+                )
+            })
+            .collect();
+        for some in rows.chunks(TOGETHER) {
+            wait!(diesel::insert_into(spent::table).values(some.to_vec()).execute(connection))?;
+        }
+        Ok(rows.len())
+    }
+}
+
+body! {
+    /// What counts no longer goes.
+    pub fn forget_spent(connection: &mut Connection, now: Timestamp) -> QueryResult<()> {
+        let over = spent::table.filter(spent::at.le(At(now.plus_seconds(-DAY))));
+        wait!(diesel::delete(over).execute(connection))?;
+        Ok(())
+    }
+}
+
+body! {
+    /// Somebody of whom nothing is kept wants no more messages of this type over this channel.
+    pub fn decline(
+        connection: &mut Connection,
+        whom: &Recipient,
+        kind: &str,
+        channel: Channel,
+        now: Timestamp,
+    ) -> QueryResult<()> {
+        let digest = declined_digests(whom, kind, channel).swap_remove(0);
+        let row = (declined::person_digest.eq(digest), declined::at.eq(At(now)));
+        wait!(diesel::insert_into(declined::table).values(row).on_conflict_do_nothing().execute(connection))?;
+        Ok(())
+    }
+}
+
+body! {
+    /// Which of these messages their recipients ended after they were forgotten: by recipient and type.
+    pub fn ended(
+        connection: &mut Connection,
+        all: &[(Recipient, String)],
+        channel: Channel,
+    ) -> QueryResult<HashSet<(Recipient, String)>> {
+        let digests = |one: &(Recipient, String)| declined_digests(&one.0, &one.1, channel);
+        let known: Vec<String> = wait!(declined::table
+            .filter(declined::person_digest.eq_any(all.iter().flat_map(digests).collect::<Vec<_>>()))
+            .select(declined::person_digest)
+            .load(connection))?;
+        let is_known = |one: &&(Recipient, String)| digests(one).iter().any(|digest| known.contains(digest));
+        Ok(match known.is_empty() {
+            true => HashSet::new(),
+            false => all.iter().filter(is_known).cloned().collect(),
+        })
+    }
 }

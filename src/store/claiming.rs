@@ -1,39 +1,29 @@
 //! Taking deliveries whose turn has come. Compiled twice, like `commit.rs`.
 //!
 //! Promise: what becomes of a delivery is decided in the transaction that takes it, while nobody can confirm or read what it
-//! tells of.
+//! tells of. What cannot be opened holds up nothing else: it is given up with the reason, or left to a node that has its key.
 
 use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
 
-use super::capping::{to_address, to_number};
+use super::capping::{ended as ended_by, to_address, to_number};
+use super::opening::{Row, ShutDevice, devices, given_up, looked_at};
 use super::outbox::{RETRACTION, end, next_step};
 use super::recur::clock;
 use super::{Connection, Memory, RunQueryDsl, held_entries, take_due, telling};
 use crate::domain::{
-    Channel, Contacts, Matter, Place, Preferences, Recipient, Situation, Tenant, Timestamp, UserId, Verdict,
-    WebhookEvent, Wish,
+    Channel, Contacts, Matter, NotificationId, Place, Preferences, Recipient, Situation, Tenant, Timestamp,
+    UserId, Verdict, WebhookEvent, Wish,
 };
-use crate::store::content::{Content, content, notification as shown};
+use crate::store::content::notification as shown;
 use crate::store::preferred;
-use crate::store::schema::{connections, deliveries, inbox, notifications, push_subscriptions, recipients};
+use crate::store::schema::{connections, deliveries};
 use crate::store::types::At;
-use crate::store::{
-    Claimed, HELD_SECONDS, PUT_OFF, QUIET, Registered, RegisteredRow, SUMMED_UP, SmsCaps, State,
-};
+use crate::store::{Claimed, HELD_SECONDS, PUT_OFF, QUIET, Registered, SUMMED_UP, SmsCaps, State};
 
 /// A delivery that is due: its number, the entry's recipient and position, and its step.
 pub type DueDelivery = (i64, i64, i64, i32);
-
-/// What is looked at when a delivery's turn has come.
-type Row = (
-    (i64, i64, i32, i32, i32, Option<i64>, At, i32, (i32, i32, Option<At>)),
-    (Option<At>, Option<At>, Option<At>, Option<i32>),
-    (i64, String, String, Option<String>, Option<String>),
-    (Option<String>, Option<String>),
-    Content,
-);
 
 body! {
     /// Takes at most `most` deliveries over `channel` whose turn has come. Also tells how many were looked at: some wait
@@ -55,43 +45,15 @@ body! {
         if ids.is_empty() {
             return Ok((Vec::new(), looked));
         }
-        let entry = inbox::recipient_id.eq(deliveries::recipient_id).and(inbox::position.eq(deliveries::position));
-        let rows: Vec<Row> = wait!(deliveries::table
-            .inner_join(inbox::table.on(entry))
-            .inner_join(recipients::table)
-            .inner_join(notifications::table)
-            .filter(deliveries::id.eq_any(&ids))
-            .order(deliveries::id)
-            .select((
-                (
-                    deliveries::id,
-                    deliveries::position,
-                    deliveries::step,
-                    deliveries::attempt,
-                    deliveries::since,
-                    deliveries::device_id,
-                    deliveries::created_at,
-                    deliveries::retraction,
-                    (deliveries::state, deliveries::unanswered, deliveries::steps_from),
-                ),
-                (inbox::confirmed_at, inbox::read_at, inbox::deleted_at, inbox::hush),
-                (
-                    recipients::id,
-                    recipients::tenant,
-                    recipients::user_id,
-                    recipients::preferences,
-                    recipients::contacts,
-                ),
-                (notifications::wish, notifications::sender),
-                content(),
-            ))
-            .load(connection))?;
-        let found: HashSet<i64> = rows.iter().map(|row| row.0.0).collect();
+        let (rows, mut locked) = wait!(looked_at(connection, &ids))?;
+        let found: HashSet<i64> = rows.iter().map(|row| row.0.0).chain(locked.iter().map(|one| one.0)).collect();
         let lost: Vec<i64> = ids.into_iter().filter(|id| !found.contains(id)).collect();
         let mut ended = HashMap::from([((State::Cancelled.number(), "what it tells of is kept no more".into()), lost)]);
         let rows: Vec<Row> = rows.into_iter().filter(|row| held.contains(&(row.2.0, row.0.1))).collect();
         let here = wait!(present(connection, &rows))?;
-        let devices = wait!(devices(connection, channel, &rows))?;
+        let (devices, locked_devices) = wait!(devices(connection, channel, &rows))?;
+        let whose = rows.iter().map(|row| Ok((recipient_of(&row.2.1, &row.2.2)?, row.4.2.0.clone())));
+        let ended_since = wait!(ended_by(connection, &whose.collect::<QueryResult<Vec<_>>>()?, channel))?;
         let mut claimed = Vec::with_capacity(rows.len());
         let mut passed_over = Vec::new();
         for row in rows {
@@ -104,15 +66,30 @@ body! {
             {
                 verdict = Verdict::Skip(why.into());
             }
+            // Whoever was forgotten and ended it then has not agreed anew.
+            let matter = (delivery.recipient.clone(), delivery.notification.kind.clone());
+            if verdict == Verdict::Go && consents.of(channel) != Some(true) && ended_since.contains(&matter) {
+                verdict = Verdict::Skip("unsubscribed: its recipient has ended messages of this type".into());
+            }
             if verdict == Verdict::Go {
                 verdict = match channel {
                     Channel::Push => {
                         let own = devices.get(&delivery.place.recipient).map(Vec::as_slice).unwrap_or_default();
+                        let shut = |device: &&ShutDevice| device.recipient == delivery.place.recipient;
+                        let shut: Vec<&ShutDevice> = locked_devices.iter().filter(shut).collect();
                         match delivery.device_id {
-                            Some(id) => to_device(&mut delivery, own, id, preferences.as_ref(), now),
-                            None if own.is_empty() => Verdict::Skip("no_subscription".into()),
+                            Some(id) => match shut.iter().find(|device| device.id == id) {
+                                Some(device) => {
+                                    locked.push((delivery.id, device.why.clone()));
+                                    continue;
+                                }
+                                None => to_device(&mut delivery, own, id, preferences.as_ref(), now),
+                            },
+                            None if own.is_empty() && shut.is_empty() => Verdict::Skip("no_subscription".into()),
                             None => {
-                                wait!(divide(connection, &delivery, own, now))?;
+                                let own = own.iter().map(|device| device.device.id);
+                                let all: Vec<i64> = own.chain(shut.iter().map(|device| device.id)).collect();
+                                wait!(divide(connection, &delivery, &all, now))?;
                                 continue;
                             }
                         }
@@ -148,6 +125,10 @@ body! {
             if state != State::Cancelled {
                 passed_over.push((delivery.notification.id, delivery.place.recipient, delivery.step));
             }
+        }
+        for (id, notification, recipient, step, why) in wait!(given_up(connection, locked, &held, now))? {
+            ended.entry((State::Failed.number(), why.into())).or_default().push(id);
+            passed_over.push((NotificationId(notification), recipient, step));
         }
         for ((state, why), ids) in ended.iter().filter(|(_, ids)| !ids.is_empty()) {
             wait!(end(connection, ids, State::from_number(*state), why, now))?;
@@ -229,11 +210,6 @@ fn judge(
     };
     let is_retraction = retraction == RETRACTION;
     let verdict = if is_retraction { situation.afterwards() } else { situation.verdict() };
-    let recipient_of = |tenant: &str, user: &str| {
-        let unreadable = |fault| diesel::result::Error::DeserializationError(Box::new(fault));
-        let tenant = Tenant::new(tenant).map_err(unreadable)?;
-        Ok::<_, diesel::result::Error>(Recipient { tenant, user: UserId::new(user).map_err(unreadable)? })
-    };
     let claimed = Claimed {
         id,
         attempt: attempt + 1,
@@ -255,6 +231,12 @@ fn judge(
         wish,
     };
     Ok((verdict, claimed, preferences))
+}
+
+fn recipient_of(tenant: &str, user: &str) -> QueryResult<Recipient> {
+    let unreadable = |fault| diesel::result::Error::DeserializationError(Box::new(fault));
+    let tenant = Tenant::new(tenant).map_err(unreadable)?;
+    Ok(Recipient { tenant, user: UserId::new(user).map_err(unreadable)? })
 }
 
 body! {
@@ -280,37 +262,14 @@ body! {
 }
 
 body! {
-    /// The devices of those whom the rows are for.
-    fn devices(
-        connection: &mut Connection,
-        channel: Channel,
-        rows: &[Row],
-    ) -> QueryResult<HashMap<i64, Vec<Registered>>> {
-        let mut devices: HashMap<i64, Vec<Registered>> = HashMap::new();
-        if channel != Channel::Push || rows.is_empty() {
-            return Ok(devices);
-        }
-        let people: HashSet<i64> = rows.iter().map(|row| row.2.0).collect();
-        let found: Vec<RegisteredRow> = wait!(push_subscriptions::table
-            .filter(push_subscriptions::recipient_id.eq_any(people))
-            .order(push_subscriptions::id)
-            .load(connection))?;
-        for device in found.into_iter().map(Registered::from) {
-            devices.entry(device.recipient).or_default().push(device);
-        }
-        Ok(devices)
-    }
-}
-
-body! {
     /// Makes a delivery for each of these devices.
     fn divide(
         connection: &mut Connection,
         delivery: &Claimed,
-        devices: &[Registered],
+        devices: &[i64],
         now: Timestamp,
     ) -> QueryResult<()> {
-        let row = |device: &Registered| {
+        let row = |device: &i64| {
             (
                 deliveries::notification_id.eq(delivery.notification.id.0),
                 deliveries::recipient_id.eq(delivery.place.recipient),
@@ -318,7 +277,7 @@ body! {
                 deliveries::tenant.eq(delivery.recipient.tenant.as_str().to_owned()),
                 deliveries::channel.eq(Channel::Push.number()),
                 deliveries::step.eq(delivery.step),
-                deliveries::device_id.eq(device.device.id),
+                deliveries::device_id.eq(*device),
                 deliveries::due_at.eq(At(now)),
                 deliveries::created_at.eq(At(delivery.placed_at)),
             )

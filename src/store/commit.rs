@@ -398,7 +398,11 @@ body! {
             Some(at) => wait!(diesel::update(waiting).set(expansions::due_at.eq(At(at))).execute(connection)),
             None => {
                 let over = (expansions::finished_at.eq(now().nullable()), expansions::reached.eq(TAKEN_BACK));
-                wait!(diesel::update(waiting).set(over).execute(connection))
+                let taken_back = wait!(diesel::update(waiting).set(over).execute(connection))?;
+                if taken_back > 0 {
+                    wait!(disclosing::undisclose(connection, notification))?;
+                }
+                Ok(taken_back)
             }
         }
     }
@@ -407,7 +411,7 @@ body! {
 body! {
     fn beat(connection: &mut Connection, sign: &Beat) -> QueryResult<Written> {
         let senders = i64::try_from(sign.senders).unwrap_or(0);
-        let alive = || (nodes::seen_at.eq(now()), nodes::senders.eq(senders));
+        let alive = || (nodes::seen_at.eq(now()), nodes::senders.eq(senders), nodes::keys.eq(&sign.keys));
         let known = wait!(diesel::update(nodes::table.find(&sign.node)).set(alive()).execute(connection))? > 0;
         if !known {
             wait!(diesel::insert_into(nodes::table)

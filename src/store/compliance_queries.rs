@@ -1,8 +1,6 @@
 //! Reads of what people agree to, who saw what about whom, and how many of each there are. Compiled twice, once for each
 //! database.
 
-use std::collections::BTreeMap;
-
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
@@ -14,6 +12,7 @@ use crate::domain::{Channel, Contacts, Guardian, Recipient, Tenant, Timestamp};
 use crate::store::StoreError;
 use crate::store::privacy::{Consent, Disclosure, DisclosureRow, Figure};
 use crate::store::schema::{audit_log, consents, disclosures, recipients};
+use crate::store::sealing::unopened;
 use crate::store::types::At;
 
 /// See [`crate::store::Store::consents_of`].
@@ -129,44 +128,71 @@ pub async fn figures(
         .load(connection)
         .await?;
     add("disclosure", seen);
-    add("people", standing(connection, tenant).await?);
     Ok(all)
 }
 
-/// How many people there are in a tenant, how many of them are minors, and whom of these nobody can be reached for.
-async fn standing(connection: &mut Connection, tenant: &str) -> Result<Vec<(String, i64)>, StoreError> {
-    const TOGETHER: i64 = 5_000;
-    let mut counted: BTreeMap<&str, i64> = BTreeMap::new();
-    for name in ["total", "minors", "minors without a guardian's contact", "without consent to e-mails"] {
-        counted.insert(name, 0);
+/// What of contacts counts in a report.
+#[derive(Default)]
+struct Standing {
+    minors: i64,
+    alone: i64,
+    without_mail: i64,
+    shut: i64,
+}
+
+impl Standing {
+    fn add(&mut self, stored: &str) {
+        let contacts = Contacts::from_stored(stored);
+        self.minors += i64::from(contacts.is_minor);
+        self.alone += i64::from(contacts.is_minor && contacts.guardian == Guardian::default());
+        self.without_mail += i64::from(contacts.consents.email == Some(false));
     }
-    let mut add = |name| *counted.entry(name).or_default() += 1;
-    let mut after = 0;
+}
+
+/// See [`crate::store::Store::standing`]. Only who has contacts is looked at; what cannot be opened is counted, and ends nothing.
+pub async fn standing(connection: &mut Connection, tenant: &Tenant) -> Result<Vec<Figure>, StoreError> {
+    const TOGETHER: i64 = 5_000;
+    let tenant = tenant.as_str();
+    let of_tenant = || sql::<Text>("recipients.tenant || ''").eq(tenant);
+    let total: i64 = recipients::table.filter(of_tenant()).count().get_result(connection).await?;
+    let (mut standing, mut after) = (Standing::default(), 0);
     loop {
-        let of_tenant = sql::<Text>("recipients.tenant || ''");
-        let rows: Vec<(i64, Option<String>)> = recipients::table
-            .filter(of_tenant.eq(tenant))
-            .filter(recipients::id.gt(after))
-            .order(recipients::id)
-            .limit(TOGETHER)
-            .select((recipients::id, recipients::contacts))
-            .load(connection)
-            .await?;
-        let Some((last, _)) = rows.last() else { break };
-        after = *last;
-        for (_, stored) in &rows {
-            let contacts = stored.as_deref().map(Contacts::from_stored).unwrap_or_default();
-            add("total");
-            if contacts.is_minor {
-                add("minors");
-                if contacts.guardian == Guardian::default() {
-                    add("minors without a guardian's contact");
+        let page = || {
+            recipients::table
+                .filter(of_tenant())
+                .filter(recipients::id.gt(after))
+                .filter(recipients::contacts.is_not_null())
+                .order(recipients::id)
+                .limit(TOGETHER)
+        };
+        let ids: Vec<i64> = page().select(recipients::id).load(connection).await?;
+        let Some(last) = ids.last() else { break };
+        let rows: QueryResult<Vec<Option<String>>> =
+            page().select(recipients::contacts).load(connection).await;
+        match rows {
+            Ok(rows) => rows.iter().flatten().for_each(|stored| standing.add(stored)),
+            Err(fault) if unopened(&fault).is_none() => return Err(fault.into()),
+            Err(_) => {
+                for id in &ids {
+                    let one = recipients::table.find(*id).select(recipients::contacts);
+                    let one: QueryResult<Option<String>> = one.get_result(connection).await;
+                    match one.optional() {
+                        Ok(stored) => stored.flatten().iter().for_each(|stored| standing.add(stored)),
+                        Err(fault) if unopened(&fault).is_none() => return Err(fault.into()),
+                        Err(_) => standing.shut += 1,
+                    }
                 }
             }
-            if contacts.consents.email == Some(false) {
-                add("without consent to e-mails");
-            }
         }
+        after = *last;
     }
-    Ok(counted.into_iter().map(|(name, many)| (name.to_owned(), many)).collect())
+    let all = [
+        ("minors", standing.minors),
+        ("minors without a guardian's contact", standing.alone),
+        ("total", total),
+        ("without consent to e-mails", standing.without_mail),
+    ];
+    let shut = (standing.shut > 0).then_some(("with contacts that cannot be opened", standing.shut));
+    let figure = |(name, many): (&str, i64)| Figure { section: "people", name: name.to_owned(), many };
+    Ok(all.into_iter().chain(shut).map(figure).collect())
 }

@@ -5,10 +5,11 @@ use diesel_async::RunQueryDsl;
 
 use super::Connection;
 use super::queries_body::row_of;
-use crate::domain::Recipient;
+use crate::domain::{Recipient, Timestamp};
 use crate::store::StoreError;
 use crate::store::devices::Row;
-use crate::store::schema::{push_subscriptions, recipients};
+use crate::store::schema::{push_subscriptions, recipients, stopped_numbers};
+use crate::store::types::At;
 
 /// See [`crate::store::Store::devices`].
 pub async fn devices(connection: &mut Connection, recipient: &Recipient) -> Result<Vec<Row>, StoreError> {
@@ -35,4 +36,17 @@ pub async fn contacts(
         .await
         .optional()?;
     Ok(stored.flatten())
+}
+
+/// See [`crate::store::Store::stopped`]: those of these digests that are known, and younger than that.
+pub async fn stopped(
+    connection: &mut Connection,
+    digests: &[String],
+    since: Timestamp,
+) -> Result<Vec<String>, StoreError> {
+    let known = stopped_numbers::table
+        .filter(stopped_numbers::number_digest.eq_any(digests))
+        .filter(stopped_numbers::stopped_at.gt(At(since)))
+        .select(stopped_numbers::number_digest);
+    Ok(known.load(connection).await?)
 }

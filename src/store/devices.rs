@@ -4,12 +4,16 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::schema::push_subscriptions;
-use super::sealing::SealedBytes;
+use super::sealing::{SealedBytes, digests_of};
 use super::types::At;
 use super::{Readers, Store, StoreError, on, postgres, sqlite};
 use crate::domain::{
-    Contacts, ContactsChange, Deed, Device, Priority, QuietHours, Recipient, Timestamp, Zone,
+    Contacts, ContactsChange, Deed, Device, Phone, Priority, QuietHours, Recipient, Timestamp, Zone,
 };
+
+/// How long STOP is heeded of a number that is nobody's: whoever owns it may have taken that back since.
+pub(super) const HEEDED_DAYS: i64 = 30;
+const DAY: i64 = 24 * 60 * 60;
 
 /// One to be registered.
 #[derive(Clone, Debug)]
@@ -196,6 +200,21 @@ impl Store {
     pub async fn devices(&self, recipient: &Recipient) -> Result<Vec<Registered>, StoreError> {
         let rows = on!(&self.readers, devices(recipient))?;
         Ok(rows.into_iter().map(Registered::from).collect())
+    }
+
+    /// Which of these numbers want no more text messages.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn stopped(&self, numbers: &[Phone], now: Timestamp) -> Result<Vec<Phone>, StoreError> {
+        let digests = |number: &Phone| digests_of(number.expose());
+        let asked: Vec<String> = numbers.iter().flat_map(digests).collect();
+        if asked.is_empty() {
+            return Ok(Vec::new());
+        }
+        let known = on!(&self.readers, stopped(&asked, now.plus_seconds(-HEEDED_DAYS * DAY)))?;
+        let is_known = |number: &&Phone| digests(number).iter().any(|digest| known.contains(digest));
+        Ok(numbers.iter().filter(is_known).cloned().collect())
     }
 
     /// Where `recipient` can be reached.

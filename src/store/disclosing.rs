@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use super::{Connection, RunQueryDsl};
-use crate::domain::{Action, Audience, Group, NewNotification, NotificationId, student_of};
+use crate::domain::{Action, Audience, Group, NewNotification, NotificationId, students_of};
 use crate::store::audit::actor;
 use crate::store::schema::disclosures;
 use crate::store::types::At;
@@ -28,13 +28,18 @@ body! {
     ) -> QueryResult<()> {
         let mut rows = Vec::new();
         for (_, new, id) in fresh {
-            let Some(about) = student_of(&new.data) else { continue };
-            for recipient in receivers(&new.audience).into_iter().filter(|one| *one != about) {
+            let about = students_of(&new.data);
+            if about.is_empty() {
+                continue;
+            }
+            let receivers = receivers(&new.audience);
+            let pairs = about.iter().flat_map(|about| receivers.iter().map(move |recipient| (about, recipient)));
+            for (about, recipient) in pairs.filter(|(about, recipient)| about != recipient) {
                 rows.push((
                     disclosures::tenant.eq(new.tenant.as_str()),
                     disclosures::at.eq(At(new.created_at)),
                     disclosures::about.eq(about.clone()),
-                    disclosures::recipient.eq(recipient),
+                    disclosures::recipient.eq(recipient.clone()),
                     disclosures::actor.eq(Some(actor(new.sender.as_deref()))),
                     disclosures::action.eq(Action::Send.name()),
                     disclosures::notification_id.eq(Some(id.0)),
@@ -45,6 +50,17 @@ body! {
         for some in rows.chunks(TOGETHER) {
             wait!(diesel::insert_into(disclosures::table).values(some.to_vec()).execute(connection))?;
         }
+        Ok(())
+    }
+}
+
+body! {
+    /// This never went out: nobody was sent anything by it.
+    pub fn undisclose(connection: &mut Connection, id: NotificationId) -> QueryResult<()> {
+        let by_it = disclosures::table
+            .filter(disclosures::notification_id.eq(id.0))
+            .filter(disclosures::action.eq(Action::Send.name()));
+        wait!(diesel::delete(by_it).execute(connection))?;
         Ok(())
     }
 }

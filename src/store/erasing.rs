@@ -7,14 +7,16 @@ use std::slice;
 
 use diesel::prelude::*;
 
+use super::capping::{forget_spent, keep_spent};
 use super::chaining::keep_sealers_out;
+use super::leaving_out::{expansion, recurs, unbook};
 use super::recur::clock;
 use super::{Connection, Memory, RunQueryDsl, preferences_of, record, row_of, sweep};
 use crate::domain::pseudonym::{Of, pseudonym};
-use crate::domain::{Action, Channel, Contacts, Group, Recipient, SaidBy};
+use crate::domain::{Action, Channel, Contacts, Recipient, SaidBy};
 use crate::store::Sweep;
 use crate::store::audit_chain::secret as new_secret;
-use crate::store::erasure::{AGAIN, Part, PrivacyWrite, Removed};
+use crate::store::erasure::{AGAIN, KEPT, Part, PrivacyWrite, Removed};
 use crate::store::schema::{
     audit_log, audit_people, connections, consents, counts, deferrals, deliveries, delivery_attempts,
     digest_subscriptions, digests, disclosures, expansions, inbox, notifications, push_subscriptions,
@@ -64,6 +66,11 @@ body! {
                 wait!(diesel::insert_into(disclosures::table).values(rows).execute(connection))?;
                 Ok(Written::Done)
             }
+            PrivacyWrite::Clear => {
+                let now = wait!(clock(connection))?;
+                wait!(forget_spent(connection, now))?;
+                Ok(Written::Done)
+            }
             PrivacyWrite::Erase { whom, part } => {
                 Ok(Written::Erased(wait!(erase(connection, memory, whom, part))?.into()))
             }
@@ -102,7 +109,7 @@ body! {
     fn erase(connection: &mut Connection, memory: &mut Memory, whom: &Recipient, part: &Part) -> QueryResult<Removed> {
         match part {
             Part::Begin => wait!(begin(connection, whom)),
-            Part::Entries { row, places, alone } => wait!(entries(connection, *row, places, alone)),
+            Part::Entries { row, places, alone } => wait!(entries(connection, whom, *row, places, alone)),
             Part::Messages(ids) => wait!(messages(connection, ids)),
             Part::Expansions(ids) => {
                 let mut many = 0;
@@ -121,8 +128,21 @@ body! {
             Part::Sent(ids, secret) => {
                 let other = pseudonym(secret, Of::Name, whom.user.as_str());
                 let sent = notifications::table.filter(notifications::id.eq_any(ids));
-                let many = wait!(diesel::update(sent).set(notifications::sender.eq(other)).execute(connection))?;
+                // Their name is part of the key, too.
+                let nobody = (
+                    notifications::sender.eq(other),
+                    notifications::idempotency_key.eq(None::<Vec<u8>>),
+                    notifications::request_digest.eq(None::<Vec<u8>>),
+                );
+                let many = wait!(diesel::update(sent).set(nobody).execute(connection))?;
                 Ok(vec![("notifications.sender", many)])
+            }
+            Part::Booked(ids, secret) => {
+                let mut many = 0;
+                for id in ids {
+                    many += wait!(unbook(connection, whom, *id, secret))?;
+                }
+                Ok(vec![("notifications.user", many)])
             }
             Part::Audit(ids, secret) => {
                 if !wait!(is_secret(connection, whom, secret))? {
@@ -186,20 +206,33 @@ body! {
 }
 
 body! {
-    fn entries(connection: &mut Connection, row: i64, places: &[(i64, i64)], alone: &[i64]) -> QueryResult<Removed> {
+    fn entries(
+        connection: &mut Connection,
+        whom: &Recipient,
+        row: i64,
+        places: &[(i64, i64)],
+        alone: &[i64],
+    ) -> QueryResult<Removed> {
         let (positions, ids): (Vec<i64>, Vec<i64>) = places.iter().copied().unzip();
-        let (gone, tries) = wait!(unsend(connection, row, &ids))?;
+        let (gone, tries, kept) = wait!(unsend(connection, whom, row, &ids))?;
         let here = inbox::table.filter(inbox::recipient_id.eq(row)).filter(inbox::position.eq_any(positions));
         let held = wait!(diesel::delete(here).execute(connection))?;
         let contents = wait!(contents(connection, alone))?;
-        Ok(vec![("inbox", held), ("deliveries", gone), ("delivery_attempts", tries), ("notifications", contents)])
+        let of_deliveries = [("deliveries", gone), ("delivery_attempts", tries), (KEPT, kept)];
+        Ok([("inbox", held), ("notifications", contents)].into_iter().chain(of_deliveries).collect())
     }
 }
 
 body! {
     /// Nothing is known any more of what of these went out to somebody, or was to: of all, if none is named.
-    fn unsend(connection: &mut Connection, row: i64, ids: &[i64]) -> QueryResult<(usize, usize)> {
-        let (mut removed, mut tries) = (0, 0);
+    fn unsend(
+        connection: &mut Connection,
+        whom: &Recipient,
+        row: i64,
+        ids: &[i64],
+    ) -> QueryResult<(usize, usize, usize)> {
+        let (mut removed, mut tries, mut kept) = (0, 0, 0);
+        let now = wait!(clock(connection))?;
         loop {
             let theirs = deliveries::table.filter(deliveries::recipient_id.eq(row)).select(deliveries::id).limit(TOGETHER);
             let some: Vec<i64> = match ids.is_empty() {
@@ -207,8 +240,9 @@ body! {
                 false => wait!(theirs.filter(deliveries::notification_id.eq_any(ids)).load(connection))?,
             };
             if some.is_empty() {
-                return Ok((removed, tries));
+                return Ok((removed, tries, kept));
             }
+            kept += wait!(keep_spent(connection, whom, &some, now))?;
             let tried = delivery_attempts::table.filter(delivery_attempts::delivery_id.eq_any(&some));
             tries += wait!(diesel::delete(tried).execute(connection))?;
             let these = deliveries::table.filter(deliveries::id.eq_any(&some));
@@ -219,7 +253,7 @@ body! {
 
 body! {
     /// Removes notifications that nobody has. The last one's number is the highest that there is: it stays, without what it said.
-    fn contents(connection: &mut Connection, ids: &[i64]) -> QueryResult<usize> {
+    pub fn contents(connection: &mut Connection, ids: &[i64]) -> QueryResult<usize> {
         if ids.is_empty() {
             return Ok(0);
         }
@@ -256,65 +290,6 @@ body! {
         wait!(diesel::delete(tries).execute(connection))?;
         let these = webhook_messages::table.filter(webhook_messages::id.eq_any(ids));
         Ok(vec![("webhook_messages", wait!(diesel::delete(these).execute(connection))?)])
-    }
-}
-
-/// Without `user`, and which place they had; nothing, if it names nobody of that name.
-fn without(audience: &str, user: &str) -> Option<(Vec<String>, usize)> {
-    let Ok(Group::People(mut users)) = serde_json::from_str(audience) else { return None };
-    let place = users.iter().position(|one| one == user)?;
-    users.retain(|one| one != user);
-    Some((users, place))
-}
-
-fn written(users: Vec<String>) -> QueryResult<String> {
-    serde_json::to_string(&Group::People(users))
-        .map_err(|fault| diesel::result::Error::SerializationError(Box::new(fault)))
-}
-
-body! {
-    /// A notification is for one person fewer; if it was for them only, it is gone.
-    fn expansion(connection: &mut Connection, whom: &Recipient, id: i64) -> QueryResult<usize> {
-        // This transaction's until the commit.
-        let this = || expansions::table.find(id);
-        wait!(diesel::update(this()).set(expansions::chunks.eq(expansions::chunks)).execute(connection))?;
-        let found: Option<(String, i64)> =
-            wait!(this().select((expansions::audience, expansions::reached)).get_result(connection)).optional()?;
-        let Some((audience, reached)) = found else { return Ok(0) };
-        let Some((users, place)) = without(&audience, whom.user.as_str()) else { return Ok(0) };
-        if users.is_empty() {
-            wait!(contents(connection, &[id]))?;
-            return Ok(1);
-        }
-        // It counts how many of them have it.
-        let has_it = i64::try_from(place).is_ok_and(|place| place < reached);
-        let fewer = (
-            expansions::audience.eq(written(users)?),
-            expansions::reached.eq(reached - i64::from(has_it)),
-        );
-        wait!(diesel::update(this()).set(fewer).execute(connection))
-    }
-}
-
-body! {
-    /// What recurs is for one person fewer; if it was theirs, or for them only, it is gone.
-    fn recurs(connection: &mut Connection, whom: &Recipient, id: i64) -> QueryResult<usize> {
-        // This transaction's until the commit.
-        let this = || recurring::table.find(id);
-        wait!(diesel::update(this()).set(recurring::owner.eq(recurring::owner)).execute(connection))?;
-        let found: Option<(String, String)> =
-            wait!(this().select((recurring::owner, recurring::audience)).get_result(connection)).optional()?;
-        let Some((owner, audience)) = found else { return Ok(0) };
-        let user = whom.user.as_str();
-        let fewer = without(&audience, user).map(|(users, _)| users);
-        match fewer {
-            Some(users) if !users.is_empty() && owner != user => {
-                let audience = recurring::audience.eq(written(users)?);
-                wait!(diesel::update(this()).set(audience).execute(connection))
-            }
-            None if owner != user => Ok(0),
-            _ => wait!(diesel::delete(this()).execute(connection)),
-        }
     }
 }
 
@@ -370,8 +345,8 @@ body! {
             if left > 0 {
                 return Ok(None);
             }
-            let (gone, tries) = wait!(unsend(connection, row, &[]))?;
-            removed.extend([("deliveries", gone), ("delivery_attempts", tries)]);
+            let (gone, tries, kept) = wait!(unsend(connection, whom, row, &[]))?;
+            removed.extend([("deliveries", gone), ("delivery_attempts", tries), (KEPT, kept)]);
             macro_rules! remove {
                 ($($table:ident),*) => {$(
                     let theirs = $table::table.filter($table::recipient_id.eq(row));
@@ -413,19 +388,5 @@ body! {
         let theirs = audit_people::table.filter(audit_people::tenant.eq(tenant)).filter(audit_people::name.eq(user));
         wait!(diesel::delete(theirs).execute(connection))?;
         Ok(Some(removed))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without;
-
-    #[test]
-    fn who_is_left_out_keeps_the_others_in_their_order() {
-        let audience = r#"{"people":["ana","ben","eve"]}"#;
-        let left = |users: &[&str]| users.iter().map(|user| (*user).to_owned()).collect::<Vec<_>>();
-        assert_eq!(without(audience, "ben"), Some((left(&["ana", "eve"]), 1)));
-        assert_eq!(without(audience, "zoe"), None);
-        assert_eq!(without(r#"{"topic":"ben"}"#, "ben"), None);
     }
 }

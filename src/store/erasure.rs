@@ -27,6 +27,8 @@ pub enum PrivacyWrite {
         /// About whom.
         about: Vec<String>,
     },
+    /// What caps count no longer of people who were forgotten goes.
+    Clear,
     /// Somebody is forgotten, a part at a time.
     Erase {
         /// Who.
@@ -58,6 +60,8 @@ pub enum Part {
     Recurring(Vec<i64>),
     /// Notifications that they sent.
     Sent(Vec<i64>, Vec<u8>),
+    /// Bookings that are from them, in the inboxes of others.
+    Booked(Vec<i64>, Vec<u8>),
     /// Rows of the audit log.
     Audit(Vec<i64>, Vec<u8>),
     /// All the rest. It is not done while there are entries still.
@@ -73,6 +77,9 @@ pub enum Part {
 
 /// Said of a part that is not done, in place of a table: something came meanwhile.
 pub const AGAIN: &str = "again";
+
+/// Said, in place of a table, of what caps go on counting.
+pub const KEPT: &str = "kept";
 
 /// How many rows of which table were removed, or lost a name.
 pub type Removed = Vec<(&'static str, usize)>;

@@ -1,6 +1,7 @@
 //! Why the database could not do it.
 
 use super::UrlError;
+use super::sealing::unopened;
 
 /// Why the database could not do it. Callers never see the source: it goes to the log.
 #[derive(Debug, thiserror::Error)]
@@ -20,9 +21,15 @@ pub enum StoreError {
     /// Columns are encrypted by other keys than there are.
     #[error("{0}")]
     Keys(String),
+    /// Another server encrypts by a key that this one lacks: its id.
+    #[error("the key `{0}`, by which another server encrypts, is not among ENCRYPTION_KEYS of this one")]
+    Lacking(String),
     /// A backup cannot be made, or not be put back.
     #[error("{0}")]
     Backup(String),
+    /// What was asked for is encrypted, and does not open: in words for people, with the id of the key.
+    #[error("what is stored cannot be read: {0}")]
+    Unopened(String),
     /// A query failed.
     #[error("a query failed: {0}")]
     Query(diesel::result::Error),
@@ -42,7 +49,18 @@ pub enum StoreError {
 
 impl From<diesel::result::Error> for StoreError {
     fn from(fault: diesel::result::Error) -> Self {
-        Self::Query(fault)
+        match unopened(&fault) {
+            Some(why) => Self::Unopened(why.to_string()),
+            None => Self::Query(fault),
+        }
+    }
+}
+
+/// The fault of each write of a batch that failed together.
+pub(super) fn shared(fault: &diesel::result::Error) -> StoreError {
+    match unopened(fault) {
+        Some(why) => StoreError::Unopened(why.to_string()),
+        None => StoreError::Commit(fault.to_string()),
     }
 }
 

@@ -58,13 +58,13 @@ pub use counts::{Counts, Recent, Roll};
 pub use deliveries::{
     Attempt, Claimed, Delivery, HELD_SECONDS, Outcome, PUT_OFF, RETRACTED_TOGETHER, SmsCaps, State, Tried,
 };
-use devices::Row as RegisteredRow;
 pub use devices::{ContactsWrite, DeviceWrite, NewDevice, Registered, Said, WhichDevice};
+use devices::{HEEDED_DAYS, Row as RegisteredRow};
 pub use digests::{DigestOutcome, DigestWrite, Gathered, NewDigest, SentDigest, Subscriber};
 pub use due::Task;
-pub use erasure::{AGAIN, Part, PrivacyWrite};
+pub use erasure::{AGAIN, KEPT, Part, PrivacyWrite};
 pub use error::StoreError;
-use error::is_of_one_write;
+use error::{is_of_one_write, shared};
 pub use examine::{Examined, examine};
 pub use held::{Counted, Entry, Filter, Gap, Held, HeldCounts, Missed, Pending, Which};
 pub(crate) use held::{MUTED, QUIET, SUMMED_UP, TAKEN_BACK};
@@ -72,7 +72,9 @@ pub use migrate::migrate;
 pub use privacy::{Audited, Consent, Disclosure, Elsewhere, Figure, WholeDelivery, WholeEntry};
 pub use recurring::{Kept, NewRecurring, Recurring, Whose};
 pub use retention::{Found, Sweep, Until};
-pub use sealing::{Rotated, install as use_keys, new_key, rotate};
+pub use sealing::{
+    KeysFound, Rotated, examine_keys, ids as key_ids, install as use_keys, missing_keys, new_key, rotate,
+};
 pub use settings::Settings;
 pub use templates::{TemplateChange, TemplateKept, TemplateVersion};
 pub use trace::{Member, Trace, TracedEntry, TracedHush, TracedSpread, Waiting};
@@ -392,7 +394,7 @@ impl Store {
         on!(&self.readers, last_notification())
     }
 
-    /// Whether the database can be read, has room, and takes commits. When the last one failed, another
+    /// Whether the database can be read, by the keys that are here, has room, and takes commits. When the last one failed, another
     /// is tried: readiness must not wait for work that only a ready server is given.
     ///
     /// # Errors
@@ -404,7 +406,11 @@ impl Store {
         if !self.writer.is_well() {
             self.write(Write::Probe).await?;
         }
-        on!(&self.readers, ping())
+        let names = on!(&self.readers, ping())?;
+        match sealing::lacking(&names) {
+            Some(id) => Err(StoreError::Lacking(id)),
+            None => Ok(()),
+        }
     }
 
     /// Waits until every write submitted before has been committed and reported.

@@ -14,6 +14,9 @@ pub const PAGE: i64 = 500;
 /// Notifications among which it is looked at once who sent them.
 const WINDOW: i64 = 20_000;
 
+/// Bookings that are looked through at once.
+const BOOKINGS: i64 = 1_000;
+
 /// Something that somebody agreed to, or no longer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consent {
@@ -131,7 +134,7 @@ pub struct Audited {
 /// What is counted of a tenant, for those who look whether rules are kept: of what, of which kind, and how many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Figure {
-    /// `audit`, `consent`, `disclosure`, `delivery`, `people`.
+    /// `audit`, `consent`, `disclosure`, `people`.
     pub section: &'static str,
     /// Of which kind.
     pub name: String,
@@ -268,6 +271,18 @@ impl Store {
         on!(&self.readers, sent_by(person, after, WINDOW))
     }
 
+    /// Bookings whose `user` is `person`, of the next ones behind this number; and where to go on, until there are none.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn booked_by(
+        &self,
+        person: &Recipient,
+        after: i64,
+    ) -> Result<(Vec<Notification>, Option<i64>), StoreError> {
+        on!(&self.readers, booked_by(person, after, BOOKINGS))
+    }
+
     /// Templates that `person` wrote: name and version.
     ///
     /// # Errors
@@ -303,6 +318,15 @@ impl Store {
         to: Timestamp,
     ) -> Result<Vec<Figure>, StoreError> {
         on!(&self.readers, figures(tenant, from, to))
+    }
+
+    /// How many people there are in `tenant`, how many of them are minors, and whom of these nobody can be reached for. Opens the
+    /// contacts of all who have some.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn standing(&self, tenant: &Tenant) -> Result<Vec<Figure>, StoreError> {
+        on!(&self.readers, standing(tenant))
     }
 
     /// Whether a delivery is this attempt's still: who it is for may have been forgotten.

@@ -10,7 +10,10 @@ use diesel_async::RunQueryDsl;
 use super::Connection;
 use super::erasing_special::others_have;
 use super::queries_body::row_of;
-use crate::domain::{Channel, Group, Notification, Position, Recipient, Timestamp, WebhookEvent};
+use crate::domain::booker::is_booked_by;
+use crate::domain::{
+    BOOKING_KIND, Channel, Group, Notification, Position, Recipient, Timestamp, WebhookEvent,
+};
 use crate::store::content::{Content, content, notification};
 use crate::store::digests::SentRow;
 use crate::store::privacy::{Audited, Elsewhere, EntryRow, WholeDelivery, named};
@@ -18,6 +21,7 @@ use crate::store::schema::{
     audit_log, audit_people, connections, deliveries, digests, expansions, inbox, notifications, recurring,
     roles, template_versions, webhook_messages, webhooks,
 };
+use crate::store::sealing::unopened;
 use crate::store::types::At;
 use crate::store::{State, StoreError};
 
@@ -318,6 +322,50 @@ pub async fn sent_by(
         .load(connection)
         .await?;
     Ok((sent.into_iter().map(notification).collect(), (upto < last).then_some(upto)))
+}
+
+/// See [`crate::store::Store::booked_by`]. One that cannot be opened is passed over.
+pub async fn booked_by(
+    connection: &mut Connection,
+    person: &Recipient,
+    after: i64,
+    window: i64,
+) -> Result<(Vec<Notification>, Option<i64>), StoreError> {
+    let user = person.user.as_str();
+    let bookings = || {
+        notifications::table
+            .filter(notifications::tenant.eq(person.tenant.as_str()))
+            .filter(notifications::kind.eq(BOOKING_KIND))
+    };
+    let ids: Vec<i64> = bookings()
+        .filter(notifications::id.gt(after))
+        .order(notifications::id)
+        .limit(window)
+        .select(notifications::id)
+        .load(connection)
+        .await?;
+    let Some(last) = ids.last().copied() else { return Ok((Vec::new(), None)) };
+    let theirs = |one: &Content| is_booked_by(&one.2.4, user);
+    let rows: QueryResult<Vec<Content>> =
+        bookings().filter(notifications::id.eq_any(&ids)).select(content()).load(connection).await;
+    let rows = match rows {
+        Err(fault) if unopened(&fault).is_some() => {
+            let mut rows = Vec::new();
+            for id in &ids {
+                let one: QueryResult<Content> =
+                    notifications::table.find(*id).select(content()).get_result(connection).await;
+                match one.optional() {
+                    Err(fault) if unopened(&fault).is_some() => {
+                        tracing::warn!(notification.id = *id, %fault, "nobody can see whom this booking is from");
+                    }
+                    one => rows.extend(one?),
+                }
+            }
+            rows
+        }
+        rows => rows?,
+    };
+    Ok((rows.into_iter().filter(theirs).map(notification).collect(), Some(last)))
 }
 
 /// See [`crate::store::Store::written_by`].

@@ -8,7 +8,7 @@ use super::Connection;
 use crate::domain::{BOOKING_KIND, Group, NotificationId, Place, Position, Recipient, Tenant, Timestamp};
 use crate::store::content::{Content, content, is_given_up, notification};
 use crate::store::schema::{
-    deferrals, deployment, expansions, inbox, notifications, recipients, roles, subscriptions,
+    deferrals, deployment, expansions, inbox, notifications, recipients, roles, sealing, subscriptions,
 };
 use crate::store::tally::{Tallied, Tally};
 use crate::store::types::{At, UuidColumn};
@@ -403,9 +403,9 @@ pub async fn transfer_state(connection: &mut Connection) -> Result<Option<String
     Ok(deployment::table.select(deployment::transfer).get_result(connection).await?)
 }
 
-/// See [`crate::store::Store::ping`].
-pub async fn ping(connection: &mut Connection) -> Result<(), StoreError> {
+/// See [`crate::store::Store::ping`]. The names of the keys by which the database is encrypted.
+pub async fn ping(connection: &mut Connection) -> Result<Vec<String>, StoreError> {
     // A row, so that the file is really read.
     recipients::table.select(recipients::id).limit(1).load::<i64>(connection).await?;
-    Ok(())
+    Ok(sealing::table.select(sealing::name).load(connection).await?)
 }

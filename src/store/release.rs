@@ -9,6 +9,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use uuid::Uuid;
 
+use super::capping::decline;
 use super::digesting::elsewhere;
 use super::erasing::note_consent;
 use super::recur::clock;
@@ -88,6 +89,9 @@ body! {
         recipient: &Recipient,
         change: &Change,
     ) -> QueryResult<Result<Arc<Preferences>, Broken>> {
+        if change.is_by_link && !wait!(is_kept(connection, recipient))? {
+            return wait!(ended_by_link(connection, recipient, change));
+        }
         let before = wait!(preferences_of(connection, memory, recipient))?;
         let before = before.map(Arc::unwrap_or_clone).unwrap_or_default();
         let zone = before.time_zone;
@@ -118,6 +122,40 @@ body! {
             address: None,
         };
         wait!(record(connection, &[deed]))?;
+        Ok(Ok(Arc::new(after)))
+    }
+}
+
+body! {
+    /// Whether anything is kept of somebody of this name.
+    fn is_kept(connection: &mut Connection, whom: &Recipient) -> QueryResult<bool> {
+        let row: Option<i64> = wait!(recipients::table
+            .filter(recipients::tenant.eq(whom.tenant.as_str()))
+            .filter(recipients::user_id.eq(whom.user.as_str()))
+            .select(recipients::id)
+            .get_result(connection))
+        .optional()?;
+        Ok(row.is_some())
+    }
+}
+
+body! {
+    /// Somebody who was forgotten follows a link of an older message: that it is not to come again is all that is kept, and names
+    /// nobody.
+    fn ended_by_link(
+        connection: &mut Connection,
+        whom: &Recipient,
+        change: &Change,
+    ) -> QueryResult<Result<Arc<Preferences>, Broken>> {
+        let before = Preferences::default();
+        let after = match before.clone().changed(change.clone()) {
+            Ok(after) => after,
+            Err(broken) => return Ok(Err(broken)),
+        };
+        let now = wait!(clock(connection))?;
+        for (channel, kind, _) in after.said_since(&before).into_iter().filter(|(.., is_given)| !is_given) {
+            wait!(decline(connection, whom, &kind, channel, now))?;
+        }
         Ok(Ok(Arc::new(after)))
     }
 }

@@ -158,6 +158,7 @@ diesel::table! {
         name -> Text,
         seen_at -> Instant,
         senders -> BigInt,
+        keys -> Nullable<Text>,
     }
 }
 

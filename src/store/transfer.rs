@@ -322,6 +322,8 @@ impl Moving<'_> {
             "disclosures",
             "deliveries",
             "stopped_numbers",
+            "spent",
+            "declined",
             "push_subscriptions",
             "digests",
             "templates",

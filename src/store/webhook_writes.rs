@@ -7,16 +7,16 @@ use diesel::prelude::*;
 use serde_json::json;
 
 use super::commit::was_done;
-use super::hooked::due_messages;
 use super::recur::clock;
 use super::telling::of_alert;
+use super::webhook_claims::claim;
 use super::{Connection, Memory, RunQueryDsl, ago, now as present, record};
-use crate::domain::{Action, Deed, Secret, TEST_EVENT, Tenant, Timestamp};
+use crate::domain::{Action, Deed, TEST_EVENT, Tenant, Timestamp};
 use crate::store::schema::{webhook_attempts, webhook_messages, webhooks};
 use crate::store::sealing::{Sealed, SealedStr};
 use crate::store::types::{At, UuidColumn};
 use crate::store::webhooks::{Again, NewWebhook, WebhookChange, WebhookKept, WebhookWrite, written_events};
-use crate::store::{HELD_SECONDS, Outcome, State, WebhookMessage, WebhookTried, Written};
+use crate::store::{Outcome, State, WebhookTried, Written};
 
 /// The address of this number, if it is this tenant's.
 #[diesel::dsl::auto_type]
@@ -219,57 +219,6 @@ body! {
             Again::One(_) if many == 0 => Ok(WebhookKept::Unknown),
             _ => Ok(WebhookKept::Replayed(many)),
         }
-    }
-}
-
-body! {
-    fn claim(connection: &mut Connection, wanted: &[(i64, i64)]) -> QueryResult<Vec<WebhookMessage>> {
-        let now = wait!(clock(connection))?;
-        let mut ids: Vec<i64> = Vec::new();
-        for (webhook, most) in wanted {
-            ids.extend(wait!(due_messages(connection, *webhook, *most, now))?);
-        }
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        wait!(diesel::update(webhook_messages::table.filter(webhook_messages::id.eq_any(&ids)))
-            .set((
-                webhook_messages::state.eq(State::UnderWay.number()),
-                webhook_messages::attempt.eq(webhook_messages::attempt + 1),
-                webhook_messages::due_at.eq(At(now.plus_seconds(HELD_SECONDS))),
-            ))
-            .execute(connection))?;
-        type Address = (i64, String, String, Option<String>, Option<At>);
-        type Row = (i64, UuidColumn, Address, String, String, At, i32, i32);
-        let rows: Vec<Row> = wait!(webhook_messages::table
-            .inner_join(webhooks::table)
-            .filter(webhook_messages::id.eq_any(ids))
-            .filter(webhooks::is_enabled.eq(1))
-            .order(webhook_messages::id)
-            .select((
-                webhook_messages::id,
-                webhook_messages::uuid,
-                (
-                    webhooks::id,
-                    webhooks::url,
-                    webhooks::secret,
-                    webhooks::former_secret,
-                    webhooks::former_until,
-                ),
-                webhook_messages::event,
-                webhook_messages::data,
-                webhook_messages::happened_at,
-                webhook_messages::attempt,
-                webhook_messages::since,
-            ))
-            .load(connection))?;
-        let message = |(id, UuidColumn(uuid), address, event, data, At(happened_at), attempt, since): Row| {
-            let (webhook, url, secret, former, until) = address;
-            let former = former.filter(|_| until.is_some_and(|until| until.0 > now));
-            let secrets = [Some(secret), former].into_iter().flatten().map(Secret::new).collect();
-            WebhookMessage { id, uuid, webhook, url, secrets, event, data, happened_at, attempt, since }
-        };
-        Ok(rows.into_iter().map(message).collect())
     }
 }
 

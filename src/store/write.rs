@@ -267,6 +267,8 @@ pub struct Beat {
     pub node: String,
     /// How many back ends it serves.
     pub senders: usize,
+    /// Ids of the keys that it has.
+    pub keys: String,
 }
 
 /// One live connection of an authenticated person.

@@ -3,9 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use prometheus_client::encoding::{
-    EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder, MetricEncoder, text::encode,
-};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, text::encode};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -13,6 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use super::outcomes::{Outcome, Refusal};
 use super::pulse::{Pulse, Timed};
 use super::traces::Traces;
 
@@ -34,90 +33,6 @@ impl EncodeMetric for Known {
 
     fn metric_type(&self) -> MetricType {
         MetricType::Gauge
-    }
-}
-
-/// What became of a notification; one that is stored, delivered and confirmed counts in each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// Durable, its recipient was away.
-    Stored,
-    /// Durable, and sent to a live socket at once.
-    Sent,
-    /// A resend, answered as before.
-    Duplicate,
-    /// A device has it: its socket lived through a heartbeat round, or it was acknowledged or read.
-    Confirmed,
-    /// Marked read.
-    Read,
-    /// Refused: a field was missing or wrong.
-    Rejected,
-    /// Could not be stored.
-    Failed,
-}
-
-/// Why something was turned away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Refusal {
-    /// The origin is not on the list.
-    Origin,
-    /// Too many sockets from one address.
-    Address,
-    /// Too many sockets of one user.
-    User,
-    /// The server has as many sockets as it may hold, or is stopping.
-    Capacity,
-    /// A token was wrong.
-    Token,
-    /// A socket sent events faster than it may.
-    Events,
-    /// A caller of the API made more requests than it may.
-    Requests,
-    /// More was under way at once than may be.
-    Busy,
-    /// A socket's send buffer overflowed: it was closed, to be served by replay.
-    SlowReader,
-}
-
-impl Outcome {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Stored => "stored",
-            Self::Sent => "sent",
-            Self::Duplicate => "duplicate",
-            Self::Confirmed => "confirmed",
-            Self::Read => "read",
-            Self::Rejected => "rejected",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-impl Refusal {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Origin => "origin",
-            Self::Address => "address",
-            Self::User => "user",
-            Self::Capacity => "capacity",
-            Self::Token => "token",
-            Self::Events => "events",
-            Self::Requests => "requests",
-            Self::Busy => "busy",
-            Self::SlowReader => "slow_reader",
-        }
-    }
-}
-
-impl EncodeLabelValue for Outcome {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        EncodeLabelValue::encode(&self.word(), encoder)
-    }
-}
-
-impl EncodeLabelValue for Refusal {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        EncodeLabelValue::encode(&self.word(), encoder)
     }
 }
 
@@ -245,12 +160,33 @@ impl Metrics {
             backplane_up: Gauge::default(),
             caught_up: Counter::default(),
         };
-        for outcome in ["exported", "refused"] {
-            drop(metrics.spans.get_or_create(&SpanLabel { outcome }));
-        }
+        metrics.expect();
         metrics.traces = Traces::new(metrics.spans.get_or_create(&SpanLabel { outcome: "lost" }).clone());
         metrics.register();
         metrics
+    }
+
+    /// Tells of what may happen as none: the first of it is seen as one more (`increase()` misses what begins with its first).
+    fn expect(&self) {
+        Outcome::ALL.into_iter().for_each(|outcome| self.notifications_by(outcome, 0));
+        for reason in Refusal::ALL {
+            drop(self.refusals.get_or_create(&RefusalLabel { reason }));
+        }
+        for outcome in ["exported", "refused"] {
+            drop(self.spans.get_or_create(&SpanLabel { outcome }));
+        }
+        for status in ["sent", "waiting", "failed"] {
+            for channel in ["email", "push", "sms"] {
+                drop(self.delivered.get_or_create(&DeliveryLabel { channel, status }));
+            }
+            drop(self.pushes.get_or_create(&PushLabel { status }));
+            drop(self.webhooks.get_or_create(&WebhookLabel { outcome: status }));
+        }
+        for outcome in ["accepted", "rejected", "dead", "lost"] {
+            for source in ["stream", "channel"] {
+                drop(self.ingested.get_or_create(&IngestLabel { source, outcome }));
+            }
+        }
     }
 
     fn register(&mut self) {

@@ -359,3 +359,27 @@ fn nor_when_what_is_replaced_cannot_be_read() {
     assert!(backend.send(&note(2, "new"))["id"].as_i64() > Some(lost + 900_000_000));
     assert_eq!(Rest::user(&server, 2).titles(), ["new", "kept"]);
 }
+
+/// Without its keys a backup says nothing: which these are is said when it is put back, and that it was is written down.
+#[test]
+fn a_restore_names_the_keys_that_it_needs() {
+    let key = "c".repeat(64);
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut server = Server::in_home(folder.path(), &[("ENCRYPTION_KEYS", &format!("of-2026:{key}"))]);
+    Rest::backend(&server).send(&note(2, "x"));
+    assert!(server.command(&["backup", "copy"]).status.success());
+    assert!(server.stop().success());
+    let output = run_command_in(folder.path(), &["restore", "copy"], &[("DATABASE_URL", "carillon.db")]);
+    let said = words(&output);
+    assert!(
+        said.contains("encrypted by the key of-2026") && !said.contains("Now start the server"),
+        "{said}"
+    );
+    server.restart();
+    let boss = Rest::claiming(&server, json!({"sub": "boss", "role": "admin"}));
+    let rows = boss.get("/api/v1/audit?action=database.restore").expect(200);
+    assert_eq!(rows["entries"].as_array().map(Vec::len), Some(1), "{rows}");
+    assert_eq!(Rest::user(&server, 2).titles(), ["x"]);
+    let output = server.command(&["restore", "copy"]);
+    assert!(!output.status.success(), "a server uses it");
+}

@@ -116,3 +116,13 @@ fn an_idle_server_stops_at_once_on_either_signal() {
         assert!(start.elapsed() < TIME_TO_STOP);
     }
 }
+
+/// SIGHUP asks for a look at the certificate: where there is none, nothing happens.
+#[test]
+fn a_hangup_ends_nothing() {
+    let mut server = Server::start();
+    server.signal(Signal::SIGHUP);
+    server.wait_for_line("it is told", |line| line.contains("SIGHUP"));
+    assert_eq!(server.get("/health/ready").status, 200);
+    assert!(server.stop().success());
+}

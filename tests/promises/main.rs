@@ -116,6 +116,7 @@ mod what_a_socket_cannot_do_goes_another_way;
 mod what_came_by_redis_badly_is_set_aside;
 mod what_comes_by_redis_comes_once;
 mod what_comes_by_redis_is_kept;
+mod what_does_not_open_holds_up_nothing;
 mod what_failed_is_tried_again;
 mod what_has_expired_is_not_told;
 mod what_is_done_is_written_down;

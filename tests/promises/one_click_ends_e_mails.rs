@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::support::hooks::admin;
 use crate::support::{Rest, Server, SinkFile, call, eventually};
 
 const PREFERENCES: &str = "/api/v1/notifications/preferences";
@@ -70,4 +71,43 @@ fn one_click_ends_e_mails_of_a_kind() {
             assert_eq!(call(server.address, method, bad, &form, None).status, 404, "{method} {bad}");
         }
     }
+}
+
+/// Who was forgotten and follows an older link is heeded, and nothing is kept of them but a digest.
+#[test]
+fn an_older_link_makes_nobody_known_again() {
+    let sink = SinkFile::new();
+    let (name, path) = sink.setting();
+    let server = Server::with(&[(name, &path), ("PUBLIC_URL", "https://notify.example.com")]);
+    let (backend, boss) = (Rest::backend(&server), admin(&server));
+    let send = |kind: &str| {
+        backend.put("/api/v1/recipients/2", &json!({"email": "user2@example.com"})).expect(200);
+        backend.send(&json!({"user_id": 2, "type": kind, "title": "x", "channels": ["in_app", "email"]}))
+    };
+    send("news");
+    let mail = eventually("it goes out", || sink.by("email").first().cloned());
+    let link = mail["unsubscribe"].as_str().expect("a link");
+    let path = link.strip_prefix("https://notify.example.com").expect("our address");
+    boss.delete("/api/v1/recipients/2/data").expect(200);
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    for _ in 0..2 {
+        let done = call(server.address, "POST", path, &form, Some("List-Unsubscribe=One-Click"));
+        assert_eq!(done.status, 200, "{done:?}");
+    }
+    assert_eq!(call(server.address, "GET", path, &[], None).status, 200);
+    for table in
+        ["recipients WHERE user_id = '2'", "consents", "audit_log WHERE actor = '2' OR subject = '2'"]
+    {
+        assert_eq!(server.rows(&format!("SELECT 1 FROM {table}")), 0, "{table}");
+    }
+    assert_eq!(server.rows("SELECT 1 FROM declined"), 1);
+    send("news");
+    let heeded = "SELECT 1 FROM deliveries WHERE reason LIKE 'unsubscribed%'";
+    eventually("it is heeded", || (server.rows(heeded) == 1).then_some(()));
+    send("other");
+    eventually("other types come", || (sink.by("email").len() == 2).then_some(()));
+    // Who agrees anew gets it again.
+    backend.put("/api/v1/recipients/2/consent", &json!({"email": true})).expect(200);
+    send("news");
+    eventually("it comes again", || (sink.by("email").len() == 3).then_some(()));
 }

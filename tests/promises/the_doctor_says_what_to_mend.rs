@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Output;
 
 use crate::support::{
-    BACKEND_TOKEN, JWT_SECRET, Peers, Postgres, Server, Shared, TWILIO_SID, TWILIO_TOKEN, certificates,
-    on_postgres, run_command_in,
+    BACKEND_TOKEN, Ground, JWT_SECRET, Peers, Postgres, Rest, Server, Shared, TWILIO_SID, TWILIO_TOKEN,
+    certificates, eventually, note, on_postgres, run_command_in,
 };
 
 fn said(output: &Output) -> String {
@@ -203,4 +203,86 @@ fn a_careless_postgresql_is_named() {
     std::thread::sleep(std::time::Duration::from_millis(300));
     finds(folder.path(), &settings, "FAIL", "database", "full_page_writes is off");
     finds(folder.path(), &settings, "FAIL", "database", "takes no writes");
+}
+
+/// What is wrong with keys, certificates, the audit log, and who others are.
+#[test]
+fn what_others_rely_on_is_looked_at() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let home = folder.path();
+    let with = |more: &[(&'static str, &'static str)]| [&PRODUCTION[..], more].concat();
+    finds(home, &with(&[]), "warn", "encryption", "stored in plain");
+    finds(home, &with(&[("ENCRYPTION_KEYS", "hidden-4")]), "FAIL", "encryption", "is no key");
+    let keys =
+        [("CARILLON_AUTH_JWT_ALGORITHM", "RS256"), ("CARILLON_AUTH_JWT_JWKS_URL", "http://127.0.0.1:1/keys")];
+    finds(home, &with(&keys), "FAIL", "tokens", "does not answer");
+    let away = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1");
+    finds(home, &with(&[away]), "warn", "traces", "cannot be reached");
+    let peers = Peers::start();
+    let there = format!("{}/200", peers.url("hooks"));
+    let settings = [&PRODUCTION[..], &[("OTEL_EXPORTER_OTLP_ENDPOINT", there.as_str())]].concat();
+    assert!(said(&doctor(home, &settings)).contains("the collector takes them"));
+    let refused = format!("{}/500", peers.url("hooks"));
+    let settings = [&PRODUCTION[..], &[("OTEL_EXPORTER_OTLP_ENDPOINT", refused.as_str())]].concat();
+    finds(home, &settings, "warn", "traces", "answers 500");
+
+    for (days, level, what) in [(-3, "FAIL", "has expired"), (5, "warn", "expires in"), (300, "ok", "")] {
+        let now = std::time::SystemTime::now();
+        let until = match u64::try_from(days) {
+            Ok(days) => now + std::time::Duration::from_secs(days * 86_400 + 60),
+            Err(_) => now - std::time::Duration::from_secs(3 * 86_400),
+        };
+        let (certificate, key) = certificates::lasting(home, until);
+        let shown = [
+            ("CARILLON_SERVER_TLS_CERTIFICATE", certificate.as_str()),
+            ("CARILLON_SERVER_TLS_KEY", key.as_str()),
+        ];
+        let settings = [&PRODUCTION[..], &shown[..]].concat();
+        match level {
+            "ok" => assert!(!said(&doctor(home, &settings)).contains("expire")),
+            _ => drop(finds(home, &settings, level, "files", what)),
+        }
+    }
+}
+
+#[test]
+fn a_tiny_limit_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = env!("CARGO_BIN_EXE_carillon");
+    let output = std::process::Command::new("sh")
+        .current_dir(folder.path())
+        .args(["-c", &format!("ulimit -n 128; exec {program} doctor")])
+        .envs(PRODUCTION)
+        .output()
+        .expect("a shell");
+    let text = said(&output);
+    assert!(text.lines().any(|line| line.starts_with("FAIL  limits")), "{text}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn keys_and_the_audit_log_are_held_against_the_database() {
+    let key = |number: u8| format!("{number:064x}");
+    let mut server = Server::on(&Ground::usual(), &[("ENCRYPTION_KEYS", &key(1))]);
+    Rest::backend(&server).send(&note(2, "x"));
+    eventually("it is sealed", || (server.rows("SELECT 1 FROM audit_seals") > 0).then_some(()));
+    let text = said(&server.command(&["doctor"]));
+    assert!(
+        text.contains("columns are encrypted by the key") && text.contains("rows are what was sealed"),
+        "{text}"
+    );
+    let row = "UPDATE audit_log SET detail = '{\"x\":1}' WHERE action = 'send'";
+    server.sql(
+        &format!("DROP TRIGGER audit_log_is_not_changed; {row}"),
+        &format!("ALTER TABLE audit_log DISABLE TRIGGER ALL; {row}"),
+    );
+    server.set("ENCRYPTION_KEYS", &key(2));
+    let output = server.command(&["doctor"]);
+    let text = said(&output);
+    let has = |of: &str, what: &str| {
+        text.lines().any(|line| line.starts_with("FAIL") && line.contains(of) && line.contains(what))
+    };
+    assert!(has("encryption", "is not among ENCRYPTION_KEYS"), "{text}");
+    assert!(has("audit", "is not what was sealed"), "{text}");
+    assert_eq!(output.status.code(), Some(1));
 }

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::support::hooks::{HOOKED, admin, tell, told_at};
 use crate::support::{
-    METRICS_TOKEN, Peers, Rest, Server, TWILIO_SID, TWILIO_TOKEN, eventually, get_with, note,
+    Clients, METRICS_TOKEN, Peers, Rest, Server, TWILIO_SID, TWILIO_TOKEN, booking, eventually, get_with,
+    note,
 };
 
 const TIGHT: [(&str, &str); 5] = [
@@ -85,6 +86,17 @@ fn what_is_alarming_is_told_and_floods_are_summed_up() {
     let told = first(&server, &peers, "scope_violations");
     assert_eq!((&told["source"], &told["count"]), (&json!("2"), &json!(4)), "{told}");
 
+    // So are sockets, of either protocol.
+    let (page, feed) = (Clients::of(&server).facilitator(4), Clients::of(&server).feed(5));
+    for number in 0..4 {
+        page.call("booking_notification", booking(number, 4));
+        feed.call("subscribe", json!({"userId": 2, "channels": ["news"]}));
+    }
+    for who in ["4", "5"] {
+        let is_told = || of(&peers, "scope_violations").into_iter().find(|told| told["source"] == who);
+        assert_eq!(eventually("a socket's is told", is_told)["count"], 4);
+    }
+
     // Those who want all hear of notifications only.
     std::thread::sleep(Duration::from_millis(500));
     assert!(told_at(&peers, "200/all").is_empty());
@@ -139,6 +151,10 @@ fn deeds_and_damage_are_told() {
     let told = first(&server, &peers, "audit_chain");
     assert!(told["source"].as_str().is_some_and(|row| row.starts_with("row ")), "{told}");
     eventually("the metric says so", || (intact() == Some(0)).then_some(()));
+    // The same is told once in a while, however often it is looked at.
+    let since = std::time::Instant::now();
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert!(alerts(&server, "audit_chain") <= 1.0 || since.elapsed() > Duration::from_secs(4));
 }
 
 #[test]

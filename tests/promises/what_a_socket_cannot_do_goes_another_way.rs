@@ -246,6 +246,59 @@ fn nobody_is_sent_more_text_messages_than_may_be() {
     assert_eq!(sink.by("sms").len(), 6);
 }
 
+/// Whoever is forgotten and comes again has had what they had: by number, by person and by tenant.
+#[test]
+fn who_is_forgotten_sets_no_cap_back() {
+    let sink = SinkFile::new();
+    let (name, path) = sink.setting();
+    let caps = [
+        (name, path.as_str()),
+        ("CARILLON_SMS_PER_USER_PER_DAY", "3"),
+        ("CARILLON_SMS_PER_NUMBER_PER_DAY", "2"),
+        ("CARILLON_SMS_PER_TENANT_PER_DAY", "5"),
+        ("email.to_oneself_per_day", "1"),
+        ("retention.every_seconds", "1"),
+    ];
+    let server = Server::with(&caps);
+    let backend = Rest::backend(&server);
+    let send = |user: u64, number: &str| {
+        let mut asked = to(user, "Text", &["sms"]);
+        asked["phone_number"] = json!(number);
+        let answer = backend.post("/notify", &asked).expect(200);
+        let word = outcomes(&backend, &answer, user, &["sms"]).remove(0);
+        word.split(':').next().unwrap_or_default().to_owned()
+    };
+    let person = Rest::user(&server, 2);
+    let (one, other, third) = ("+12025550101", "+12025550102", "+12025550103");
+    assert_eq!([send(2, one), send(2, one), send(2, one)], ["delivered", "delivered", "rate_limited"]);
+    let erased = person.delete("/api/v1/recipients/me/data").expect(200);
+    assert!(erased["remains"].to_string().contains("digests of the numbers"), "{erased}");
+    assert_eq!(send(2, one), "rate_limited", "the number has had as many");
+    assert_eq!([send(2, other), send(2, other)], ["delivered", "rate_limited"], "so has the person");
+    person.delete("/api/v1/recipients/me/data").expect(200);
+    assert_eq!(
+        [send(3, third), send(3, third), send(4, "+12025550104")],
+        ["delivered", "delivered", "rate_limited"]
+    );
+    assert_eq!(sink.by("sms").len(), 5, "of the tenant");
+
+    let mail = || {
+        let five = Rest::user(&server, 5);
+        five.put("/api/v1/recipients/me", &json!({"email": "five@example.com"})).expect(200);
+        let answer = five.post("/notify", &json!({"title": "x", "channels": ["email"]})).expect(200);
+        outcomes(&five, &answer, 5, &["email"]).remove(0)
+    };
+    assert_eq!(mail(), "delivered");
+    Rest::user(&server, 5).delete("/api/v1/recipients/me/data").expect(200);
+    assert!(mail().starts_with("rate_limited"), "so are mails to oneself");
+    assert_eq!(server.rows("SELECT 1 FROM spent"), 4);
+    assert_eq!(server.traces(&["2025550101", "2025550102", "five@example.com"]), Vec::<String>::new());
+    // When the day is over, nothing is left.
+    let over = "UPDATE spent SET at = at - ";
+    server.sql(&format!("{over} 86400000000"), &format!("{over} interval '1 day'"));
+    eventually("they go", || (server.rows("SELECT 1 FROM spent") == 0).then_some(()));
+}
+
 #[test]
 fn what_waited_for_days_is_counted_too() {
     let sink = SinkFile::new();

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::support::hooks::{HOOKED, admin, hear_at, tell};
 use crate::support::{
-    Clients, Library, Peers, Redis, Rest, Server, SinkFile, eventually, in_redis, in_seconds, instant, note,
-    user_token,
+    Clients, Library, Peers, Redis, Rest, Server, SinkFile, booking, eventually, in_redis, in_seconds,
+    instant, note, user_token,
 };
 
 /// A number that nobody else has.
@@ -70,7 +70,7 @@ fn plant(server: &Server, person: &Rest, service: &Rest, boss: &Rest) {
     service.send(&json!({"everyone": true, "type": "note", "title": "for all"}));
     eventually("it has come to all", || person.titles().contains(&"for all".to_owned()).then_some(()));
     // What they sent, and wrote; who looked at what is theirs.
-    person.send(&json!({"user_id": 3, "type": "note", "title": "from somebody"}));
+    person.keyed("theirs").send(&json!({"user_id": 3, "type": "note", "title": "from somebody"}));
     let template = json!({"name": "own", "type": "note", "locales": {"en": {"title": "x", "message": "y"}}});
     person.post("/api/v1/templates", &template).expect(201);
     boss.get(&format!("/api/v1/recipients/{USER}")).expect(200);
@@ -147,6 +147,9 @@ fn nothing_is_left_of_them() {
         Some(1),
         "{recurring}"
     );
+
+    // What others keep is said.
+    assert!(erased["remains"].to_string().contains("delivery.sink_file"), "{erased}");
 
     // Once more, nothing is left to do; and whoever comes again is new.
     let again = boss.delete(DATA).expect(200);
@@ -235,4 +238,46 @@ fn what_is_being_handed_over_is_noted_nowhere() {
         assert_eq!(server.rows(&format!("SELECT 1 FROM {table}")), 0, "{table}");
     }
     assert_eq!(server.traces(&WORDS), Vec::<String>::new());
+}
+
+/// What stands in Redis cannot be looked at: that is said, and not that the database is away.
+#[test]
+fn who_does_not_answer_is_named() {
+    let redis = Redis::private();
+    let url = redis.url();
+    let server = Server::with(&[("redis.url", &url), ("ingest.stream", "notifications:stream")]);
+    redis.wait_for_listener();
+    let person = Rest::claiming(&server, json!({"sub": NAME}));
+    redis.stop();
+    for answer in [person.get("/api/v1/recipients/me/data"), person.delete("/api/v1/recipients/me/data")] {
+        assert_eq!(answer.status, 503, "{answer:?}");
+        assert_eq!(answer.json()["code"], "redis_unavailable", "{answer:?}");
+    }
+    redis.go_on();
+    eventually("it answers again", || {
+        (person.delete("/api/v1/recipients/me/data").status == 200).then_some(())
+    });
+}
+
+/// Who made a booking is known to the back end only. Those who answer for the tenant find it, and have it forgotten: the booking
+/// stays its facilitator's.
+#[test]
+fn who_booked_is_found_and_forgotten() {
+    let server = Server::start();
+    let boss = admin(&server);
+    let mut booked = booking(1, 3);
+    booked["user"] = json!({"id": USER, "name": "Zanzibar Ada", "email": "zanzibar@example.com"});
+    let backend = Clients::of(&server).backend();
+    backend.call("booking_notification", booked);
+    backend.call("booking_notification", booking(2, 3));
+    let export = boss.get(DATA).expect(200);
+    assert_eq!(export["booked"][0]["data"]["user"]["name"], "Zanzibar Ada", "{export}");
+    assert_eq!(export["booked"].as_array().map(Vec::len), Some(1));
+    // People of the same number ask for what is theirs.
+    let person = Rest::claiming(&server, json!({"sub": NAME}));
+    assert_eq!(person.get("/api/v1/recipients/me/data").expect(200)["booked"], Value::Null);
+    assert_eq!(boss.delete(DATA).expect(200)["removed"]["notifications.user"], 1);
+    assert_eq!(server.traces(&["Zanzibar", "zanzibar@example.com", NAME]), Vec::<String>::new());
+    let left = Rest::user(&server, 3).get("/api/v1/notifications").expect(200).to_string();
+    assert!(left.contains("somebody who was forgotten"), "{left}");
 }

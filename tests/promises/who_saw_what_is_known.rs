@@ -61,6 +61,49 @@ fn what_is_sent_about_a_student_and_looked_at_is_told() {
 }
 
 #[test]
+fn what_never_went_out_was_disclosed_to_nobody() {
+    let server = Server::start();
+    let (service, boss) = (Rest::backend(&server), admin(&server));
+    let later = json!({
+        "user_ids": [2, 3], "type": "iep", "title": "x", "scheduled_at": instant(in_seconds(3_600)),
+        "data": {"student": {"id": "amara"}, "studentIds": ["ben"]},
+    });
+    let sent = service.send(&later);
+    let told = |about: &str| {
+        let told = boss.get(&format!("/api/v1/recipients/{about}/disclosures")).expect(200);
+        let all = told["disclosures"].as_array().expect("a list").clone();
+        all.iter().filter(|one| one["action"] == "send").count()
+    };
+    assert_eq!((told("amara"), told("ben")), (2, 2), "however they are named");
+    service.delete(&format!("/api/v1/notifications/{}/schedule", sent["id"])).expect(200);
+    assert_eq!((told("amara"), told("ben")), (0, 0));
+}
+
+/// What cannot be opened is counted, and fails nothing.
+#[test]
+fn a_report_outlasts_what_cannot_be_opened() {
+    let server = Server::start();
+    let (service, boss) = (Rest::backend(&server), admin(&server));
+    for user in [2, 3] {
+        service.put(&format!("/api/v1/recipients/{user}"), &json!({"is_minor": true})).expect(200);
+    }
+    let damaged = |mark: &str| {
+        format!("UPDATE recipients SET contacts = {mark} || 'sealed:deadbeef:QUJD' WHERE user_id = '2'")
+    };
+    server.sql(&damaged("char(1)"), &damaged("chr(1)"));
+    let report = boss.get("/api/v1/compliance").expect(200);
+    let many = |name: &str| {
+        let figures = report["figures"].as_array().expect("a list").iter();
+        figures
+            .filter(|one| one["name"] == name)
+            .map(|one| one["many"].as_i64().expect("a number"))
+            .sum::<i64>()
+    };
+    assert_eq!((many("minors"), many("with contacts that cannot be opened")), (1, 1), "{report}");
+    assert!(many("total") >= 2, "{report}");
+}
+
+#[test]
 fn a_tenant_has_a_report() {
     let server = Server::start();
     let (service, boss) = (Rest::backend(&server), admin(&server));

@@ -1,7 +1,9 @@
 //! `carillon doctor`: looks at everything a server needs, and says what to mend. Changes nothing, and prints no secret.
 
+mod certificates;
 mod places;
 mod providers;
+mod trust;
 
 use std::fmt;
 
@@ -80,12 +82,19 @@ pub async fn run(loaded: &Loaded) -> bool {
     let mut config = loaded.config.clone();
     tell(settings(&mut config));
     let (found, clock) = places::database(&config).await;
+    let is_there = found.iter().all(|finding| finding.level < Level::Fail);
     tell(found);
+    if is_there {
+        tell(trust::keys(&config).await);
+        tell(trust::audit(&config).await);
+    }
     let (found, others) = places::redis(&config).await;
     tell(found);
     tell(places::clock(clock, others));
     tell(places::limits(&config));
     tell(places::files(loaded));
+    tell(trust::tokens(&config).await);
+    tell(trust::collector(&config).await);
     tell(providers::all(&config).await);
     match worst {
         Level::Ok => println!("\nAll is well."),

@@ -7,6 +7,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::Finding;
+use super::certificates::validity;
 use crate::config::{Config, Loaded};
 use crate::domain::{Clock as _, SystemClock};
 use crate::parts;
@@ -25,6 +26,10 @@ const FAR: f64 = 30.0;
 /// Descriptors that a server of some size needs.
 const DESCRIPTORS: u64 = 10_240;
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Days before its end that a certificate should be renewed by.
+const SOON: i64 = 21;
+/// Sockets for which there must be room.
+const LEAST_SOCKETS: u64 = 100;
 
 /// Seconds by which another clock is ahead of this one's, by its name.
 type Ahead = Option<(&'static str, f64)>;
@@ -197,6 +202,10 @@ pub fn limits(config: &Config) -> Vec<Finding> {
         sockets => parts::descriptors(sockets) as u64,
     };
     let is = format!("{most} files may be open at once ({soft} at first)");
+    if most < parts::RESERVE + LEAST_SOCKETS {
+        let room = most.saturating_sub(parts::RESERVE);
+        return vec![Finding::fail(OF, format!("{is}: there is room for {room} sockets"), mend)];
+    }
     match (most < wanted, config.limits.sockets) {
         (false, _) => vec![Finding::ok(OF, is)],
         (true, 0) => vec![Finding::warn(
@@ -211,6 +220,22 @@ pub fn limits(config: &Config) -> Vec<Finding> {
             vec![Finding::fail(OF, format!("{is}; limits.sockets is {sockets}, which needs {wanted}"), mend)]
         }
     }
+}
+
+/// What is wrong with a certificate that counts from one moment until another.
+fn timely(key: &str, path: &str, (from, until): (i64, i64)) -> Option<Finding> {
+    const OF: &str = "files";
+    let now = SystemClock.now().as_seconds();
+    let days = (until - now) / (24 * 60 * 60);
+    let mend = "have it renewed, and write the new one over it: a server notices it by itself";
+    if until <= now {
+        return Some(Finding::fail(OF, format!("{key}: {path} has expired, {} days ago", -days), mend));
+    }
+    if from > now {
+        let is = format!("{key}: {path} does not count yet, for {} hours more", (from - now) / 3_600 + 1);
+        return Some(Finding::fail(OF, is, "look at this machine's clock, or wait"));
+    }
+    (days < SOON).then(|| Finding::warn(OF, format!("{key}: {path} expires in {days} days"), mend))
 }
 
 /// Files that settings name.
@@ -231,7 +256,16 @@ pub fn files(loaded: &Loaded) -> Vec<Finding> {
             Ok(bytes) if is_certificate => {
                 let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
                 match all {
-                    Ok(all) if !all.is_empty() => Ok(format!("{} certificates", all.len())),
+                    Ok(all) if !all.is_empty() => {
+                        // That of the server stands first; of those that are believed, one that counts is enough.
+                        let times: Vec<_> = all.iter().filter_map(|one| validity(one)).collect();
+                        let ends = match name {
+                            "tls_certificate" => times.first().copied(),
+                            _ => times.iter().copied().max_by_key(|(_, until)| *until),
+                        };
+                        found.extend(ends.and_then(|times| timely(&setting.key, path, times)));
+                        Ok(format!("{} certificates", all.len()))
+                    }
                     _ => Err("holds no certificate in PEM".to_owned()),
                 }
             }

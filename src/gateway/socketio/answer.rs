@@ -9,7 +9,7 @@ use super::Ack;
 use super::events::Told;
 use super::wire::{Failure, Fault, raw};
 use crate::realtime::{Connection, Hub};
-use crate::service::{Error, Refused};
+use crate::service::{Error, Refused, Session};
 
 /// Answers.
 pub fn answer(hub: &Hub, connection: &Connection, ack: Ack, event: Told, payload: &impl Serialize) {
@@ -25,7 +25,8 @@ pub fn refuse(hub: &Hub, connection: &Connection, ack: Ack, event: Told, fault: 
 }
 
 /// This connection has not proved what it would need.
-pub fn unauthorized(hub: &Hub, connection: &Connection, ack: Ack, detail: &str) {
+pub fn unauthorized(hub: &Hub, session: &Session, connection: &Connection, ack: Ack, detail: &str) {
+    session.denied(connection);
     answer(hub, connection, ack, Told::Error, &Failure::new("Unauthorized", detail));
 }
 

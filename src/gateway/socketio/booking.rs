@@ -120,7 +120,7 @@ impl Booking {
     pub fn book(&self, connection: &Arc<Connection>, payload: Option<&RawValue>, ack: Ack) {
         let Some(tenant) = connection.identity(|who| who.sender.clone()) else {
             let detail = "Only an authenticated back end may book; send backend_connect {token} first.";
-            return unauthorized(&self.hub, connection, ack, detail);
+            return unauthorized(&self.hub, &self.session, connection, ack, detail);
         };
         let booking = match wire::booking(payload) {
             Ok(booking) => booking,
@@ -230,7 +230,7 @@ impl Booking {
             _ => {
                 let detail =
                     "Connect as this facilitator first: facilitator_connect {facilitator_id, token}.";
-                unauthorized(&self.hub, connection, ack, detail);
+                unauthorized(&self.hub, &self.session, connection, ack, detail);
                 None
             }
         }

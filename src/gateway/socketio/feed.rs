@@ -194,7 +194,7 @@ impl Feed {
             }
             (None, _) => {
                 let detail = "Connect with a token (auth.token), or send authenticate {token} first.";
-                unauthorized(&self.hub, connection, ack, detail);
+                unauthorized(&self.hub, &self.services.session, connection, ack, detail);
                 None
             }
         }
@@ -212,12 +212,12 @@ impl Feed {
         let Some((recipient, (whose, channels), ack)) = asked else { return };
         if whose.is_some_and(|whose| whose != recipient.user) {
             let detail = "userId is somebody else's; leave it out, or give your own.";
-            return unauthorized(&self.hub, connection, ack, detail);
+            return unauthorized(&self.hub, &self.services.session, connection, ack, detail);
         }
         let (hub, connection, in_flight) = (self.hub.clone(), connection.clone(), self.in_flight);
         connection.begin_request(in_flight);
         let roles = connection.identity(|who| who.roles.clone());
-        let told = connection.clone();
+        let (told, session) = (connection.clone(), self.services.session.clone());
         let done = move |outcome| {
             match outcome {
                 Ok(channels) => {
@@ -228,7 +228,7 @@ impl Feed {
                     let fault = Fault::Invalid("channels", broken.expected);
                     refuse(&hub, &told, ack, Told::Error, &fault);
                 }
-                Err(Error::Forbidden(detail)) => unauthorized(&hub, &told, ack, detail),
+                Err(Error::Forbidden(detail)) => unauthorized(&hub, &session, &told, ack, detail),
                 Err(error) => {
                     let detail = error.to_string();
                     answer(&hub, &told, ack, Told::Error, &Failure::new("Channels not changed", &detail));

@@ -48,7 +48,7 @@ impl Namespace {
         }
         if is_nobody {
             let detail = "Connect with facilitator_connect or backend_connect first; authenticate renews.";
-            return unauthorized(&self.hub, connection, ack, detail);
+            return unauthorized(&self.hub, &self.session, connection, ack, detail);
         }
         match self.session.renew(connection, &token) {
             Ok(()) => {

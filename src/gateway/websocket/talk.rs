@@ -194,10 +194,14 @@ impl Raw {
                     let detail = format!("channel: {}.", broken.expected);
                     house.tell(&connection, &Told::Error { error: "Channel not changed", detail: &detail });
                 }
+                Err(Error::Forbidden(why)) => {
+                    house.session.denied(&connection);
+                    let detail = Error::Forbidden(why).to_string();
+                    house.tell(&connection, &Told::Error { error: "Unauthorized", detail: &detail });
+                }
                 Err(error) => {
-                    let word =
-                        if let Error::Forbidden(_) = error { "Unauthorized" } else { "Channel not changed" };
-                    house.tell(&connection, &Told::Error { error: word, detail: &error.to_string() });
+                    let detail = error.to_string();
+                    house.tell(&connection, &Told::Error { error: "Channel not changed", detail: &detail });
                 }
             }
             connection.end_request(house.in_flight);

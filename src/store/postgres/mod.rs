@@ -25,7 +25,7 @@ use futures_util::FutureExt as _;
 
 use self::holders::places_of;
 use super::writer::{Inlet, Job, Writer, queue};
-use super::{Roll, StoreError, Write, Written, is_of_one_write};
+use super::{Roll, StoreError, Write, Written, is_of_one_write, shared};
 use crate::domain::{NotificationId, Position};
 use crate::store::facts::POSTGRES as DIALECT;
 use crate::store::schema::inbox;
@@ -80,12 +80,12 @@ pub mod queries {
     pub use super::analytics_queries::{analytics, connected, count_next, counted_upto};
     pub use super::audit_queries::audited;
     pub use super::chain_queries::{audit_chain, audit_older, audit_rows, audit_unsealed, audit_waiting};
-    pub use super::compliance_queries::{consents_of, disclosures_of, figures};
+    pub use super::compliance_queries::{consents_of, disclosures_of, figures, standing};
     pub use super::delivery_queries::{
         attempts_of, deliveries_of, failed_deliveries, failed_numbers, next_delivery, pushed_too_late,
         texts_of_tenants,
     };
-    pub use super::device_queries::{contacts, devices};
+    pub use super::device_queries::{contacts, devices, stopped};
     pub use super::digest_queries::{
         digest_one, digest_wanted, digest_wanted_by, digests_of, due_digests, first_waiting, items,
         last_place, lines,
@@ -93,9 +93,9 @@ pub mod queries {
     pub use super::people::{behind, last_positions};
     pub use super::places_body::{place_behind, place_of};
     pub use super::privacy_queries::{
-        audited_of, begun, expansions_of, is_under_way, messages_of, oldest, person_row, places_alone,
-        recurring_for, roles_of, secret_of, sent_by, sockets_of, whole_deliveries, whole_digests,
-        whole_entries, written_by,
+        audited_of, begun, booked_by, expansions_of, is_under_way, messages_of, oldest, person_row,
+        places_alone, recurring_for, roles_of, secret_of, sent_by, sockets_of, whole_deliveries,
+        whole_digests, whole_entries, written_by,
     };
     pub use super::queries_body::{
         audience, counts, deployment_name, due_releases, due_spreads, find, held, held_counts,
@@ -369,16 +369,17 @@ impl Committer {
                 outcomes
             }
             Err(failure) => {
-                let fault = match failure {
-                    Failure::Refused(fault) => fault.to_string(),
-                    Failure::Away(fault) => fault.to_string(),
+                let told = || match &failure {
+                    Failure::Refused(fault) => shared(fault),
+                    Failure::Away(fault) => StoreError::Commit(fault.to_string()),
                 };
+                let fault = told();
                 tracing::error!(
-                    fault,
+                    %fault,
                     writes = writes.len(),
                     "a commit failed; nothing of it was answered as stored"
                 );
-                writes.iter().map(|_| Err(StoreError::Commit(fault.clone()))).collect()
+                writes.iter().map(|_| Err(told())).collect()
             }
         }
     }

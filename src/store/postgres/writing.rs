@@ -61,8 +61,12 @@ mod disclosing;
 mod erasing;
 #[path = "hooked.rs"]
 mod hooked;
+#[path = "../leaving_out.rs"]
+mod leaving_out;
 #[path = "marking.rs"]
 mod marking;
+#[path = "../opening.rs"]
+mod opening;
 #[path = "../outbox.rs"]
 mod outbox_body;
 #[path = "outbox.rs"]
@@ -101,6 +105,8 @@ mod sweeping;
 mod telling;
 #[path = "../template_writes.rs"]
 mod template_writes;
+#[path = "../webhook_claims.rs"]
+mod webhook_claims;
 #[path = "../webhook_writes.rs"]
 mod webhook_writes;
 use spreading::{Due, one_chunk, reach, span};

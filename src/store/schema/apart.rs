@@ -192,3 +192,28 @@ diesel::table! {
         parent -> Text,
     }
 }
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::Instant;
+
+    spent (id) {
+        id -> BigInt,
+        tenant -> Text,
+        channel -> Integer,
+        number_digest -> Nullable<Text>,
+        person_digest -> Text,
+        at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::store::types::Instant;
+
+    declined (id) {
+        id -> BigInt,
+        person_digest -> Text,
+        at -> Instant,
+    }
+}

@@ -30,7 +30,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// Why a value cannot be opened, or sealed.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unopened {
     /// Its key is not there.
     #[error(
@@ -97,6 +97,11 @@ impl Keys {
     /// The id of the newest.
     pub fn newest(&self) -> &str {
         self.0.first().map(|key| key.id.as_str()).unwrap_or_default()
+    }
+
+    /// The ids of all of them, the newest first.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|key| key.id.as_str())
     }
 
     /// What each value begins with that the newest has sealed.

@@ -1,13 +1,15 @@
 //! What a database remembers of the keys that its columns were sealed by: whoever comes with others is told at the start.
 
-use std::sync::OnceLock;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
 use super::keys::{self, Keys, MARK, Unopened};
-use super::rows::{COLUMNS, Line, Remembered};
-use crate::store::{DatabaseUrl, StoreError};
+use super::rows::{Alive, COLUMNS, Line, Remembered};
+use crate::store::{DatabaseUrl, LEASE_SECONDS, Settings, StoreError};
 
 /// Begins the names of keys.
 pub const KEY: &str = "key:";
@@ -57,14 +59,84 @@ fn missing(id: &str) -> StoreError {
     ))
 }
 
-/// Makes sure that the keys of this process open what is in the database at `url`, and lets it know of the newest one.
+/// Ids of the keys of this process, between commas: they have no comma in them.
+pub fn ids() -> String {
+    super::keys().map(|keys| keys.ids().collect::<Vec<_>>().join(",")).unwrap_or_default()
+}
+
+/// The first of these, as the database remembers keys, that this process lacks. That is told in the log when it changes.
+pub fn lacking(names: &[String]) -> Option<String> {
+    static TOLD: Mutex<Option<String>> = Mutex::new(None);
+    let has = |id: &str| super::keys().is_some_and(|keys| keys.ids().any(|own| own == id));
+    let lacking =
+        names.iter().filter_map(|name| name.strip_prefix(KEY)).find(|id| !has(id)).map(str::to_owned);
+    let mut told = TOLD.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    if *told != lacking {
+        match &lacking {
+            Some(id) => tracing::error!(
+                key = id,
+                "another server encrypts by a key that this one lacks: it is not ready. Put that key into its \
+                 ENCRYPTION_KEYS, and restart it"
+            ),
+            None => tracing::info!("all keys by which the database is encrypted are here again"),
+        }
+        told.clone_from(&lacking);
+    }
+    lacking
+}
+
+/// What other nodes must have before they may be left behind: whether these, which are alive, lack the key `id`. Who has none at
+/// all is about to get its first.
+fn without(nodes: &[Alive], id: &str, is_strict: bool) -> Vec<String> {
+    let has = |keys: &str| keys.split(',').any(|own| own == id);
+    let lacks = |node: &&Alive| match node.keys.as_deref() {
+        None => is_strict,
+        Some("") => is_strict,
+        Some(keys) => !has(keys),
+    };
+    nodes.iter().filter(lacks).map(|node| node.name.clone()).collect()
+}
+
+/// Refuses what would be encrypted by the key `id` while nodes serve that could not read it.
 ///
 /// # Errors
-/// When a key is missing, or the database cannot be reached.
-pub async fn acquaint(url: &DatabaseUrl) -> Result<(), StoreError> {
-    let mut line = Line::open(url).await?;
-    let remembered = line.remembered().await?;
-    check(super::keys(), &remembered)?;
+/// With the names of those nodes, and what to do.
+pub async fn needed_by(line: &mut Line, id: &str) -> Result<(), StoreError> {
+    refuse(without(&line.alive().await?, id, true), id)
+}
+
+fn refuse(nodes: Vec<String>, id: &str) -> Result<(), StoreError> {
+    if nodes.is_empty() {
+        return Ok(());
+    }
+    Err(StoreError::Keys(format!(
+        "nodes are running that do not have the key `{id}`, and could not read what it encrypts: {}. Put it behind the present \
+         ones on each node first (ENCRYPTION_KEYS=old,new), restart them one by one, and go on then (one that was killed counts \
+         for {LEASE_SECONDS} seconds)",
+        nodes.join(", ")
+    )))
+}
+
+/// The same, for a server that is about to encrypt by its newest key; what was killed a moment ago is waited for.
+async fn let_others_know(line: &mut Line, id: &str) -> Result<(), StoreError> {
+    let until = Instant::now() + Duration::from_secs(LEASE_SECONDS.unsigned_abs() + 2);
+    loop {
+        let nodes = without(&line.alive().await?, id, false);
+        if nodes.is_empty() || Instant::now() > until {
+            return refuse(nodes, id);
+        }
+        tracing::info!(
+            key = id,
+            nodes = nodes.join(","),
+            "waiting for nodes that lack the newest key, if they are gone"
+        );
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Refuses keys that do not open what is remembered, or the last of each column.
+async fn check_all(line: &mut Line, remembered: &[Remembered]) -> Result<(), StoreError> {
+    check(super::keys(), remembered)?;
     for column in COLUMNS.iter().filter(|column| column.is_in_each) {
         let Some(newest) = line.newest(column).await? else { continue };
         if let Some(rest) = newest.value.strip_prefix(MARK)
@@ -73,8 +145,80 @@ pub async fn acquaint(url: &DatabaseUrl) -> Result<(), StoreError> {
             return Err(missing(&id));
         }
     }
+    Ok(())
+}
+
+/// Ids of the keys that the database of `settings` needs and that are not among these settings.
+///
+/// # Errors
+/// When the keys are none, or the database cannot be read.
+pub async fn missing_keys(settings: &Settings) -> Result<Vec<String>, StoreError> {
+    super::install(settings)?;
+    let mut line = Line::open(&settings.url.parse()?).await?;
+    let has = |id: &str| super::keys().is_some_and(|keys| keys.ids().any(|own| own == id));
+    let remembered = line.remembered().await?;
+    let known = remembered.iter().filter_map(|one| one.name.strip_prefix(KEY)).filter(|id| !has(id));
+    let mut missing: BTreeSet<String> = known.map(str::to_owned).collect();
+    for column in COLUMNS.iter().filter(|column| column.is_in_each) {
+        let Some(newest) = line.newest(column).await? else { continue };
+        if let Some(rest) = newest.value.strip_prefix(MARK)
+            && let Err(Unopened::NoKey(id)) = keys::open(super::keys(), column.kind, rest)
+        {
+            missing.insert(id);
+        }
+    }
+    Ok(missing.into_iter().collect())
+}
+
+/// How keys and a database fit together.
+#[derive(Debug, Default)]
+pub struct KeysFound {
+    /// The key that encrypts, if there is one.
+    pub newest: Option<String>,
+    /// Others by which something may still be encrypted.
+    pub older: Vec<String>,
+    /// Nodes that serve and lack the newest.
+    pub nodes: Vec<String>,
+}
+
+/// Looks whether the keys of `settings` open what is in their database; changes nothing.
+///
+/// # Errors
+/// When they are none, or one that is needed is not among them or is another one.
+pub async fn examine_keys(settings: &Settings) -> Result<KeysFound, StoreError> {
+    super::install(settings)?;
+    let newest = super::keys().map(|keys| keys.newest().to_owned());
+    let url = settings.url.parse()?;
+    if matches!(&url, DatabaseUrl::Sqlite(path) if !path.is_file()) {
+        return Ok(KeysFound { newest, ..KeysFound::default() });
+    }
+    let mut line = Line::open(&url).await?;
+    // An earlier release's remembers nothing.
+    let Ok(remembered) = line.remembered().await else {
+        return Ok(KeysFound { newest, ..KeysFound::default() });
+    };
+    check_all(&mut line, &remembered).await?;
+    let id = newest.as_deref().unwrap_or_default();
+    let older = remembered.iter().filter_map(|one| one.name.strip_prefix(KEY)).filter(|one| *one != id);
+    let older = older.map(str::to_owned).collect();
+    let nodes = match newest {
+        Some(_) => without(&line.alive().await.unwrap_or_default(), id, true),
+        None => Vec::new(),
+    };
+    Ok(KeysFound { newest: newest.clone(), older, nodes })
+}
+
+/// Makes sure that the keys of this process open what is in the database at `url`, and lets it know of the newest one.
+///
+/// # Errors
+/// When a key is missing, or the database cannot be reached.
+pub async fn acquaint(url: &DatabaseUrl) -> Result<(), StoreError> {
+    let mut line = Line::open(url).await?;
+    let remembered = line.remembered().await?;
+    check_all(&mut line, &remembered).await?;
     let Some(keys) = super::keys() else { return Ok(()) };
     let name = format!("{KEY}{}", keys.newest());
+    let_others_know(&mut line, keys.newest()).await?;
     if !remembered.iter().any(|one| one.name == name) {
         line.remember(&name, &text(keys.seal(KEY, PROOF))?).await?;
     }

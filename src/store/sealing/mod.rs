@@ -16,10 +16,11 @@ use std::sync::OnceLock;
 
 pub use columns::*;
 pub use keys::{Keys, Unopened, new_key};
-pub use known::{acquaint, hand_over};
+pub use known::{KEY, KeysFound, acquaint, examine_keys, hand_over, ids, lacking, missing_keys};
 pub use rotation::{Rotated, rotate};
 
 use super::{Settings, StoreError};
+use crate::domain::Digest;
 
 /// The keys of this process. Columns are written and read where nothing but their values is at hand (decision 41).
 static KEYS: OnceLock<Keys> = OnceLock::new();
@@ -76,6 +77,19 @@ fn opened(kind: &str, stored: Vec<u8>) -> Result<Vec<u8>, Unopened> {
     }
 }
 
+/// Why a value could not be opened, if that is what a query failed by.
+pub fn unopened(fault: &diesel::result::Error) -> Option<&Unopened> {
+    let diesel::result::Error::DeserializationError(fault) = fault else { return None };
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&**fault);
+    while let Some(this) = cause {
+        if let Some(why) = this.downcast_ref::<Unopened>() {
+            return Some(why);
+        }
+        cause = this.source();
+    }
+    None
+}
+
 /// The present way of what may have been made before.
 pub fn as_blind(digest: &str) -> String {
     match digest.starts_with(known::BLIND) {
@@ -91,4 +105,10 @@ pub fn blind(digest: &str) -> Vec<String> {
         Some(blinded) => vec![blinded, digest.to_owned()],
         None => vec![digest.to_owned()],
     }
+}
+
+/// What is kept of a contact; after that, what was kept of it before there were keys.
+pub fn digests_of(contact: &str) -> Vec<String> {
+    let digest: String = Digest::of(&[contact]).0.iter().map(|byte| format!("{byte:02x}")).collect();
+    blind(&digest)
 }

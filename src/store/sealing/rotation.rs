@@ -54,6 +54,7 @@ pub async fn rotate(url: &DatabaseUrl, tell: impl Fn(&str)) -> Result<Vec<Rotate
             keys.newest()
         )));
     }
+    known::needed_by(&mut line, keys.newest()).await?;
     known::acquaint(url).await?;
     line.sync(false).await?;
     let mut all: Vec<Rotated> = COLUMNS

@@ -1,10 +1,10 @@
 //! Sealed columns as they are stored, on either database: what is under which key, and what is put in its place.
 
 use diesel::QueryableByName;
-use diesel::sql_types::{Array, BigInt, Binary, Text};
+use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
 
-use crate::store::{DatabaseUrl, StoreError, postgres, sqlite};
+use crate::store::{DatabaseUrl, LEASE_SECONDS, StoreError, postgres, sqlite};
 
 /// What a column keeps.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,12 +40,12 @@ const fn bytes(name: &'static str) -> Column {
     Column { table: "push_subscriptions", name, kind: name, holds: Holds::Bytes, is_in_each: true }
 }
 
-const fn blind(table: &'static str) -> Column {
-    Column { table, name: "number_digest", kind: "", holds: Holds::Blind, is_in_each: false }
+const fn blind(table: &'static str, name: &'static str) -> Column {
+    Column { table, name, kind: "", holds: Holds::Blind, is_in_each: false }
 }
 
 /// All of them; `columns.rs` has their kinds, and a test compares both with the schema.
-pub const COLUMNS: [Column; 19] = [
+pub const COLUMNS: [Column; 22] = [
     text("notifications", "title", "title", true),
     text("notifications", "message", "message", true),
     text("notifications", "data", "data", true),
@@ -63,8 +63,11 @@ pub const COLUMNS: [Column; 19] = [
     text("webhooks", "former_secret", "webhook_secret", false),
     bytes("p256dh"),
     bytes("auth"),
-    blind("deliveries"),
-    blind("stopped_numbers"),
+    blind("deliveries", "number_digest"),
+    blind("stopped_numbers", "number_digest"),
+    blind("spent", "number_digest"),
+    blind("spent", "person_digest"),
+    blind("declined", "person_digest"),
 ];
 
 /// A value of a column, as it is stored.
@@ -93,6 +96,17 @@ pub struct Remembered {
 struct Many {
     #[diesel(sql_type = BigInt)]
     many: i64,
+}
+
+/// A node that gave a sign of life lately.
+#[derive(QueryableByName)]
+pub struct Alive {
+    /// Its name.
+    #[diesel(sql_type = Text)]
+    pub name: String,
+    /// Ids of its keys, between commas; nothing: it does not tell.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub keys: Option<String>,
 }
 
 /// A value, and what is put in its place.
@@ -168,6 +182,18 @@ impl Line {
     pub async fn remembered(&mut self) -> Result<Vec<Remembered>, StoreError> {
         let all = diesel::sql_query("SELECT name, value FROM sealing");
         Ok(on_either!(self, connection => all.load(connection).await)?)
+    }
+
+    /// The nodes that serve; none on SQLite, where one server has the file for itself.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn alive(&mut self) -> Result<Vec<Alive>, StoreError> {
+        let Self::Postgres(connection) = self else { return Ok(Vec::new()) };
+        let alive = diesel::sql_query(format!(
+            "SELECT name, keys FROM nodes WHERE seen_at > now() - interval '{LEASE_SECONDS} seconds' ORDER BY name"
+        ));
+        Ok(alive.load(connection).await?)
     }
 
     /// Remembers this, unless something is known by that name.

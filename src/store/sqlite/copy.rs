@@ -13,10 +13,10 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::SqliteConnection;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::writing::last_number;
+use super::writing::{last_number, record};
 use super::{FileLock, open};
 use crate::domain::{Clock as _, SystemClock};
-use crate::store::backup::{Copied, LEFT_OUT, NUMBERED, Restored};
+use crate::store::backup::{Copied, LEFT_OUT, NUMBERED, Restored, restored};
 use crate::store::schema::{deployment, notifications};
 use crate::store::{StoreError, migrate};
 
@@ -239,7 +239,8 @@ fn go_on(copied: &mut SqliteConnection, mut replaced: Option<SqliteConnection>) 
                 diesel::update(deployment::table).set(burned).execute(copied)?;
             }
         }
-        Ok(())
+        let many: i64 = notifications::table.count().get_result(copied)?;
+        Ok(record(copied, &[restored(many)])?)
     })
 }
 

@@ -19,7 +19,7 @@ use self::beside::Beside;
 use self::checkpoint::Checkpoints;
 use self::holders::places_of;
 use super::writer::{Inlet, Job, Writer, queue};
-use super::{Entry, Roll, StoreError, Write, Written, is_of_one_write};
+use super::{Entry, Roll, StoreError, Write, Written, is_of_one_write, shared};
 use crate::domain::{NotificationId, Position, Recipient};
 use crate::store::facts::SQLITE as DIALECT;
 use crate::store::schema::{connections, deployment, expansions, inbox};
@@ -73,21 +73,21 @@ pub mod queries {
     pub use super::analytics_queries::{analytics, connected, count_next, counted_upto};
     pub use super::audit_queries::audited;
     pub use super::chain_queries::{audit_chain, audit_older, audit_rows, audit_unsealed, audit_waiting};
-    pub use super::compliance_queries::{consents_of, disclosures_of, figures};
+    pub use super::compliance_queries::{consents_of, disclosures_of, figures, standing};
     pub use super::delivery_queries::{
         attempts_of, deliveries_of, failed_deliveries, failed_numbers, next_delivery, pushed_too_late,
         texts_of_tenants,
     };
-    pub use super::device_queries::{contacts, devices};
+    pub use super::device_queries::{contacts, devices, stopped};
     pub use super::digest_queries::{
         digest_one, digest_wanted, digest_wanted_by, digests_of, due_digests, first_waiting, items,
         last_place, lines,
     };
     pub use super::places_body::{place_behind, place_of};
     pub use super::privacy_queries::{
-        audited_of, begun, expansions_of, is_under_way, messages_of, oldest, person_row, places_alone,
-        recurring_for, roles_of, secret_of, sent_by, sockets_of, whole_deliveries, whole_digests,
-        whole_entries, written_by,
+        audited_of, begun, booked_by, expansions_of, is_under_way, messages_of, oldest, person_row,
+        places_alone, recurring_for, roles_of, secret_of, sent_by, sockets_of, whole_deliveries,
+        whole_digests, whole_entries, written_by,
     };
     pub use super::queries_body::{
         audience, counts, deployment_name, due_releases, due_spreads, find, held, held_counts,
@@ -374,8 +374,7 @@ fn commit(
         Ok(written) => written.into_iter().map(Ok).collect(),
         Err(fault) if writes.len() == 1 || !is_of_one_write(&fault) => {
             tracing::error!(%fault, writes = writes.len(), "a commit failed; nothing of it was stored");
-            let shared = fault.to_string();
-            writes.iter().map(|_| Err(StoreError::Commit(shared.clone()))).collect()
+            writes.iter().map(|_| Err(shared(&fault))).collect()
         }
         Err(fault) => {
             tracing::error!(%fault, writes = writes.len(), "a batch of writes failed; trying each alone");

@@ -7,9 +7,9 @@ use sha2::{Digest as _, Sha256};
 use super::TOGETHER;
 use crate::store::schema::{
     analytics, analytics_changes, analytics_latencies, analytics_place, audit_chain, audit_log, audit_people,
-    audit_seals, consents, deliveries, delivery_attempts, digest_subscriptions, digests, disclosures,
-    expansions, push_subscriptions, recurrences, recurring, stopped_numbers, template_versions, templates,
-    webhook_attempts, webhook_messages, webhooks,
+    audit_seals, consents, declined, deliveries, delivery_attempts, digest_subscriptions, digests,
+    disclosures, expansions, push_subscriptions, recurrences, recurring, spent, stopped_numbers,
+    template_versions, templates, webhook_attempts, webhook_messages, webhooks,
 };
 use crate::store::types::{At, UuidColumn};
 use crate::store::{StoreError, sqlite};
@@ -154,6 +154,27 @@ struct Stopped {
     stopped_at: At,
 }
 
+/// What went out to somebody who was forgotten.
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = spent)]
+struct Spent {
+    id: i64,
+    tenant: String,
+    channel: i32,
+    number_digest: Option<String>,
+    person_digest: String,
+    at: At,
+}
+
+/// What somebody who was forgotten has ended.
+#[derive(Queryable, Insertable, Debug)]
+#[diesel(table_name = declined)]
+struct Declined {
+    id: i64,
+    person_digest: String,
+    at: At,
+}
+
 /// A try.
 #[derive(Queryable, Insertable, Debug)]
 #[diesel(table_name = delivery_attempts)]
@@ -287,6 +308,8 @@ whole! {
     disclosures by id: Disclosure;
     deliveries by id: Delivery;
     stopped_numbers by id: Stopped;
+    spent by id: Spent;
+    declined by id: Declined;
     push_subscriptions by id: crate::store::devices::Row;
     digest_subscriptions by recipient_id: crate::store::digests::Row;
     digests by id: crate::store::digests::SentRow;

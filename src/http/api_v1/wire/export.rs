@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::privacy::{ConsentEntryOut, DisclosureOut};
+use crate::domain::Notification;
 use crate::service::Section;
 use crate::store::{Attempt, Elsewhere, State, WholeDelivery, WholeEntry};
 
@@ -66,15 +67,8 @@ fn rows(section: Section) -> (&'static str, Vec<Value>) {
             ("person", vec![one])
         }
         Section::Entries(page) => ("notifications", page.into_iter().map(entry).collect()),
-        Section::Sent(page) => {
-            let sent = page.into_iter().map(|one| {
-                json!({
-                    "id": one.id, "uuid": one.uuid, "type": one.kind, "topic": one.topic, "title": one.title,
-                    "message": one.message, "data": told(one.data), "created_at": one.created_at,
-                })
-            });
-            ("sent", sent.collect())
-        }
+        Section::Sent(page) => ("sent", page.into_iter().map(content).collect()),
+        Section::Booked(page) => ("booked", page.into_iter().map(content).collect()),
         Section::Named(page) => {
             ("scheduled", page.into_iter().map(|one| elsewhere(one, "title", "scheduled_at")).collect())
         }
@@ -126,6 +120,13 @@ fn rows(section: Section) -> (&'static str, Vec<Value>) {
         }
         Section::Outside(texts) => ("redis", texts.into_iter().map(told).collect()),
     }
+}
+
+fn content(one: Notification) -> Value {
+    json!({
+        "id": one.id, "uuid": one.uuid, "type": one.kind, "topic": one.topic, "title": one.title,
+        "message": one.message, "data": told(one.data), "created_at": one.created_at,
+    })
 }
 
 fn entry((entry, ways): (WholeEntry, Vec<(WholeDelivery, Vec<Attempt>)>)) -> Value {

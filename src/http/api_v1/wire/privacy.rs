@@ -42,11 +42,13 @@ pub struct ErasedOut {
     removed: BTreeMap<&'static str, usize>,
     /// How many sockets were closed on the node that answers; others close theirs.
     sockets_closed: usize,
+    /// What stays, in words: what this server cannot remove, and what goes by itself.
+    remains: Vec<String>,
 }
 
 impl From<Erased> for ErasedOut {
-    fn from(Erased { recipient, removed, sockets }: Erased) -> Self {
-        Self { user_id: recipient.user.as_str().to_owned(), removed, sockets_closed: sockets }
+    fn from(Erased { recipient, removed, sockets, remains }: Erased) -> Self {
+        Self { user_id: recipient.user.as_str().to_owned(), removed, sockets_closed: sockets, remains }
     }
 }
 

@@ -1,0 +1,86 @@
+//! From when until when a certificate counts: all that is read of it (RFC 5280, section 4.1).
+
+use chrono::NaiveDateTime;
+
+/// An element, and what follows it: its tag, and what it holds.
+fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&tag, rest) = der.split_first()?;
+    let (&first, rest) = rest.split_first()?;
+    let (length, rest) = match first {
+        0..=0x7f => (usize::from(first), rest),
+        0x81..=0x84 => {
+            let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+            (bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), rest)
+        }
+        _ => return None,
+    };
+    let (content, rest) = rest.split_at_checked(length)?;
+    Some((tag, content, rest))
+}
+
+/// A moment, in seconds since 1970. Two figures of a year are those from 1950 to 2049.
+fn moment(tag: u8, text: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(text).ok()?;
+    let whole = match tag {
+        0x17 if text.get(..2)? < "50" => format!("20{text}"),
+        0x17 => format!("19{text}"),
+        0x18 => text.to_owned(),
+        _ => return None,
+    };
+    Some(NaiveDateTime::parse_from_str(&whole, "%Y%m%d%H%M%SZ").ok()?.and_utc().timestamp())
+}
+
+/// From when until when the certificate `der` counts, in seconds since 1970; nothing, if that cannot be read.
+pub fn validity(der: &[u8]) -> Option<(i64, i64)> {
+    const VERSION: u8 = 0xa0;
+    let (_, certificate, _) = element(der)?;
+    let (_, mut rest, _) = element(certificate)?;
+    if rest.first() == Some(&VERSION) {
+        rest = element(rest)?.2;
+    }
+    // Its number, the algorithm of its signature, and who has signed it.
+    for _ in 0..3 {
+        rest = element(rest)?.2;
+    }
+    let (_, both, _) = element(rest)?;
+    let (tag, from, rest) = element(both)?;
+    let from = moment(tag, from)?;
+    let (tag, until, _) = element(rest)?;
+    Some((from, moment(tag, until)?))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn of(tag: u8, content: &[u8]) -> Vec<u8> {
+        let mut all = vec![tag];
+        match u8::try_from(content.len()) {
+            Ok(length @ 0..=0x7f) => all.push(length),
+            _ => all.extend([0x82, (content.len() >> 8) as u8, content.len() as u8]),
+        }
+        all.extend(content);
+        all
+    }
+
+    fn certificate(from: &[u8], until: &[u8]) -> Vec<u8> {
+        let both = of(0x30, &[from, until].concat());
+        let parts =
+            [of(0xa0, &[2, 1, 2]), of(2, &[7]), of(0x30, &[]), of(0x30, &[0; 200]), both, of(0x30, &[])];
+        of(0x30, &[of(0x30, &parts.concat()), of(0x30, &[])].concat())
+    }
+
+    #[test]
+    fn a_certificate_counts_for_a_time() {
+        let der = certificate(&of(0x17, b"251231235959Z"), &of(0x18, b"20500101000000Z"));
+        assert_eq!(validity(&der), Some((1_767_225_599, 2_524_608_000)));
+        let old = certificate(&of(0x17, b"500101000000Z"), &of(0x17, b"491231235959Z"));
+        assert_eq!(validity(&old), Some((-631_152_000, 2_524_607_999)));
+        for end in 0..der.len() - 3 {
+            validity(&der[..end]);
+        }
+        assert_eq!(validity(b"no certificate"), None);
+    }
+}
