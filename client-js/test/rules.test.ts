@@ -28,3 +28,17 @@ test("the core knows no React, and no package at all", () => {
     expect(imported.filter((from) => !/^\.\/(core\/)?[a-z]+\.js$/.test(from))).toEqual([]);
   }
 });
+
+test("what people read comes from the locales", () => {
+  const faults: string[] = [];
+  const words = /[A-Za-z]{2,}/;
+  for (const name of files.filter((one) => one.startsWith("react") && one.endsWith(".tsx"))) {
+    for (const [at, line] of readFileSync(join(SRC, name), "utf8").split("\n").entries()) {
+      const bare = line.replace(/^\s*(\/\/|\/?\*).*/, "");
+      for (const [, said = ""] of bare.matchAll(/(?:aria-label|title|alt|placeholder|aria-description)="([^"]*)"/g)) faults.push(`${name}:${at + 1}: ${said}`);
+      for (const [, said = ""] of bare.matchAll(/<\/?[A-Za-z][^<>]*[^=]>([^<>{}]+)</g)) if (words.test(said)) faults.push(`${name}:${at + 1}: ${said}`);
+      if (/\.(message|detail)\b/.test(bare) && !/notification\.message/.test(bare)) faults.push(`${name}:${at + 1}: a server's own words`);
+    }
+  }
+  expect(faults).toEqual([]);
+});

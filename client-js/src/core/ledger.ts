@@ -33,7 +33,8 @@ interface Entry {
 }
 
 const LONGEST_SEEN = 5000;
-const STANDING = { read: "read", readAll: "read", unread: "unread", remove: "removed" } as const;
+/** How what was marked stands then. */
+export const STANDING = { read: "read", readAll: "read", unread: "unread", remove: "removed" } as const;
 
 export class Ledger {
   readonly #entries = new Map<string, Entry>();
@@ -77,6 +78,14 @@ export class Ledger {
       if (!notification.isRead) this.#unread += 1;
     }
     return true;
+  }
+
+  /** Whether `standing` is another than the server's last word on it, as far as that is known here. A null `id` means all. */
+  differs(id: string | null, standing: "read" | "unread" | "removed"): boolean {
+    if (id === null) return this.#unread > 0;
+    if (this.#gone.has(id)) return standing !== "removed";
+    const notification = this.known(id);
+    return notification === null || standing !== (notification.isRead ? "read" : "unread");
   }
 
   /** The server says how a notification stands; a null `id` means all there are. False: that was of one not known here. */

@@ -10,7 +10,8 @@ export function canPush(): boolean {
 
 /**
  * Asks the person, if they were not asked yet, and registers this browser with the server. To be called from a click: browsers
- * ask only then. Throws `Problem`: `push_denied` if the person does not want it, `push_unavailable` if the server has no keys.
+ * ask only then. Throws `Problem`: `push_unsupported` if the browser takes none, `push_denied` if the person does not want it,
+ * `push_unavailable` if the server has no keys, `push_failed` if the browser's push service gives no subscription.
  */
 export async function subscribeToPushes(client: Client, registration: ServiceWorkerRegistration): Promise<PushSubscription> {
   if (!canPush()) throw new Problem("push_unsupported", "This browser takes no pushes.");
@@ -21,9 +22,17 @@ export async function subscribeToPushes(client: Client, registration: ServiceWor
     await subscription.unsubscribe();
     subscription = null;
   }
-  subscription ??= await registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: wanted });
+  subscription ??= await registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: wanted }).catch(noPushes);
   await register(client, subscription);
   return subscription;
+}
+
+function noPushes(fault: unknown): never {
+  const why = fault instanceof Error ? fault.message : String(fault);
+  throw new Problem(
+    "push_failed",
+    `The browser got no subscription from its push service: ${why}. Some browsers have none, or cannot reach it; try again later, or another browser.`,
+  );
 }
 
 /** Takes this browser back. True if it was registered. */
