@@ -120,6 +120,11 @@ export class Ground {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
+  /** Everybody closes their browsers. */
+  async leave(): Promise<void> {
+    await Promise.all(this.browser.contexts().map((device) => device.close()));
+  }
+
   /** A person nobody has heard of. */
   person(): string {
     this.#users += 1;
@@ -161,6 +166,7 @@ export class Ground {
       token: token(user),
       transport: "socketIo",
       words: "en",
+      theme: "auto",
       shareSocket: true,
       showPreferences: false,
       namesTypes: true,
@@ -182,6 +188,15 @@ export const connected = (page: Page): Promise<string> => until(() => status(pag
 export const bell = (page: Page) => page.locator(".carillon-bell");
 export const badge = (page: Page): Promise<string> => page.locator(".carillon-badge").textContent({ timeout: 300 }).catch(() => null).then((text) => text ?? "");
 export const titles = (page: Page): Promise<string[]> => page.locator(".carillon-center h3").allTextContents();
+/** What screen readers have been told last, by any of the places for that. */
+export const spoken = (page: Page): Promise<string[]> => page.locator(".carillon-hidden[role=status]").allTextContents();
+/** What has the focus: what it is called. */
+export const focused = (page: Page): Promise<string> =>
+  page.evaluate(() => {
+    const { activeElement: now } = document;
+    const described = document.getElementById(now?.getAttribute("aria-describedby") ?? "")?.textContent ?? "";
+    return `${now?.getAttribute("aria-label") ?? (now === document.body ? "nothing" : now?.textContent)}${described === "" ? "" : `: ${described}`}`;
+  });
 export const told = (page: Page): Promise<string[]> => page.evaluate(() => window.told);
 
 const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");

@@ -148,3 +148,18 @@ test("each change is told once, however many say it", async () => {
   expect(told).toEqual(["N2 read", "all read", "N2 unread", "N2 removed", "N1 unread"]);
   client.close();
 });
+
+test("a count that was on its way when something was marked does not come back", async () => {
+  const { server, client, id } = await two();
+  const seen: (number | null)[] = [];
+  client.unreadCount.subscribe(() => seen.push(client.unreadCount.getSnapshot()));
+  let asked = 0;
+  // The list is asked for first, and its answer comes last.
+  server.delay = () => (asked++ === 0 ? 300 : 5);
+  void client.refresh();
+  void client.read(id);
+  await wait(2000);
+  expect(client.unreadCount.getSnapshot()).toBe(1);
+  expect(seen).toEqual([1]);
+  client.close();
+});

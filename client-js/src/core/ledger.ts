@@ -44,6 +44,7 @@ export class Ledger {
   /** Keys of marks of which the server said otherwise while they were on their way: who was last is not known. */
   readonly #contested = new Set<string>();
   #unread = 0;
+  #isCounted = false;
   #now = 0;
   #disputed = 0;
   #view: View | null = null;
@@ -128,15 +129,11 @@ export class Ledger {
       if (this.#gone.has(notification.id) || (this.#entries.get(notification.id)?.changed ?? 0) > then) continue;
       this.#put(notification, then);
     }
-    if (page.unread !== null) this.#unread = page.unread + since;
-    this.#view = null;
-  }
-
-  /** The server counted, asked at `then`. */
-  counted(unread: number, then: number): void {
-    let since = 0;
-    for (const { notification, changed } of this.#entries.values()) if (changed > then && !notification.isRead) since += 1;
-    this.#unread = unread + since;
+    // A count in dispute is read again: until then the one that is shown is better.
+    if (page.unread !== null && !(this.#isCounted && this.disputed(then))) {
+      this.#unread = page.unread + since;
+      this.#isCounted = true;
+    }
     this.#view = null;
   }
 

@@ -58,7 +58,7 @@ export function NotificationToasts({ most = 3, duration = 6000, onOpen, announce
   const kept = useKeptFocus(section, () => from.current);
   const onFocus = (event: FocusEvent<HTMLElement>) => {
     const { relatedTarget, currentTarget } = event;
-    if (!currentTarget.contains(relatedTarget)) from.current = relatedTarget instanceof HTMLElement ? relatedTarget : null;
+    if (relatedTarget instanceof HTMLElement && !currentTarget.contains(relatedTarget)) from.current = relatedTarget;
     kept.onFocus(event);
   };
   return (
