@@ -21,7 +21,7 @@ const KINDS: Readonly<Record<string, string>> = { ".html": "text/html", ".js": "
 export const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
 
 /** Waits until `look` answers with what it should. */
-export async function until<Seen>(look: () => Promise<Seen> | Seen, wanted: (seen: Seen) => boolean, ms = 15_000): Promise<Seen> {
+export async function until<Seen>(look: () => Promise<Seen> | Seen, wanted: (seen: Seen) => boolean, ms = 30_000): Promise<Seen> {
   const end = Date.now() + ms;
   for (;;) {
     const seen = await look();
@@ -175,16 +175,25 @@ export class Ground {
     await page.addInitScript((given) => {
       window.settings = given;
     }, settings);
+    const feed = { isSeen: false, isThrough: false };
+    page.on("websocket", (socket) => {
+      if (!socket.url().startsWith(this.url.replace("http", "ws"))) return;
+      feed.isSeen = true;
+      socket.on("framereceived", ({ payload }) => {
+        if (/^43\d*\[|"replay_complete"/.test(payload.toString())) feed.isThrough = true;
+      });
+    });
     await page.goto(this.site);
     await connected(page);
     // What comes while the server still looks for what was missed counts as missed, and does not ring.
-    await pause(400);
+    if (feed.isSeen) await until(() => feed.isThrough, (isThrough) => isThrough);
+    else await pause(400);
     return page;
   }
 }
 
 export const status = (page: Page): Promise<string> => page.evaluate(() => window.client.connection.getSnapshot().status);
-export const connected = (page: Page): Promise<string> => until(() => status(page), (now) => now === "open", 20_000);
+export const connected = (page: Page): Promise<string> => until(() => status(page), (now) => now === "open");
 export const bell = (page: Page) => page.locator(".carillon-bell");
 export const badge = (page: Page): Promise<string> => page.locator(".carillon-badge").textContent({ timeout: 300 }).catch(() => null).then((text) => text ?? "");
 export const titles = (page: Page): Promise<string[]> => page.locator(".carillon-center h3").allTextContents();

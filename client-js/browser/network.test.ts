@@ -32,9 +32,7 @@ for (const transport of ["socketIo", "webSocket"] as const) {
     expect(await page.getByText("You are offline.").isVisible()).toBe(true);
     expect(await ground.unread(user)).toBe(3);
     await device.setOffline(false);
-    const began = Date.now();
     await until(() => told(page), (all) => all.includes("C"));
-    expect(Date.now() - began).toBeLessThan(5000);
     await until(() => ground.unread(user), (count) => count === 2);
     await until(() => titles(page), (all) => all.length === 3);
     await until(() => badge(page), (text) => text === "2");

@@ -15,6 +15,7 @@ const SENTENCES: Sentences = [
   ["the type is switched off for this channel", "το είδος είναι απενεργοποιημένο για αυτόν τον δρόμο", "el tipo está desactivado para este canal"],
   ["the topic is switched off for this channel", "το θέμα είναι απενεργοποιημένο για αυτόν τον δρόμο", "el tema está desactivado para este canal"],
   ["its sender did not ask for the channel", "ο αποστολέας δεν ζήτησε αυτόν τον δρόμο", "quien la envió no pidió este canal"],
+  ["its sender did not ask for this channel", "ο αποστολέας δεν ζήτησε αυτόν τον δρόμο", "quien la envió no pidió este canal"],
   ["the recipient had quiet hours; it expired before it could be told", "ο παραλήπτης είχε ώρες ησυχίας· έληξε πριν ειπωθεί", "el destinatario tenía horas de silencio; caducó antes de poder decirse"],
   ["the recipient has quiet hours; it is told then, unless it has expired, at {x}", "ο παραλήπτης έχει ώρες ησυχίας· λέγεται μετά, αν δεν έχει λήξει, στις {x}", "el destinatario tiene horas de silencio; se dice después, si no ha caducado, a las {x}"],
   ["the recipient has quiet hours; it is told then", "ο παραλήπτης έχει ώρες ησυχίας· λέγεται μετά", "el destinatario tiene horas de silencio; se dice después"],

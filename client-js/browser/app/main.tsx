@@ -80,7 +80,8 @@ function Page() {
       <main>
         {showPreferences ? <NotificationPreferences {...(namesTypes && { types: TYPES })} /> : <p>Here would be what the page is about.</p>}
       </main>
-      <NotificationToasts />
+      {/* Long enough to be looked at where much else goes on. */}
+      <NotificationToasts duration={20_000} />
     </NotificationProvider>
   );
 }
