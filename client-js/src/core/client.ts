@@ -168,8 +168,12 @@ export class Client {
       name: shareSocket ? name : null,
       lead: (how) => this.#lead(how),
       hear: (told) => this.#hear(told),
-      greet: () => this.#tabs?.tell({ kind: "connection", connection: this.#connection.getSnapshot() }),
+      greet: (leads) => {
+        if (leads) this.#tabs?.tell({ kind: "connection", connection: this.#connection.getSnapshot() });
+        this.#marks.retell();
+      },
     });
+    this.#marks.retell();
   }
 
   /** The first one says who is here, so nothing begins before it. Null: it was closed meanwhile. */

@@ -87,6 +87,11 @@ export class Marks {
     this.flush();
   }
 
+  /** Tells other tabs what was done here and is not settled: to be called when there are some, and when one is new. */
+  retell(): void {
+    for (const mark of this.needs.ledger.marks) if (this.#waiting.has(mark.key)) this.needs.tell({ kind: "marked", mark });
+  }
+
   /** Something was done in another tab. */
   heard(mark: Mark): void {
     if (this.needs.ledger.marks.some(({ key }) => key === mark.key)) return;

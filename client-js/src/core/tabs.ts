@@ -18,8 +18,8 @@ export interface TabsNeeds<Message> {
   readonly lead: (how: Leading) => void;
   /** What another tab told. */
   readonly hear: (message: Message) => void;
-  /** A tab that is new asks how things are. */
-  readonly greet: () => void;
+  /** A tab that is new asks how things are. `leads`: this one has the socket. */
+  readonly greet: (leads: boolean) => void;
 }
 
 /** Tabs of one origin share one socket: whoever holds the lock has it, and tells the others. */
@@ -78,7 +78,7 @@ export class Tabs<Message> {
 
   #message({ kind, message, leads }: Readonly<Record<string, unknown>>): void {
     if (text(kind) === "who") {
-      if (this.#leads) this.needs.greet();
+      this.needs.greet(this.#leads);
       return;
     }
     if (leads === true) this.#calm();
