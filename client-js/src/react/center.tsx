@@ -129,7 +129,7 @@ function stateOf(words: Words, { status, failures }: Connection): string {
 function State(): ReactNode {
   const said = stateOf(useWords(), useConnection());
   return (
-    <p className="carillon-state" role="status" hidden={said === ""}>
+    <p className="carillon-state" role="status">
       {said}
     </p>
   );

@@ -129,7 +129,7 @@ function useKept<Value, Change>(
     };
   }, [client, read]);
   // What could not be read is read once the connection is back.
-  const isMissing = state.value === null && state.problem !== null;
+  const isMissing = state.value === null && (state.problem?.passes ?? false);
   const isOpen = useConnection().status === "open";
   useEffect(() => {
     if (client === null || !isMissing || !isOpen) return;
