@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { el, en, es } from "../src/locales/index.js";
 import { counted, reason, typeLabel } from "../src/locales/words.js";
 import { NotificationBell, NotificationCenter, NotificationPreferences, NotificationProvider, NotificationToasts } from "../src/react/index.js";
+import { translated } from "../demo/reasons.js";
 import { ago } from "../src/react/time.js";
 
 test("pages render on a server", () => {
@@ -54,4 +55,12 @@ test("kinds have names that people read", () => {
   expect(["parcel_late", "parcelLate", "shop.parcel-late", "x", "__", "constructor"].map((type) => typeLabel(en, type))).toEqual([
     "Parcel late", "Parcel late", "Shop parcel late", "X", "__", "Constructor",
   ]);
+});
+
+test("the demo says in its languages why a step was taken, and in the server's words what it has none for", () => {
+  expect(translated("el", "durable, of priority high")).toBe("μόνιμα, με προτεραιότητα high");
+  expect(translated("es", "the type is switched off for this channel, by the recipient's preferences")).toBe(
+    "el tipo está desactivado para este canal, según los ajustes del destinatario",
+  );
+  expect([translated("en", "the client said so"), translated("el", "of a later version")]).toEqual([null, null]);
 });
