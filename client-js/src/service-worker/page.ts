@@ -3,6 +3,9 @@ import { Problem } from "../core/problem.js";
 import { fields, text } from "../core/wire.js";
 import { NOTES, saidFrom } from "./messages.js";
 
+/** How long the browser's push service may take. */
+const PATIENCE_MS = 30_000;
+
 /** Whether this browser can take pushes at all. */
 export function canPush(): boolean {
   return typeof navigator !== "undefined" && "serviceWorker" in navigator && "PushManager" in globalThis && "Notification" in globalThis;
@@ -22,9 +25,23 @@ export async function subscribeToPushes(client: Client, registration: ServiceWor
     await subscription.unsubscribe();
     subscription = null;
   }
-  subscription ??= await registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: wanted }).catch(noPushes);
+  subscription ??= await inTime(registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: wanted })).catch(noPushes);
   await register(client, subscription);
   return subscription;
+}
+
+/** Browsers that cannot reach their push service may say nothing at all. What comes too late is given back. */
+async function inTime(asked: Promise<PushSubscription>): Promise<PushSubscription> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let isLate = false;
+  asked.then((subscription) => isLate && subscription.unsubscribe()).catch(() => {});
+  const patience = new Promise<never>((_, refuse) => {
+    timer = setTimeout(() => {
+      isLate = true;
+      refuse(new Error(`it did not answer within ${PATIENCE_MS / 1000} s`));
+    }, PATIENCE_MS);
+  });
+  return Promise.race([asked, patience]).finally(() => clearTimeout(timer));
 }
 
 function noPushes(fault: unknown): never {
