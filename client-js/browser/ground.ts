@@ -21,7 +21,7 @@ const KINDS: Readonly<Record<string, string>> = { ".html": "text/html", ".js": "
 export const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
 
 /** Waits until `look` answers with what it should. */
-export async function until<Seen>(look: () => Promise<Seen> | Seen, wanted: (seen: Seen) => boolean, ms = 15_000): Promise<Seen> {
+export async function until<Seen>(look: () => Promise<Seen> | Seen, wanted: (seen: Seen) => boolean, ms = 30_000): Promise<Seen> {
   const end = Date.now() + ms;
   for (;;) {
     const seen = await look();
@@ -120,6 +120,11 @@ export class Ground {
     rmSync(this.folder, { recursive: true, force: true });
   }
 
+  /** Everybody closes their browsers. */
+  async leave(): Promise<void> {
+    await Promise.all(this.browser.contexts().map((device) => device.close()));
+  }
+
   /** A person nobody has heard of. */
   person(): string {
     this.#users += 1;
@@ -161,6 +166,7 @@ export class Ground {
       token: token(user),
       transport: "socketIo",
       words: "en",
+      theme: "auto",
       shareSocket: true,
       showPreferences: false,
       namesTypes: true,
@@ -169,19 +175,37 @@ export class Ground {
     await page.addInitScript((given) => {
       window.settings = given;
     }, settings);
+    const feed = { isSeen: false, isThrough: false };
+    page.on("websocket", (socket) => {
+      if (!socket.url().startsWith(this.url.replace("http", "ws"))) return;
+      feed.isSeen = true;
+      socket.on("framereceived", ({ payload }) => {
+        if (/^43\d*\[|"replay_complete"/.test(payload.toString())) feed.isThrough = true;
+      });
+    });
     await page.goto(this.site);
     await connected(page);
     // What comes while the server still looks for what was missed counts as missed, and does not ring.
-    await pause(400);
+    if (feed.isSeen) await until(() => feed.isThrough, (isThrough) => isThrough);
+    else await pause(400);
     return page;
   }
 }
 
 export const status = (page: Page): Promise<string> => page.evaluate(() => window.client.connection.getSnapshot().status);
-export const connected = (page: Page): Promise<string> => until(() => status(page), (now) => now === "open", 20_000);
+export const connected = (page: Page): Promise<string> => until(() => status(page), (now) => now === "open");
 export const bell = (page: Page) => page.locator(".carillon-bell");
 export const badge = (page: Page): Promise<string> => page.locator(".carillon-badge").textContent({ timeout: 300 }).catch(() => null).then((text) => text ?? "");
 export const titles = (page: Page): Promise<string[]> => page.locator(".carillon-center h3").allTextContents();
+/** What screen readers have been told last, by any of the places for that. */
+export const spoken = (page: Page): Promise<string[]> => page.locator(".carillon-hidden[role=status]").allTextContents();
+/** What has the focus: what it is called. */
+export const focused = (page: Page): Promise<string> =>
+  page.evaluate(() => {
+    const { activeElement: now } = document;
+    const described = document.getElementById(now?.getAttribute("aria-describedby") ?? "")?.textContent ?? "";
+    return `${now?.getAttribute("aria-label") ?? (now === document.body ? "nothing" : now?.textContent)}${described === "" ? "" : `: ${described}`}`;
+  });
 export const told = (page: Page): Promise<string[]> => page.evaluate(() => window.told);
 
 const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");

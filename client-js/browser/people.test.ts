@@ -4,7 +4,7 @@ import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Ground, badge, bell, faults, pause, titles, told, until } from "./ground.ts";
+import { Ground, badge, bell, faults, pause, focused, spoken, titles, token, told, until } from "./ground.ts";
 
 const SEEN = resolve(import.meta.dirname, "seen");
 let ground: Ground;
@@ -32,7 +32,7 @@ test("the bell rings, counts, and opens what there is; one is read, all are read
   await until(() => badge(page), (text) => text === "4");
   expect(await bell(page).getAttribute("aria-label")).toBe("Notifications, 4 unread");
   await until(() => page.locator(".carillon-toast").count(), (shown) => shown === 3);
-  expect(await page.locator(".carillon-hidden[role=status]").textContent()).toBe("New notification: Your review was answered");
+  await until(() => spoken(page), ([said = ""]) => said === "New notification: Your review was answered" || /^\d new notifications$/.test(said));
   await look(page, "toasts-desktop");
 
   await bell(page).click();
@@ -133,12 +133,11 @@ test("by keyboard alone: open, go through, read, close, and be where one was", a
   await bell(page).focus();
   await page.keyboard.press("Enter");
   await until(() => titles(page), (all) => all.length === 4);
-  const focused = () => page.evaluate(() => document.activeElement?.textContent || document.activeElement?.getAttribute("aria-label") || "");
-  expect(await focused()).toBe("Notifications");
+  expect(await focused(page)).toBe("Notifications");
   const passed: string[] = [];
   for (let step = 0; step < 8; step += 1) {
     await page.keyboard.press("Tab");
-    passed.push(await focused());
+    passed.push((await focused(page)).replace(/:.*/, ""));
   }
   expect(passed).toEqual(["Settings", "Close", "All", "Unread4", "Mark all as read", "Your review was answered", "Mark as read", "Delete"]);
   await page.keyboard.press("Shift+Tab");
@@ -147,6 +146,122 @@ test("by keyboard alone: open, go through, read, close, and be where one was", a
   await page.keyboard.press("Escape");
   await until(() => page.locator(".carillon-center[open]").count(), (count) => count === 0);
   expect(await page.evaluate(() => document.activeElement?.classList.contains("carillon-bell"))).toBe(true);
+});
+
+test("by keyboard alone: what goes away leaves the focus to the next one, and screen readers hear what was done", async () => {
+  const user = ground.person();
+  for (const title of ["A", "B", "C", "D"]) await ground.send(user, title);
+  const page = await ground.page(await ground.device(), user);
+  await until(() => badge(page), (text) => text === "4");
+  await bell(page).focus();
+  await page.keyboard.press("Enter");
+  await until(() => titles(page), (all) => all.length === 4);
+  const press = async (name: string, of: string) => {
+    await page.locator("article", { hasText: `About ${of}.` }).getByRole("button", { name, exact: true }).focus();
+    await page.keyboard.press("Enter");
+  };
+  const heard = () => spoken(page).then((all) => all.join());
+  await press("Delete", "C");
+  await until(() => titles(page), (all) => all.join() === "D,B,A");
+  expect(await focused(page)).toBe("Delete: B");
+  await until(heard, (said) => said.includes("Deleted: C"));
+  await press("Delete", "A");
+  await until(() => titles(page), (all) => all.join() === "D,B");
+  expect(await focused(page)).toBe("Delete: B");
+  await press("Mark as read", "B");
+  await until(heard, (said) => said.includes("Marked as read: B"));
+  expect(await focused(page)).toBe("Mark as unread: B");
+  await page.keyboard.press("Enter");
+  await until(heard, (said) => said.includes("Marked as unread: B"));
+
+  // Among the unread, what is read goes away.
+  await page.getByRole("button", { name: /^Unread/ }).click();
+  await until(() => titles(page), (all) => all.length === 2);
+  await press("Mark as read", "D");
+  await until(() => titles(page), (all) => all.join() === "B");
+  expect(await focused(page)).toBe("Mark as read: B");
+  // Nor is it lost when it goes because of another device.
+  await ground.ask("POST", "/api/v1/notifications/read-all", token(user));
+  await until(() => titles(page), (all) => all.length === 0);
+  await until(() => focused(page), (now) => now === "You have read everything.");
+
+  await page.getByRole("button", { name: "All", exact: true }).click();
+  await ground.send(user, "E");
+  await until(heard, (said) => said.includes("New notification: E"));
+  await until(() => badge(page), (text) => text === "1");
+  await page.getByRole("button", { name: "Mark all as read" }).focus();
+  await page.keyboard.press("Enter");
+  await until(heard, (said) => said.includes("All marked as read."));
+  expect(await focused(page)).toBe("Mark all as read");
+  await ground.send(user, "F");
+  await ground.send(user, "G");
+  await until(heard, (said) => said.includes("2 new notifications") || said.includes("New notification: G"));
+
+  await page.getByRole("button", { name: "Settings" }).focus();
+  await page.keyboard.press("Enter");
+  expect(await focused(page)).toBe("Notification settings");
+  await page.getByRole("button", { name: "Back" }).focus();
+  await page.keyboard.press("Enter");
+  expect(await focused(page)).toBe("Settings");
+});
+
+test("in a drawer over the page, screen readers hear what comes from inside it", async () => {
+  const user = ground.person();
+  const page = await ground.page(await ground.device({ viewport: { width: 390, height: 844 } }), user, { words: "el" });
+  await bell(page).click();
+  await page.getByText("Δεν υπάρχει τίποτα εδώ ακόμη.").waitFor();
+  await ground.send(user, "Παραγγελία");
+  await until(() => page.locator("dialog .carillon-hidden[role=status]").allTextContents(), (all) => all.includes("Νέα ειδοποίηση: Παραγγελία"));
+  await page.getByRole("button", { name: "Διαγραφή" }).click();
+  await until(() => page.locator("dialog .carillon-hidden[role=status]").allTextContents(), (all) => all.includes("Διαγράφηκε: Παραγγελία"));
+});
+
+test("a toast that is dismissed by keyboard leaves the focus to the next one, and the last to where it came from", async () => {
+  const user = ground.person();
+  const page = await ground.page(await ground.device(), user);
+  for (const title of ["A", "B"]) await ground.send(user, title, { priority: "urgent" });
+  await until(() => page.locator(".carillon-toast").count(), (count) => count === 2);
+  await bell(page).focus();
+  await page.keyboard.press("Tab");
+  expect(await focused(page)).toBe("Dismiss");
+  await page.keyboard.press("Enter");
+  await until(() => page.locator(".carillon-toast").count(), (count) => count === 1);
+  expect(await focused(page)).toBe("Dismiss");
+  await page.keyboard.press("Enter");
+  await until(() => page.locator(".carillon-toast").count(), (count) => count === 0);
+  expect(await page.evaluate(() => document.activeElement?.classList.contains("carillon-bell"))).toBe(true);
+});
+
+test("what people read is of the locale, all of it", async () => {
+  const user = ground.person();
+  await some(user);
+  const page = await ground.page(await ground.device(), user, { words: "marked", showPreferences: true, namesTypes: false });
+  await until(() => badge(page), (text) => text === "4");
+  await ground.send(user, "Order 1042 was shipped", { message: "Soon." });
+  await until(() => page.locator(".carillon-toast").count(), (count) => count === 1);
+  await page.getByLabel("⟦Keep quiet at certain hours⟧").check();
+  await page.getByLabel("⟦Sum up for me what came⟧").check();
+  await page.getByLabel("⟦How often⟧").selectOption("weekly");
+  await bell(page).click();
+  await until(() => titles(page), (all) => all.length === 5);
+  const unmarked = () =>
+    page.evaluate(() => {
+      const said: string[] = [];
+      // What senders wrote, what the platform writes in the language of the words, and what has the same name everywhere.
+      const theirs = "article h3, article p, time, .carillon-toast, .carillon-badge, .carillon-count, option, .carillon-days label";
+      for (const root of document.querySelectorAll(".carillon")) {
+        for (const one of [root, ...root.querySelectorAll("*")]) {
+          for (const name of ["aria-label", "title", "placeholder", "alt"]) said.push(one.matches("time") ? "" : (one.getAttribute(name) ?? ""));
+          if (one.closest(theirs) === null) for (const node of one.childNodes) if (node.nodeType === 3) said.push(node.textContent ?? "");
+        }
+      }
+      return [...new Set(said.map((one) => one.replace(/⟦.*?⟧/gs, "").trim()))].filter((one) => /\p{L}/u.test(one));
+    });
+  // Kinds without a name of their own are called by their type.
+  expect(await unmarked()).toEqual([]);
+  await page.getByRole("button", { name: "⟦Settings⟧" }).click();
+  await page.locator(".carillon-center fieldset").first().waitFor();
+  expect(await unmarked()).toEqual([]);
 });
 
 for (const [name, options] of [

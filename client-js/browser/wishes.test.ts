@@ -19,7 +19,7 @@ const preferences = (user: string) => ground.ask("GET", "/api/v1/notifications/p
 test("what is switched off does not come, and what must come cannot be switched off", async () => {
   const user = ground.person();
   const page = await ground.page(await ground.device(), user, { showPreferences: true });
-  const security = page.getByLabel("security_alert: Here");
+  const security = page.getByLabel("Security alerts: Here");
   await security.waitFor();
   expect(await security.isDisabled()).toBe(true);
   await page.getByLabel("Newsletter: Here").uncheck();
@@ -43,8 +43,8 @@ test("where the page names no kinds, those are offered that the server knows", a
   const user = ground.person();
   await ground.send(user, "Hello", { type: "greeting" });
   const page = await ground.page(await ground.device(), user, { showPreferences: true, namesTypes: false });
-  await page.getByLabel("greeting: Here").uncheck();
-  await page.getByLabel("security_alert: Here").waitFor();
+  await page.getByLabel("Greeting: Here").uncheck();
+  await page.getByLabel("Security alerts: Here").waitFor();
   await saved(page);
   expect((await preferences(user)).types).toEqual({ greeting: { in_app: false, email: true, push: true, sms: true } });
 });
@@ -58,8 +58,44 @@ test("a change that the server refuses is taken back, and said", async () => {
     return route.fulfill({ status: 503, headers: { "Access-Control-Allow-Origin": "*" }, json: { code: "storage_unavailable", detail: "Not now." } });
   });
   await page.getByLabel("Newsletter: Here").click();
-  await page.getByText("Not now.").waitFor();
+  await page.getByText("The server cannot save just now. Try again later.").waitFor();
   await until(() => page.getByLabel("Newsletter: Here").isChecked(), (isOn) => isOn);
+});
+
+for (const [words, quiet, from, until_, differ, away] of [
+  ["en", "Keep quiet at certain hours", "From", "Until", "Quiet hours need a start and an end that differ. Change one of them.", "No answer came. Check your connection and try again."],
+  ["el", "Ησυχία ορισμένες ώρες", "Από", "Έως", "Οι ώρες ησυχίας χρειάζονται αρχή και τέλος που διαφέρουν. Αλλάξτε ένα από τα δύο.", "Δεν ήρθε απάντηση. Ελέγξτε τη σύνδεσή σας και δοκιμάστε ξανά."],
+  ["es", "No molestar a ciertas horas", "Desde", "Hasta", "Las horas de silencio necesitan un principio y un final distintos. Cambie uno de los dos.", "No hubo respuesta. Compruebe su conexión e inténtelo de nuevo."],
+] as const) {
+  test(`why a change was not kept is said in the language of the page: ${words}`, async () => {
+    const user = ground.person();
+    const device = await ground.device();
+    const page = await ground.page(device, user, { showPreferences: true, words });
+    await page.getByLabel(quiet).check();
+    await page.getByLabel(from, { exact: true }).fill("21:00");
+    await until(() => preferences(user), ({ quiet_hours: hours }) => (hours as { start?: string } | null)?.start === "21:00");
+    await page.getByLabel(until_, { exact: true }).fill("21:00");
+    await page.locator("[data-failed=true]", { hasText: differ }).waitFor();
+    await until(() => page.getByLabel(until_, { exact: true }).inputValue(), (time) => time === "07:00");
+    await device.setOffline(true);
+    await page.getByLabel(quiet).click();
+    await page.locator("[data-failed=true]", { hasText: away }).waitFor();
+    expect(await page.locator(".carillon-saving").count()).toBe(1);
+    await device.close();
+  });
+}
+
+test("preferences that could not be read say why, and are there once the network is", async () => {
+  const user = ground.person();
+  const device = await ground.device();
+  const page = await ground.page(device, user, { words: "el" });
+  await bell(page).click();
+  await device.setOffline(true);
+  await page.getByRole("button", { name: "Ρυθμίσεις" }).click();
+  await page.getByText("Δεν ήρθε απάντηση. Ελέγξτε τη σύνδεσή σας και δοκιμάστε ξανά.").waitFor();
+  await device.setOffline(false);
+  await page.getByLabel("Ησυχία ορισμένες ώρες").waitFor();
+  await device.close();
 });
 
 test("in quiet hours nothing rings but what is urgent; it rings when they are over", async () => {
@@ -75,7 +111,7 @@ test("in quiet hours nothing rings but what is urgent; it rings when they are ov
   expect((await preferences(user)).time_zone).toBe("Europe/Athens");
   const clock = (at: number) => new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: "Europe/Athens" }).format(at);
   // To end with the next full minute; with the one after it if that is near (a page has to be opened before it).
-  const end = Math.ceil((Date.now() + 25_000) / 60_000) * 60_000;
+  const end = Math.ceil((Date.now() + 40_000) / 60_000) * 60_000;
   await page.getByLabel("From").fill(clock(end - 3_600_000));
   await page.getByLabel("Until").fill(clock(end));
   await until(() => preferences(user), ({ quiet_hours: hours }) => (hours as { end: string }).end === clock(end));
@@ -90,14 +126,14 @@ test("in quiet hours nothing rings but what is urgent; it rings when they are ov
   expect(await told(page)).toEqual(["Before", "Now"]);
   expect(await told(back)).toEqual(["Now"]);
   await until(() => badge(back), (text) => text === "3");
-  await until(() => told(page), (all) => all.length === 3, end - Date.now() + 15_000);
+  await until(() => told(page), (all) => all.length === 3, end - Date.now() + 30_000);
   expect(await told(page)).toEqual(["Before", "Now", "Later"]);
   expect(Date.now()).toBeGreaterThanOrEqual(end);
   expect(await page.evaluate(() => window.missed)).toEqual([]);
   await until(() => told(back), (all) => all.length === 2);
   expect(await told(back)).toEqual(["Now", "Later"]);
   expect(await back.evaluate(() => window.missed)).toEqual(["Now"]);
-}, 150_000);
+}, 240_000);
 
 test("the digest is ordered, changed and called off; where the server makes none, nothing is said of it", async () => {
   const user = ground.person();
@@ -253,6 +289,25 @@ test("whoever does not want pushes is told so, and the server hears of no browse
     );
   });
   expect(code).toBe("push_denied");
+  expect((await ground.ask("GET", "/api/v1/push/subscriptions", token(user))).subscriptions).toEqual([]);
+  await device.close();
+});
+
+test("a browser that gets no subscription says why, and the server hears of none", async () => {
+  const user = ground.person();
+  const device = await ground.device({ permissions: ["notifications"] });
+  const page = await ground.page(device, user);
+  const problem = await page.evaluate(async () => {
+    await navigator.serviceWorker.register("/carillon-sw.js");
+    const registration = await navigator.serviceWorker.ready;
+    const again = await window.pushes.unsubscribeFromPushes(window.client, registration);
+    return window.pushes.subscribeToPushes(window.client, registration).then(
+      () => null,
+      ({ name, code, message }: { name: string; code: string; message: string }) => ({ name, code, message, again }),
+    );
+  });
+  expect(problem).toMatchObject({ name: "Problem", code: "push_failed", again: false });
+  expect(problem?.message).toContain("The browser got no subscription from its push service");
   expect((await ground.ask("GET", "/api/v1/push/subscriptions", token(user))).subscriptions).toEqual([]);
   await device.close();
 });

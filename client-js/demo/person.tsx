@@ -109,7 +109,6 @@ function Side(props: SideProps): ReactNode {
         <button type="button" className="switch" data-on={isOn} onClick={onSwitch}>
           {isOn ? own.goOffline : own.comeBack}
           <span className="sr">: {person.name}</span>
-          <span className="track" aria-hidden="true" />
         </button>
         {isOn && <NotificationBell preferences={{ types }} />}
       </header>

@@ -1,6 +1,7 @@
 // The back end's side: one request with a receipt; free text, or a template with its variables.
 
-import { put } from "carillon-client/locales";
+import { Problem } from "carillon-client";
+import { put, reason } from "carillon-client/locales";
 import { type FormEvent, type ReactNode, useEffect, useState, useSyncExternalStore } from "react";
 import { type Chosen, useLanguage } from "./language.ts";
 import { Outbox, type Sent } from "./outbox.ts";
@@ -156,11 +157,12 @@ export function Sender({ onSent, onChoose }: SenderProps): ReactNode {
 
 function Contacts({ people }: { readonly people: readonly Person[] }): ReactNode {
   const { own } = useLanguage();
+  const { words } = useLanguage();
   const [said, setSaid] = useState("");
   const give = () =>
     Promise.all(people.map(giveContacts)).then(
       () => setSaid(own.contactsGiven),
-      (fault: Error) => setSaid(fault.message),
+      (fault: unknown) => setSaid(fault instanceof Problem ? reason(words, fault) : String(fault)),
     );
   return (
     <div className="contacts">
@@ -191,14 +193,19 @@ function Answers({ people }: { readonly people: readonly Person[] }): ReactNode 
 }
 
 function Answer({ sent: { title, to, receipt, problem, isLate, took }, name }: { readonly sent: Sent; readonly name: string }): ReactNode {
-  const { own } = useLanguage();
+  const { own, words } = useLanguage();
   if (problem !== null) {
+    const why = reason(words, problem);
     return (
       <li className="answer" data-outcome="refused">
         <b>{own.outcome.refused}</b>{" "}
-        <span lang="en">
-          {problem.field !== null && <code>{problem.field}</code>} {problem.message}
-        </span>
+        {problem.field !== null && <code>{problem.field}</code>} {why}
+        {/* Whoever sends is a developer: the server says what it wants instead. */}
+        {why !== problem.message && (
+          <span className="detail" lang="en">
+            {problem.message}
+          </span>
+        )}
       </li>
     );
   }

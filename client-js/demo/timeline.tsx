@@ -1,9 +1,10 @@
 // What became of one notification, for one person: read anew when something happens, and now and then.
 
 import { Problem } from "carillon-client";
-import { put } from "carillon-client/locales";
+import { put, reason } from "carillon-client/locales";
 import { type ReactNode, useEffect, useState } from "react";
 import { type Chosen, clock, useLanguage } from "./language.ts";
+import { translated } from "./reasons.ts";
 import { type Step, type Timeline, timeline } from "./server.ts";
 
 /** Providers answer without a word to this page. */
@@ -42,7 +43,7 @@ function useTimeline(chosen: Chosen | null, events: number): Read | null {
 }
 
 export function TimelineCard({ chosen, events }: { readonly chosen: Chosen | null; readonly events: number }): ReactNode {
-  const { own } = useLanguage();
+  const { own, words } = useLanguage();
   const read = useTimeline(chosen, events);
   return (
     <section className="card timeline" id="timeline" aria-labelledby="timeline-title">
@@ -54,8 +55,8 @@ export function TimelineCard({ chosen, events }: { readonly chosen: Chosen | nul
       </header>
       {chosen === null && <p className="empty">{own.noTimeline}</p>}
       {read?.problem != null && (
-        <p className="empty" role="alert" lang="en">
-          {read.problem.message}
+        <p className="empty" role="alert">
+          {reason(words, read.problem)}
         </p>
       )}
       {read?.timeline != null && (
@@ -66,6 +67,16 @@ export function TimelineCard({ chosen, events }: { readonly chosen: Chosen | nul
         </ol>
       )}
     </section>
+  );
+}
+
+function Reason({ said }: { readonly said: string }): ReactNode {
+  const { words } = useLanguage();
+  const own = translated(words.tag, said);
+  return (
+    <span className="reason" {...(own === null && { lang: "en" })}>
+      {own ?? said}
+    </span>
   );
 }
 
@@ -86,9 +97,7 @@ function OneStep({ step: { step, channel, at, happened, reason } }: { readonly s
       {at !== null && (
         <time dateTime={at}>{clock(Date.parse(at))}</time>
       )}
-      <span className="reason" lang="en">
-        {reason}
-      </span>
+      <Reason said={reason} />
     </li>
   );
 }

@@ -1,5 +1,7 @@
 // What is to be said: written here, or by a template of its variables.
 
+import { Problem } from "carillon-client";
+import { reason } from "carillon-client/locales";
 import { type ReactNode, useEffect, useState } from "react";
 import { useLanguage } from "./language.ts";
 import { type Preview, type Template, preview } from "./server.ts";
@@ -113,8 +115,8 @@ const PAUSE_MS = 250;
 
 /** What the server would make of it. */
 function Says({ draft }: { readonly draft: TemplateDraft }): ReactNode {
-  const { own } = useLanguage();
-  const [said, setSaid] = useState<Preview | string | null>(null);
+  const { own, words } = useLanguage();
+  const [said, setSaid] = useState<Preview | Problem | null>(null);
   const asked = JSON.stringify([draft.template.name, draft.locale, dataOf(draft)]);
   useEffect(() => {
     let isHere = true;
@@ -122,7 +124,7 @@ function Says({ draft }: { readonly draft: TemplateDraft }): ReactNode {
       const [name, locale, data] = JSON.parse(asked) as [string, string, object];
       preview(name, locale, data).then(
         (found) => isHere && setSaid(found),
-        (fault: Error) => isHere && setSaid(fault.message),
+        (fault: unknown) => isHere && setSaid(fault instanceof Problem ? fault : new Problem("fault", String(fault))),
       );
     }, PAUSE_MS);
     return () => {
@@ -133,8 +135,8 @@ function Says({ draft }: { readonly draft: TemplateDraft }): ReactNode {
   return (
     <div className="says" id="says">
       <p className="role">{own.says}</p>
-      {typeof said === "string" && <p lang="en">{said}</p>}
-      {said !== null && typeof said !== "string" && (
+      {said instanceof Problem && <p>{reason(words, said)}</p>}
+      {said !== null && !(said instanceof Problem) && (
         <div lang={said.locale}>
           <b>{said.title}</b>
           <p>{said.message}</p>

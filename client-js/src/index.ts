@@ -1,4 +1,4 @@
-export { Client, connect, type ClientEvents, type ConnectOptions } from "./core/client.js";
+export { Client, connect } from "./core/client.js";
 export type { ListPage, Stats } from "./core/api.js";
 export { Api } from "./core/api.js";
 export type { Stop, Store } from "./core/emitter.js";
@@ -7,9 +7,10 @@ export { EMPTY_LIST, type ListSnapshot, type NotificationList } from "./core/lis
 export type { Storage } from "./core/memory.js";
 export type { Filter, Notification, Priority } from "./core/notification.js";
 export { CHANNELS, type Channel, type Digest, type KnownType, type Preferences, type PreferencesChange, type QuietHours, type Switches } from "./core/preferences.js";
+export type { ClientEvents, ConnectOptions } from "./core/options.js";
 export { Problem } from "./core/problem.js";
 export { socketIo, type SocketIoClient, type SocketIoOptions, type SocketIoSocket } from "./core/socketio.js";
 export type { GetToken } from "./core/tokens.js";
 export type { Closing, Ears, Link, Standing, Transport } from "./core/transport.js";
 export { safeUrl } from "./core/url.js";
-export { webSocket, type WebSocketOptions } from "./core/websocket.js";
+export { webSocket, type RawSocket, type WebSocketOptions } from "./core/websocket.js";

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { connect, webSocket } from "../src/index.js";
 import { Kept, Server, token } from "./server.js";
 
 beforeEach(() => void vi.useFakeTimers({ now: new Date("2026-01-01T12:00:00Z") }));
@@ -150,4 +151,29 @@ test("a transport that cannot even begin is tried again", async () => {
   await vi.advanceTimersByTimeAsync(5000);
   expect(client.connection.getSnapshot().status).toBe("open");
   client.close();
+});
+
+test("where there is no WebSocket, that is said at once, and what to do", async () => {
+  vi.stubGlobal("WebSocket", undefined);
+  const at = { url: "http://nowhere.invalid", token: token("2"), storage: null };
+  expect(() => connect(at)).toThrow(/no WebSocket.*version 22.*webSocket\(\{ WebSocket \}\).*socketIo\(io\)/);
+  expect(() => connect({ ...at, transport: webSocket() })).toThrow(/no WebSocket/);
+  const asked: string[] = [];
+  class Given {
+    readonly readyState = 0;
+    onopen = null;
+    onmessage = null;
+    onclose = null;
+    onerror = null;
+    constructor(url: string) {
+      asked.push(new URL(url).pathname);
+    }
+    send(): void {}
+    close(): void {}
+  }
+  const client = connect({ ...at, transport: webSocket({ WebSocket: Given }) });
+  await vi.advanceTimersByTimeAsync(50);
+  expect(asked).toEqual(["/ws/notify"]);
+  client.close();
+  vi.unstubAllGlobals();
 });

@@ -69,15 +69,16 @@ test("a removed one is gone, also when it was gone already", async () => {
   client.close();
 });
 
-test("one that was removed elsewhere meanwhile goes away, without a complaint", async () => {
+test("one that was removed elsewhere meanwhile goes away, and whoever marked it is told why", async () => {
   const { server, client, id } = await two();
   const refused: string[] = [];
-  client.on("refused", ({ action }) => refused.push(action));
+  client.on("refused", ({ action, id: which, problem }) => refused.push(`${action} ${which === id} ${problem.status} ${problem.code}`));
   server.cut();
   server.mark(2, "removed");
   expect(await Promise.race([client.read(id), wait(1000).then(() => "late")])).toBe(false);
   expect(shown(client)).toEqual(["N1*"]);
-  expect(refused).toEqual([]);
+  expect(client.unreadCount.getSnapshot()).toBe(1);
+  expect(refused).toEqual(["read true 404 not_found"]);
   client.close();
 });
 
@@ -122,5 +123,43 @@ test("a page that is open for long keeps what is new, and can load what is old a
     await wait(50);
   }
   expect(list.getSnapshot().notifications.map(({ title }) => title)).toEqual(Array.from({ length: 2500 }, (_, at) => `N${2500 - at}`));
+  client.close();
+});
+
+test("each change is told once, however many say it", async () => {
+  const { server, client, id } = await two();
+  const told: string[] = [];
+  client.on("changed", ({ id: which, standing }) => told.push(`${which === null ? "all" : which === id ? "N2" : "N1"} ${standing}`));
+  // The server says it over the socket, too, before it answers and once more behind that.
+  expect(await Promise.race([client.read(id), wait(1000).then(() => "late")])).toBe(true);
+  server.mark(2, "read");
+  await wait(1000);
+  expect(told).toEqual(["N2 read"]);
+  void client.readAll();
+  await wait(1000);
+  server.mark(null, "read");
+  await wait(1000);
+  expect(told).toEqual(["N2 read", "all read"]);
+  void client.unread(id);
+  await wait(1000);
+  void client.remove(id);
+  await wait(1000);
+  server.mark(1, "unread");
+  expect(told).toEqual(["N2 read", "all read", "N2 unread", "N2 removed", "N1 unread"]);
+  client.close();
+});
+
+test("a count that was on its way when something was marked does not come back", async () => {
+  const { server, client, id } = await two();
+  const seen: (number | null)[] = [];
+  client.unreadCount.subscribe(() => seen.push(client.unreadCount.getSnapshot()));
+  let asked = 0;
+  // The list is asked for first, and its answer comes last.
+  server.delay = () => (asked++ === 0 ? 300 : 5);
+  void client.refresh();
+  void client.read(id);
+  await wait(2000);
+  expect(client.unreadCount.getSnapshot()).toBe(1);
+  expect(seen).toEqual([1]);
   client.close();
 });

@@ -1,5 +1,6 @@
 import { expect, test, vi } from "vitest";
-import { handlePushes, type PushOptions, type WorkerScope } from "../src/service-worker/index.js";
+import type { Client } from "../src/index.js";
+import { handlePushes, type PushOptions, subscribeToPushes, type WorkerScope } from "../src/service-worker/index.js";
 
 /** A service worker without a browser: what it was asked, and what it did. */
 function worker(options: PushOptions = {}, open: string[] = []) {
@@ -106,4 +107,31 @@ test("one click ends pushes like this one, where the server says how", async () 
   expect(await worker().click({ id: "u7", stop: "https://notify.example/unsubscribe/x" }, "carillon-stop")).toEqual(["open https://notify.example/unsubscribe/x"]);
   expect(await worker().click({ id: "u7", stop: "javascript:x" }, "carillon-stop")).toEqual([]);
   asked.mockRestore();
+});
+
+test("a push service that says nothing is not waited for forever, and what it says too late is given back", async () => {
+  vi.useFakeTimers();
+  const permission = { requestPermission: async () => "granted", permission: "granted" };
+  vi.stubGlobal("Notification", permission);
+  vi.stubGlobal("PushManager", class {});
+  vi.stubGlobal("navigator", { serviceWorker: {} });
+  const unsubscribe = vi.fn(async () => true);
+  const subscribe = () => new Promise((done) => setTimeout(() => done({ unsubscribe }), 60_000));
+  const registration = { pushManager: { getSubscription: async () => null, subscribe } } as unknown as ServiceWorkerRegistration;
+  const asked: string[] = [];
+  const api = {
+    request: async (method: string, path: string) => {
+      asked.push(`${method} ${path}`);
+      return { public_key: "BA" };
+    },
+  };
+  const problem = subscribeToPushes({ api } as unknown as Client, registration).catch((fault: unknown) => fault);
+  await vi.advanceTimersByTimeAsync(30_000);
+  expect(await problem).toMatchObject({ code: "push_failed", message: expect.stringContaining("did not answer within 30 s") as string });
+  expect(unsubscribe).not.toHaveBeenCalled();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(unsubscribe).toHaveBeenCalledOnce();
+  expect(asked).toEqual(["GET /api/v1/push/vapid-public-key"]);
+  vi.unstubAllGlobals();
+  vi.useRealTimers();
 });

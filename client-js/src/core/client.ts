@@ -1,52 +1,20 @@
 import { Api } from "./api.js";
 import { Backoff } from "./backoff.js";
 import { Cell, Emitter, type Stop, type Store } from "./emitter.js";
-import { Ledger, type Mark } from "./ledger.js";
+import { Ledger } from "./ledger.js";
 import { type Connection, Line } from "./line.js";
 import { List, type NotificationList } from "./list.js";
-import { Marks } from "./marks.js";
-import { Memory, type Storage, browserStorage } from "./memory.js";
+import { type MarkTold, Marks, type Settled } from "./marks.js";
+import { Memory, browserStorage } from "./memory.js";
 import type { Filter, Notification } from "./notification.js";
-import type { Problem } from "./problem.js";
-import { Tabs } from "./tabs.js";
-import { type GetToken, Tokens, claims } from "./tokens.js";
+import type { ClientEvents, ConnectOptions } from "./options.js";
+import { type Leading, Tabs } from "./tabs.js";
+import { Tokens, claims } from "./tokens.js";
 import type { Standing, Transport } from "./transport.js";
 import { webSocket } from "./websocket.js";
 
-export interface ConnectOptions {
-  /** Where the server is, such as `https://notify.example.com`; `/` is where the page comes from. */
-  readonly url: string;
-  /** A token that does not change. With `getToken` a new one is got before the old one ends. */
-  readonly token?: string;
-  readonly getToken?: GetToken;
-  /** `webSocket()` if nothing is said; `socketIo(io)`. */
-  readonly transport?: Transport;
-  /** Whether tabs share one socket. They do, if nothing is said and the browser can. */
-  readonly shareSocket?: boolean;
-  /** What outlives the page: `localStorage` if nothing is said; null for nothing. */
-  readonly storage?: Storage | null;
-  /** Notifications on one page of a list: 20 if nothing is said, 100 at most. */
-  readonly pageSize?: number;
-  readonly fetch?: typeof fetch;
-  /** For tests: a number from 0 to 1. */
-  readonly random?: () => number;
-}
-
-/** What a client tells, by `on`. */
-export interface ClientEvents {
-  /** One came, for the first time here. `missed`: it was sent while nobody listened; better not to ring for it. */
-  readonly notification: { readonly notification: Notification; readonly missed: boolean };
-  /** How one stands is different, whoever changed it, on whatever device; a null `id` means all there are. */
-  readonly changed: { readonly id: string | null; readonly standing: Standing };
-  /** The server refused what the person did; it is shown as it was before. */
-  readonly refused: { readonly action: Mark["kind"]; readonly id: string | null; readonly problem: Problem };
-  /** The server no longer had the place where to go on: what was missed is in the list, and was not told one by one. */
-  readonly truncated: { readonly since: string | null };
-  /** The server did not do something that was said over the socket. */
-  readonly complaint: { readonly error: string; readonly detail: string };
-}
-
 type Told =
+  | MarkTold
   | { readonly kind: "notification"; readonly notification: Notification; readonly missed: boolean }
   | { readonly kind: "reached"; readonly id: string }
   | { readonly kind: "stands"; readonly id: string | null; readonly standing: Standing }
@@ -68,6 +36,7 @@ export class Client {
   /** How many are unread in the whole inbox; null until the server has said so. */
   readonly unreadCount: Store<number | null>;
   readonly #options: ConnectOptions;
+  readonly #transport: Transport;
   readonly #random: () => number;
   readonly #tokens: Tokens;
   readonly #events = new Emitter<ClientEvents>();
@@ -90,6 +59,8 @@ export class Client {
     const { token, getToken } = options;
     if (token === undefined && getToken === undefined) throw new TypeError("connect needs `token` or `getToken`.");
     this.#options = { ...options, url: new URL(options.url, globalThis.location?.href).href.replace(/\/+$/, "") };
+    this.#transport = options.transport ?? webSocket();
+    this.#transport.check?.();
     this.#random = options.random ?? Math.random;
     this.#tokens = new Tokens(getToken ?? (() => token ?? ""));
     this.api = new Api(this.#options.url, this.#tokens, options.fetch);
@@ -100,19 +71,12 @@ export class Client {
       ledger: this.#ledger,
       random: this.#random,
       changed: () => this.#show(),
-      taken: ({ kind, id }, isKnown) => {
-        const standing = kind === "remove" ? "removed" : kind === "unread" ? "unread" : "read";
-        this.#tabs?.tell({ kind: "stands", id, standing });
-        this.#events.emit("changed", { id, standing });
-        // A count that was read meanwhile, or that nobody can know, is read again; else all is known.
-        if (!isKnown || kind === "readAll" || this.#isDue) this.#refreshSoon();
+      tell: (told) => {
+        this.#tabs?.tell(told);
+        // Whoever has the socket sends it: is there still somebody?
+        if (this.#line === null) this.#tabs?.check();
       },
-      refused: ({ kind, id }, problem) => {
-        // What is gone meanwhile is no fault of anybody's.
-        if (problem.status === 404) this.#events.emit("changed", { id, standing: "removed" });
-        else this.#events.emit("refused", { action: kind, id, problem });
-        this.#refreshSoon();
-      },
+      settled: (settled) => this.#settled(settled),
     });
     void this.#start();
   }
@@ -148,7 +112,7 @@ export class Client {
 
   /**
    * Shown at once, and told to the server as soon as it can be reached. True once the server has taken it; false, and
-   * shown as before, if it refused.
+   * shown as before, if it refused: the event `refused` has the reason.
    */
   read(id: string): Promise<boolean> {
     return this.#marks.add("read", id);
@@ -204,8 +168,12 @@ export class Client {
       name: shareSocket ? name : null,
       lead: (how) => this.#lead(how),
       hear: (told) => this.#hear(told),
-      greet: () => this.#tabs?.tell({ kind: "connection", connection: this.#connection.getSnapshot() }),
+      greet: (leads) => {
+        if (leads) this.#tabs?.tell({ kind: "connection", connection: this.#connection.getSnapshot() });
+        this.#marks.retell();
+      },
     });
+    this.#marks.retell();
   }
 
   /** The first one says who is here, so nothing begins before it. Null: it was closed meanwhile. */
@@ -225,9 +193,10 @@ export class Client {
     return null;
   }
 
-  #lead(how: "own" | "shared"): void {
+  #lead(how: Leading): void {
     if (this.#isOver) return;
     if (how === "shared") this.#isShared = true;
+    this.#marks.lead(how === "own" ? "own" : "all");
     if (this.#line !== null) return;
     const tell = (told: Told) => {
       this.#hear(told);
@@ -237,7 +206,7 @@ export class Client {
     this.#since = this.#memory.get("since") ?? this.#since;
     this.#line = new Line({
       url: this.#options.url,
-      transport: this.#options.transport ?? webSocket(),
+      transport: this.#transport,
       tokens: this.#tokens,
       random: this.#random,
       since: () => this.#since,
@@ -272,10 +241,18 @@ export class Client {
       case "reached":
         this.#since = told.id;
         return this.#memory.set("since", told.id);
-      case "stands":
-        if (!this.#ledger.stands(told.id, told.standing) || told.id === null) this.#refreshSoon();
+      case "stands": {
+        const { id, standing } = told;
+        const isNews = this.#ledger.differs(id, standing);
+        if (!this.#ledger.stands(id, standing) || id === null) this.#refreshSoon();
         this.#show();
-        return this.#events.emit("changed", { id: told.id, standing: told.standing });
+        if (isNews) this.#events.emit("changed", { id, standing });
+        return;
+      }
+      case "marked":
+        return this.#marks.heard(told.mark);
+      case "settled":
+        return this.#marks.settledElsewhere(told);
       case "truncated":
         this.#events.emit("truncated", { since: this.#since });
         this.#since = null;
@@ -284,6 +261,13 @@ export class Client {
       case "connection":
         if (this.#line === null) this.#connected({ ...told.connection, socket: "another tab's" });
     }
+  }
+
+  #settled({ mark: { kind, id }, problem, isKnown, isOwn, news }: Settled): void {
+    if (news !== null) this.#events.emit("changed", { id, standing: news });
+    if (problem !== null && isOwn) this.#events.emit("refused", { action: kind, id, problem });
+    // A count that was read meanwhile, or that nobody can know, is read again; else all is known.
+    if (problem !== null || !isKnown || kind === "readAll" || this.#isDue) this.#refreshSoon();
   }
 
   /** A page that is open for weeks does not keep everything that ever came. */

@@ -33,7 +33,8 @@ interface Entry {
 }
 
 const LONGEST_SEEN = 5000;
-const STANDING = { read: "read", readAll: "read", unread: "unread", remove: "removed" } as const;
+/** How what was marked stands then. */
+export const STANDING = { read: "read", readAll: "read", unread: "unread", remove: "removed" } as const;
 
 export class Ledger {
   readonly #entries = new Map<string, Entry>();
@@ -43,6 +44,7 @@ export class Ledger {
   /** Keys of marks of which the server said otherwise while they were on their way: who was last is not known. */
   readonly #contested = new Set<string>();
   #unread = 0;
+  #isCounted = false;
   #now = 0;
   #disputed = 0;
   #view: View | null = null;
@@ -77,6 +79,14 @@ export class Ledger {
       if (!notification.isRead) this.#unread += 1;
     }
     return true;
+  }
+
+  /** Whether `standing` is another than the server's last word on it, as far as that is known here. A null `id` means all. */
+  differs(id: string | null, standing: "read" | "unread" | "removed"): boolean {
+    if (id === null) return this.#unread > 0;
+    if (this.#gone.has(id)) return standing !== "removed";
+    const notification = this.known(id);
+    return notification === null || standing !== (notification.isRead ? "read" : "unread");
   }
 
   /** The server says how a notification stands; a null `id` means all there are. False: that was of one not known here. */
@@ -119,15 +129,11 @@ export class Ledger {
       if (this.#gone.has(notification.id) || (this.#entries.get(notification.id)?.changed ?? 0) > then) continue;
       this.#put(notification, then);
     }
-    if (page.unread !== null) this.#unread = page.unread + since;
-    this.#view = null;
-  }
-
-  /** The server counted, asked at `then`. */
-  counted(unread: number, then: number): void {
-    let since = 0;
-    for (const { notification, changed } of this.#entries.values()) if (changed > then && !notification.isRead) since += 1;
-    this.#unread = unread + since;
+    // A count in dispute is read again: until then the one that is shown is better.
+    if (page.unread !== null && !(this.#isCounted && this.disputed(then))) {
+      this.#unread = page.unread + since;
+      this.#isCounted = true;
+    }
     this.#view = null;
   }
 

@@ -27,6 +27,11 @@ export class Memory {
     this.#prefix = `carillon:${name}:`;
   }
 
+  /** Whether anything is kept at all. */
+  get isKept(): boolean {
+    return this.storage !== null;
+  }
+
   get(key: string): string | null {
     return this.#try(() => this.storage?.getItem(this.#prefix + key) ?? null, null);
   }

@@ -40,5 +40,7 @@ export interface Link {
 
 /** A way to reach the server. */
 export interface Transport {
+  /** Throws, with what to do about it, if it can never work on this platform. */
+  check?(): void;
   open(at: { readonly url: string; readonly token: string; readonly since: string | null }, ears: Ears): Link;
 }

@@ -6,21 +6,39 @@ const SILENCE_MS = 40_000;
 /** How long it may take to say one. */
 const PATIENCE_MS = 10_000;
 
-export interface WebSocketOptions {
-  /** Another implementation, where the platform has none. */
-  readonly WebSocket?: typeof WebSocket;
+/** What is used of a `WebSocket`: a browser's, or the one of the package `ws`. */
+export interface RawSocket {
+  readonly readyState: number;
+  onopen: ((event: never) => void) | null;
+  onmessage: ((event: never) => void) | null;
+  onclose: ((event: never) => void) | null;
+  onerror: ((event: never) => void) | null;
+  send(data: string): void;
+  close(code?: number): void;
 }
 
-/** Raw WebSockets, at `/ws/notify`: no other package is needed. */
+export interface WebSocketOptions {
+  /** Another implementation, where the platform has none: Node has one from version 22 on. */
+  readonly WebSocket?: new (url: string) => RawSocket;
+}
+
+/** Raw WebSockets, at `/ws/notify`: no other package is needed in browsers, and in Node from version 22 on. */
 export function webSocket(options: WebSocketOptions = {}): Transport {
   return {
+    check() {
+      if (options.WebSocket !== undefined || typeof WebSocket !== "undefined") return;
+      throw new TypeError(
+        "This platform has no WebSocket (Node has one from version 22 on). Pass one, " +
+          '`connect({ transport: webSocket({ WebSocket }) })` with that of the package "ws", or use `socketIo(io)`.',
+      );
+    },
     open({ url, token, since }, ears) {
       const address = new URL(`${url}/ws/notify`);
       address.protocol = address.protocol.replace("http", "ws");
       address.searchParams.set("token", token);
       address.searchParams.set("events", "all");
       if (since !== null) address.searchParams.set("replay_from", since);
-      return new RawLink(new (options.WebSocket ?? WebSocket)(address), ears);
+      return new RawLink(new (options.WebSocket ?? WebSocket)(address.href), ears);
     },
   };
 }
@@ -34,13 +52,15 @@ class RawLink implements Link {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
-    private readonly socket: WebSocket,
+    private readonly socket: RawSocket,
     private readonly ears: Ears,
   ) {
     this.#wait(PATIENCE_MS * 2, () => this.#end({ reason: "lost", detail: "no answer to the handshake" }));
     socket.onopen = () => this.#ask();
-    socket.onmessage = ({ data }) => this.#message(data);
-    socket.onclose = ({ code, reason }) => this.#end({ reason: WHY[code] ?? "lost", detail: reason || `closed with ${code}` });
+    socket.onmessage = ({ data }: { readonly data: unknown }) => this.#message(data);
+    // What went wrong is told by its end, which follows; without a listener `ws` would throw.
+    socket.onerror = () => {};
+    socket.onclose = ({ code, reason }: { readonly code: number; readonly reason: string }) => this.#end({ reason: WHY[code] ?? "lost", detail: reason || `closed with ${code}` });
   }
 
   authenticate(token: string): void {

@@ -26,6 +26,12 @@ export interface Words {
   readonly isUnread: string;
   readonly urgent: string;
   readonly newOne: string;
+  /** Told to screen readers: what came at once, and what was done. */
+  readonly newOnes: Plural;
+  readonly removed: string;
+  readonly nowRead: string;
+  readonly nowUnread: string;
+  readonly allRead: string;
   readonly offline: string;
   readonly reconnecting: string;
   readonly refused: string;
@@ -66,6 +72,39 @@ export interface Words {
   readonly high: string;
   readonly saved: string;
   readonly saving: string;
+  /**
+   * Why something was not done, by the `code` of its `Problem`; with a field (`invalid_field:quiet_hours`) before that, and by
+   * `http` (`{status}`) where something else than the server answered. What is not here is said in the server's own words.
+   */
+  readonly problems: Readonly<Record<string, string>>;
+  /** What kinds of notifications are called, by `type`. What is not here is called by its type: `Order status` for `order_status`. */
+  readonly types: Readonly<Record<string, string>>;
+}
+
+/** What `reason` takes of a `Problem`. */
+export interface Why {
+  readonly code: string;
+  readonly field: string | null;
+  readonly status: number;
+  readonly message: string;
+}
+
+const own = (all: Readonly<Record<string, string>>, name: string) => (Object.hasOwn(all, name) ? all[name] : undefined);
+
+/** Why something was not done, in the language of `words` if it has words for it. */
+export function reason(words: Words, { code, field, status, message }: Why): string {
+  const names = [`${code}:${field?.split(".")[0]}`, code, ...(/^http_\d+$/.test(code) ? ["http"] : [])];
+  const known = names.map((name) => own(words.problems, name)).find((one) => one !== undefined);
+  return known === undefined ? message : put(known, { status });
+}
+
+/** What people read for a kind of notifications: `Security alert` for `security_alert`. */
+export function typeLabel(words: Words, type: string): string {
+  const known = own(words.types, type);
+  if (known !== undefined) return known;
+  const bare = type.replace(/([a-z\d])([A-Z])/g, (_, before: string, after: string) => `${before} ${after.toLowerCase()}`);
+  const said = bare.replace(/[\s_.:/-]+/g, " ").trim();
+  return said === "" ? type : said.charAt(0).toLocaleUpperCase(words.tag) + said.slice(1);
 }
 
 /** A sentence with its values put in. */

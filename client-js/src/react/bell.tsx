@@ -1,15 +1,14 @@
 import { type ReactNode, useEffect, useId, useState } from "react";
-import { counted, put } from "../locales/words.js";
+import { counted } from "../locales/words.js";
 import { NotificationCenter, type CenterProps } from "./center.js";
-import { useWords } from "./context.js";
+import { useTheme, useWords } from "./context.js";
 import { useNotificationEvent, useUnreadCount } from "./hooks.js";
 import { BellIcon } from "./icons.js";
+import { News } from "./say.js";
 
 export interface BellProps extends Partial<Omit<CenterProps, "isOpen" | "onClose" | "id">> {
   /** What a click does. If nothing is said, the bell opens a centre of its own. */
   readonly onClick?: () => void;
-  /** Whether new notifications are told to screen readers; they are, if nothing is said. */
-  readonly announce?: boolean;
 }
 
 const RING_MS = 900;
@@ -18,14 +17,12 @@ const RING_MS = 900;
 export function NotificationBell({ onClick, announce = true, ...center }: BellProps): ReactNode {
   const words = useWords();
   const unread = useUnreadCount() ?? 0;
+  const theme = useTheme();
   const id = useId();
   const [isOpen, setOpen] = useState(false);
   const [rings, setRings] = useState(0);
-  const [said, setSaid] = useState("");
-  useNotificationEvent("notification", ({ notification, missed }) => {
-    if (missed) return;
-    setRings((count) => count + 1);
-    setSaid(put(words.newOne, { title: notification.title || notification.message }));
+  useNotificationEvent("notification", ({ missed }) => {
+    if (!missed) setRings((count) => count + 1);
   });
   const [isRinging, setRinging] = useState(false);
   useEffect(() => {
@@ -38,6 +35,7 @@ export function NotificationBell({ onClick, announce = true, ...center }: BellPr
     <>
       <button
         type="button"
+        {...theme}
         className="carillon carillon-bell"
         data-rings={isRinging}
         aria-label={unread === 0 ? words.bellNone : counted(words, words.bell, unread)}
@@ -51,12 +49,8 @@ export function NotificationBell({ onClick, announce = true, ...center }: BellPr
           </span>
         )}
       </button>
-      {announce && (
-        <span className="carillon-hidden" role="status">
-          {said}
-        </span>
-      )}
-      {onClick === undefined && <NotificationCenter {...center} id={id} isOpen={isOpen} onClose={() => setOpen(false)} />}
+      {announce && <News />}
+      {onClick === undefined && <NotificationCenter {...center} announce={announce} id={id} isOpen={isOpen} onClose={() => setOpen(false)} />}
     </>
   );
 }

@@ -1,11 +1,13 @@
 import { type ReactNode, useEffect, useId, useRef, useState } from "react";
 import type { Connection, Filter, Notification } from "../index.js";
 import type { Words } from "../locales/words.js";
-import { useWords } from "./context.js";
+import { useTheme, useWords } from "./context.js";
 import { useActions, useConnection, useInbox, useUnreadCount } from "./hooks.js";
+import { useKeptFocus } from "./focus.js";
 import { BackIcon, CloseIcon, SettingsIcon } from "./icons.js";
 import { NotificationItem, type OnOpen } from "./item.js";
 import { NotificationPreferences, type PreferencesProps } from "./preferences.js";
+import { News, Saying, useRegion } from "./say.js";
 
 export interface CenterProps {
   readonly isOpen: boolean;
@@ -17,24 +19,31 @@ export interface CenterProps {
   readonly renderItem?: (notification: Notification) => ReactNode;
   /** What the settings show; false for no settings. */
   readonly preferences?: PreferencesProps | false;
+  /** Whether new notifications are told to screen readers, by the bell or, over it, the drawer; they are, if nothing is said. */
+  readonly announce?: boolean;
 }
 
 /** Narrower windows get a drawer over the page, wider ones a sidebar beside it. */
 const DRAWER = "(max-width: 640px)";
 
 /** All notifications: a drawer on small screens, a sidebar on large ones. */
-export function NotificationCenter({ isOpen, onClose, id, onOpen, renderItem, preferences = {} }: CenterProps): ReactNode {
+export function NotificationCenter({ isOpen, onClose, id, onOpen, renderItem, preferences = {}, announce = true }: CenterProps): ReactNode {
   const words = useWords();
   const dialog = useRef<HTMLDialogElement>(null);
   const heading = useRef<HTMLHeadingElement>(null);
   const name = useId();
+  const settings = useRef<HTMLButtonElement>(null);
+  const theme = useTheme();
   const [isSetting, setSetting] = useState(false);
+  const [isModal, setModal] = useState(false);
   useEffect(() => {
     const shown = dialog.current;
     if (shown === null || !isOpen) return;
     const before = document.activeElement;
-    if (window.matchMedia(DRAWER).matches) shown.showModal();
+    const { matches } = window.matchMedia(DRAWER);
+    if (matches) shown.showModal();
     else shown.show();
+    setModal(matches);
     heading.current?.focus();
     return () => {
       shown.close();
@@ -42,8 +51,19 @@ export function NotificationCenter({ isOpen, onClose, id, onOpen, renderItem, pr
       if (before instanceof HTMLElement) before.focus();
     };
   }, [isOpen]);
+  const hasTurned = useRef(false);
+  const turn = (toSettings: boolean) => {
+    hasTurned.current = true;
+    setSetting(toSettings);
+  };
+  useEffect(() => {
+    // The button that was pressed is gone: who uses a keyboard goes on at what has come in its place.
+    if (hasTurned.current) (isSetting ? heading : settings).current?.focus();
+    hasTurned.current = false;
+  }, [isSetting]);
   return (
     <dialog
+      {...theme}
       ref={dialog}
       id={id}
       className="carillon carillon-center"
@@ -63,7 +83,7 @@ export function NotificationCenter({ isOpen, onClose, id, onOpen, renderItem, pr
         <div className="carillon-panel">
           <header>
             {isSetting && (
-              <button type="button" className="carillon-icon" aria-label={words.back} title={words.back} onClick={() => setSetting(false)}>
+              <button type="button" className="carillon-icon" aria-label={words.back} title={words.back} onClick={() => turn(false)}>
                 <BackIcon />
               </button>
             )}
@@ -71,7 +91,14 @@ export function NotificationCenter({ isOpen, onClose, id, onOpen, renderItem, pr
               {isSetting ? words.preferences : words.notifications}
             </h2>
             {preferences !== false && !isSetting && (
-              <button type="button" className="carillon-icon" aria-label={words.settings} title={words.settings} onClick={() => setSetting(true)}>
+              <button
+                ref={settings}
+                type="button"
+                className="carillon-icon"
+                aria-label={words.settings}
+                title={words.settings}
+                onClick={() => turn(true)}
+              >
                 <SettingsIcon />
               </button>
             )}
@@ -80,6 +107,7 @@ export function NotificationCenter({ isOpen, onClose, id, onOpen, renderItem, pr
             </button>
           </header>
           <State />
+          {isModal && announce && <News />}
           {isSetting && preferences !== false ? (
             <NotificationPreferences {...preferences} isHeaded={false} />
           ) : (
@@ -101,7 +129,7 @@ function stateOf(words: Words, { status, failures }: Connection): string {
 function State(): ReactNode {
   const said = stateOf(useWords(), useConnection());
   return (
-    <p className="carillon-state" role="status" hidden={said === ""}>
+    <p className="carillon-state" role="status">
       {said}
     </p>
   );
@@ -123,8 +151,17 @@ export function NotificationList({ onOpen, renderItem }: NotificationListProps):
   const { readAll } = useActions();
   const unread = useUnreadCount() ?? 0;
   const list = useRef<HTMLUListElement>(null);
+  const empty = useRef<HTMLParagraphElement>(null);
+  const kept = useKeptFocus(list, () => empty.current ?? list.current);
+  const [say, region] = useRegion();
+  const all = () => {
+    say(words.allRead);
+    void readAll();
+  };
+  const theme = useTheme();
   return (
-    <div className="carillon-list">
+    <div className="carillon carillon-list" {...theme} {...kept}>
+      {region}
       <div className="carillon-bar">
         <div role="group" aria-label={words.filter} className="carillon-tabs">
           {([ALL, UNREAD] as const).map((one) => (
@@ -134,17 +171,21 @@ export function NotificationList({ onOpen, renderItem }: NotificationListProps):
             </button>
           ))}
         </div>
-        <button type="button" className="carillon-plain" disabled={unread === 0} onClick={() => void readAll()}>
+        <button type="button" className="carillon-plain" aria-disabled={unread === 0} onClick={() => unread > 0 && all()}>
           {words.markAllRead}
         </button>
       </div>
-      <ul ref={list} aria-busy={isLoading} tabIndex={-1}>
-        {notifications.map((notification) => (
-          <li key={notification.id}>{renderItem?.(notification) ?? <NotificationItem notification={notification} onOpen={onOpen} />}</li>
-        ))}
+      <ul ref={list} aria-label={words.notifications} aria-busy={isLoading} tabIndex={-1}>
+        <Saying.Provider value={say}>
+          {notifications.map((notification) => (
+            <li key={notification.id}>{renderItem?.(notification) ?? <NotificationItem notification={notification} onOpen={onOpen} />}</li>
+          ))}
+        </Saying.Provider>
       </ul>
       {isReady && notifications.length === 0 && !isLoading && (
-        <p className="carillon-empty">{filter === UNREAD ? words.emptyUnread : words.empty}</p>
+        <p ref={empty} tabIndex={-1} className="carillon-empty">
+          {filter === UNREAD ? words.emptyUnread : words.empty}
+        </p>
       )}
       {problem !== null && (
         <p role="alert" className="carillon-problem">

@@ -128,6 +128,20 @@ function useKept<Value, Change>(
       isHere = false;
     };
   }, [client, read]);
+  // What could not be read is read once the connection is back.
+  const isMissing = state.value === null && (state.problem?.passes ?? false);
+  const isOpen = useConnection().status === "open";
+  useEffect(() => {
+    if (client === null || !isMissing || !isOpen) return;
+    let isHere = true;
+    read(client).then(
+      (value) => isHere && setState((now) => ({ ...now, value: now.value ?? value, problem: null })),
+      () => {},
+    );
+    return () => {
+      isHere = false;
+    };
+  }, [client, read, isMissing, isOpen]);
   const change = useCallback(
     async (wanted: Change): Promise<boolean> => {
       if (client === null) return false;

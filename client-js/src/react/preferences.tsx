@@ -1,6 +1,7 @@
-import { type ReactNode, useId } from "react";
+import { type ReactNode, useId, useState } from "react";
 import { CHANNELS, type Channel, type Digest, type Preferences, type PreferencesChange, type Priority } from "../index.js";
-import { useWords } from "./context.js";
+import { reason, typeLabel } from "../locales/words.js";
+import { useTheme, useWords } from "./context.js";
 import { type Kept, useDigest, usePreferences, useTypes } from "./hooks.js";
 
 export interface PreferencesProps {
@@ -20,33 +21,46 @@ export function NotificationPreferences({ types, channels = CHANNELS, isHeaded =
   const words = useWords();
   const kept = usePreferences();
   const known = useTypes(types === undefined);
-  const offered = types ?? known?.map(({ type }) => ({ type, label: type })) ?? [];
+  const offered = types ?? known?.map(({ type }) => ({ type, label: typeLabel(words, type) })) ?? [];
   const name = useId();
+  const theme = useTheme();
+  const digest = useDigest();
+  const [isDigestLast, setDigestLast] = useState(false);
+  const change: Change = (wanted) => {
+    setDigestLast(false);
+    return kept.change(wanted);
+  };
+  const order = (wanted: Digest) => {
+    setDigestLast(true);
+    return digest.change(wanted);
+  };
   return (
-    <section className="carillon carillon-preferences" {...(isHeaded ? { "aria-labelledby": name } : {})}>
+    <section {...theme} className="carillon carillon-preferences" {...(isHeaded ? { "aria-labelledby": name } : {})}>
       {isHeaded && <h2 id={name}>{words.preferences}</h2>}
       {kept.value === null ? (
-        <p className="carillon-empty">{kept.problem === null ? words.loading : kept.problem.message}</p>
+        <p className="carillon-empty" role="status">
+          {kept.problem === null ? words.loading : reason(words, kept.problem)}
+        </p>
       ) : (
         <>
-          <Kinds now={kept.value} types={offered} channels={channels} change={kept.change} />
-          <Quiet now={kept.value} change={kept.change} />
+          <Kinds now={kept.value} types={offered} channels={channels} change={change} />
+          <Quiet now={kept.value} change={change} />
         </>
       )}
-      <DigestSettings />
-      <Saving kept={kept} />
+      {digest.value !== null && <DigestSettings value={digest.value} change={order} />}
+      <Saving kept={isDigestLast ? digest : kept} />
     </section>
   );
 }
 
 type Change = (change: PreferencesChange) => Promise<boolean>;
 
-function Saving<Value, Changed>({ kept }: { readonly kept: Kept<Value, Changed> }): ReactNode {
+function Saving({ kept }: { readonly kept: Omit<Kept<unknown, unknown>, "change"> }): ReactNode {
   const words = useWords();
   const failed = kept.problem !== null && kept.value !== null;
   return (
     <p role="status" className="carillon-saving" data-failed={failed}>
-      {failed ? kept.problem?.message : kept.isSaving ? words.saving : kept.isSaved ? words.saved : ""}
+      {failed && kept.problem !== null ? reason(words, kept.problem) : kept.isSaving ? words.saving : kept.isSaved ? words.saved : ""}
     </p>
   );
 }
@@ -60,8 +74,7 @@ interface KindsProps {
 
 function Kinds({ now, types, channels, change }: KindsProps): ReactNode {
   const words = useWords();
-  const labels = new Map(Object.keys(now.types).map((type) => [type, type]));
-  for (const type of now.mandatoryTypes) labels.set(type, type);
+  const labels = new Map([...Object.keys(now.types), ...now.mandatoryTypes].map((type) => [type, typeLabel(words, type)]));
   for (const { type, label } of types) labels.set(type, label);
   const rows = [...labels].sort(([, one], [, other]) => one.localeCompare(other, words.tag));
   const caption = useId();
@@ -205,12 +218,13 @@ const PRIORITIES: readonly Priority[] = ["low", "normal", "high", "urgent"];
 
 const DIGEST_CHANNELS: readonly Channel[] = ["inApp", "email", "push"];
 
-/** Nothing, on a server that makes no digests. */
-function DigestSettings(): ReactNode {
+interface DigestProps {
+  readonly value: Digest;
+  readonly change: (digest: Digest) => Promise<boolean>;
+}
+
+function DigestSettings({ value, change }: DigestProps): ReactNode {
   const words = useWords();
-  const kept = useDigest();
-  const { value, change } = kept;
-  if (value === null) return null;
   const set = (part: Partial<Digest>) => void change({ ...value, ...part });
   const local = Intl.DateTimeFormat().resolvedOptions().timeZone;
   // Whoever has never said where they are is where this browser is.
@@ -294,7 +308,6 @@ function DigestSettings(): ReactNode {
           })}
         </div>
       )}
-      <Saving kept={kept} />
     </fieldset>
   );
 }

@@ -2,7 +2,7 @@ import { type ReactNode, useEffect, useMemo, useRef, useState } from "react";
 import { type Client, type ConnectOptions, connect } from "../index.js";
 import { en } from "../locales/en.js";
 import type { Words } from "../locales/words.js";
-import { Here } from "./context.js";
+import { Here, type Theme } from "./context.js";
 
 export interface ProviderProps {
   /** What `connect` takes. It is read once: give the provider another `key` when somebody else signs in. */
@@ -11,11 +11,13 @@ export interface ProviderProps {
   readonly client?: Client;
   /** The language: English if nothing is said; others are in `carillon-client/locales`. */
   readonly words?: Words;
+  /** Light or dark; if nothing is said, as the page is, by its `color-scheme`. */
+  readonly theme?: Theme;
   readonly children?: ReactNode;
 }
 
 /** Connects one person for everything inside. On servers that render pages it connects nobody. */
-export function NotificationProvider({ options, client: given, words = en, children }: ProviderProps): ReactNode {
+export function NotificationProvider({ options, client: given, words = en, theme = "auto", children }: ProviderProps): ReactNode {
   const [made, setMade] = useState<Client | null>(null);
   const first = useRef(options);
   const isGiven = given !== undefined;
@@ -29,6 +31,6 @@ export function NotificationProvider({ options, client: given, words = en, child
     };
   }, [isGiven]);
   const client = given ?? made;
-  const value = useMemo(() => ({ client, words }), [client, words]);
+  const value = useMemo(() => ({ client, words, theme }), [client, words, theme]);
   return <Here.Provider value={value}>{children}</Here.Provider>;
 }

@@ -1,7 +1,8 @@
-import { type ReactNode, useEffect, useState } from "react";
+import { type FocusEvent, type ReactNode, useEffect, useRef, useState } from "react";
 import type { Notification } from "../index.js";
-import { put } from "../locales/words.js";
-import { useWords } from "./context.js";
+import { put, reason } from "../locales/words.js";
+import { useTheme, useWords } from "./context.js";
+import { useKeptFocus } from "./focus.js";
 import { useNotificationEvent } from "./hooks.js";
 import { CloseIcon } from "./icons.js";
 import { type OnOpen, Title } from "./item.js";
@@ -26,6 +27,14 @@ interface Toast {
 
 let last = 0;
 
+/** No more than `most`: the oldest goes, of those that are not to stay until they are dismissed, if there are others. */
+function fitting(toasts: readonly Toast[], most: number): readonly Toast[] {
+  if (toasts.length <= most) return toasts;
+  const passing = toasts.findIndex(({ notification }) => notification?.priority !== "urgent");
+  const gone = passing === -1 || passing === toasts.length - 1 ? 0 : passing;
+  return fitting(toasts.filter((_, at) => at !== gone), most);
+}
+
 /** What comes, shown for a moment; and what the server would not do. */
 export function NotificationToasts({ most = 3, duration = 6000, onOpen, announce = false, label }: ToastsProps): ReactNode {
   const words = useWords();
@@ -33,7 +42,7 @@ export function NotificationToasts({ most = 3, duration = 6000, onOpen, announce
   const add = (notification: Notification | null, text: string) => {
     last += 1;
     const toast = { key: last, notification, text };
-    setToasts((now) => [...now, toast].slice(-most));
+    setToasts((now) => fitting([...now, toast], most));
   };
   const drop = (key: number) => setToasts((now) => now.filter((one) => one.key !== key));
   useNotificationEvent("notification", ({ notification, missed }) => {
@@ -42,9 +51,26 @@ export function NotificationToasts({ most = 3, duration = 6000, onOpen, announce
   useNotificationEvent("changed", ({ id, standing }) => {
     if (standing !== "unread") setToasts((now) => now.filter(({ notification }) => notification === null || (id !== null && notification.id !== id)));
   });
-  useNotificationEvent("refused", ({ problem }) => add(null, put(words.notDone, { reason: problem.message })));
+  useNotificationEvent("refused", ({ problem }) => add(null, put(words.notDone, { reason: reason(words, problem) })));
+  const section = useRef<HTMLElement>(null);
+  const theme = useTheme();
+  const from = useRef<HTMLElement | null>(null);
+  const kept = useKeptFocus(section, () => from.current);
+  const onFocus = (event: FocusEvent<HTMLElement>) => {
+    const { relatedTarget, currentTarget } = event;
+    if (relatedTarget instanceof HTMLElement && !currentTarget.contains(relatedTarget)) from.current = relatedTarget;
+    kept.onFocus(event);
+  };
   return (
-    <section className="carillon carillon-toasts" aria-label={label ?? words.notifications} aria-live={announce ? "polite" : "off"}>
+    <section
+      ref={section}
+      {...theme}
+      className="carillon carillon-toasts"
+      aria-label={label ?? words.notifications}
+      aria-live={announce ? "polite" : "off"}
+      onFocus={onFocus}
+      onBlur={kept.onBlur}
+    >
       {toasts.map((toast) => (
         <OneToast key={toast.key} toast={toast} duration={duration} onOpen={onOpen} onGone={() => drop(toast.key)} />
       ))}

@@ -28,7 +28,7 @@ export type Push =
       readonly url: string;
       readonly isUrgent: boolean;
       /** Where one click ends such pushes, and what the button says. */
-      readonly stop: { readonly url: string; readonly title: string } | null;
+      readonly stop: { readonly url: string; readonly title: string | null } | null;
       readonly actions: readonly { readonly action: string; readonly title: string }[];
     };
 
@@ -49,7 +49,7 @@ export function pushFrom(given: unknown): Push | null {
     tag,
     id: text(data.uuid) || tag || String(whole(data.notification_id) ?? ""),
     url: text(data.action_url),
-    stop: text(data.unsubscribe_url) === "" ? null : { url: text(data.unsubscribe_url), title: text(data.unsubscribe_title) || "No more like this" },
+    stop: text(data.unsubscribe_url) === "" ? null : { url: text(data.unsubscribe_url), title: text(data.unsubscribe_title) || null },
     isUrgent: said.priority === "urgent" || said.priority === "critical",
     actions: (Array.isArray(said.actions) ? said.actions : [])
       .map(fields)

@@ -3,6 +3,9 @@ import { Problem } from "../core/problem.js";
 import { fields, text } from "../core/wire.js";
 import { NOTES, saidFrom } from "./messages.js";
 
+/** How long the browser's push service may take. */
+const PATIENCE_MS = 30_000;
+
 /** Whether this browser can take pushes at all. */
 export function canPush(): boolean {
   return typeof navigator !== "undefined" && "serviceWorker" in navigator && "PushManager" in globalThis && "Notification" in globalThis;
@@ -10,7 +13,8 @@ export function canPush(): boolean {
 
 /**
  * Asks the person, if they were not asked yet, and registers this browser with the server. To be called from a click: browsers
- * ask only then. Throws `Problem`: `push_denied` if the person does not want it, `push_unavailable` if the server has no keys.
+ * ask only then. Throws `Problem`: `push_unsupported` if the browser takes none, `push_denied` if the person does not want it,
+ * `push_unavailable` if the server has no keys, `push_failed` if the browser's push service gives no subscription.
  */
 export async function subscribeToPushes(client: Client, registration: ServiceWorkerRegistration): Promise<PushSubscription> {
   if (!canPush()) throw new Problem("push_unsupported", "This browser takes no pushes.");
@@ -21,9 +25,31 @@ export async function subscribeToPushes(client: Client, registration: ServiceWor
     await subscription.unsubscribe();
     subscription = null;
   }
-  subscription ??= await registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: wanted });
+  subscription ??= await inTime(registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: wanted })).catch(noPushes);
   await register(client, subscription);
   return subscription;
+}
+
+/** Browsers that cannot reach their push service may say nothing at all. What comes too late is given back. */
+async function inTime(asked: Promise<PushSubscription>): Promise<PushSubscription> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let isLate = false;
+  asked.then((subscription) => isLate && subscription.unsubscribe()).catch(() => {});
+  const patience = new Promise<never>((_, refuse) => {
+    timer = setTimeout(() => {
+      isLate = true;
+      refuse(new Error(`it did not answer within ${PATIENCE_MS / 1000} s`));
+    }, PATIENCE_MS);
+  });
+  return Promise.race([asked, patience]).finally(() => clearTimeout(timer));
+}
+
+function noPushes(fault: unknown): never {
+  const why = fault instanceof Error ? fault.message : String(fault);
+  throw new Problem(
+    "push_failed",
+    `The browser got no subscription from its push service: ${why}. Some browsers have none, or cannot reach it; try again later, or another browser.`,
+  );
 }
 
 /** Takes this browser back. True if it was registered. */

@@ -11,4 +11,4 @@ const option = <Name extends string>(name: Name) => {
   return value === null ? {} : ({ [name]: value } as Record<Name, string>);
 };
 
-handlePushes(self, { ...option("home"), ...option("icon"), ...option("badge") });
+handlePushes(self, { ...option("home"), ...option("icon"), ...option("badge"), ...option("stopTitle") });

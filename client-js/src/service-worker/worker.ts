@@ -41,6 +41,8 @@ export interface PushOptions {
   /** The picture of pushes that bring none. */
   readonly icon?: string;
   readonly badge?: string;
+  /** What the button says that ends pushes like one, where the server does not say it: "No more like this" if nothing is said. */
+  readonly stopTitle?: string;
   /** Where the buttons of a push lead, by their `action`; a button that is not here leads where the push does. */
   readonly actions?: Readonly<Record<string, string>>;
 }
@@ -99,7 +101,7 @@ async function show(scope: WorkerScope, options: PushOptions, push: Push & { rea
     ...(icon !== undefined && { icon }),
     ...(badge !== undefined && { badge }),
     ...(push.tag !== "" && { tag: push.tag, renotify: push.isUrgent }),
-    actions: stop === null ? push.actions : [...push.actions, { action: STOP, title: push.stop?.title ?? "" }],
+    actions: stop === null ? push.actions : [...push.actions, { action: STOP, title: push.stop?.title ?? options.stopTitle ?? "No more like this" }],
     requireInteraction: push.isUrgent,
     data: { id: push.id, url: push.url, ...(stop !== null && { stop }) },
   });
