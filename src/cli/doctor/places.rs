@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Days before its end that a certificate should be renewed by.
 const SOON: i64 = 21;
 /// Sockets for which there must be room.
-const LEAST_SOCKETS: u64 = 100;
+const LEAST_SOCKETS: usize = 100;
 
 /// Seconds by which another clock is ahead of this one's, by its name.
 type Ahead = Option<(&'static str, f64)>;
@@ -202,20 +202,13 @@ pub fn limits(config: &Config) -> Vec<Finding> {
         sockets => parts::descriptors(sockets) as u64,
     };
     let is = format!("{most} files may be open at once ({soft} at first)");
-    if most < parts::RESERVE + LEAST_SOCKETS {
-        let room = most.saturating_sub(parts::RESERVE);
+    let (room, _) = parts::room_in(usize::try_from(most).unwrap_or(usize::MAX), 0);
+    if room < LEAST_SOCKETS {
         return vec![Finding::fail(OF, format!("{is}: there is room for {room} sockets"), mend)];
     }
     match (most < wanted, config.limits.sockets) {
         (false, _) => vec![Finding::ok(OF, is)],
-        (true, 0) => vec![Finding::warn(
-            OF,
-            format!(
-                "{is}: about {} sockets",
-                parts::room_in(usize::try_from(most).unwrap_or(usize::MAX), 0).0
-            ),
-            mend,
-        )],
+        (true, 0) => vec![Finding::warn(OF, format!("{is}: about {room} sockets"), mend)],
         (true, sockets) => {
             vec![Finding::fail(OF, format!("{is}; limits.sockets is {sockets}, which needs {wanted}"), mend)]
         }
