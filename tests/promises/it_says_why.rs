@@ -118,6 +118,7 @@ fn what_was_sent_stays_told_however_it_was_confirmed() {
         before.push((id, of, sent["at"].clone(), sent["node"].clone()));
     }
     drop(pages);
+    server.stop();
     server.restart();
     // What was only read with all others is known until that round of heartbeats is over.
     for (id, of, at, node) in &before[..3] {

@@ -17,6 +17,8 @@ use crate::domain::Timestamp;
 
 /// Between two looks.
 const TICK: Duration = Duration::from_secs(2);
+/// The same, when the session is about to end: tokens do so at whole seconds.
+const SOON: Duration = Duration::from_millis(200);
 /// With nothing new for so many looks, proxies are told that somebody is there.
 const QUIET: u32 = 8;
 /// Browsers come back after so many milliseconds.
@@ -82,10 +84,10 @@ impl Stream {
         loop {
             tokio::select! {
                 () = self.dashboard.stop.cancelled() => return None,
-                () = tokio::time::sleep(self.left().min(TICK)) => {}
+                () = tokio::time::sleep(self.left().clamp(SOON, TICK)) => {}
             }
             // A token may end, or its key be taken away, while somebody looks.
-            if self.left().is_zero() || self.dashboard.api.doorman.known(&self.seat.token).is_err() {
+            if self.dashboard.api.doorman.known(&self.seat.token).is_err() {
                 self.is_over = true;
                 return Some(OVER.to_owned());
             }

@@ -91,7 +91,8 @@ fn by_channel(way: Channel, steps: &[Step]) -> Option<(&'static str, String)> {
     let word = match (way, last.happened) {
         (Channel::Realtime, Some(true)) => "pushed".to_owned(),
         (Channel::Realtime, Some(false)) => "not pushed".to_owned(),
-        (Channel::Realtime, None) => "not known to be pushed".to_owned(),
+        // It is not confirmed either, which says more.
+        (Channel::Realtime, None) => return None,
         (way, Some(true)) => format!("{} {}", channel(way), last.step),
         (way, _) => format!("{} not {}", channel(way), last.step),
     };

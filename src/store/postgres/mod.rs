@@ -3,6 +3,7 @@
 //! The server may go away at any moment, even between a commit and its answer. A batch is then tried
 //! again on a new connection: what it stored before is recognised by its keys.
 
+mod confirming;
 mod connect;
 #[path = "erasing.rs"]
 mod erasing_special;

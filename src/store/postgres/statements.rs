@@ -128,30 +128,6 @@ over_arrays! {
 }
 
 over_arrays! {
-    ConfirmEntries {
-        recipients: BigInt => i64,
-        positions: BigInt => i64,
-        sent: Instant => At,
-        over: Text => &'a str,
-        confirmed: Instant => At
-    } -> (),
-    "UPDATE inbox SET sent_at = e.sent, sent_over = e.via, confirmed_at = e.confirmed, confirmed_by = 'heartbeat' FROM ",
-    ") AS e (recipient, place, sent, via, confirmed) \
-     WHERE recipient_id = e.recipient AND position = e.place AND confirmed_at IS NULL"
-}
-
-over_arrays! {
-    NoteHanded {
-        recipients: BigInt => i64,
-        positions: BigInt => i64,
-        sent: Instant => At,
-        over: Text => &'a str
-    } -> (),
-    "UPDATE inbox SET sent_at = e.sent, sent_over = e.via FROM ",
-    ") AS e (recipient, place, sent, via) WHERE recipient_id = e.recipient AND position = e.place AND sent_at IS NULL"
-}
-
-over_arrays! {
     EarlierOf {
         keys: Binary => &'a [u8],
         tenants: Nullable<Text> => Option<&'a str>,

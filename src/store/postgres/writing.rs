@@ -24,15 +24,14 @@ use diesel_async::AsyncPgConnection as Connection;
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
+use super::confirming::confirm;
 use super::statements::{
-    ConfirmEntries, EarlierOf, InsertContents, InsertEntries, KnowRecipients, NoteHanded, Record,
-    ReservePlaces, SettlePlaces,
+    EarlierOf, InsertContents, InsertEntries, KnowRecipients, Record, ReservePlaces, SettlePlaces,
 };
 use crate::domain::{
     Deed, Hush, NewNotification, Notification, NotificationId, Place, Placed, Position, Preferences,
     Recipient, Timestamp, Wish,
 };
-use crate::store::Sent;
 use crate::store::audit::written;
 use crate::store::facts::POSTGRES as DIALECT;
 use crate::store::preferred;
@@ -217,31 +216,6 @@ async fn place_all(
         places.iter().filter_map(|(place, hush)| Some((*place, (*hush)?))).collect();
     defer(connection, &quiet).await?;
     Ok(places.into_iter().map(|(place, hush)| Placed { place, is_hushed: hush.is_some() }).collect())
-}
-
-/// Notes confirmations; returns how many entries were not confirmed before.
-async fn confirm(connection: &mut Connection, entries: &[Sent]) -> QueryResult<usize> {
-    let mut entries: Vec<&Sent> = entries.iter().collect();
-    entries.sort_unstable_by_key(|entry| (entry.place.recipient, entry.place.position));
-    let over: Vec<String> = entries.iter().map(|entry| entry.handed.way()).collect();
-    let recipients: Vec<i64> = entries.iter().map(|entry| entry.place.recipient).collect();
-    let positions: Vec<i64> = entries.iter().map(|entry| entry.place.position).collect();
-    let sent: Vec<At> = entries.iter().map(|entry| At(entry.handed.at)).collect();
-    let confirm = ConfirmEntries {
-        recipients: recipients.clone(),
-        positions: positions.clone(),
-        sent: sent.clone(),
-        over: over.iter().map(String::as_str).collect(),
-        confirmed: entries.iter().map(|entry| At(entry.confirmed_at)).collect(),
-        borrowed: PhantomData,
-    };
-    let confirmed = confirm.execute(connection).await?;
-    if confirmed < entries.len() {
-        // The others were confirmed where nobody knew when they had been handed out.
-        let over = over.iter().map(String::as_str).collect();
-        NoteHanded { recipients, positions, sent, over, borrowed: PhantomData }.execute(connection).await?;
-    }
-    Ok(confirmed)
 }
 
 /// The database's own time: the clocks of nodes may differ.
