@@ -50,7 +50,7 @@ struct Stage {
 
 impl Stage {
     fn new(settings: &[(&str, &str)]) -> Self {
-        let server = Server::with(&[&SETTINGS, settings].concat());
+        let server = Server::with(&[&SETTINGS[..], settings].concat());
         let stage = Self { server, honest: Honest::default() };
         // What is needed once is there before it is measured.
         stage.honest.begin(&stage.server).work(&AtomicBool::new(true));
@@ -62,7 +62,7 @@ impl Stage {
     }
 
     /// `many` flood this door for a while, each by doing `once` again and again; then they leave.
-    fn flood<T>(
+    fn flood<T: Send>(
         &self,
         door: &str,
         many: usize,

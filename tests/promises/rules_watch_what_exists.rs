@@ -34,7 +34,7 @@ const WORDS: [&str; 18] = [
 ];
 
 /// Values of labels that are told only when something goes wrong that does not here.
-const RARE: [&str; 6] = ["capacity", "dead", "failed", "lost", "requests", "slow_reader"];
+const RARE: [&str; 7] = ["busy", "capacity", "dead", "failed", "lost", "requests", "slow_reader"];
 
 /// The metrics of an expression, each with its labels' names and wanted values.
 fn metrics(expression: &str) -> Vec<(String, Vec<(String, String)>)> {
