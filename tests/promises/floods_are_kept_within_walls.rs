@@ -24,9 +24,9 @@ use honest::{Honest, Load};
 const SPAN: Duration = Duration::from_millis(1_200);
 /// What no flood may add to what is resident, in KB: the walls of `SETTINGS` and what a debug build needs beside.
 const CEILING: u64 = 96 * 1024;
-/// Descriptors that one flood may add: what `limits.sockets` lets in, the reserve for connections that are none, and a few of
-/// the server's own.
-const MOST_DESCRIPTORS: usize = 300 + 256 + 44;
+/// Descriptors that one flood may add: what `limits.sockets` lets in, the reserve for connections that are none, those that are
+/// told so, and a few of the server's own.
+const MOST_DESCRIPTORS: usize = 300 + 256 + 32 + 44;
 
 /// Walls that are low enough to be reached within a second.
 const SETTINGS: [(&str, &str); 10] = [
@@ -50,7 +50,7 @@ struct Stage {
 
 impl Stage {
     fn new(settings: &[(&str, &str)]) -> Self {
-        let server = Server::with(&[&SETTINGS, settings].concat());
+        let server = Server::with(&[&SETTINGS[..], settings].concat());
         let stage = Self { server, honest: Honest::default() };
         // What is needed once is there before it is measured.
         stage.honest.begin(&stage.server).work(&AtomicBool::new(true));
@@ -62,7 +62,7 @@ impl Stage {
     }
 
     /// `many` flood this door for a while, each by doing `once` again and again; then they leave.
-    fn flood<T>(
+    fn flood<T: Send>(
         &self,
         door: &str,
         many: usize,
@@ -352,9 +352,9 @@ fn floods_of_streams_and_packets() {
         |held: &mut Vec<Caller>, answers| {
             let mut flooder = Caller::new(address, &[("Authorization", &bearer)]);
             flooder.begin("GET", "/api/v1/stream", 0, "");
-            answers.note(flooder.answered_within(PATIENCE).as_ref());
-            held.push(flooder);
-            held.truncate(20);
+            let answer = flooder.answered_within(PATIENCE);
+            answers.note(answer.as_ref());
+            held.extend(answer.filter(|answer| answer.status == 200).map(|_| flooder));
         },
     );
     assert!((1..=5).contains(&answers.of(200)) && answers.of(429) > 0, "{answers:?}");
@@ -421,9 +421,9 @@ fn floods_of_streams_and_packets() {
             }
         },
     );
-    let large = "x".repeat(60_000);
+    let large = "x".repeat(30_000);
     let backend = format!("Bearer {BACKEND_TOKEN}");
-    stage.flood(
+    let answers = stage.flood(
         "much for somebody who never reads",
         4,
         |nth| {
@@ -436,6 +436,7 @@ fn floods_of_streams_and_packets() {
             answers.note(sender.ask("POST", "/api/v1/notifications", &body).as_ref());
         },
     );
+    assert!(answers.of(201) > 0, "{answers:?}");
     stage.ends_well();
 }
 
@@ -526,7 +527,8 @@ fn when_no_descriptor_is_left_it_is_said_and_all_goes_on() {
     println!("{answers:?}");
     assert!(answers.of(200) > 0 && answers.of(503) >= 150, "{answers:?}");
     assert!(answers.of(0) <= 4, "{answers:?}");
-    assert!(server.descriptors() <= base + 10);
+    // Numbers of descriptors are limited, and some below were free.
+    assert!(server.descriptors() <= base + 40);
     // Nothing comes and nothing ends now: nobody turns in circles.
     let waiting: Vec<_> =
         (0..20).map(|_| TcpStream::connect(server.address).expect("the kernel to take it")).collect();

@@ -161,8 +161,4 @@ impl Answers {
     pub fn of(&self, status: u16) -> usize {
         self.0.lock().expect("a list").get(&status).copied().unwrap_or(0)
     }
-
-    pub fn all(&self) -> usize {
-        self.0.lock().expect("a list").values().sum()
-    }
 }
