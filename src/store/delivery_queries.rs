@@ -225,7 +225,7 @@ pub async fn texts_of_tenants(
         SELECT tenant, count(*) AS many FROM deliveries \
         WHERE channel = 3 AND state >= 1 AND state <= 3 AND due_at > $1 GROUP BY tenant \
         UNION ALL SELECT tenant, count(*) AS many FROM spent WHERE channel = 3 AND at > $2 GROUP BY tenant \
-        ) AS both GROUP BY tenant HAVING sum(many) >= $3";
+        ) AS counted GROUP BY tenant HAVING sum(many) >= $3";
     let texts = diesel::sql_query(texts)
         .bind::<Instant, _>(At(since))
         .bind::<Instant, _>(At(since))

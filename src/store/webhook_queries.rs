@@ -10,24 +10,68 @@ use super::Connection;
 use super::writing::now;
 use crate::domain::{Tenant, Timestamp};
 use crate::store::schema::{webhook_attempts, webhook_messages, webhooks};
+use crate::store::sealing::{Sealed, unopened};
 use crate::store::types::At;
 use crate::store::webhooks::{AttemptRow, MessageRow, MessagesSought, Row, ToldMessage};
 use crate::store::{Attempt, State, StoreError};
 
 /// See [`crate::store::Store::webhooks`].
 pub async fn webhooks_of(connection: &mut Connection, tenant: &Tenant) -> Result<Vec<Row>, StoreError> {
-    let all = webhooks::table.filter(webhooks::tenant.eq(tenant.as_str())).order(webhooks::id);
-    Ok(all.load(connection).await?)
+    let all = || webhooks::table.filter(webhooks::tenant.eq(tenant.as_str())).order(webhooks::id);
+    let rows: QueryResult<Vec<Row>> = all().load(connection).await;
+    match rows {
+        Err(fault) if unopened(&fault).is_some() => {}
+        rows => return Ok(rows?),
+    }
+    let ids: Vec<i64> = all().select(webhooks::id).load(connection).await?;
+    let mut rows = Vec::with_capacity(ids.len());
+    for id in ids {
+        rows.extend(webhook_one(connection, tenant, id).await?);
+    }
+    Ok(rows)
 }
 
-/// See [`crate::store::Store::webhook`].
+/// See [`crate::store::Store::webhook`]. One that cannot be opened says so in the place of its address: it can be removed, or be given
+/// another.
 pub async fn webhook_one(
     connection: &mut Connection,
     tenant: &Tenant,
     id: i64,
 ) -> Result<Option<Row>, StoreError> {
-    let one = webhooks::table.filter(webhooks::tenant.eq(tenant.as_str())).filter(webhooks::id.eq(id));
-    Ok(one.get_result(connection).await.optional()?)
+    let one = || webhooks::table.filter(webhooks::tenant.eq(tenant.as_str())).filter(webhooks::id.eq(id));
+    let row: QueryResult<Row> = one().get_result(connection).await;
+    let why = match row.optional() {
+        Err(fault) => unopened(&fault).map(ToString::to_string).ok_or(fault)?,
+        row => return Ok(row?),
+    };
+    type Times = (Option<At>, Option<At>, At, At);
+    type Open = (String, Option<String>, i32, Option<String>, Times);
+    let (description, events, is_enabled, disabled_why, times): Open = one()
+        .select((
+            webhooks::description,
+            webhooks::events,
+            webhooks::is_enabled,
+            webhooks::disabled_why,
+            (webhooks::former_until, webhooks::failing_since, webhooks::created_at, webhooks::updated_at),
+        ))
+        .get_result(connection)
+        .await?;
+    let (former_until, failing_since, created_at, updated_at) = times;
+    Ok(Some(Row {
+        id,
+        tenant: tenant.as_str().to_owned(),
+        url: Sealed(format!("(its address or secret cannot be read: {why})")),
+        description,
+        events,
+        is_enabled,
+        disabled_why,
+        secret: Sealed(String::new()),
+        former_secret: None,
+        former_until,
+        failing_since,
+        created_at,
+        updated_at,
+    }))
 }
 
 /// See [`crate::store::Store::webhook_messages`].

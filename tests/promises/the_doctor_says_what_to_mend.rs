@@ -6,7 +6,7 @@ use std::process::Output;
 
 use crate::support::{
     BACKEND_TOKEN, Ground, JWT_SECRET, Peers, Postgres, Rest, Server, Shared, TWILIO_SID, TWILIO_TOKEN,
-    certificates, eventually, note, on_postgres, run_command_in,
+    certificates, eventually, note, on_postgres, program, run_command_in,
 };
 
 fn said(output: &Output) -> String {
@@ -248,10 +248,12 @@ fn what_others_rely_on_is_looked_at() {
 #[test]
 fn a_tiny_limit_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
-    let program = env!("CARGO_BIN_EXE_carillon");
+    let own = program();
+    let carillon = own.get_program().to_string_lossy();
     let output = std::process::Command::new("sh")
         .current_dir(folder.path())
-        .args(["-c", &format!("ulimit -n 128; exec {program} doctor")])
+        .args(["-c", &format!("ulimit -n 128; exec {carillon} doctor")])
+        .env_clear()
         .envs(PRODUCTION)
         .output()
         .expect("a shell");

@@ -73,7 +73,7 @@ fn one_webhook_fails_alone() {
     let mut peers = Peers::start();
     let server = Server::with(&[&HOOKED[..], &[("ENCRYPTION_KEYS", key().as_str())]].concat());
     let boss = admin(&server);
-    let lost = tell(&mut peers, &boss, "200/lost", &["notification.sent"]);
+    let lost = tell(&mut peers, &boss, "200/lost", &["notification.read"]);
     tell(&mut peers, &boss, "200/kept", &["notification.read"]);
     shut(&server, "webhooks", "secret", &format!("id = {}", lost["id"]));
     let two = Rest::user(&server, 2);

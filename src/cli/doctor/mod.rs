@@ -82,7 +82,8 @@ pub async fn run(loaded: &Loaded) -> bool {
     let mut config = loaded.config.clone();
     tell(settings(&mut config));
     let (found, clock) = places::database(&config).await;
-    let is_there = found.iter().all(|finding| finding.level < Level::Fail);
+    // Of one that cannot be reached nothing else is known.
+    let is_there = found.len() > 1;
     tell(found);
     if is_there {
         tell(trust::keys(&config).await);
