@@ -180,7 +180,8 @@ test("by keyboard alone: what goes away leaves the focus to the next one, and sc
   await press("Mark as read", "D");
   await until(() => titles(page), (all) => all.join() === "B");
   expect(await focused(page)).toBe("Mark as read: B");
-  // Nor is it lost when it goes because of another device.
+  // Nor is it lost when it goes because of another device, once the server has all that was done here.
+  await until(() => page.evaluate(() => Object.keys(localStorage).filter((key) => key.includes(":mark:")).length), (waiting) => waiting === 0);
   await ground.ask("POST", "/api/v1/notifications/read-all", token(user));
   await until(() => titles(page), (all) => all.length === 0);
   await until(() => focused(page), (now) => now === "You have read everything.");

@@ -163,3 +163,18 @@ test("a count that was on its way when something was marked does not come back",
   expect(seen).toEqual([1]);
   client.close();
 });
+
+test("a page that is asked for while the list is read again comes, too", async () => {
+  const server = new Server();
+  for (let sent = 0; sent < 12; sent += 1) server.send();
+  const client = server.client();
+  await wait(1000);
+  const list = client.list();
+  void list.refresh();
+  void list.refresh();
+  const more = list.loadMore();
+  await wait(100);
+  await more;
+  expect(list.getSnapshot().notifications).toHaveLength(10);
+  client.close();
+});

@@ -171,6 +171,8 @@ export class Client {
       greet: (leads) => {
         if (leads) this.#tabs?.tell({ kind: "connection", connection: this.#connection.getSnapshot() });
         this.#marks.retell();
+        // Somebody looks at the other tab: what waits for another attempt waits no longer.
+        this.#marks.flush();
       },
     });
     this.#marks.retell();

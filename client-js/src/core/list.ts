@@ -104,8 +104,9 @@ export class List implements NotificationList {
 
   readonly loadMore = async (): Promise<void> => {
     if (!this.#isReady) return this.refresh();
-    if (this.#asked !== null) await this.#asked;
-    if (this.#asked === null && this.#floor !== null) await this.#ask(this.#floor);
+    // What is being read comes first, however often it is read again.
+    while (this.#asked !== null) await this.#asked;
+    if (this.#floor !== null) await this.#ask(this.#floor);
   };
 
   #ask(from: Notification | null): Promise<void> {

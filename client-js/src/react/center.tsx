@@ -153,6 +153,19 @@ export function NotificationList({ onOpen, renderItem }: NotificationListProps):
   const list = useRef<HTMLUListElement>(null);
   const empty = useRef<HTMLParagraphElement>(null);
   const kept = useKeptFocus(list, () => empty.current ?? list.current);
+  const [isMore, setMore] = useState(false);
+  // What is read again behind the scenes is nothing to look at, unless nothing is here.
+  const isEmpty = isReady && notifications.length === 0 && !(isLoading && unread > 0);
+  const isBusy = isMore || (isLoading && notifications.length === 0 && !isEmpty);
+  const more = async () => {
+    if (isBusy) return;
+    setMore(true);
+    const last = list.current?.lastElementChild;
+    await loadMore();
+    setMore(false);
+    // The button may be gone now: who reads by keyboard goes on at the first one that is new.
+    last?.nextElementSibling?.querySelector<HTMLElement>("a, button")?.focus();
+  };
   const [say, region] = useRegion();
   const all = () => {
     say(words.allRead);
@@ -182,7 +195,7 @@ export function NotificationList({ onOpen, renderItem }: NotificationListProps):
           ))}
         </Saying.Provider>
       </ul>
-      {isReady && notifications.length === 0 && !isLoading && (
+      {isEmpty && (
         <p ref={empty} tabIndex={-1} className="carillon-empty">
           {filter === UNREAD ? words.emptyUnread : words.empty}
         </p>
@@ -195,18 +208,9 @@ export function NotificationList({ onOpen, renderItem }: NotificationListProps):
           </button>
         </p>
       )}
-      {problem === null && (hasMore || isLoading) && (
-        <button
-          type="button"
-          className="carillon-more"
-          aria-disabled={isLoading}
-          onClick={() => {
-            const at = notifications.length;
-            // The button may be gone then: who reads by keyboard goes on at the first one that is new.
-            if (!isLoading) void loadMore().then(() => list.current?.children[at]?.querySelector<HTMLElement>("a, button")?.focus());
-          }}
-        >
-          {isLoading ? words.loading : words.loadMore}
+      {problem === null && (hasMore || isBusy) && (
+        <button type="button" className="carillon-more" aria-disabled={isBusy} onClick={() => void more()}>
+          {isBusy ? words.loading : words.loadMore}
         </button>
       )}
     </div>
