@@ -456,7 +456,7 @@ fn node(number: usize, wire: &Arc<Mutex<Wire>>, time: &Arc<Time>) -> Node {
         confirm_margin_ms: 100,
         ..realtime::Settings::default()
     };
-    let confirmations = Arc::new(Confirmations::new(Rounds::new(&settings), metrics.clone()));
+    let confirmations = Arc::new(Confirmations::new(Rounds::new(&settings), "model", metrics.clone()));
     let live = Live::new(hub.clone(), confirmations.clone(), CatchUp::never(), time.clone(), metrics);
     Node { hub, live, confirmations, arrived }
 }
