@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::refusal::TokenError;
-use super::token::Settings;
+use super::settings::Settings;
 
 /// Longer answers are not read.
 const LARGEST_SET: usize = 1_000_000;

@@ -5,7 +5,8 @@ use std::fmt;
 use jsonwebtoken::{EncodingKey, Header};
 use serde::Serialize;
 
-use super::token::{self, KeyringError, Settings};
+use super::settings::Settings;
+use super::token::{self, KeyringError};
 
 /// A token to be made, by the command line and the demo page.
 #[derive(Clone, Debug, Default, Serialize)]

@@ -83,6 +83,7 @@ const TOO_FAST: &str =
 
 impl Privacy {
     /// Kept in `store`, and `outside`; `beyond_reach` tells of the rest. A database file of at most `vacuum_bytes` is written anew when somebody is forgotten.
+    #[expect(clippy::too_many_arguments, reason = "it is put together once")]
     pub fn new(
         store: Arc<Store>,
         hub: Arc<Hub>,

@@ -160,14 +160,14 @@ impl Metrics {
             backplane_up: Gauge::default(),
             caught_up: Counter::default(),
         };
-        metrics.expect();
+        metrics.begin();
         metrics.traces = Traces::new(metrics.spans.get_or_create(&SpanLabel { outcome: "lost" }).clone());
         metrics.register();
         metrics
     }
 
     /// Tells of what may happen as none: the first of it is seen as one more (`increase()` misses what begins with its first).
-    fn expect(&self) {
+    fn begin(&self) {
         Outcome::ALL.into_iter().for_each(|outcome| self.notifications_by(outcome, 0));
         for reason in Refusal::ALL {
             drop(self.refusals.get_or_create(&RefusalLabel { reason }));
