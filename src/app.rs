@@ -24,8 +24,8 @@ use crate::gateway::{Admission, Origins};
 use crate::http::{self, Dashboard, Doorman, Readiness};
 use crate::listen::{Away, Open, Proxies, Servant, Tls};
 use crate::parts::{
-    UNUSABLE_REDIS, alarms, backplane, beyond_reach, channels, crowd, demo, dispatch, exporter, letters,
-    listeners, mandatory, node, outside, quota, room, tell_of_keys, tls, usual, webhooks,
+    UNUSABLE_REDIS, admission, alarms, backplane, beyond_reach, channels, crowd, demo, dispatch, exporter,
+    letters, listeners, mandatory, node, outside, quota, tell_of_keys, tls, usual, webhooks,
 };
 use crate::realtime::Hub;
 use crate::service::{
@@ -205,15 +205,7 @@ impl App {
             failures.clone(),
             config.limits.sockets_per_user,
         );
-        let (most, connections) = room(config);
-        let per_address = config.limits.sockets_per_address;
-        let admission = Admission::new(
-            Origins::new(&config.server.allowed_origins),
-            per_address,
-            config.limits.opened_per_minute,
-            most,
-            metrics.clone(),
-        );
+        let (admission, connections) = admission(config, &metrics);
         let replayer = Replayer::new(hub.clone(), inbox.clone());
         let streams = Arc::new(sse::Streams::new(
             hub.clone(),
@@ -407,7 +399,7 @@ impl App {
             away: Away::new(metrics.clone()),
             most: connections,
             // A polling client has two at once.
-            most_per_address: per_address.saturating_mul(2),
+            most_per_address: config.limits.sockets_per_address.saturating_mul(2),
             tasks: tasks.clone(),
             stop: stop.clone(),
         });

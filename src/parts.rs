@@ -16,6 +16,7 @@ use crate::delivery::webhooks::Webhooks;
 use crate::delivery::{CatchUp, Dispatch, Letters, Live, Templates, Way};
 use crate::domain::{Channel, Clock};
 use crate::gateway::ingest::{Letterbox, Traces};
+use crate::gateway::{Admission, Origins};
 use crate::http::{DeadLetters, Demo, Letter};
 use crate::listen::{Listener, Tls};
 use crate::realtime::backplane::{self, Alone, Redis};
@@ -157,9 +158,18 @@ pub fn node(config: &Config) -> anyhow::Result<String> {
     })
 }
 
+/// Who may open a socket; and how many TCP connections there may be.
+pub fn admission(config: &Config, metrics: &Arc<Metrics>) -> (Arc<Admission>, usize) {
+    let (most, connections) = room(config);
+    let limits = &config.limits;
+    let (per_address, per_minute) = (limits.sockets_per_address, limits.opened_per_minute);
+    let origins = Origins::new(&config.server.allowed_origins);
+    (Admission::new(origins, per_address, per_minute, most, metrics.clone()), connections)
+}
+
 /// How many sockets there may be, and how many TCP connections: a few more, so that whoever asks how it is finds a place. As
 /// many as set, and no more than the process may open descriptors.
-pub fn room(config: &Config) -> (usize, usize) {
+fn room(config: &Config) -> (usize, usize) {
     let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
     let (sockets, connections) =
         room_in(usize::try_from(descriptors).unwrap_or(usize::MAX), config.limits.sockets);
