@@ -7,7 +7,7 @@ use std::process::Output;
 use serde_json::json;
 
 use crate::support::{
-    BACKEND_TOKEN, Clients, JWT_SECRET, Server, Shared, on_postgres, run_command, run_command_in,
+    BACKEND_TOKEN, Clients, JWT_SECRET, Server, Shared, eventually, on_postgres, run_command, run_command_in,
 };
 
 fn said(output: &Output) -> String {
