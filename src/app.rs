@@ -287,6 +287,7 @@ impl App {
                 clock.clone(),
                 beyond_reach(config),
                 config.privacy.vacuum_mb.saturating_mul(1024 * 1024),
+                config.privacy.bookings_name_users,
             )),
             alarms,
             reckoning,

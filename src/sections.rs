@@ -158,11 +158,14 @@ pub struct PrivacySettings {
     pub require_consent: Vec<String>,
     /// An SQLite file of at most so many megabytes is written anew when somebody is forgotten.
     pub vacuum_mb: u64,
+    /// The `user.id` of a booking is an id of the people who have an inbox here: who is exported or forgotten is also the one
+    /// whom bookings name by it. Else a booking's `user` is a name of the back end's own.
+    pub bookings_name_users: bool,
 }
 
 impl Default for PrivacySettings {
     fn default() -> Self {
-        Self { require_consent: Vec::new(), vacuum_mb: 256 }
+        Self { require_consent: Vec::new(), vacuum_mb: 256, bookings_name_users: false }
     }
 }
 

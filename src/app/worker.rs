@@ -14,7 +14,7 @@ use crate::parts::{
 use crate::realtime::Hub;
 use crate::service::{Retention, Rollup, Sealing, Worker};
 use crate::store::{DatabaseUrl, Store};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, tell_of_silence};
 
 impl App {
     /// What `carillon worker` runs until `stop`: it has no connections, and tells the servers that do.
@@ -36,6 +36,7 @@ impl App {
         let store = Arc::new(Store::open(&config.database, mandatory(config), metrics.clone()).await?);
         tell_of_keys(config);
         let node = node(config)?;
+        until(&stop, tell_of_silence());
         until(&stop, exporter(config, &store, &metrics, &node)?);
         let nobody = Arc::new(OnceLock::<Weak<Live>>::new());
         let catch_up = CatchUp::never();

@@ -82,7 +82,7 @@ impl Default for Limits {
             tenant_at_once: 1_024,
             requests_at_once: 2_048,
             bodies_at_once: 64 * 1024 * 1024,
-            writes_waiting: 10_000,
+            writes_waiting: 50_000,
             recurring_per_tenant: 1_000,
             recurring_per_user: 20,
             devices_per_user: 20,

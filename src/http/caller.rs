@@ -96,24 +96,24 @@ impl Doorman {
     }
 }
 
-/// Counts one request of `who`'s, and finds it a place among all that are being answered.
+/// Finds a request of `who`'s a place among all that are being answered, and counts it.
 ///
 /// # Errors
 /// When they have made too many, or there is no place.
 pub async fn counted(api: &Api, parts: &Parts, who: &Principal) -> Result<(), Problem> {
+    let arrival = parts.extensions.get::<Arrival>();
+    let place = api.crowd.enter(who, !parts.method.is_safe()).map_err(Problem::crowded)?;
+    if let Some(arrival) = arrival {
+        arrival.left.place.set(place).ok();
+    }
     if let Some(standing) = api.quota.take(who).await {
-        if let Some(arrival) = parts.extensions.get::<Arrival>() {
+        if let Some(arrival) = arrival {
             arrival.left.standing.set(standing).ok();
         }
         if let Some(wait) = standing.wait {
             api.doorman.metrics.refused(Refusal::Requests);
             return Err(Problem::too_fast(standing.limit, wait));
         }
-    }
-    let writes = !parts.method.is_safe();
-    let place = api.crowd.enter(who, writes).map_err(Problem::crowded)?;
-    if let Some(arrival) = parts.extensions.get::<Arrival>() {
-        arrival.left.place.set(place).ok();
     }
     Ok(())
 }

@@ -103,7 +103,7 @@ impl Crowd {
     /// # Errors
     /// When there is no place for it.
     pub fn admit_stranger(self: &Arc<Self>, address: IpAddr) -> Result<Place, Crowded> {
-        self.counted(self.place((None, address_key(address).to_string().into(), true)))
+        self.counted(self.place((None, address_key(address).to_string().into(), false)))
     }
 
     fn counted(&self, place: Result<Place, Crowded>) -> Result<Place, Crowded> {

@@ -82,7 +82,7 @@ impl Marking {
         let write = Write::Mark { recipient: recipient.clone(), notification: id, mark, at: self.at, handed };
         let done = move |written: Result<Written, StoreError>| match written {
             Ok(Written::Marked(Some(before))) => {
-                if is_known {
+                if is_known && before.is_confirmed_now {
                     self.confirmations.settled(&recipient, id);
                 }
                 answer(Ok(self.marked(&recipient, id, mark, &before)));

@@ -64,6 +64,7 @@ pub struct Privacy {
     clock: Arc<dyn Clock>,
     beyond_reach: BeyondReach,
     vacuum_bytes: u64,
+    bookings_name_users: bool,
     /// One at a time is forgotten: who asks again waits for who asked before.
     turn: Mutex<()>,
     /// What was counted of the people of tenants, and until when it is good.
@@ -82,7 +83,8 @@ const TOO_FAST: &str =
     "notifications to this person come faster than they can be removed. Stop what sends them, and ask again";
 
 impl Privacy {
-    /// Kept in `store`, and `outside`; `beyond_reach` tells of the rest. A database file of at most `vacuum_bytes` is written anew when somebody is forgotten.
+    /// Kept in `store`, and `outside`; `beyond_reach` tells of the rest. A database file of at most `vacuum_bytes` is written anew
+    /// when somebody is forgotten. `bookings_name_users` says whether the `user` of a booking is one of the people here.
     #[expect(clippy::too_many_arguments, reason = "it is put together once")]
     pub fn new(
         store: Arc<Store>,
@@ -93,9 +95,22 @@ impl Privacy {
         clock: Arc<dyn Clock>,
         beyond_reach: BeyondReach,
         vacuum_bytes: u64,
+        bookings_name_users: bool,
     ) -> Self {
         let (turn, standing) = (Mutex::new(()), Mutex::default());
-        Self { store, hub, presences, outside, alarms, clock, beyond_reach, vacuum_bytes, turn, standing }
+        Self {
+            store,
+            hub,
+            presences,
+            outside,
+            alarms,
+            clock,
+            beyond_reach,
+            vacuum_bytes,
+            bookings_name_users,
+            turn,
+            standing,
+        }
     }
 
     /// Of whom `who` asks: by name, or by none of themselves. Others are for whom `may_others` says; a person who asks of
@@ -159,8 +174,8 @@ impl Privacy {
             Some(outside) => outside.find(recipient.clone()).await.map_err(Error::Redis)?,
             None => Vec::new(),
         };
-        let with_bookings = who.recipient(&recipient.user).is_none();
-        Export::begin(self.store.clone(), recipient, self.clock.now(), outside, with_bookings).await
+        Export::begin(self.store.clone(), recipient, self.clock.now(), outside, self.bookings_name_users)
+            .await
     }
 
     /// Forgets `user`: on return nothing names them but pseudonyms that lead nowhere. What is for others, too, stays theirs.
@@ -195,7 +210,7 @@ impl Privacy {
         }
         let mut deed = Some(self.deed(who, &recipient, Action::Erase, from));
         for _ in 0..ROUNDS {
-            let round = self.round(&recipient, deed.clone(), !is_own && who.can_manage_privacy).await?;
+            let round = self.round(&recipient, deed.clone()).await?;
             let is_quiet = deed.is_none() && !round.iter().any(|(_, many)| *many > 0);
             if !round.contains_key(AGAIN) {
                 deed = None;
@@ -231,13 +246,11 @@ impl Privacy {
         Ok(Erased { recipient, removed, sockets, remains })
     }
 
-    /// Removes all that there is now; from the bookings of others, too, if these are asked about: a back end calls people by ids of
-    /// its own, of which whoever asks for themselves may know nothing.
+    /// Removes all that there is now.
     async fn round(
         &self,
         whom: &Recipient,
         deed: Option<Deed>,
-        with_bookings: bool,
     ) -> Result<BTreeMap<&'static str, usize>, StoreError> {
         let mut removed = BTreeMap::new();
         self.part(whom, Part::Begin, &mut removed).await?;
@@ -277,7 +290,7 @@ impl Privacy {
             }
             after = next;
         }
-        let mut after = with_bookings.then_some(0);
+        let mut after = self.bookings_name_users.then_some(0);
         while let Some(from) = after {
             let (booked, next) = self.store.booked_by(whom, from).await?;
             if !booked.is_empty() {

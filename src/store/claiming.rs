@@ -68,7 +68,9 @@ body! {
             }
             // Whoever was forgotten and ended it then has not agreed anew.
             let matter = (delivery.recipient.clone(), delivery.notification.kind.clone());
-            if verdict == Verdict::Go && consents.of(channel) != Some(true) && ended_since.contains(&matter) {
+            let may_be_ended = !delivery.is_retraction && !memory.mandatory.contains(&delivery.notification.kind);
+            let has_ended = consents.of(channel) != Some(true) && ended_since.contains(&matter);
+            if verdict == Verdict::Go && may_be_ended && has_ended {
                 verdict = Verdict::Skip("unsubscribed: its recipient has ended messages of this type".into());
             }
             if verdict == Verdict::Go {

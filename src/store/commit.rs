@@ -400,7 +400,7 @@ body! {
                 let over = (expansions::finished_at.eq(now().nullable()), expansions::reached.eq(TAKEN_BACK));
                 let taken_back = wait!(diesel::update(waiting).set(over).execute(connection))?;
                 if taken_back > 0 {
-                    wait!(disclosing::undisclose(connection, notification))?;
+                    wait!(disclosing::undisclose(connection, tenant, notification))?;
                 }
                 Ok(taken_back)
             }

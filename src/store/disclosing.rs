@@ -3,9 +3,9 @@
 use diesel::prelude::*;
 
 use super::{Connection, RunQueryDsl};
-use crate::domain::{Action, Audience, Group, NewNotification, NotificationId, students_of};
+use crate::domain::{Action, Audience, Group, NewNotification, NotificationId, Tenant, students_of};
 use crate::store::audit::actor;
-use crate::store::schema::disclosures;
+use crate::store::schema::{disclosures, notifications};
 use crate::store::types::At;
 
 /// Rows that are stored by one statement.
@@ -56,8 +56,12 @@ body! {
 
 body! {
     /// This never went out: nobody was sent anything by it.
-    pub fn undisclose(connection: &mut Connection, id: NotificationId) -> QueryResult<()> {
+    pub fn undisclose(connection: &mut Connection, tenant: &Tenant, id: NotificationId) -> QueryResult<()> {
+        let noted = notifications::table.find(id.0).select(notifications::created_at);
+        let at: At = wait!(noted.get_result(connection))?;
         let by_it = disclosures::table
+            .filter(disclosures::tenant.eq(tenant.as_str()))
+            .filter(disclosures::at.eq(at))
             .filter(disclosures::notification_id.eq(id.0))
             .filter(disclosures::action.eq(Action::Send.name()));
         wait!(diesel::delete(by_it).execute(connection))?;

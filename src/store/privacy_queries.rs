@@ -337,14 +337,16 @@ pub async fn booked_by(
             .filter(notifications::tenant.eq(person.tenant.as_str()))
             .filter(notifications::kind.eq(BOOKING_KIND))
     };
+    let last: Option<i64> =
+        notifications::table.select(diesel::dsl::max(notifications::id)).get_result(connection).await?;
+    let (upto, last) = (after.saturating_add(window), last.unwrap_or(0));
     let ids: Vec<i64> = bookings()
         .filter(notifications::id.gt(after))
+        .filter(notifications::id.le(upto))
         .order(notifications::id)
-        .limit(window)
         .select(notifications::id)
         .load(connection)
         .await?;
-    let Some(last) = ids.last().copied() else { return Ok((Vec::new(), None)) };
     let theirs = |one: &Content| is_booked_by(&one.2.4, user);
     let rows: QueryResult<Vec<Content>> =
         bookings().filter(notifications::id.eq_any(&ids)).select(content()).load(connection).await;
@@ -365,7 +367,7 @@ pub async fn booked_by(
         }
         rows => rows?,
     };
-    Ok((rows.into_iter().filter(theirs).map(notification).collect(), Some(last)))
+    Ok((rows.into_iter().filter(theirs).map(notification).collect(), (upto < last).then_some(upto)))
 }
 
 /// See [`crate::store::Store::written_by`].

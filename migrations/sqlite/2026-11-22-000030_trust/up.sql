@@ -25,6 +25,3 @@ CREATE UNIQUE INDEX declined_person ON declined (person_digest);
 
 -- Ids of the keys that a node has, between commas; nothing: it does not tell.
 ALTER TABLE nodes ADD COLUMN keys TEXT;
-
--- What is taken back before it goes out was disclosed to nobody.
-CREATE INDEX disclosures_notification ON disclosures (notification_id);

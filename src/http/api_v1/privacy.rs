@@ -1,17 +1,17 @@
 //! What is kept of people: all of it, none of it, what they agree to, and who saw it.
 
-use axum::Json;
 use axum::body::Body as Bytes;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use tokio::sync::mpsc;
 
 use super::wire;
-use crate::http::Api;
 use crate::http::caller::{Caller, Whence};
 use crate::http::input::{self, Body, NoParams, Params, Person};
 use crate::http::problem::Problem;
+use crate::http::{Api, Arrival};
 use crate::service::{Error, Export};
 
 /// Pages that wait for a slow reader.
@@ -32,11 +32,16 @@ pub async fn export(
     Caller(who): Caller,
     Whence(address): Whence,
     Person(user): Person,
+    Extension(arrival): Extension<Arrival>,
     _: NoParams,
 ) -> Result<Response, Problem> {
     let export = api.privacy.export(&who, user, address).await?;
     let (pages, taken) = mpsc::channel(WAITING);
-    tokio::spawn(hand_out(export, pages));
+    // It has its place until all is handed out.
+    tokio::spawn(async move {
+        hand_out(export, pages).await;
+        drop(arrival);
+    });
     let stream =
         futures_util::stream::unfold(taken, |mut taken| async move { Some((taken.recv().await?, taken)) });
     let mut response = Bytes::from_stream(stream).into_response();
@@ -81,11 +86,16 @@ pub async fn erase(
     Caller(who): Caller,
     Whence(address): Whence,
     Person(user): Person,
+    Extension(arrival): Extension<Arrival>,
     _: NoParams,
 ) -> Result<Json<wire::ErasedOut>, Problem> {
-    // A task: what was begun is ended, even if nobody waits any more.
+    // A task: what was begun is ended, even if nobody waits any more; until then it has its place.
     let privacy = api.privacy.clone();
-    let erased = tokio::spawn(async move { privacy.erase(&who, user, address).await });
+    let erased = tokio::spawn(async move {
+        let erased = privacy.erase(&who, user, address).await;
+        drop(arrival);
+        erased
+    });
     let erased = erased.await.unwrap_or(Err(Error::Store(crate::store::StoreError::Closed)))?;
     Ok(Json(erased.into()))
 }
