@@ -37,9 +37,6 @@ CREATE TABLE disclosures (
 );
 CREATE INDEX disclosures_about ON disclosures (tenant, about, id);
 CREATE INDEX disclosures_tenant ON disclosures (tenant, at);
--- Who is forgotten is found as whoever saw it, too.
-CREATE INDEX disclosures_recipient ON disclosures (tenant, recipient);
-CREATE INDEX disclosures_actor ON disclosures (tenant, actor);
 
 -- 1: it goes to the guardian of a minor.
 ALTER TABLE deliveries ADD COLUMN to_guardian INTEGER NOT NULL DEFAULT 0;

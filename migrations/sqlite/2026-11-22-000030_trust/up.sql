@@ -23,5 +23,9 @@ CREATE TABLE declined (
 );
 CREATE UNIQUE INDEX declined_person ON declined (person_digest);
 
+-- Who is forgotten is found as whoever saw it, too. (Some databases have these from when migration 27 was tried.)
+CREATE INDEX IF NOT EXISTS disclosures_recipient ON disclosures (tenant, recipient);
+CREATE INDEX IF NOT EXISTS disclosures_actor ON disclosures (tenant, actor);
+
 -- Ids of the keys that a node has, between commas; nothing: it does not tell.
 ALTER TABLE nodes ADD COLUMN keys TEXT;
