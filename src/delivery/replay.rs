@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{CatchUp, Confirmations};
 use crate::domain::{Clock, Position, Recipient};
 use crate::realtime::{Connection, Hub, Shown};
-use crate::store::{Gap, Held, Missed, Store, StoreError};
+use crate::store::{Gap, Line, Missed, Store, StoreError};
 
 /// Entries read at once.
 const PAGE: i64 = 64;
@@ -75,7 +75,7 @@ impl Replays {
             let (all_from, withheld) = (connection.withheld_from(), connection.withheld());
             let page = self.page(recipient, &Gap { missed, after, all_from }).await?;
             let is_last = i64::try_from(page.len()).is_ok_and(|many| many < PAGE);
-            after = page.last().map_or(after, |held| held.place.position);
+            after = page.last().map_or(after, |line| line.position);
             if !self.hand(recipient, connection, page, &mut handed).await {
                 return Ok(handed);
             }
@@ -106,9 +106,9 @@ impl Replays {
             // What this node stored, and the query saw, is pushed live before this barrier is passed.
             self.store.drain().await;
             let is_last = i64::try_from(page.len()).is_ok_and(|many| many < PAGE);
-            after = page.last().map_or(after, |held| held.place.position);
+            after = page.last().map_or(after, |line| line.position);
             let upto = connection.first_live().min(served.saturating_add(1));
-            page.retain(|held| held.place.position < upto);
+            page.retain(|line| line.position < upto);
             if !self.hand(recipient, connection, page, &mut handed).await || is_last || after >= upto {
                 return Ok(handed);
             }
@@ -132,7 +132,7 @@ impl Replays {
         }
     }
 
-    async fn page(&self, recipient: &Recipient, gap: &Gap) -> Result<Vec<Held>, StoreError> {
+    async fn page(&self, recipient: &Recipient, gap: &Gap) -> Result<Vec<Line>, StoreError> {
         self.store.missed(recipient, gap, self.clock.now(), PAGE).await
     }
 
@@ -141,11 +141,11 @@ impl Replays {
         &self,
         recipient: &Recipient,
         connection: &Connection,
-        page: Vec<Held>,
+        page: Vec<Line>,
         handed: &mut usize,
     ) -> bool {
         let (mut packets, mut bytes) = (self.packets, MOST_BYTES);
-        for held in page {
+        for held in page.into_iter().filter_map(|line| line.held) {
             if packets >= self.packets || bytes >= MOST_BYTES {
                 self.read(connection).await;
                 (packets, bytes) = (0, 0);

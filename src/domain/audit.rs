@@ -121,6 +121,8 @@ actions! {
     AuditShorten: "audit.shorten";
     /// A backup was put back.
     Restore: "database.restore";
+    /// What could not be read any more was given up.
+    GiveUp: "database.give_up";
 }
 
 impl Action {

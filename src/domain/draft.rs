@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Priority, Recipient, Timestamp, UserId, Wish};
+use super::{Priority, Recipient, Timestamp, UserId, Wish, students_of};
 
 /// Bytes of a kind or a topic.
 const LONGEST_NAME: usize = 128;
@@ -18,6 +18,8 @@ const LONGEST_URL: usize = 2_048;
 const LONGEST_KEY: usize = 255;
 /// How far ahead something may be scheduled, in seconds: ten years.
 const FURTHEST: i64 = 10 * 366 * 24 * 60 * 60;
+/// Pairs of a student and somebody who is sent something about them, of one notification: each is a row of its commit.
+const MOST_DISCLOSURES: usize = 2_000;
 /// People who may be named in one request; more of them are reached by a topic or a role.
 const MOST_USERS: usize = 1_000;
 
@@ -204,6 +206,12 @@ impl Draft {
                     "user_ids",
                     "at most 1,000 users; use a topic or a role for more",
                 )?;
+                rule(
+                    students_of(&data).len() * users.len() <= MOST_DISCLOSURES,
+                    "data",
+                    "about fewer students, or for fewer people: of each it is kept who was sent something about them, and these \
+                     are more than 2,000 pairs at once. Send it in parts",
+                )?;
             }
             To::Topic(name) => rule(is_name(name), "topic", "1 to 128 bytes, no control characters")?,
             To::Role(name) => rule(is_name(name), "role", "1 to 128 bytes, no control characters")?,
@@ -255,6 +263,13 @@ mod tests {
         assert_eq!(field(|draft| draft.data = json!({"a": "C:\\u0000"})), None);
         assert_eq!(field(|draft| (draft.title, draft.message) = Default::default()), Some("title"));
         assert_eq!(field(|draft| draft.data = json!([])), Some("data"));
+        let about = |students: u32, people: u32| {
+            field(|draft| {
+                draft.data = json!({"student_ids": (0..students).collect::<Vec<_>>()});
+                draft.to = To::Users((0..people).map(|user| UserId::new(&user.to_string()).unwrap()).collect());
+            })
+        };
+        assert_eq!((about(100, 20), about(2, 1_000), about(100, 21)), (None, None, Some("data")));
         assert_eq!(field(|draft| draft.data = json!({"a": "x".repeat(70_000)})), Some("data"));
         assert!(is_over(Some(Timestamp::from_micros(10)), Timestamp::from_micros(10)).is_err());
         let at = |micros| Some(Timestamp::from_micros(micros));

@@ -291,8 +291,12 @@ impl From<Error> for Problem {
                 )
             }
             Error::Store(StoreError::Unopened(why)) => {
-                tracing::error!(fault = why, "a request could not be answered");
-                Self::new(Kind::Unreadable, sentence(&format!("of what this asks for, {why}")))
+                tracing::error!(fault = %why, "a request could not be answered: what is stored cannot be read");
+                Self::new(
+                    Kind::Unreadable,
+                    "What is stored of this cannot be read: it was damaged, or its key is missing. Whoever runs the server finds \
+                     which in its log; sending the request again does not help until it is restored.",
+                )
             }
             Error::Store(fault) => {
                 tracing::error!(%fault, "a request could not be answered");

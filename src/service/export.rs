@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::Error;
 use crate::domain::{Contacts, DigestTerms, Notification, Preferences, Recipient, Timestamp};
 use crate::store::{
-    Attempt, Audited, Consent, Disclosure, Elsewhere, Registered, SentDigest, Store, WholeDelivery,
-    WholeEntry,
+    Attempt, Audited, Consent, Disclosure, Elsewhere, Registered, SentDigest, Store, StoreError,
+    WholeDelivery, WholeEntry,
 };
 
 /// Rows of one page of what is listed from its end.
@@ -55,7 +55,7 @@ pub struct Person {
     /// When this was made.
     pub at: Timestamp,
     /// Where they can be reached, whether they are a minor, and what they agree to.
-    pub contacts: Contacts,
+    pub contacts: Option<Contacts>,
     /// What they prefer.
     pub preferences: Option<Preferences>,
     /// What they hear of.
@@ -210,7 +210,10 @@ impl Export {
         Ok(Person {
             recipient: recipient.clone(),
             at: self.at,
-            contacts: store.contacts(recipient).await?,
+            contacts: match store.contacts(recipient).await {
+                Err(StoreError::Unopened(_)) => None,
+                read => Some(read?),
+            },
             preferences: store.preferences(recipient).await?,
             topics: store.topics(recipient).await?,
             roles,

@@ -251,10 +251,18 @@ impl Inbox {
             return Ok(Page { held: Vec::new(), counts, has_more: false });
         }
         let wanted = (limit + 1).min(counts.total - skip);
-        let mut held = self.store.held(recipient, &filter, skip, wanted).await?;
-        let has_more = i64::try_from(held.len()).is_ok_and(|many| many > limit);
-        held.truncate(usize::try_from(limit).unwrap_or(0));
-        Ok(Page { held, counts, has_more })
+        loop {
+            let mut lines = self.store.held(recipient, &filter, skip, wanted).await?;
+            let has_more = i64::try_from(lines.len()).is_ok_and(|many| many > limit);
+            lines.truncate(usize::try_from(limit).unwrap_or(0));
+            let last = lines.last().map(|line| line.position);
+            let held: Vec<Held> = lines.into_iter().filter_map(|line| line.held).collect();
+            match last {
+                // Nothing of this page can be read: it begins behind it. Whoever counts how much to skip goes on by themselves.
+                Some(last) if held.is_empty() && has_more && skip == 0 => filter.before = Some(last),
+                _ => return Ok(Page { held, counts, has_more }),
+            }
+        }
     }
 
     /// Where `recipient` has the notification that a cursor names, or had it before it was deleted.

@@ -16,7 +16,6 @@ use crate::domain::{
     Channel, Contacts, Matter, NotificationId, Place, Preferences, Recipient, Situation, Tenant, Timestamp,
     UserId, Verdict, WebhookEvent, Wish,
 };
-use crate::store::content::notification as shown;
 use crate::store::preferred;
 use crate::store::schema::{connections, deliveries};
 use crate::store::types::At;
@@ -46,19 +45,19 @@ body! {
             return Ok((Vec::new(), looked));
         }
         let (rows, mut locked) = wait!(looked_at(connection, &ids))?;
-        let found: HashSet<i64> = rows.iter().map(|row| row.0.0).chain(locked.iter().map(|one| one.0)).collect();
+        let found: HashSet<i64> = rows.iter().map(|row| row.delivery.0).chain(locked.iter().map(|one| one.0)).collect();
         let lost: Vec<i64> = ids.into_iter().filter(|id| !found.contains(id)).collect();
         let mut ended = HashMap::from([((State::Cancelled.number(), "what it tells of is kept no more".into()), lost)]);
-        let rows: Vec<Row> = rows.into_iter().filter(|row| held.contains(&(row.2.0, row.0.1))).collect();
+        let rows: Vec<Row> = rows.into_iter().filter(|row| held.contains(&(row.person.0, row.delivery.1))).collect();
         let here = wait!(present(connection, &rows))?;
         let (devices, locked_devices) = wait!(devices(connection, channel, &rows))?;
-        let whose = rows.iter().map(|row| Ok((recipient_of(&row.2.1, &row.2.2)?, row.4.2.0.clone())));
+        let whose = rows.iter().map(|row| Ok((recipient_of(&row.person.1, &row.person.2)?, row.notification.kind.clone())));
         let ended_since = wait!(ended_by(connection, &whose.collect::<QueryResult<Vec<_>>>()?, channel))?;
         let mut claimed = Vec::with_capacity(rows.len());
         let mut passed_over = Vec::new();
         for row in rows {
-            let is_own = row.3.1.as_deref() == Some(row.2.2.as_str());
-            let is_here = here.contains(&(row.2.1.clone(), row.2.2.clone()));
+            let is_own = row.sender.as_deref() == Some(row.person.2.as_str());
+            let is_here = here.contains(&(row.person.1.clone(), row.person.2.clone()));
             let (mut verdict, mut delivery, preferences) = judge(row, channel, is_here, &memory.mandatory, now)?;
             let consents = delivery.contacts.consents;
             if let (Verdict::Go, false, Some(why)) =
@@ -174,11 +173,12 @@ fn judge(
     mandatory: &[String],
     now: Timestamp,
 ) -> QueryResult<(Verdict, Claimed, Option<Preferences>)> {
-    let (delivery, entry, (recipient, tenant, user, stored, contacts), (wish, _), content) = row;
+    let Row {
+        delivery, entry, person: (recipient, tenant, user, stored), contacts, wish, notification, ..
+    } = row;
     let (id, position, step, attempt, since, device, placed_at, retraction, (state, unanswered, from)) =
         delivery;
     let (confirmed_at, read_at, deleted_at, hush) = entry;
-    let notification = shown(content);
     let wish = wish.as_deref().and_then(Wish::read).unwrap_or_default();
     let preferences: Option<Preferences> = stored.as_deref().map(preferred::read);
     // Quiet hours may have ended sooner than it was thought.
@@ -244,10 +244,10 @@ fn recipient_of(tenant: &str, user: &str) -> QueryResult<Recipient> {
 body! {
     /// Who of those whom the rows are for has a socket. Asked only where that decides.
     fn present(connection: &mut Connection, rows: &[Row]) -> QueryResult<HashSet<(String, String)>> {
-        let asked = rows.iter().filter(|row| row.0.2 > 0 && row.0.3 == 0 && row.0.5.is_none());
+        let asked = rows.iter().filter(|row| row.delivery.2 > 0 && row.delivery.3 == 0 && row.delivery.5.is_none());
         let mut people: HashMap<&str, HashSet<&str>> = HashMap::new();
         for row in asked {
-            people.entry(&row.2.1).or_default().insert(&row.2.2);
+            people.entry(&row.person.1).or_default().insert(&row.person.2);
         }
         let mut here = HashSet::new();
         for (tenant, users) in people {

@@ -4,7 +4,7 @@ use diesel::expression::SqlLiteral;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 
 use super::schema::notifications;
-use super::sealing::{ActionUrl, DataText, Message, Title, WishText};
+use super::sealing::{ActionUrl, DataText, Message, Opening, Title, Unopened, WishText};
 use super::types::{At, Instant, Uuid128, UuidColumn};
 use crate::domain::{Notification, NotificationId, Priority, Wish};
 
@@ -12,12 +12,12 @@ use crate::domain::{Notification, NotificationId, Priority, Wish};
 pub type Content = (
     i64,
     UuidColumn,
-    (String, String, String, String, String),
+    (String, String, Opening, Opening, Opening),
     i32,
-    Option<String>,
+    Option<Opening>,
     At,
     Option<At>,
-    Option<String>,
+    Option<Opening>,
 );
 
 /// The same, as the database calls it.
@@ -55,8 +55,8 @@ pub const fn content() -> Columns {
     (id, uuid, (kind, topic, title, message, data), priority, action_url, created_at, expires_at, wish)
 }
 
-/// A notification from its columns.
-pub fn notification(content: Content) -> Notification {
+/// A notification from its columns, or why one of them does not open.
+pub fn notification(content: Content) -> Result<Notification, Unopened> {
     let (
         id,
         UuidColumn(uuid),
@@ -67,21 +67,36 @@ pub fn notification(content: Content) -> Notification {
         expires_at,
         wish,
     ) = content;
-    let wish = wish.as_deref().and_then(Wish::read);
-    Notification {
+    let wish = open(wish)?.as_deref().and_then(Wish::read);
+    Ok(Notification {
         id: NotificationId(id),
         uuid,
         template: wish.as_ref().and_then(|wish| wish.said_by(&kind)).cloned(),
         kind,
         topic,
-        title,
-        message,
-        data,
+        title: title.0?,
+        message: message.0?,
+        data: data.0?,
         priority: Priority::from_level(level),
-        action_url,
+        action_url: open(action_url)?,
         created_at,
         expires_at: expires_at.map(|at| at.0),
-    }
+    })
+}
+
+/// The same, with a word in the place of each text that does not open.
+pub fn legible(content: Content) -> Content {
+    let said = |stored: Opening| Opening(Ok(stored.legible()));
+    let kept = |stored: &Opening| stored.0.is_ok();
+    let (id, uuid, (kind, topic, title, message, data), level, action_url, created_at, expires_at, wish) =
+        content;
+    let texts = (kind, topic, said(title), said(message), Opening(Ok(data.legible_json())));
+    (id, uuid, texts, level, action_url.filter(kept), created_at, expires_at, wish.filter(kept))
+}
+
+/// What may be there.
+pub fn open(stored: Option<Opening>) -> Result<Option<String>, Unopened> {
+    stored.map(|stored| stored.0).transpose()
 }
 
 /// Whether each way beyond sockets was given up that an entry which nobody has was to go: one at least has failed, and none is

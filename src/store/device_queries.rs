@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
+use super::passing_over::what_opens;
 use super::queries_body::row_of;
 use crate::domain::{Recipient, Timestamp};
 use crate::store::StoreError;
@@ -17,10 +18,14 @@ pub async fn devices(connection: &mut Connection, recipient: &Recipient) -> Resu
     devices_of(connection, &[row]).await
 }
 
-/// The devices of the recipients of these rows.
+/// The devices of the recipients of these rows. One whose keys do not open is passed over: its browser registers it anew.
 pub async fn devices_of(connection: &mut Connection, rows: &[i64]) -> Result<Vec<Row>, StoreError> {
-    let of = push_subscriptions::table.filter(push_subscriptions::recipient_id.eq_any(rows.to_vec()));
-    Ok(of.order(push_subscriptions::id).load(connection).await?)
+    let of = || {
+        push_subscriptions::table
+            .filter(push_subscriptions::recipient_id.eq_any(rows.to_vec()))
+            .order(push_subscriptions::id)
+    };
+    Ok(what_opens!(connection, of(), push_subscriptions, "a device")?)
 }
 
 /// See [`crate::store::Store::contacts`].

@@ -6,6 +6,7 @@ use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
+use super::passing_over::what_opens;
 use super::queries_body::row_of;
 use crate::domain::{Position, Recipient, Timestamp};
 use crate::store::digests::{ItemColumns, SentRow, TOGETHER, Wanting};
@@ -141,12 +142,14 @@ pub async fn digests_of(
     limit: i64,
 ) -> Result<Vec<SentRow>, StoreError> {
     let Some(row) = row_of(connection, recipient).await? else { return Ok(Vec::new()) };
-    let page = digests::table
-        .filter(digests::recipient_id.eq(row))
-        .filter(digests::id.lt(before.unwrap_or(i64::MAX)))
-        .order(digests::id.desc())
-        .limit(limit);
-    Ok(page.load(connection).await?)
+    let page = || {
+        digests::table
+            .filter(digests::recipient_id.eq(row))
+            .filter(digests::id.lt(before.unwrap_or(i64::MAX)))
+            .order(digests::id.desc())
+            .limit(limit)
+    };
+    Ok(what_opens!(connection, page(), digests, "a digest")?)
 }
 
 /// See [`crate::store::Store::digest`].

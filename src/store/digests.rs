@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 
 use super::schema::{digest_subscriptions, digests};
-use super::sealing::Sealed;
+use super::sealing::{Opening, Sealed};
 use super::types::At;
 use super::{Readers, Store, StoreError, on, postgres, preferred, sqlite};
 use crate::domain::{
@@ -49,11 +49,11 @@ pub(super) struct SentRow {
 }
 
 /// Who wants one, how, and who they are: their tenant, name, preferences and contacts.
-pub(super) type Wanting = (Row, String, String, Option<String>, Option<String>);
+pub(super) type Wanting = (Row, String, String, Option<String>, Option<Opening>);
 
 /// An entry, as far as it is named.
 pub(super) type ItemColumns =
-    (i64, Option<At>, (i64, super::types::UuidColumn, String, String, String, i32, Option<String>, At));
+    (i64, Option<At>, (i64, super::types::UuidColumn, String, Opening, Opening, i32, Option<Opening>, At));
 
 /// Somebody who wants a digest.
 #[derive(Clone, Debug)]
@@ -83,7 +83,11 @@ impl Subscriber {
     fn read((row, tenant, user, preferences, contacts): Wanting) -> Result<Self, StoreError> {
         let tenant = Tenant::new(&tenant).map_err(unreadable)?;
         let recipient = Recipient { tenant, user: UserId::new(&user).map_err(unreadable)? };
-        let contacts = contacts.as_deref().map(Contacts::from_stored).unwrap_or_default();
+        let contacts = contacts
+            .and_then(|stored| stored.0.ok())
+            .as_deref()
+            .map(Contacts::from_stored)
+            .unwrap_or_default();
         let locale = contacts.language();
         Ok(Self {
             row: row.recipient_id,
@@ -301,10 +305,10 @@ fn item((position, read_at, columns): ItemColumns) -> (Position, Item) {
         id: NotificationId(id),
         uuid: uuid.0,
         kind,
-        title,
-        message,
+        title: title.legible(),
+        message: message.legible(),
         priority: crate::domain::Priority::from_level(level),
-        action_url,
+        action_url: action_url.and_then(|url| url.0.ok()),
         is_read: read_at.is_some(),
         created_at: created_at.0,
     };

@@ -1,7 +1,7 @@
 //! Why the database could not do it.
 
 use super::UrlError;
-use super::sealing::unopened;
+use super::sealing::{Unopened, unopened};
 
 /// Why the database could not do it. Callers never see the source: it goes to the log.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +27,9 @@ pub enum StoreError {
     /// A backup cannot be made, or not be put back.
     #[error("{0}")]
     Backup(String),
-    /// What was asked for is encrypted, and does not open: in words for people, with the id of the key.
+    /// What was asked for is encrypted, and does not open.
     #[error("what is stored cannot be read: {0}")]
-    Unopened(String),
+    Unopened(#[from] Unopened),
     /// A query failed.
     #[error("a query failed: {0}")]
     Query(diesel::result::Error),
@@ -50,7 +50,7 @@ pub enum StoreError {
 impl From<diesel::result::Error> for StoreError {
     fn from(fault: diesel::result::Error) -> Self {
         match unopened(&fault) {
-            Some(why) => Self::Unopened(why.to_string()),
+            Some(why) => Self::Unopened(why.clone()),
             None => Self::Query(fault),
         }
     }
@@ -59,7 +59,7 @@ impl From<diesel::result::Error> for StoreError {
 /// The fault of each write of a batch that failed together.
 pub(super) fn shared(fault: &diesel::result::Error) -> StoreError {
     match unopened(fault) {
-        Some(why) => StoreError::Unopened(why.to_string()),
+        Some(why) => StoreError::Unopened(why.clone()),
         None => StoreError::Commit(fault.to_string()),
     }
 }

@@ -58,6 +58,15 @@ impl Held {
     }
 }
 
+/// One line of what was asked for of an inbox.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Where it stands.
+    pub position: Position,
+    /// What stands there; nothing, if it cannot be read.
+    pub held: Option<Held>,
+}
+
 /// How much of it there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HeldCounts {

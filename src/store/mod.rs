@@ -66,14 +66,15 @@ pub use erasure::{AGAIN, KEPT, Part, PrivacyWrite};
 pub use error::StoreError;
 use error::{is_of_one_write, shared};
 pub use examine::{Examined, examine};
-pub use held::{Counted, Entry, Filter, Gap, Held, HeldCounts, Missed, Pending, Which};
+pub use held::{Counted, Entry, Filter, Gap, Held, HeldCounts, Line, Missed, Pending, Which};
 pub(crate) use held::{MUTED, QUIET, SUMMED_UP, TAKEN_BACK};
 pub use migrate::migrate;
 pub use privacy::{Audited, Consent, Disclosure, Elsewhere, Figure, WholeDelivery, WholeEntry};
 pub use recurring::{Kept, NewRecurring, Recurring, Whose};
 pub use retention::{Found, Sweep, Until};
 pub use sealing::{
-    KeysFound, Rotated, examine_keys, ids as key_ids, install as use_keys, missing_keys, new_key, rotate,
+    Checked, KeysFound, Rotated, check_values, examine_keys, ids as key_ids, install as use_keys,
+    missing_keys, new_key, rotate,
 };
 pub use settings::Settings;
 pub use templates::{TemplateChange, TemplateKept, TemplateVersion};
@@ -230,7 +231,7 @@ impl Store {
         gap: &Gap,
         now: Timestamp,
         limit: i64,
-    ) -> Result<Vec<Held>, StoreError> {
+    ) -> Result<Vec<Line>, StoreError> {
         on!(&self.readers, missed(recipient, gap, now, limit))
     }
 
@@ -277,7 +278,7 @@ impl Store {
         filter: &Filter,
         skip: i64,
         limit: i64,
-    ) -> Result<Vec<Held>, StoreError> {
+    ) -> Result<Vec<Line>, StoreError> {
         on!(&self.readers, held(recipient, filter, skip, limit))
     }
 

@@ -1,4 +1,4 @@
-//! What is looked at of deliveries whose turn has come. Compiled twice, like `commit.rs`.
+//! What opens of deliveries whose turn has come, and of what spreads. Compiled twice, like `commit.rs`.
 //!
 //! Promise: what cannot be opened holds up nothing else. It is given up with the reason, or left to a node that has its key.
 
@@ -7,24 +7,15 @@ use std::collections::{HashMap, HashSet};
 use diesel::prelude::*;
 
 use super::{Connection, RunQueryDsl};
-use crate::domain::{Channel, Timestamp};
-use crate::store::content::{Content, content};
+use crate::domain::{Channel, Notification, Timestamp};
+use crate::store::content::{Content, content, notification as shown, open};
 use crate::store::schema::{deliveries, inbox, notifications, push_subscriptions, recipients, sealing};
-use crate::store::sealing::{KEY, Unopened, unopened};
+use crate::store::sealing::{KEY, Opening, Unopened, unopened};
 use crate::store::types::At;
 use crate::store::{Registered, RegisteredRow};
 
 /// Seconds after which one that another node can open is looked at again here.
 pub const ELSEWHERE: i64 = 5;
-
-/// What is looked at when a delivery's turn has come.
-pub type Row = (
-    (i64, i64, i32, i32, i32, Option<i64>, At, i32, (i32, i32, Option<At>)),
-    (Option<At>, Option<At>, Option<At>, Option<i32>),
-    (i64, String, String, Option<String>, Option<String>),
-    (Option<String>, Option<String>),
-    Content,
-);
 
 /// A device whose keys cannot be opened.
 pub struct ShutDevice {
@@ -33,17 +24,46 @@ pub struct ShutDevice {
     pub why: Unopened,
 }
 
-/// What is looked at of the deliveries for which this holds.
-macro_rules! rows {
-    ($connection:expr, $which:expr) => {{
+/// What is looked at when a delivery's turn has come.
+pub struct Row {
+    pub delivery: (i64, i64, i32, i32, i32, Option<i64>, At, i32, (i32, i32, Option<At>)),
+    pub entry: (Option<At>, Option<At>, Option<At>, Option<i32>),
+    pub person: (i64, String, String, Option<String>),
+    pub contacts: Option<String>,
+    pub wish: Option<String>,
+    pub sender: Option<String>,
+    pub notification: Notification,
+}
+
+type Columns = (
+    (i64, i64, i32, i32, i32, Option<i64>, At, i32, (i32, i32, Option<At>)),
+    (Option<At>, Option<At>, Option<At>, Option<i32>),
+    (i64, String, String, Option<String>),
+    (Option<Opening>, Option<Opening>, Option<String>),
+    Content,
+);
+
+/// What opens of it.
+fn row(
+    (delivery, entry, person, (contacts, wish, sender), content): Columns,
+) -> Result<Row, (i64, Unopened)> {
+    let shut = |why| (delivery.0, why);
+    let (contacts, wish) = (open(contacts).map_err(shut)?, open(wish).map_err(shut)?);
+    let notification = shown(content).map_err(shut)?;
+    Ok(Row { delivery, entry, person, contacts, wish, sender, notification })
+}
+
+body! {
+    /// These, and those of them that cannot be opened.
+    pub fn looked_at(connection: &mut Connection, ids: &[i64]) -> QueryResult<(Vec<Row>, Vec<(i64, Unopened)>)> {
         let entry =
             inbox::recipient_id.eq(deliveries::recipient_id).and(inbox::position.eq(deliveries::position));
-        let rows: QueryResult<Vec<Row>> = wait!(
+        let all: Vec<Columns> = wait!(
             deliveries::table
                 .inner_join(inbox::table.on(entry))
                 .inner_join(recipients::table)
                 .inner_join(notifications::table)
-                .filter($which)
+                .filter(deliveries::id.eq_any(ids))
                 .order(deliveries::id)
                 .select((
                     (
@@ -58,40 +78,40 @@ macro_rules! rows {
                         (deliveries::state, deliveries::unanswered, deliveries::steps_from),
                     ),
                     (inbox::confirmed_at, inbox::read_at, inbox::deleted_at, inbox::hush),
-                    (
-                        recipients::id,
-                        recipients::tenant,
-                        recipients::user_id,
-                        recipients::preferences,
-                        recipients::contacts,
-                    ),
-                    (notifications::wish, notifications::sender),
+                    (recipients::id, recipients::tenant, recipients::user_id, recipients::preferences),
+                    (recipients::contacts, notifications::wish, notifications::sender),
                     content(),
                 ))
-                .load($connection)
-        );
-        rows
-    }};
+                .load(connection)
+        )?;
+        let (mut open, mut locked) = (Vec::with_capacity(all.len()), Vec::new());
+        for one in all {
+            match row(one) {
+                Ok(row) => open.push(row),
+                Err(shut) => locked.push(shut),
+            }
+        }
+        Ok((open, locked))
+    }
 }
 
 body! {
-    /// These, and those of them that cannot be opened.
-    pub fn looked_at(connection: &mut Connection, ids: &[i64]) -> QueryResult<(Vec<Row>, Vec<(i64, Unopened)>)> {
-        match rows!(connection, deliveries::id.eq_any(ids)) {
-            Err(fault) if unopened(&fault).is_some() => {}
-            all => return Ok((all?, Vec::new())),
+    /// This notification, if it opens; nothing if it is damaged: the log names it. It is a fault where another server can open it.
+    pub fn opened(
+        connection: &mut Connection,
+        id: i64,
+        one: Result<Notification, Unopened>,
+    ) -> QueryResult<Option<Notification>> {
+        let Err(why) = one else { return Ok(one.ok()) };
+        if wait!(is_of_others(connection, &why))? {
+            return Err(diesel::result::Error::DeserializationError(Box::new(why)));
         }
-        let (mut all, mut locked) = (Vec::new(), Vec::new());
-        for id in ids {
-            match rows!(connection, deliveries::id.eq(*id)) {
-                Ok(one) => all.extend(one),
-                Err(fault) => match unopened(&fault) {
-                    Some(why) => locked.push((*id, why.clone())),
-                    None => return Err(fault),
-                },
-            }
-        }
-        Ok((all, locked))
+        tracing::error!(
+            notification.id = id,
+            fault = %why,
+            "what is stored of a notification cannot be read: it comes to nobody"
+        );
+        Ok(None)
     }
 }
 
@@ -144,7 +164,7 @@ body! {
         if channel != Channel::Push || rows.is_empty() {
             return Ok((devices, shut));
         }
-        let people: HashSet<i64> = rows.iter().map(|row| row.2.0).collect();
+        let people: HashSet<i64> = rows.iter().map(|row| row.person.0).collect();
         let theirs = push_subscriptions::table.filter(push_subscriptions::recipient_id.eq_any(people));
         let theirs = theirs.order(push_subscriptions::id);
         let found: QueryResult<Vec<RegisteredRow>> = wait!(theirs.clone().load(connection));

@@ -1,6 +1,7 @@
 //! What is kept of people, for those whom it is about: what they agree to, who saw it, all of it, and none of it any more.
 
 use super::digests::SentRow;
+use super::sealing::Opening;
 use super::types::At;
 use super::{Readers, SentDigest, Store, StoreError, Write, Written, on, postgres, sqlite};
 use crate::domain::{Channel, Notification, Position, Recipient, Tenant, Timestamp};
@@ -164,8 +165,7 @@ impl Store {
     /// # Errors
     /// When the database cannot answer.
     pub async fn whole_entries(&self, row: i64, after: Position) -> Result<Vec<WholeEntry>, StoreError> {
-        let rows = on!(&self.readers, whole_entries(row, after, PAGE / 5))?;
-        Ok(rows.into_iter().map(WholeEntry::from).collect())
+        on!(&self.readers, whole_entries(row, after, PAGE / 5))
     }
 
     /// Places of a page of an inbox, and their notifications; and which of these nobody else has or is to get.
@@ -376,22 +376,24 @@ impl Store {
     }
 }
 
+/// Of an entry, beside what it says.
 pub(super) type EntryRow = (
     i64,
-    super::content::Content,
-    (Option<String>, Option<String>),
+    (Option<String>, Option<Opening>),
     (Option<At>, Option<At>, Option<At>, Option<At>),
     (Option<String>, Option<String>),
 );
 
-impl From<EntryRow> for WholeEntry {
-    fn from((position, content, (sender, wish), times, (confirmed_by, hush)): EntryRow) -> Self {
+impl From<(Notification, EntryRow)> for WholeEntry {
+    fn from(
+        (notification, (position, (sender, wish), times, (confirmed_by, hush))): (Notification, EntryRow),
+    ) -> Self {
         let at = |at: Option<At>| at.map(|at| at.0);
         Self {
             position,
-            notification: super::content::notification(content),
+            notification,
             sender,
-            wish,
+            wish: wish.and_then(|wish| wish.0.ok()),
             times: [at(times.0), at(times.1), at(times.2), at(times.3)],
             confirmed_by,
             hush,

@@ -9,6 +9,7 @@ use diesel_async::RunQueryDsl;
 
 use super::Connection;
 use super::erasing_special::others_have;
+use super::passing_over::{legibly, opened, what_opens};
 use super::queries_body::row_of;
 use crate::domain::booker::is_booked_by;
 use crate::domain::{
@@ -16,12 +17,12 @@ use crate::domain::{
 };
 use crate::store::content::{Content, content, notification};
 use crate::store::digests::SentRow;
-use crate::store::privacy::{Audited, Elsewhere, EntryRow, WholeDelivery, named};
+use crate::store::privacy::{Audited, Elsewhere, EntryRow, WholeDelivery, WholeEntry, named};
 use crate::store::schema::{
     audit_log, audit_people, connections, deliveries, digests, expansions, inbox, notifications, recurring,
     roles, template_versions, webhook_messages, webhooks,
 };
-use crate::store::sealing::unopened;
+use crate::store::sealing::Opening;
 use crate::store::types::At;
 use crate::store::{State, StoreError};
 
@@ -48,7 +49,7 @@ pub async fn whole_entries(
     row: i64,
     after: Position,
     limit: i64,
-) -> Result<Vec<EntryRow>, StoreError> {
+) -> Result<Vec<WholeEntry>, StoreError> {
     let page = inbox::table
         .inner_join(notifications::table)
         .filter(inbox::recipient_id.eq(row))
@@ -56,13 +57,18 @@ pub async fn whole_entries(
         .order(inbox::position)
         .limit(limit)
         .select((
-            inbox::position,
             content(),
-            (notifications::sender, notifications::wish),
-            (inbox::sent_at, inbox::confirmed_at, inbox::read_at, inbox::deleted_at),
-            (inbox::confirmed_by, inbox::hush_reason),
+            (
+                inbox::position,
+                (notifications::sender, notifications::wish),
+                (inbox::sent_at, inbox::confirmed_at, inbox::read_at, inbox::deleted_at),
+                (inbox::confirmed_by, inbox::hush_reason),
+            ),
         ));
-    Ok(page.load(connection).await?)
+    let rows: Vec<(Content, EntryRow)> = page.load(connection).await?;
+    let (contents, rows): (Vec<Content>, Vec<EntryRow>) = rows.into_iter().unzip();
+    let contents = legibly(connection, contents).await?;
+    Ok(contents.into_iter().zip(rows).map(WholeEntry::from).collect())
 }
 
 /// See [`crate::store::Store::places_alone`].
@@ -146,12 +152,14 @@ pub async fn whole_digests(
     after: i64,
     limit: i64,
 ) -> Result<Vec<SentRow>, StoreError> {
-    let page = digests::table
-        .filter(digests::recipient_id.eq(row))
-        .filter(digests::id.gt(after))
-        .order(digests::id)
-        .limit(limit);
-    Ok(page.load(connection).await?)
+    let page = || {
+        digests::table
+            .filter(digests::recipient_id.eq(row))
+            .filter(digests::id.gt(after))
+            .order(digests::id)
+            .limit(limit)
+    };
+    Ok(what_opens!(connection, page(), digests, "a digest")?)
 }
 
 /// See [`crate::store::Store::audited_of`].
@@ -232,7 +240,7 @@ pub async fn expansions_of(
     after: i64,
     limit: i64,
 ) -> Result<Vec<Elsewhere>, StoreError> {
-    type Row = (i64, String, At, String, String);
+    type Row = (i64, String, At, Opening, Opening);
     let user = person.user.as_str().to_owned();
     let (mut found, mut after) = (Vec::new(), after);
     loop {
@@ -256,6 +264,7 @@ pub async fn expansions_of(
         after = last.0;
         for (id, audience, At(at), title, message) in rows {
             if people(&audience).is_some_and(|users| users.contains(&user)) {
+                let (title, message) = (title.legible(), message.legible());
                 found.push(Elsewhere { id, what: title, content: message, at: Some(at) });
             }
         }
@@ -270,7 +279,7 @@ pub async fn recurring_for(
     connection: &mut Connection,
     person: &Recipient,
 ) -> Result<Vec<Elsewhere>, StoreError> {
-    type Row = (i64, String, String, String, (String, String), Option<At>);
+    type Row = (i64, String, String, String, (Opening, Opening), Option<At>);
     let user = person.user.as_str();
     let rows: Vec<Row> = recurring::table
         .filter(recurring::tenant.eq(person.tenant.as_str()))
@@ -296,7 +305,7 @@ pub async fn recurring_for(
     let elsewhere = |(id, _, _, cron, (title, message), at): Row| Elsewhere {
         id,
         what: cron,
-        content: format!("{title}\n{message}"),
+        content: format!("{}\n{}", title.legible(), message.legible()),
         at: at.map(|at| at.0),
     };
     Ok(theirs.map(elsewhere).collect())
@@ -321,7 +330,7 @@ pub async fn sent_by(
         .select(content())
         .load(connection)
         .await?;
-    Ok((sent.into_iter().map(notification).collect(), (upto < last).then_some(upto)))
+    Ok((legibly(connection, sent).await?, (upto < last).then_some(upto)))
 }
 
 /// See [`crate::store::Store::booked_by`]. One that cannot be opened is passed over.
@@ -340,34 +349,17 @@ pub async fn booked_by(
     let last: Option<i64> =
         notifications::table.select(diesel::dsl::max(notifications::id)).get_result(connection).await?;
     let (upto, last) = (after.saturating_add(window), last.unwrap_or(0));
-    let ids: Vec<i64> = bookings()
+    let rows: Vec<Content> = bookings()
         .filter(notifications::id.gt(after))
         .filter(notifications::id.le(upto))
         .order(notifications::id)
-        .select(notifications::id)
+        .select(content())
         .load(connection)
         .await?;
-    let theirs = |one: &Content| is_booked_by(&one.2.4, user);
-    let rows: QueryResult<Vec<Content>> =
-        bookings().filter(notifications::id.eq_any(&ids)).select(content()).load(connection).await;
-    let rows = match rows {
-        Err(fault) if unopened(&fault).is_some() => {
-            let mut rows = Vec::new();
-            for id in &ids {
-                let one: QueryResult<Content> =
-                    notifications::table.find(*id).select(content()).get_result(connection).await;
-                match one.optional() {
-                    Err(fault) if unopened(&fault).is_some() => {
-                        tracing::warn!(notification.id = *id, %fault, "nobody can see whom this booking is from");
-                    }
-                    one => rows.extend(one?),
-                }
-            }
-            rows
-        }
-        rows => rows?,
-    };
-    Ok((rows.into_iter().filter(theirs).map(notification).collect(), (upto < last).then_some(upto)))
+    let rows = rows.into_iter().map(|content| (content.0, notification(content)));
+    let all = opened(connection, rows).await?.into_iter().flatten();
+    let theirs = all.filter(|one| is_booked_by(&one.data, user)).collect();
+    Ok((theirs, (upto < last).then_some(upto)))
 }
 
 /// See [`crate::store::Store::written_by`].

@@ -5,15 +5,17 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
+use super::passing_over::opened;
 use crate::domain::{BOOKING_KIND, Group, NotificationId, Place, Position, Recipient, Tenant, Timestamp};
 use crate::store::content::{Content, content, is_given_up, notification};
 use crate::store::schema::{
     deferrals, deployment, expansions, inbox, notifications, recipients, roles, sealing, subscriptions,
 };
+use crate::store::sealing::Unopened;
 use crate::store::tally::{Tallied, Tally};
 use crate::store::types::{At, UuidColumn};
 use crate::store::{
-    Counted, Counts, Filter, Gap, Held, MUTED, Missed, Pending, QUIET, SUMMED_UP, StoreError,
+    Counted, Counts, Filter, Gap, Held, Line, MUTED, Missed, Pending, QUIET, SUMMED_UP, StoreError,
 };
 
 /// What its recipient wants to have at all.
@@ -87,9 +89,13 @@ pub async fn pending(
         true => i64::try_from(entries.len()).unwrap_or(limit),
         false => listed.count().get_result(connection).await?,
     };
-    let newest =
-        entries.into_iter().map(|(position, _, content)| (position, notification(content))).collect();
-    Ok(Pending { newest, all, others: others || !fits, settled })
+    let newest = entries.into_iter().map(|(position, _, content)| {
+        let id = content.0;
+        (id, notification(content).map(|notification| (position, notification)))
+    });
+    let newest: Vec<_> = opened(connection, newest).await?;
+    let all = all - newest.iter().filter(|one| one.is_none()).count() as i64;
+    Ok(Pending { newest: newest.into_iter().flatten().collect(), all, others: others || !fits, settled })
 }
 
 /// See [`crate::store::Store::missed`].
@@ -99,7 +105,7 @@ pub async fn missed(
     gap: &Gap,
     now: Timestamp,
     limit: i64,
-) -> Result<Vec<Held>, StoreError> {
+) -> Result<Vec<Line>, StoreError> {
     let person: Option<(i64, i64)> = recipients::table
         .filter(recipients::tenant.eq(recipient.tenant.as_str()))
         .filter(recipients::user_id.eq(recipient.user.as_str()))
@@ -140,7 +146,7 @@ pub async fn missed(
     };
     // How they stand is not told.
     let entries: Vec<(HeldColumns, bool)> = entries.load(connection).await?;
-    Ok(entries.into_iter().map(|entry| entry_held(row, entry)).collect())
+    lines(connection, row, entries).await
 }
 
 /// See [`crate::store::Store::preferences`].
@@ -182,14 +188,25 @@ type HeldColumns = (i64, Option<At>, Option<At>, Content);
 fn entry_held(
     row: i64,
     ((position, confirmed_at, read_at, content), is_given_up): (HeldColumns, bool),
-) -> Held {
-    Held {
+) -> Result<Held, Unopened> {
+    Ok(Held {
         place: Place { recipient: row, position },
-        notification: notification(content),
+        notification: notification(content)?,
         confirmed_at: confirmed_at.map(|at| at.0),
         read_at: read_at.map(|at| at.0),
         is_given_up,
-    }
+    })
+}
+
+async fn lines(
+    connection: &mut Connection,
+    row: i64,
+    entries: Vec<(HeldColumns, bool)>,
+) -> Result<Vec<Line>, StoreError> {
+    let places: Vec<Position> = entries.iter().map(|((position, ..), _)| *position).collect();
+    let entries = entries.into_iter().map(|entry| (entry.0.3.0, entry_held(row, entry)));
+    let held = opened(connection, entries).await?;
+    Ok(places.into_iter().zip(held).map(|(position, held)| Line { position, held }).collect())
 }
 
 /// The row of `recipient`, who may never have got anything.
@@ -214,7 +231,7 @@ pub async fn held(
     filter: &Filter,
     skip: i64,
     limit: i64,
-) -> Result<Vec<Held>, StoreError> {
+) -> Result<Vec<Line>, StoreError> {
     let Some(row) = row_of(connection, recipient).await? else { return Ok(Vec::new()) };
     let mut entries = inbox::table
         .inner_join(notifications::table)
@@ -244,7 +261,7 @@ pub async fn held(
         entries = entries.filter(notifications::priority.eq(priority.level()));
     }
     let entries: Vec<(HeldColumns, bool)> = entries.load(connection).await?;
-    Ok(entries.into_iter().map(|entry| entry_held(row, entry)).collect())
+    lines(connection, row, entries).await
 }
 
 /// See [`crate::store::Store::held_counts`].
@@ -279,7 +296,7 @@ pub async fn find(
         .get_result(connection)
         .await
         .optional()?;
-    Ok(entry.map(|entry| entry_held(row, entry)))
+    Ok(entry.map(|entry| entry_held(row, entry)).transpose()?)
 }
 
 /// See [`crate::store::Store::audience`].

@@ -16,7 +16,7 @@ use crate::domain::{
 use crate::store::State;
 use crate::store::devices::{ContactsWrite, DeviceWrite, NewDevice, Said, WhichDevice};
 use crate::store::schema::{deliveries, delivery_attempts, push_subscriptions, recipients, stopped_numbers};
-use crate::store::sealing::{Sealed, SealedBytes, as_blind};
+use crate::store::sealing::{Opening, Sealed, SealedBytes, as_blind};
 use crate::store::types::{At, UuidColumn};
 use crate::store::write::Written;
 
@@ -286,7 +286,7 @@ body! {
     /// that is shown.
     pub fn stop_numbers(connection: &mut Connection, ids: &[i64]) -> QueryResult<()> {
         let now = At(wait!(clock(connection))?);
-        type Row = (i64, String, String, Option<String>, Option<String>, Option<String>);
+        type Row = (i64, String, String, Option<String>, Option<Opening>, Option<String>);
         // As it is stored: what is sealed is never the same twice.
         let as_stored = diesel::dsl::sql::<Nullable<Text>>("recipients.contacts");
         let all: Vec<Row> = wait!(deliveries::table
@@ -313,7 +313,8 @@ body! {
                     .set(stopped_numbers::stopped_at.eq(now))
                     .execute(connection))?;
             }
-            let Some(stored) = stored else { continue };
+            // Where contacts do not open, nothing is sent by them either.
+            let Some(Opening(Ok(stored))) = stored else { continue };
             let contacts = Contacts::from_stored(&stored);
             let is_of = |phone: &Option<Phone>| {
                 let own = phone.as_ref().map(number_digests).zip(number.as_ref());

@@ -118,7 +118,8 @@ fn unwritable(fault: serde_json::Error) -> diesel::result::Error {
     diesel::result::Error::SerializationError(Box::new(fault))
 }
 
-fn unreadable(fault: impl std::error::Error + Send + Sync + 'static) -> diesel::result::Error {
+/// What a row holds is not what it should be.
+pub(super) fn unreadable(fault: impl std::error::Error + Send + Sync + 'static) -> diesel::result::Error {
     diesel::result::Error::DeserializationError(Box::new(fault))
 }
 

@@ -4,26 +4,29 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
+use super::passing_over::what_opens;
 use crate::domain::Timestamp;
 use crate::store::StoreError;
 use crate::store::recurring::{Row, Whose};
 use crate::store::schema::recurring;
 use crate::store::types::At;
 
-/// See [`crate::store::Store::recurring`].
+/// See [`crate::store::Store::recurring`]. What does not open is passed over.
 pub async fn recurring_of(
     connection: &mut Connection,
     whose: &Whose,
     before: Option<i64>,
     limit: i64,
 ) -> Result<Vec<Row>, StoreError> {
-    let page = recurring::table
-        .filter(recurring::tenant.eq(whose.tenant.as_str()))
-        .filter(recurring::owner.eq(whose.owner()))
-        .filter(recurring::id.lt(before.unwrap_or(i64::MAX)))
-        .order(recurring::id.desc())
-        .limit(limit);
-    Ok(page.load(connection).await?)
+    let page = || {
+        recurring::table
+            .filter(recurring::tenant.eq(whose.tenant.as_str()))
+            .filter(recurring::owner.eq(whose.owner()))
+            .filter(recurring::id.lt(before.unwrap_or(i64::MAX)))
+            .order(recurring::id.desc())
+            .limit(limit)
+    };
+    Ok(what_opens!(connection, page(), recurring, "a recurring notification")?)
 }
 
 /// See [`crate::store::Store::recurring_one`].

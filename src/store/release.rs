@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::capping::decline;
 use super::digesting::elsewhere;
 use super::erasing::note_consent;
+use super::opening::opened;
 use super::recur::clock;
 use super::{
     Connection, Memory, RunQueryDsl, deferred, hush_all, insert_all, keep_preferences, next_place, now,
@@ -24,6 +25,7 @@ use crate::domain::{
 };
 use crate::store::content::{Content, content, notification as shown};
 use crate::store::schema::{deferrals, inbox, notifications, recipients};
+use crate::store::sealing::Opening;
 use crate::store::types::At;
 use crate::store::{MUTED, QUIET, SUMMED_UP, Spread};
 
@@ -197,14 +199,19 @@ body! {
         wait!(diesel::delete(deferrals::table.find(row)).execute(connection))?;
         let places = wait!(wanted_still(connection, memory, row, &preferences, present))?;
         let named = places.iter().take(NAMED).copied().collect();
-        let first: Vec<(i64, Content, Option<String>)> = wait!(entries(row, named)
+        let named: Vec<(i64, Content, Option<Opening>)> = wait!(entries(row, named)
             .inner_join(notifications::table)
             .order(inbox::position)
             .select((inbox::position, content(), notifications::wish))
             .load(connection))?;
-        let wishes: Vec<Wish> =
-            first.iter().filter_map(|(.., wish)| wish.as_deref().and_then(Wish::read)).collect();
-        let mut first: Vec<_> = first.into_iter().map(|(position, all, _)| (position, shown(all))).collect();
+        let (mut first, mut wishes) = (Vec::with_capacity(named.len()), Vec::new());
+        for (position, content, wish) in named {
+            let id = content.0;
+            if let Some(notification) = wait!(opened(connection, id, shown(content)))? {
+                first.push((position, notification));
+                wishes.extend(wish.and_then(|wish| wish.0.ok()).as_deref().and_then(Wish::read));
+            }
+        }
         let (notification, placed) = match (places.len(), first.pop()) {
             (_, None) => return Ok(None),
             (1, Some((position, notification))) => {
@@ -221,8 +228,9 @@ body! {
             (many, Some(last)) => {
                 first.push(last);
                 let all: Vec<_> = first.into_iter().map(|(_, notification)| notification).collect();
-                let contacts: Option<String> =
+                let contacts: Option<Opening> =
                     wait!(recipients::table.find(row).select(recipients::contacts).get_result(connection))?;
+                let contacts = contacts.and_then(|stored| stored.0.ok());
                 let locale = contacts.as_deref().and_then(|stored| Contacts::from_stored(stored).language());
                 let title = came_meanwhile(many, &locale.unwrap_or_default());
                 let new = summary(&recipient, title, many, &all, together(&wishes), present);

@@ -11,12 +11,13 @@ use diesel::prelude::*;
 use diesel::result::Error as Fault;
 use diesel::sql_types::Text;
 
+use super::opening::opened;
 use super::{
     Connection, Memory, RunQueryDsl, came_late, free, have, next_spread, note_progress, now, outbox, rows_of,
     spread,
 };
 use crate::domain::{Group, NotificationId, Recipient, Tenant, Timestamp, UserId};
-use crate::store::content::{Content, content, notification as shown};
+use crate::store::content::{Content, content, legible, notification as shown};
 use crate::store::schema::{connections, expansions, notifications, recipients, roles, subscriptions};
 use crate::store::types::At;
 use crate::store::write::{Spread, Written};
@@ -267,7 +268,7 @@ body! {
 
 body! {
     /// Puts it into the inboxes of those of `people` who have not got it, and notes how far it is. Once it has expired it
-    /// comes to nobody any more.
+    /// comes to nobody any more; if it does not open, neither.
     fn give(
         connection: &mut Connection,
         memory: &mut Memory,
@@ -279,7 +280,9 @@ body! {
         let id = NotificationId(due.0);
         let text: Content =
             wait!(notifications::table.find(id.0).select(content()).get_result(connection))?;
-        let mut notification = shown(text);
+        let found = wait!(opened(connection, id.0, shown(text.clone())))?;
+        let is_shut = found.is_none();
+        let mut notification = found.map_or_else(|| shown(legible(text)), Ok).map_err(unreadable)?;
         let At(due_at) = due.4;
         if notification.created_at < due_at {
             // What was sent for later is as old as its going out.
@@ -288,7 +291,7 @@ body! {
                 .set(notifications::created_at.eq(At(due_at)))
                 .execute(connection))?;
         }
-        if notification.expires_at.is_some_and(|end| end <= at) {
+        if is_shut || notification.expires_at.is_some_and(|end| end <= at) {
             people.clear();
             progress.is_finished = true;
         }

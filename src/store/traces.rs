@@ -7,11 +7,14 @@ use diesel_async::RunQueryDsl;
 
 use super::Connection;
 use super::device_queries::devices_of;
+use super::passing_over::opened;
 use crate::domain::{
-    Contacts, Group, Idempotency, NotificationId, Position, Recipient, Tenant, Timestamp, UserId,
+    Contacts, Group, Idempotency, Notification, NotificationId, Position, Recipient, Tenant, Timestamp,
+    UserId,
 };
 use crate::store::content::{Content, content, notification};
 use crate::store::schema::{connections, expansions, inbox, notifications, recipients, roles, subscriptions};
+use crate::store::sealing::Opening;
 use crate::store::types::{At, UuidColumn};
 use crate::store::{
     MUTED, Member, QUIET, Registered, StoreError, TAKEN_BACK, Trace, TracedEntry, TracedHush, TracedSpread,
@@ -100,10 +103,17 @@ pub async fn waiting(
         query = query.filter(notifications::sender.eq(sender.as_str()));
     }
     let found: Vec<(String, At, Option<String>, Content)> = query.load(connection).await?;
-    let one = |(group, At(due_at), sender, content): (String, At, Option<String>, Content)| {
-        Ok(Waiting { notification: notification(content), sender, group: read_group(&group)?, due_at })
+    let mut rows = Vec::with_capacity(found.len());
+    let mut contents = Vec::with_capacity(found.len());
+    for (group, At(due_at), sender, content) in found {
+        rows.push((read_group(&group)?, due_at, sender));
+        contents.push((content.0, notification(content)));
+    }
+    let contents = opened(connection, contents).await?;
+    let one = |((group, due_at, sender), notification): (_, Option<Notification>)| {
+        Some(Waiting { notification: notification?, sender, group, due_at })
     };
-    found.into_iter().map(one).collect()
+    Ok(rows.into_iter().zip(contents).filter_map(one).collect())
 }
 
 /// See [`crate::store::Store::accepted_before`].
@@ -208,7 +218,7 @@ pub async fn members(
     group: &Group,
     limit: i64,
 ) -> Result<Vec<Member>, StoreError> {
-    type Columns = (i64, String, Option<String>, Option<String>);
+    type Columns = (i64, String, Option<String>, Option<Opening>);
     let name = tenant.as_str();
     let found: Vec<Columns> = match group {
         Group::Everyone => {
@@ -278,7 +288,11 @@ pub async fn members(
             user: UserId::new(&user).map_err(odd)?,
             preferences: stored.as_deref().map(preferred::read),
             is_online,
-            contacts: contacts.as_deref().map(Contacts::from_stored).unwrap_or_default(),
+            contacts: contacts
+                .and_then(|stored| stored.0.ok())
+                .as_deref()
+                .map(Contacts::from_stored)
+                .unwrap_or_default(),
             devices: devices.remove(&row).unwrap_or_default(),
         })
     };

@@ -10,43 +10,26 @@ use super::opening::{ELSEWHERE, is_of_others};
 use super::recur::clock;
 use super::{Connection, RunQueryDsl};
 use crate::domain::{Secret, Timestamp};
+use crate::store::content::open;
 use crate::store::schema::{webhook_messages, webhooks};
-use crate::store::sealing::{Unopened, unopened};
+use crate::store::sealing::{Opening, Unopened};
 use crate::store::types::{At, UuidColumn};
 use crate::store::{HELD_SECONDS, State, WebhookMessage};
 
-type Address = (i64, String, String, Option<String>, Option<At>);
+type Address = (i64, Opening, Opening, Option<Opening>, Option<At>);
 type Row = (i64, UuidColumn, Address, String, String, At, i32, i32);
 
-/// The messages for which this holds, and where they go.
-macro_rules! rows {
-    ($connection:expr, $which:expr) => {{
-        let rows: QueryResult<Vec<Row>> = wait!(
-            webhook_messages::table
-                .inner_join(webhooks::table)
-                .filter($which)
-                .filter(webhooks::is_enabled.eq(1))
-                .order(webhook_messages::id)
-                .select((
-                    webhook_messages::id,
-                    webhook_messages::uuid,
-                    (
-                        webhooks::id,
-                        webhooks::url,
-                        webhooks::secret,
-                        webhooks::former_secret,
-                        webhooks::former_until,
-                    ),
-                    webhook_messages::event,
-                    webhook_messages::data,
-                    webhook_messages::happened_at,
-                    webhook_messages::attempt,
-                    webhook_messages::since,
-                ))
-                .load($connection)
-        );
-        rows
-    }};
+/// The message, unless its address or secret does not open.
+fn message(
+    (id, UuidColumn(uuid), address, event, data, At(happened_at), attempt, since): Row,
+    now: Timestamp,
+) -> Result<WebhookMessage, (i64, Unopened)> {
+    let shut = |why| (id, why);
+    let (webhook, url, secret, former, until) = address;
+    let (url, secret) = (url.0.map_err(shut)?, secret.0.map_err(shut)?);
+    let former = open(former).map_err(shut)?.filter(|_| until.is_some_and(|until| until.0 > now));
+    let secrets = [Some(secret), former].into_iter().flatten().map(Secret::new).collect();
+    Ok(WebhookMessage { id, uuid, webhook, url, secrets, event, data, happened_at, attempt, since })
 }
 
 body! {
@@ -67,35 +50,30 @@ body! {
                 webhook_messages::due_at.eq(At(now.plus_seconds(HELD_SECONDS))),
             ))
             .execute(connection))?;
-        let rows = match rows!(connection, webhook_messages::id.eq_any(&ids)) {
-            Err(fault) if unopened(&fault).is_some() => wait!(one_by_one(connection, &ids, now))?,
-            rows => rows?,
-        };
-        let message = |(id, UuidColumn(uuid), address, event, data, At(happened_at), attempt, since): Row| {
-            let (webhook, url, secret, former, until) = address;
-            let former = former.filter(|_| until.is_some_and(|until| until.0 > now));
-            let secrets = [Some(secret), former].into_iter().flatten().map(Secret::new).collect();
-            WebhookMessage { id, uuid, webhook, url, secrets, event, data, happened_at, attempt, since }
-        };
-        Ok(rows.into_iter().map(message).collect())
-    }
-}
-
-body! {
-    /// Those of these that can be opened.
-    fn one_by_one(connection: &mut Connection, ids: &[i64], now: Timestamp) -> QueryResult<Vec<Row>> {
-        let mut all = Vec::new();
-        for id in ids {
-            let why = match rows!(connection, webhook_messages::id.eq(*id)) {
-                Ok(one) => {
-                    all.extend(one);
-                    continue;
-                }
-                Err(fault) => unopened(&fault).cloned().ok_or(fault)?,
-            };
-            wait!(give_up(connection, *id, &why, now))?;
+        let rows: Vec<Row> = wait!(webhook_messages::table
+            .inner_join(webhooks::table)
+            .filter(webhook_messages::id.eq_any(&ids))
+            .filter(webhooks::is_enabled.eq(1))
+            .order(webhook_messages::id)
+            .select((
+                webhook_messages::id,
+                webhook_messages::uuid,
+                (webhooks::id, webhooks::url, webhooks::secret, webhooks::former_secret, webhooks::former_until),
+                webhook_messages::event,
+                webhook_messages::data,
+                webhook_messages::happened_at,
+                webhook_messages::attempt,
+                webhook_messages::since,
+            ))
+            .load(connection))?;
+        let mut messages = Vec::with_capacity(rows.len());
+        for row in rows {
+            match message(row, now) {
+                Ok(message) => messages.push(message),
+                Err((id, why)) => wait!(give_up(connection, id, &why, now))?,
+            }
         }
-        Ok(all)
+        Ok(messages)
     }
 }
 

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::support::hooks::{HOOKED, admin, hear_at, messages, tell};
 use crate::support::{
-    BACKEND_TOKEN, Ground, JWT_SECRET, METRICS_TOKEN, Peers, Rest, Server, Shared, SinkFile, eventually,
-    note, on_postgres, run_command, run_command_in,
+    BACKEND_TOKEN, Clients, Ground, JWT_SECRET, METRICS_TOKEN, Peers, Rest, Server, Shared, SinkFile,
+    eventually, in_seconds, instant, note, on_postgres, run_command, run_command_in,
 };
 
 const FAILED: &str = "/api/v1/deliveries/failed";
@@ -58,14 +58,141 @@ fn one_value_fails_alone_and_may_be_tried_again() {
     eventually("it goes out", || {
         sink.by("email").iter().any(|mail| mail["to"] == "user4@example.com").then_some(())
     });
-    // A title, too.
-    backend.send(&json!({"user_id": 3, "type": "note", "title": "x"}));
-    shut(&server, "notifications", "title", "id = (SELECT max(id) FROM notifications)");
-    let refused = Rest::user(&server, 3).get("/api/v1/notifications");
+}
+
+fn shut_last(server: &Server, column: &str) {
+    shut(server, "notifications", column, "id = (SELECT max(id) FROM notifications)");
+}
+
+/// The titles of a page of somebody's list, and whether there is more.
+fn page(who: &Rest, query: &str) -> (Vec<String>, bool) {
+    let page = who.get(&format!("/api/v1/notifications?{query}")).expect(200);
+    let all = page["notifications"].as_array().expect("a list").iter();
+    let titles = all.map(|one| one["title"].as_str().expect("a title").to_owned()).collect();
+    (titles, page["has_more"] == true)
+}
+
+#[test]
+fn a_damaged_notification_is_passed_over() {
+    let server = Server::with(&[("ENCRYPTION_KEYS", &key())]);
+    let (backend, three) = (Rest::backend(&server), Rest::user(&server, 3));
+    backend.send(&note(3, "1"));
+    let damaged: Vec<Value> = ["title", "message", "data"]
+        .map(|column| {
+            let sent = backend.send(&note(3, "damaged"));
+            shut_last(&server, column);
+            sent
+        })
+        .into();
+    backend.send(&note(3, "2"));
+    // Who comes back hears the others, and what comes live.
+    let socket = Clients::of(&server).feed(3);
+    let hear = || socket.hear("notification")["title"].as_str().expect("a title").to_owned();
+    assert_eq!([hear(), hear()], ["1", "2"]);
+    backend.send(&note(3, "3"));
+    assert_eq!(hear(), "3");
+    server.wait_for_line("the log names it", |line| {
+        line.contains(&format!("\"notification.id\":{}", damaged[0]["id"])) && line.contains("deadbeef")
+    });
+    // No page ends early, nor shows anything twice.
+    assert_eq!(page(&three, "").0, ["3", "2", "1"]);
+    let numbered = |skip: usize| page(&three, &format!("limit=2&offset={skip}")).0;
+    assert_eq!([numbered(0), numbered(2), numbered(4)].concat(), ["3", "2", "1"]);
+    let first = three.get("/api/v1/notifications?limit=2").expect(200);
+    assert_eq!(first["has_more"], true);
+    let before = &first["notifications"][1]["id"];
+    assert_eq!(page(&three, &format!("limit=2&before={before}")), (vec!["1".to_owned()], false));
+    // Who asks for it by its number hears why, without a word on keys.
+    let refused = three.get(&format!("/api/v1/notifications/{}", damaged[0]["id"]));
     assert_eq!(refused.status, 503);
-    assert!(refused.body.contains("stored_unreadable") && refused.body.contains("deadbeef"), "{refused:?}");
-    server.wait_for_line("the log names it", |line| line.contains("deadbeef"));
+    assert!(refused.body.contains("stored_unreadable") && !refused.body.contains("deadbeef"), "{refused:?}");
     assert_eq!(server.get("/health/ready").status, 200, "no other server has that key");
+}
+
+#[test]
+fn what_spreads_and_what_recurs_holds_up_no_other() {
+    let server = Server::with(&[("ENCRYPTION_KEYS", &key())]);
+    let (backend, two) = (Rest::backend(&server), Rest::user(&server, 2));
+    backend.send(&note(2, "before"));
+    let later = |title: &str| {
+        let all = json!({"title": title, "scheduled_at": instant(in_seconds(4))});
+        backend.post("/api/v1/notifications/broadcast", &all).expect(200);
+    };
+    later("damaged");
+    shut_last(&server, "title");
+    later("whole");
+    let again = |title: &str| {
+        let mut one = note(2, title);
+        one["cron"] = json!("* * * * * *");
+        one["time_zone"] = json!("UTC");
+        backend.post("/api/v1/recurring", &one).expect(201)
+    };
+    let damaged = again("damaged round");
+    shut(&server, "recurring", "message", &format!("id = {}", damaged["id"]));
+    again("round");
+    let has = |title: &str| two.titles().iter().any(|one| one == title);
+    eventually("what is whole goes out", || (has("whole") && has("round")).then_some(()));
+    assert!(!two.titles().iter().any(|title| title == "damaged"));
+    let named = format!("\"recurring.id\":{}", damaged["id"]);
+    server.wait_for_line("the log names it", |line| line.contains(&named));
+    let listed = backend.get("/api/v1/recurring").expect(200).to_string();
+    assert!(listed.contains("\"round\"") && !listed.contains("damaged round"), "{listed}");
+}
+
+#[test]
+fn who_cannot_be_reached_can_be_forgotten() {
+    let server = Server::with(&[("ENCRYPTION_KEYS", &key())]);
+    let (backend, boss) = (Rest::backend(&server), admin(&server));
+    for user in [2, 3] {
+        let contacts = json!({"email": format!("user{user}@example.com")});
+        backend.put(&format!("/api/v1/recipients/{user}"), &contacts).expect(200);
+        backend.send(&note(user, "x"));
+    }
+    backend.send(&note(2, "damaged"));
+    shut_last(&server, "data");
+    shut(&server, "recipients", "contacts", "user_id = '2'");
+    let asked = json!({"user_ids": [2, 3], "type": "note", "title": "x", "channels": ["email"]});
+    backend.post("/api/v1/notifications/preview", &asked).expect(200);
+    let data = "/api/v1/recipients/2/data";
+    let export = boss.get(data).expect(200);
+    let told = export.to_string();
+    assert!(told.contains("cannot be read") && !told.contains("deadbeef"), "{told}");
+    assert_eq!(export["notifications"].as_array().map(Vec::len), Some(2), "{told}");
+    boss.delete(data).expect(200);
+    assert_eq!(server.rows("SELECT count(*) FROM recipients WHERE contacts IS NOT NULL"), 1);
+}
+
+#[test]
+fn what_is_given_up_is_written_down() {
+    let server = Server::with(&[("ENCRYPTION_KEYS", &key())]);
+    let (backend, boss, two) = (Rest::backend(&server), admin(&server), Rest::user(&server, 2));
+    let contacts = json!({"email": "user2@example.com", "is_minor": true, "guardian": {"email": "guardian@example.com"}});
+    backend.put("/api/v1/recipients/2", &contacts).expect(200);
+    backend.put("/api/v1/recipients/2/consent", &json!({"email": false})).expect(200);
+    backend.send(&note(2, "lost"));
+    let of_row = "id = (SELECT max(id) FROM notifications)";
+    shut(&server, "notifications", "title", of_row);
+    shut(&server, "recipients", "contacts", "user_id = '2'");
+    let check = |arguments: &[&str]| {
+        let output = server.command(&[&["keys", "check"], arguments].concat());
+        let said = [output.stdout.as_slice(), &output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let (is_well, said) = check(&[]);
+    assert!(!is_well && said.contains("2 do not open") && said.contains("of contacts"), "{said}");
+    assert!(said.contains("--give-up"), "{said}");
+    let (is_well, said) = check(&["--give-up"]);
+    assert!(is_well && said.contains("2 were given up"), "{said}");
+    let (is_well, said) = check(&[]);
+    assert!(is_well && said.contains("0 do not open"), "{said}");
+    assert!(two.titles()[0].contains("given up"), "{:?}", two.titles());
+    // What they agreed to is kept elsewhere, too.
+    let me = two.get("/api/v1/recipients/me").expect(200);
+    assert_eq!((&me["email"], &me["is_minor"]), (&Value::Null, &json!(false)), "{me}");
+    let consents = two.get("/api/v1/recipients/me/consent").expect(200);
+    assert!(consents["channels"]["email"]["status"] == "withdrawn", "{consents}");
+    let written = boss.get("/api/v1/audit?action=database.give_up").expect(200).to_string();
+    assert!(written.contains("contacts") && written.contains("title"), "{written}");
 }
 
 #[test]
@@ -77,7 +204,7 @@ fn one_webhook_fails_alone() {
     tell(&mut peers, &boss, "200/kept", &["notification.read"]);
     shut(&server, "webhooks", "secret", &format!("id = {}", lost["id"]));
     let two = Rest::user(&server, 2);
-    let page = crate::support::Clients::of(&server).feed(2);
+    let page = Clients::of(&server).feed(2);
     let sent = Rest::backend(&server).send(&note(2, "x"));
     page.hear("notification");
     two.post(&format!("/api/v1/notifications/{}/read", sent["id"]), &json!({})).expect(200);

@@ -53,6 +53,8 @@ mod delivery_queries;
 mod device_queries;
 #[path = "../digest_queries.rs"]
 mod digest_queries;
+#[path = "../passing_over.rs"]
+mod passing_over;
 #[path = "../places.rs"]
 mod places_body;
 #[path = "../privacy_queries.rs"]

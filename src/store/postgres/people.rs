@@ -7,6 +7,7 @@ use diesel::sql_types::{BigInt, Text};
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
+use super::passing_over::opened;
 use super::statements::{EntriesBehind, over_arrays};
 use crate::domain::{Place, Position, Recipient};
 use crate::store::content::{Content, notification};
@@ -63,8 +64,14 @@ pub async fn behind(
     };
     let rows: Vec<Columns> = query.load(connection).await?;
     let mut behind: Vec<Vec<Entry>> = people.iter().map(|_| Vec::new()).collect();
-    for (which, recipient, position, is_over, content) in rows {
-        let notification = (!is_over).then(|| notification(content));
+    let places: Vec<_> =
+        rows.iter().map(|(which, recipient, position, ..)| (*which, *recipient, *position)).collect();
+    let told = rows.into_iter().map(|(.., is_over, content)| {
+        let id = content.0;
+        (id, if is_over { Ok(None) } else { notification(content).map(Some) })
+    });
+    let told = opened(connection, told).await?.into_iter().map(Option::flatten);
+    for ((which, recipient, position), notification) in places.into_iter().zip(told) {
         if let Some(entries) = usize::try_from(which - 1).ok().and_then(|which| behind.get_mut(which)) {
             entries.push(Entry { place: Place { recipient, position }, notification });
         }

@@ -11,7 +11,10 @@ use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::{Binary, Text};
 use diesel::sqlite::Sqlite;
 
-use super::{opened, sealed};
+use super::{Unopened, opened, sealed};
+
+/// What stands in the place of a text that cannot be read.
+const UNREADABLE: &str = "[what is stored here cannot be read]";
 
 /// A text as a sealed column.
 #[derive(Debug, Clone, PartialEq, Eq, AsExpression, FromSqlRow)]
@@ -38,6 +41,22 @@ pub struct Sealed(pub String);
 #[diesel(sql_type = WebhookUrl)]
 #[diesel(sql_type = WebhookSecret)]
 pub struct SealedStr<'a>(pub &'a str);
+
+/// A text out of a sealed column, or why it does not open: with it one damaged value fails nothing but itself.
+#[derive(Debug, Clone, PartialEq, Eq, FromSqlRow)]
+pub struct Opening(pub Result<String, Unopened>);
+
+impl Opening {
+    /// The text, or a word that it cannot be read.
+    pub fn legible(self) -> String {
+        self.0.unwrap_or_else(|_| UNREADABLE.to_owned())
+    }
+
+    /// The same of what holds JSON.
+    pub fn legible_json(self) -> String {
+        self.0.unwrap_or_else(|_| format!("{{\"unreadable\":\"{UNREADABLE}\"}}"))
+    }
+}
 
 /// Bytes as a sealed column.
 #[derive(Debug, Clone, PartialEq, Eq, AsExpression, FromSqlRow)]
@@ -101,6 +120,18 @@ macro_rules! texts {
             fn from_sql(bytes: PgValue<'_>) -> deserialize::Result<Self> {
                 let stored = <Self as FromSql<Text, Pg>>::from_sql(bytes)?;
                 Ok(Self::from_utf8(opened($name, stored.into_bytes())?)?)
+            }
+        }
+
+        impl<DB: Backend> FromSql<$kind, DB> for Opening
+        where
+            String: FromSql<$kind, DB>,
+        {
+            fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
+                match <String as FromSql<$kind, DB>>::from_sql(bytes) {
+                    Ok(plain) => Ok(Self(Ok(plain))),
+                    Err(fault) => Ok(Self(Err(*fault.downcast::<Unopened>()?))),
+                }
             }
         }
 

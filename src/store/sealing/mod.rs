@@ -5,6 +5,7 @@
 //! (XChaCha20-Poly1305). It belongs to one kind of column, and opens in no other. What was stored before there were keys
 //! stays as it was, and is read as it is.
 
+mod checking;
 mod columns;
 mod keys;
 mod known;
@@ -14,6 +15,7 @@ mod rows;
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
+pub use checking::{Checked, check_values};
 pub use columns::*;
 pub use keys::{Keys, Unopened, new_key};
 pub use known::{KEY, KeysFound, acquaint, examine_keys, hand_over, ids, lacking, missing_keys};

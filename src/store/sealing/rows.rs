@@ -1,9 +1,10 @@
 //! Sealed columns as they are stored, on either database: what is under which key, and what is put in its place.
 
-use diesel::QueryableByName;
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
+use diesel::{ExpressionMethods as _, QueryDsl as _, QueryableByName};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
 
+use crate::store::schema::consents;
 use crate::store::{DatabaseUrl, LEASE_SECONDS, StoreError, postgres, sqlite};
 
 /// What a column keeps.
@@ -258,6 +259,88 @@ impl Line {
         ));
         let page = page.bind::<BigInt, _>(after).bind::<Binary, _>(begins);
         Ok(on_either!(self, connection => page.load(connection).await)?)
+    }
+
+    /// At most so many values behind the row `after` that begin so, in the order of their rows.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn sealed(
+        &mut self,
+        column: &Column,
+        begins: &[u8],
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Value>, StoreError> {
+        let (table, name, bytes, length) = (column.table, column.name, self.bytes_of(column), begins.len());
+        let page = diesel::sql_query(format!(
+            "SELECT id, {bytes} AS value FROM {table} WHERE id > $1 AND {name} IS NOT NULL \
+             AND substr({bytes}, 1, {length}) = $2 ORDER BY id LIMIT {limit}"
+        ));
+        let page = page.bind::<BigInt, _>(after).bind::<Binary, _>(begins);
+        Ok(on_either!(self, connection => page.load(connection).await)?)
+    }
+
+    /// Puts this in the place of a value that is still as it was, and a webhook to rest whose value it is; nothing empties the
+    /// column, or removes the device. Tells whether it was done.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn replace(
+        &mut self,
+        column: &Column,
+        value: &Value,
+        by: Option<Vec<u8>>,
+    ) -> Result<bool, StoreError> {
+        let (table, name, bytes) = (column.table, column.name, self.bytes_of(column));
+        // SQLite counts parameters in the order in which they appear.
+        let same = |first: u8| format!("WHERE id = ${first} AND {bytes} = ${}", first + 1);
+        let done = match by {
+            None => {
+                let change = match table {
+                    "push_subscriptions" => format!("DELETE FROM {table} {}", same(1)),
+                    _ => format!("UPDATE {table} SET {name} = NULL {}", same(1)),
+                };
+                let change = diesel::sql_query(change);
+                let change = change.bind::<BigInt, _>(value.id).bind::<Binary, _>(&value.value);
+                on_either!(self, connection => change.execute(connection).await)?
+            }
+            Some(by) => {
+                let rests = match table {
+                    "webhooks" => {
+                        ", is_enabled = 0, disabled_why = 'its address or secret could not be read, and was given up'"
+                    }
+                    _ => "",
+                };
+                let by_what = self.value_of(column, "$1");
+                let change = format!("UPDATE {table} SET {name} = {by_what}{rests} {}", same(2));
+                let change = diesel::sql_query(change).bind::<Binary, _>(by);
+                let change = change.bind::<BigInt, _>(value.id).bind::<Binary, _>(&value.value);
+                on_either!(self, connection => change.execute(connection).await)?
+            }
+        };
+        Ok(done > 0)
+    }
+
+    /// Begins what is one commit, or ends it.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn bound(&mut self, by: &str) -> Result<(), StoreError> {
+        Ok(on_either!(self, connection => connection.batch_execute(by).await)?)
+    }
+
+    /// What a recipient said of each channel, the newest last.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn said(&mut self, recipient: i64) -> Result<Vec<(i32, i32)>, StoreError> {
+        let said = consents::table
+            .filter(consents::recipient_id.eq(recipient))
+            .filter(consents::kind.eq(""))
+            .order(consents::id)
+            .select((consents::channel, consents::is_given));
+        Ok(on_either!(self, connection => said.load(connection).await)?)
     }
 
     /// How many values do not begin so.

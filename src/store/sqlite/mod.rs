@@ -45,6 +45,8 @@ mod device_queries;
 #[path = "../digest_queries.rs"]
 mod digest_queries;
 mod holders;
+#[path = "../passing_over.rs"]
+mod passing_over;
 #[path = "../places.rs"]
 mod places_body;
 #[path = "../privacy_queries.rs"]

@@ -49,7 +49,9 @@ fn rows(section: Section) -> (&'static str, Vec<Value>) {
     let elsewhere = |one: Elsewhere, what: &str, at: &str| json!({"id": one.id, (what): one.what, "content": told(one.content), (at): one.at});
     match section {
         Section::Person(person) => {
-            let contacts = person.contacts.to_stored();
+            let contacts = person.contacts.map(|contacts| told(contacts.to_stored()));
+            let contacts =
+                contacts.unwrap_or_else(|| json!({"unreadable": "what is stored of them cannot be read"}));
             let digest = person.digest.map(|(terms, next_at)| json!({"terms": terms, "next_at": next_at}));
             let sockets =
                 person.sockets.into_iter().map(|(at, node)| json!({"connected_at": at, "node": node}));
@@ -57,7 +59,7 @@ fn rows(section: Section) -> (&'static str, Vec<Value>) {
                 "tenant_id": person.recipient.tenant.as_str(),
                 "user_id": person.recipient.user.as_str(),
                 "exported_at": person.at,
-                "contacts": told(contacts),
+                "contacts": contacts,
                 "preferences": person.preferences,
                 "topics": person.topics,
                 "roles": person.roles,

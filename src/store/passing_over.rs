@@ -1,0 +1,93 @@
+//! What does not open is passed over by who reads more than it. Compiled twice, once for each database.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::Connection;
+use crate::domain::Notification;
+use crate::store::StoreError;
+use crate::store::content::{Content, legible, notification};
+use crate::store::schema::sealing;
+use crate::store::sealing::{KEY, Unopened};
+
+/// The rows of `$page`; if one of them does not open, those that do.
+macro_rules! what_opens {
+    ($connection:expr, $page:expr, $table:ident, $what:literal) => {{
+        let rows: diesel::QueryResult<Vec<_>> = $page.load($connection).await;
+        match rows {
+            Err(fault) if $crate::store::sealing::unopened(&fault).is_some() => {
+                let ids: Vec<i64> = $page.select($table::id).load($connection).await?;
+                let mut rows = Vec::with_capacity(ids.len());
+                for id in ids {
+                    let one: diesel::QueryResult<_> = $table::table.find(id).get_result($connection).await;
+                    match one.optional() {
+                        Err(fault) if $crate::store::sealing::unopened(&fault).is_some() => {
+                            let told = concat!($what, " is passed over: what is stored of it cannot be read");
+                            tracing::error!(id, %fault, "{told}");
+                        }
+                        one => rows.extend(one?),
+                    }
+                }
+                Ok(rows)
+            }
+            rows => rows,
+        }
+    }};
+}
+pub(super) use what_opens;
+
+/// What opens of these, each with the number of its notification, and nothing in the place of what is damaged: the log names it.
+///
+/// # Errors
+/// When another server can open what this one cannot, as its key is missing here: that is not to be passed over.
+pub async fn opened<T>(
+    connection: &mut Connection,
+    all: impl IntoIterator<Item = (i64, Result<T, Unopened>)>,
+) -> Result<Vec<Option<T>>, StoreError> {
+    let mut opened = Vec::new();
+    for (notification, one) in all {
+        opened.push(match one {
+            Ok(one) => Some(one),
+            Err(why) if is_elsewhere(connection, &why).await? => return Err(why.into()),
+            Err(why) => {
+                told(notification, &why);
+                None
+            }
+        });
+    }
+    Ok(opened)
+}
+
+/// The same of whole notifications, with a word in the place of what is damaged.
+///
+/// # Errors
+/// As [`opened`].
+pub async fn legibly(
+    connection: &mut Connection,
+    all: Vec<Content>,
+) -> Result<Vec<Notification>, StoreError> {
+    let looked_at = all.iter().map(|content| (content.0, notification(content.clone())));
+    let opened = opened(connection, looked_at.collect::<Vec<_>>()).await?;
+    let legibly = |(content, opened): (Content, Option<Notification>)| match opened {
+        Some(opened) => Ok(opened),
+        None => Ok(notification(legible(content))?),
+    };
+    all.into_iter().zip(opened).map(legibly).collect()
+}
+
+/// Whether another server can open it: the database remembers its key.
+async fn is_elsewhere(connection: &mut Connection, why: &Unopened) -> Result<bool, StoreError> {
+    let Unopened::NoKey(key) = why else { return Ok(false) };
+    let known = sealing::table.filter(sealing::name.eq(format!("{KEY}{key}")));
+    let many: i64 = known.count().get_result(connection).await?;
+    Ok(many > 0)
+}
+
+/// Lets the log name what is passed over.
+fn told(notification: i64, why: &Unopened) {
+    tracing::error!(
+        notification.id = notification,
+        fault = %why,
+        "what is stored of a notification cannot be read: it is passed over"
+    );
+}
