@@ -266,7 +266,8 @@ mod tests {
         let about = |students: u32, people: u32| {
             field(|draft| {
                 draft.data = json!({"student_ids": (0..students).collect::<Vec<_>>()});
-                draft.to = To::Users((0..people).map(|user| UserId::new(&user.to_string()).unwrap()).collect());
+                draft.to =
+                    To::Users((0..people).map(|user| UserId::new(&user.to_string()).unwrap()).collect());
             })
         };
         assert_eq!((about(100, 20), about(2, 1_000), about(100, 21)), (None, None, Some("data")));

@@ -17,7 +17,7 @@ use crate::access::Principal;
 use crate::domain::{Action, Channel, Clock, Contacts, Deed, Recipient, SaidBy, Tenant, Timestamp, UserId};
 use crate::realtime::Hub;
 use crate::store::{
-    AGAIN, Consent, Disclosure, Figure, KEPT, Part, PrivacyWrite, Store, StoreError, Write, Written,
+    AGAIN, Consent, Disclosure, Figure, Part, PrivacyWrite, Store, StoreError, Write, Written,
 };
 
 /// How often it is looked whether something came while somebody was forgotten.
@@ -234,13 +234,12 @@ impl Privacy {
             return Err(Error::NotDone(if is_gone { BY_ANOTHER } else { TOO_FAST }));
         }
         removed.retain(|_, many| *many > 0);
-        let kept = removed.remove(KEPT).unwrap_or(0);
         self.alarms.forget(&recipient);
         // Where there was nothing, what was written to find that out is in the log only.
         self.store.scrub((!removed.is_empty()).then_some(self.vacuum_bytes)).await?;
         tracing::info!(rows = removed.values().sum::<usize>(), "somebody was forgotten");
         let mut remains = (self.beyond_reach)();
-        if kept > 0 {
+        if self.store.is_counted_on(&recipient).await? {
             remains.push(CAPS.to_owned());
         }
         Ok(Erased { recipient, removed, sockets, remains })

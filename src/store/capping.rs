@@ -10,6 +10,7 @@ use super::{Connection, RunQueryDsl};
 use crate::domain::{
     Channel, NO_ADDRESS, NO_GUARDIAN, NO_MORE, Phone, Recipient, Timestamp, Verdict, number_unfit,
 };
+use crate::store::privacy::person_digests;
 use crate::store::schema::{declined, deliveries, spent, stopped_numbers};
 use crate::store::sealing::{as_blind, digests_of};
 use crate::store::types::{At, UuidColumn};
@@ -174,11 +175,6 @@ pub fn number_digests(phone: &Phone) -> Vec<String> {
     digests_of(phone.expose())
 }
 
-/// What is kept of somebody who was forgotten.
-fn person_digests(whom: &Recipient) -> Vec<String> {
-    digests_of(&format!("{}\u{1f}{}", whom.tenant.as_str(), whom.user.as_str()))
-}
-
 /// What is kept of what they ended afterwards: messages of this type, over this channel.
 fn declined_digests(whom: &Recipient, kind: &str, channel: Channel) -> Vec<String> {
     let (tenant, user) = (whom.tenant.as_str(), whom.user.as_str());
@@ -187,13 +183,12 @@ fn declined_digests(whom: &Recipient, kind: &str, channel: Channel) -> Vec<Strin
 
 body! {
     /// These deliveries of `whom`, who is forgotten, are about to go: what the caps count of them stays for the rest of its day.
-    /// Returns how many these are.
     pub fn keep_spent(
         connection: &mut Connection,
         whom: &Recipient,
         ids: &[i64],
         now: Timestamp,
-    ) -> QueryResult<usize> {
+    ) -> QueryResult<()> {
         let (texts, mails) = (Channel::Sms.number(), Channel::Email.number());
         let counted: Vec<(i32, Option<String>, At)> = wait!(deliveries::table
             .filter(deliveries::id.eq_any(ids))
@@ -222,7 +217,7 @@ body! {
         for some in rows.chunks(TOGETHER) {
             wait!(diesel::insert_into(spent::table).values(some.to_vec()).execute(connection))?;
         }
-        Ok(rows.len())
+        Ok(())
     }
 }
 

@@ -16,7 +16,7 @@ use crate::domain::pseudonym::{Of, pseudonym};
 use crate::domain::{Action, Channel, Contacts, Recipient, SaidBy};
 use crate::store::Sweep;
 use crate::store::audit_chain::secret as new_secret;
-use crate::store::erasure::{AGAIN, KEPT, Part, PrivacyWrite, Removed};
+use crate::store::erasure::{AGAIN, Part, PrivacyWrite, Removed};
 use crate::store::schema::{
     audit_log, audit_people, connections, consents, counts, deferrals, deliveries, delivery_attempts,
     digest_subscriptions, digests, disclosures, expansions, inbox, notifications, push_subscriptions,
@@ -214,11 +214,11 @@ body! {
         alone: &[i64],
     ) -> QueryResult<Removed> {
         let (positions, ids): (Vec<i64>, Vec<i64>) = places.iter().copied().unzip();
-        let (gone, tries, kept) = wait!(unsend(connection, whom, row, &ids))?;
+        let (gone, tries) = wait!(unsend(connection, whom, row, &ids))?;
         let here = inbox::table.filter(inbox::recipient_id.eq(row)).filter(inbox::position.eq_any(positions));
         let held = wait!(diesel::delete(here).execute(connection))?;
         let contents = wait!(contents(connection, alone))?;
-        let of_deliveries = [("deliveries", gone), ("delivery_attempts", tries), (KEPT, kept)];
+        let of_deliveries = [("deliveries", gone), ("delivery_attempts", tries)];
         Ok([("inbox", held), ("notifications", contents)].into_iter().chain(of_deliveries).collect())
     }
 }
@@ -230,8 +230,8 @@ body! {
         whom: &Recipient,
         row: i64,
         ids: &[i64],
-    ) -> QueryResult<(usize, usize, usize)> {
-        let (mut removed, mut tries, mut kept) = (0, 0, 0);
+    ) -> QueryResult<(usize, usize)> {
+        let (mut removed, mut tries) = (0, 0);
         let now = wait!(clock(connection))?;
         loop {
             let theirs = deliveries::table.filter(deliveries::recipient_id.eq(row)).select(deliveries::id).limit(TOGETHER);
@@ -240,9 +240,9 @@ body! {
                 false => wait!(theirs.filter(deliveries::notification_id.eq_any(ids)).load(connection))?,
             };
             if some.is_empty() {
-                return Ok((removed, tries, kept));
+                return Ok((removed, tries));
             }
-            kept += wait!(keep_spent(connection, whom, &some, now))?;
+            wait!(keep_spent(connection, whom, &some, now))?;
             let tried = delivery_attempts::table.filter(delivery_attempts::delivery_id.eq_any(&some));
             tries += wait!(diesel::delete(tried).execute(connection))?;
             let these = deliveries::table.filter(deliveries::id.eq_any(&some));
@@ -345,8 +345,8 @@ body! {
             if left > 0 {
                 return Ok(None);
             }
-            let (gone, tries, kept) = wait!(unsend(connection, whom, row, &[]))?;
-            removed.extend([("deliveries", gone), ("delivery_attempts", tries), (KEPT, kept)]);
+            let (gone, tries) = wait!(unsend(connection, whom, row, &[]))?;
+            removed.extend([("deliveries", gone), ("delivery_attempts", tries)]);
             macro_rules! remove {
                 ($($table:ident),*) => {$(
                     let theirs = $table::table.filter($table::recipient_id.eq(row));

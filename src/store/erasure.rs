@@ -78,8 +78,5 @@ pub enum Part {
 /// Said of a part that is not done, in place of a table: something came meanwhile.
 pub const AGAIN: &str = "again";
 
-/// Said, in place of a table, of what caps go on counting.
-pub const KEPT: &str = "kept";
-
 /// How many rows of which table were removed, or lost a name.
 pub type Removed = Vec<(&'static str, usize)>;

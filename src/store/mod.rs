@@ -62,7 +62,7 @@ pub use devices::{ContactsWrite, DeviceWrite, NewDevice, Registered, Said, Which
 use devices::{HEEDED_DAYS, Row as RegisteredRow};
 pub use digests::{DigestOutcome, DigestWrite, Gathered, NewDigest, SentDigest, Subscriber};
 pub use due::Task;
-pub use erasure::{AGAIN, KEPT, Part, PrivacyWrite};
+pub use erasure::{AGAIN, Part, PrivacyWrite};
 pub use error::StoreError;
 use error::{is_of_one_write, shared};
 pub use examine::{Examined, examine};

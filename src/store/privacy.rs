@@ -1,7 +1,7 @@
 //! What is kept of people, for those whom it is about: what they agree to, who saw it, all of it, and none of it any more.
 
 use super::digests::SentRow;
-use super::sealing::Opening;
+use super::sealing::{Opening, digests_of};
 use super::types::At;
 use super::{Readers, SentDigest, Store, StoreError, Write, Written, on, postgres, sqlite};
 use crate::domain::{Channel, Notification, Position, Recipient, Tenant, Timestamp};
@@ -158,6 +158,14 @@ impl Store {
     /// When the database cannot answer.
     pub async fn roles_of(&self, row: i64) -> Result<Vec<String>, StoreError> {
         on!(&self.readers, roles_of(row))
+    }
+
+    /// Whether caps go on counting what went to `person`, who was forgotten.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn is_counted_on(&self, person: &Recipient) -> Result<bool, StoreError> {
+        on!(&self.readers, is_counted_on(person))
     }
 
     /// A page of an inbox: all that is behind this place, the oldest first.
@@ -374,6 +382,11 @@ impl Store {
         );
         Ok(())
     }
+}
+
+/// What is kept of somebody who was forgotten.
+pub(super) fn person_digests(whom: &Recipient) -> Vec<String> {
+    digests_of(&format!("{}\u{1f}{}", whom.tenant.as_str(), whom.user.as_str()))
 }
 
 /// Of an entry, beside what it says.

@@ -17,10 +17,10 @@ use crate::domain::{
 };
 use crate::store::content::{Content, content, notification};
 use crate::store::digests::SentRow;
-use crate::store::privacy::{Audited, Elsewhere, EntryRow, WholeDelivery, WholeEntry, named};
+use crate::store::privacy::{Audited, Elsewhere, EntryRow, WholeDelivery, WholeEntry, named, person_digests};
 use crate::store::schema::{
     audit_log, audit_people, connections, deliveries, digests, expansions, inbox, notifications, recurring,
-    roles, template_versions, webhook_messages, webhooks,
+    roles, spent, template_versions, webhook_messages, webhooks,
 };
 use crate::store::sealing::Opening;
 use crate::store::types::At;
@@ -41,6 +41,13 @@ pub async fn person_row(
 pub async fn roles_of(connection: &mut Connection, row: i64) -> Result<Vec<String>, StoreError> {
     let theirs = roles::table.filter(roles::recipient_id.eq(row)).order(roles::role).select(roles::role);
     Ok(theirs.load(connection).await?)
+}
+
+/// See [`crate::store::Store::is_counted_on`].
+pub async fn is_counted_on(connection: &mut Connection, person: &Recipient) -> Result<bool, StoreError> {
+    let of_theirs = spent::table.filter(spent::person_digest.eq_any(person_digests(person)));
+    let many: i64 = of_theirs.count().get_result(connection).await?;
+    Ok(many > 0)
 }
 
 /// See [`crate::store::Store::whole_entries`].

@@ -87,8 +87,8 @@ pub mod queries {
     };
     pub use super::places_body::{place_behind, place_of};
     pub use super::privacy_queries::{
-        audited_of, begun, booked_by, expansions_of, is_under_way, messages_of, oldest, person_row,
-        places_alone, recurring_for, roles_of, secret_of, sent_by, sockets_of, whole_deliveries,
+        audited_of, begun, booked_by, expansions_of, is_counted_on, is_under_way, messages_of, oldest,
+        person_row, places_alone, recurring_for, roles_of, secret_of, sent_by, sockets_of, whole_deliveries,
         whole_digests, whole_entries, written_by,
     };
     pub use super::queries_body::{
