@@ -21,8 +21,12 @@ fn key() -> String {
 
 /// Puts what no key of ours has sealed into a column.
 fn shut(server: &Server, table: &str, column: &str, which: &str) {
+    shut_by(server, table, column, which, "deadbeef");
+}
+
+fn shut_by(server: &Server, table: &str, column: &str, which: &str, key: &str) {
     let put =
-        |mark: &str| format!("UPDATE {table} SET {column} = {mark} || 'sealed:deadbeef:QUJD' WHERE {which}");
+        |mark: &str| format!("UPDATE {table} SET {column} = {mark} || 'sealed:{key}:QUJD' WHERE {which}");
     server.sql(&put("char(1)"), &put("chr(1)"));
 }
 
@@ -224,9 +228,15 @@ fn a_server_that_lacks_a_key_is_not_ready() {
         eventually("it is not ready", || Some(server.get("/health/ready")).filter(|one| one.status == 503));
     assert!(ready.body.contains("`feedbeef`") && ready.body.contains("ENCRYPTION_KEYS"), "{ready:?}");
     server.wait_for_line("the log names it", |line| line.contains("feedbeef") && line.contains("ERROR"));
+    // What another server can open is passed over by nobody.
+    Rest::backend(&server).send(&note(2, "elsewhere"));
+    shut_by(&server, "notifications", "title", "title IS NOT NULL", "feedbeef");
+    let two = Rest::user(&server, 2);
+    assert_eq!(two.get("/api/v1/notifications").expect(503)["code"], "stored_unreadable");
     let gone = "DELETE FROM sealing WHERE name = 'key:feedbeef'";
     server.sql(gone, gone);
     eventually("it is ready again", || (server.get("/health/ready").status == 200).then_some(()));
+    two.get("/api/v1/notifications").expect(200);
 }
 
 #[test]
