@@ -76,9 +76,9 @@ fn tell(proof: &Proof, heads: usize) {
         println!("BROKEN  {damage}");
         println!("        {} rows before it are what was sealed", proof.rows);
     } else {
-        let word = if proof.is_doubtful() { "UNPROVED" } else { "ok" };
+        let word = if proof.is_doubtful() { "UNPROVED " } else { "ok      " };
         println!(
-            "{word:<8}{} rows are what was sealed, in their order, and none is missing among them",
+            "{word}{} rows are what was sealed, in their order, and none is missing among them",
             proof.rows
         );
         let there = heads - proof.older.len() - proof.ended;
@@ -112,6 +112,11 @@ fn tell(proof: &Proof, heads: usize) {
         }
         Backing { row: Some(row), key: Some(key), .. } => {
             println!("        row {row} tells of it, signed by the key `{key}`");
+        }
+        Backing { row: Some(row), is_earlier: true, .. } => {
+            println!(
+                "        row {row} tells of it as earlier releases did: without a key, and without the days that rows were kept"
+            );
         }
         Backing { row: Some(row), .. } => {
             println!("        row {row} tells of it; there is no key that could sign it");

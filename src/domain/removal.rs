@@ -153,6 +153,8 @@ pub struct Backing {
     pub row: Option<i64>,
     /// The key that has signed that row.
     pub key: Option<String>,
+    /// Whether it tells as little as earlier releases did.
+    pub is_earlier: bool,
     /// Why it may be otherwise.
     pub doubt: Option<Doubt>,
 }
@@ -225,7 +227,7 @@ pub fn judge(told: &[Told], anchor: &Link, gone: i64, here: Here) -> Result<Back
         Signed::By(key) => Some(key.clone()),
         _ => None,
     };
-    Ok(Backing { row: Some(row), key, doubt })
+    Ok(Backing { row: Some(row), key, is_earlier: removal.more.is_none(), doubt })
 }
 
 #[cfg(test)]
