@@ -288,6 +288,7 @@ impl App {
                 beyond_reach(config),
                 config.privacy.vacuum_mb.saturating_mul(1024 * 1024),
                 config.privacy.bookings_name_users,
+                metrics.clone(),
             )),
             alarms,
             reckoning,

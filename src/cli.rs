@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use self::ask::ask;
-use self::audit::AuditCommand;
+use self::audit::{AuditCommand, Verdict};
 use self::deliveries::Deliveries;
 use self::keys::Keys;
 use crate::access::{Mint, Vapid};
@@ -24,7 +24,10 @@ use crate::app::App;
 use crate::config::{self, Config, Environment, Flags, Loaded};
 use crate::domain::{Clock as _, SystemClock, Tenant, UserId};
 use crate::gateway::socketio;
-use crate::{http, lifecycle, secrets, store, telemetry};
+use crate::{http, lifecycle, parts, secrets, store, telemetry};
+
+/// What `carillon audit verify` ends with when something can be neither shown nor refuted.
+const UNPROVED: u8 = 3;
 
 /// A self-hosted, Socket.IO-compatible notification server.
 #[derive(Parser)]
@@ -146,6 +149,7 @@ pub fn run() -> ExitCode {
             println!("{}", doctor::unreadable(fault));
         }
     });
+    let mut code = ExitCode::SUCCESS;
     let outcome = loaded.and_then(|loaded| match cli.command {
         None | Some(Command::Serve { .. }) => serve(loaded),
         Some(Command::Worker) => work(&loaded),
@@ -158,8 +162,11 @@ pub fn run() -> ExitCode {
         Some(Command::Openapi) => describe(&http::description()),
         Some(Command::Asyncapi) => describe(&socketio::description()),
         Some(Command::Audit(what)) => {
-            let is_well = runtime(2)?.block_on(audit::run(&loaded.config, &what))?;
-            anyhow::ensure!(is_well, "the audit log is not what was sealed");
+            match runtime(2)?.block_on(audit::run(&loaded.config, &what))? {
+                Verdict::Whole => {}
+                Verdict::Unproved => code = ExitCode::from(UNPROVED),
+                Verdict::Broken => anyhow::bail!("the audit log is not what was sealed"),
+            }
             Ok(())
         }
         Some(Command::Doctor) => {
@@ -178,7 +185,7 @@ pub fn run() -> ExitCode {
         }
     });
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => code,
         Err(fault) => {
             eprintln!("carillon: {fault:#}");
             ExitCode::FAILURE
@@ -231,6 +238,7 @@ fn serve(loaded: Loaded) -> anyhow::Result<()> {
     let in_development = config.server.environment == Environment::Development;
     telemetry::start_logging(&config.log, in_development)?;
     tell_of(&loaded.links);
+    parts::is_enough()?;
     let made = secrets::ensure(&mut config)?;
     secrets::ensure_push_keys(&mut config)?;
     let runtime = runtime(config.server.threads)?;
@@ -238,6 +246,9 @@ fn serve(loaded: Loaded) -> anyhow::Result<()> {
     runtime
         .block_on(async {
             let app = App::start(&config).await?;
+            if app.tls.is_some() {
+                tokio::spawn(parts::certificates::watch(server.tls_certificate.clone()));
+            }
             let mut signals = lifecycle::Signals::listen()?;
             let (address, is_encrypted) = app.addresses[0];
             let beside = app.addresses.get(1).map(|(address, _)| tracing::field::display(*address));
@@ -284,6 +295,7 @@ fn work(loaded: &Loaded) -> anyhow::Result<()> {
     let in_development = config.server.environment == Environment::Development;
     telemetry::start_logging(&config.log, in_development)?;
     tell_of(&loaded.links);
+    parts::is_enough()?;
     runtime(1)?.block_on(async {
         let stop = CancellationToken::new();
         let worker = App::worker(config, stop.clone()).await?;

@@ -1,5 +1,8 @@
 //! What the app is put together of, as far as settings decide.
 
+pub mod certificates;
+mod room;
+
 use std::collections::HashMap;
 use std::net::ToSocketAddrs as _;
 use std::path::Path;
@@ -9,6 +12,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::json;
 
+use self::room::room;
+pub use self::room::{LEAST_SOCKETS, RAISE, descriptors, is_enough, room_in};
 use crate::access::{Links, Mint};
 use crate::config::{Config, Environment};
 use crate::delivery::channel::{ChannelSettings, Channels};
@@ -25,9 +30,6 @@ use crate::service::{Alarms, BeyondReach, Crowd, CrowdLimits, Exporter, Outside,
 use crate::store::{DatabaseUrl, SmsCaps, Store};
 use crate::telemetry::Metrics;
 
-/// Descriptors kept for the database, the listener, what leaves this server and requests without a socket: an eighth of all,
-/// and so many at least and at most.
-const RESERVE: (usize, usize) = (128, 512);
 /// The demo's people, side by side.
 const DEMO_PEOPLE: [(u32, &str); 2] = [(2, "Amara"), (5, "Björn")];
 /// What to say when Redis cannot be used as it is set.
@@ -165,35 +167,6 @@ pub fn admission(config: &Config, metrics: &Arc<Metrics>) -> (Arc<Admission>, us
     let (per_address, per_minute) = (limits.sockets_per_address, limits.opened_per_minute);
     let origins = Origins::new(&config.server.allowed_origins);
     (Admission::new(origins, per_address, per_minute, most, metrics.clone()), connections)
-}
-
-/// How many sockets there may be, and how many TCP connections: a few more, so that whoever asks how it is finds a place. As
-/// many as set, and no more than the process may open descriptors.
-fn room(config: &Config) -> (usize, usize) {
-    let descriptors = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
-    let (sockets, connections) =
-        room_in(usize::try_from(descriptors).unwrap_or(usize::MAX), config.limits.sockets);
-    if sockets < config.limits.sockets {
-        tracing::warn!(
-            wanted = config.limits.sockets,
-            sockets,
-            "limits.sockets is more than the process may open descriptors for; raise `ulimit -n` (LimitNOFILE)"
-        );
-    }
-    (sockets, connections)
-}
-
-/// The same, of so many descriptors. As many sockets as `wanted`, or as there may be for 0.
-pub fn room_in(descriptors: usize, wanted: usize) -> (usize, usize) {
-    let reserve = (descriptors / 8).clamp(RESERVE.0, RESERVE.1);
-    let most = descriptors.saturating_sub(reserve).max(16);
-    let sockets = if wanted == 0 { most } else { wanted.min(most) };
-    (sockets, sockets + (reserve / 2).min(descriptors / 4))
-}
-
-/// How many descriptors it takes to have so many sockets.
-pub fn descriptors(sockets: usize) -> usize {
-    sockets.saturating_add(sockets.div_ceil(7).clamp(RESERVE.0, RESERVE.1))
 }
 
 /// How many requests may be under way at once.
@@ -434,26 +407,4 @@ pub fn outside(config: &Config) -> anyhow::Result<Option<Arc<dyn Outside>>> {
     }
     let traces = Traces::new(&config.ingest, &config.redis).context(UNUSABLE_REDIS)?;
     Ok(Some(Arc::new(traces)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn there_are_never_more_sockets_than_descriptors() {
-        for (descriptors, wanted, sockets, connections) in [
-            (1_024, 0, 896, 960),
-            (1_024, 100, 100, 164),
-            (1_024, 100_000, 896, 960),
-            (256, 0, 128, 192),
-            (64, 0, 16, 32),
-            (1_048_576, 0, 1_048_064, 1_048_320),
-        ] {
-            assert_eq!(room_in(descriptors, wanted), (sockets, connections), "{descriptors}");
-        }
-        for sockets in [16, 896, 897, 3_000, 10_000] {
-            assert_eq!(room_in(descriptors(sockets), sockets).0, sockets);
-        }
-    }
 }

@@ -5,16 +5,18 @@ use clap::Subcommand;
 
 use crate::config::Config;
 use crate::domain::chain::Link;
+use crate::domain::removal::{Backing, Here};
 use crate::domain::{Clock as _, SystemClock};
 use crate::service::proof::{Proof, prove};
-use crate::store::{AuditLog, StoreError};
+use crate::store::{AuditLog, StoreError, use_keys};
 
 /// Seconds after which somebody should have sealed what was written.
 const USUAL: i64 = 60;
 
 #[derive(Subcommand)]
 pub enum AuditCommand {
-    /// Look whether every row is what was sealed, and none is missing; ends with 1, and the first row at fault, if not
+    /// Look whether every row is what was sealed, and none is missing; ends with 1, and the first row at fault, if not, and
+    /// with 3 if something can be neither shown nor refuted
     Verify {
         /// A head that was noted elsewhere (`carillon audit head`, or the server's log): it must be part of the chain; may be
         /// repeated
@@ -25,29 +27,46 @@ pub enum AuditCommand {
     Head,
 }
 
-/// Looks, and prints what was found; false, if something is at fault.
+/// What was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// All is as it should be.
+    Whole,
+    /// Nothing is at fault, and something is shown by nothing.
+    Unproved,
+    /// Something is at fault.
+    Broken,
+}
+
+/// Looks, and prints what was found.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn run(config: &Config, what: &AuditCommand) -> anyhow::Result<bool> {
+pub async fn run(config: &Config, what: &AuditCommand) -> anyhow::Result<Verdict> {
     let log = AuditLog::open(&config.database)?;
     let unread = "the audit log cannot be read; a database of an earlier release is brought up to date by `carillon migrate`";
     match what {
         AuditCommand::Head => {
             println!("{}", log.chain().await.context(unread)?.head.written());
-            Ok(true)
+            Ok(Verdict::Whole)
         }
         AuditCommand::Verify { head } => {
             let read = |text: &String| {
                 Link::read(text).with_context(|| format!("`{text}` is no head; it looks like 1234:9f86d0…"))
             };
             let heads = head.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
-            let proof = match prove(&log, &heads, false).await {
+            use_keys(&config.database)?;
+            let here = Here { keep_days: config.audit.keep_days, has_keys: AuditLog::has_keys() };
+            let proof = match prove(&log, &heads, here, false).await {
                 Err(fault @ StoreError::Shortened) => return Err(fault.into()),
                 proof => proof.context(unread)?,
             };
             tell(&proof, heads.len());
-            Ok(proof.damage.is_none())
+            Ok(match &proof.damage {
+                Some(_) => Verdict::Broken,
+                None if proof.is_doubtful() => Verdict::Unproved,
+                None => Verdict::Whole,
+            })
         }
     }
 }
@@ -57,23 +76,52 @@ fn tell(proof: &Proof, heads: usize) {
         println!("BROKEN  {damage}");
         println!("        {} rows before it are what was sealed", proof.rows);
     } else {
-        println!("ok      {} rows are what was sealed, in their order, and none is missing", proof.rows);
-        if heads > proof.older {
-            println!("        and the chain has {} heads that were noted elsewhere", heads - proof.older);
+        let word = if proof.is_doubtful() { "UNPROVED " } else { "ok      " };
+        println!(
+            "{word}{} rows are what was sealed, in their order, and none is missing among them",
+            proof.rows
+        );
+        let there = heads - proof.older.len() - proof.ended;
+        if there > 0 {
+            println!("        and the chain has {there} heads that were noted elsewhere");
         }
     }
-    if proof.older > 0 {
+    if proof.ended > 0 {
         println!(
-            "        {} heads that were noted elsewhere are older than where the chain begins: nothing can be said of them",
-            proof.older
+            "        {} heads that were noted elsewhere are where a removal of old rows ended",
+            proof.ended
+        );
+    }
+    for head in &proof.older {
+        println!(
+            "        the head {} is older than where the chain begins: its row was removed, and no removal ended there, so \
+             nothing here shows that it was ever in this chain; hold it against a backup, or note a newer one",
+            head.written()
         );
     }
     if proof.gone > 0 {
-        println!(
-            "        {} older rows were removed; the chain begins at {}",
-            proof.gone,
-            proof.anchor.written()
-        );
+        let (gone, anchor) = (proof.gone, proof.anchor.written());
+        println!("        {gone} older rows were removed; the chain begins at {anchor}");
+    }
+    match &proof.backing {
+        Backing { doubt: Some(doubt), .. } => {
+            println!("        {doubt}");
+            println!(
+                "        only a head, or a backup, from before that is kept elsewhere shows which rows these were"
+            );
+        }
+        Backing { row: Some(row), key: Some(key), .. } => {
+            println!("        row {row} tells of it, signed by the key `{key}`");
+        }
+        Backing { row: Some(row), is_earlier: true, .. } => {
+            println!(
+                "        row {row} tells of it as earlier releases did: without a key, and without the days that rows were kept"
+            );
+        }
+        Backing { row: Some(row), .. } => {
+            println!("        row {row} tells of it; there is no key that could sign it");
+        }
+        Backing { .. } => {}
     }
     if proof.pseudonymous > 0 {
         println!("        {} rows name somebody by a pseudonym, who was forgotten", proof.pseudonymous);

@@ -151,6 +151,28 @@ pub enum Damage {
         "the head {0} that was noted elsewhere is not in this chain: it was written anew, or cut off before that row"
     )]
     NotThere(String),
+    /// The beginning is missing, and nothing tells why.
+    #[error(
+        "the beginning of the log, up to row {0}, was cut off: no row of it tells that these were removed because they were old"
+    )]
+    Untold(i64),
+    /// What is told of a removal does not fit.
+    #[error(
+        "row {0} tells of a removal of old rows that does not fit what is missing, or what was removed before"
+    )]
+    Mistold(i64),
+    /// What was removed was not old.
+    #[error("row {0} tells of a removal of rows that were younger than audit.keep_days")]
+    TooYoung(i64),
+    /// Its signature is none.
+    #[error("row {0} tells of a removal, and its signature is of something else: somebody made it up")]
+    Forged(i64),
+    /// It lacks the signature that those before it have.
+    #[error(
+        "row {0} tells of a removal, and no key that is here has signed it, as the removals before were: put the newest of \
+         ENCRYPTION_KEYS here, if it is missing; else somebody made it up"
+    )]
+    Unsigned(i64),
 }
 
 impl Damage {
@@ -161,7 +183,12 @@ impl Damage {
             | Self::Nameless(id)
             | Self::Gone(id)
             | Self::PutIn(id)
-            | Self::OtherHead(id) => Some(*id),
+            | Self::OtherHead(id)
+            | Self::Untold(id)
+            | Self::Mistold(id)
+            | Self::TooYoung(id)
+            | Self::Forged(id)
+            | Self::Unsigned(id) => Some(*id),
             Self::CutOff(id, _) => Some(*id + 1),
             Self::Miscounted(..) => None,
             Self::NotThere(head) => Link::read(head).map(|link| link.id),

@@ -22,6 +22,7 @@ pub mod pseudonym;
 mod quiet;
 mod recurrence;
 mod redact;
+pub mod removal;
 mod restriction;
 mod rhythm;
 mod route;

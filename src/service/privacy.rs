@@ -1,31 +1,27 @@
 //! What people may ask of what is kept of them: all of it, to be forgotten, what they agree to, and who saw what about them.
-//! And for those who answer for a tenant, whether the rules are kept.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use super::compliance::{Report, findings};
+use super::compliance::Counted;
 use super::export::Export;
 use super::{Alarms, Error, Presences};
 use crate::access::Principal;
-use crate::domain::{Action, Channel, Clock, Contacts, Deed, Recipient, SaidBy, Tenant, Timestamp, UserId};
+use crate::domain::{Action, Channel, Clock, Contacts, Deed, Recipient, SaidBy, Tenant, UserId};
 use crate::realtime::Hub;
-use crate::store::{
-    AGAIN, Consent, Disclosure, Figure, Part, PrivacyWrite, Store, StoreError, Write, Written,
-};
+use crate::store::{AGAIN, Consent, Disclosure, Part, PrivacyWrite, Store, StoreError, Write, Written};
+use crate::telemetry::Metrics;
 
 /// How often it is looked whether something came while somebody was forgotten.
 const ROUNDS: usize = 8;
 /// Other nodes are given so long to write down that somebody's sockets have left.
 const ELSEWHERE: Duration = Duration::from_millis(400);
-/// Counting people may take up to this share of the time: one part in ten.
-const REST: u32 = 10;
 /// Rows of one page.
 const MOST_LISTED: i64 = 100;
 
@@ -56,22 +52,23 @@ pub struct Erased {
 
 /// People, and what is kept of them.
 pub struct Privacy {
-    store: Arc<Store>,
+    pub(super) store: Arc<Store>,
     hub: Arc<Hub>,
     presences: Arc<Presences>,
     outside: Option<Arc<dyn Outside>>,
     alarms: Arc<Alarms>,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     beyond_reach: BeyondReach,
     vacuum_bytes: u64,
     bookings_name_users: bool,
     /// One at a time is forgotten: who asks again waits for who asked before.
     turn: Mutex<()>,
-    /// What was counted of the people of tenants, and until when it is good.
-    standing: Mutex<HashMap<Tenant, (Instant, Vec<Figure>)>>,
+    pub(super) counted: Counted,
+    pub(super) metrics: Arc<Metrics>,
 }
 
-const ADMIN: &str = "what is kept of others is for administrators and services with the scope privacy:manage";
+pub(super) const ADMIN: &str =
+    "what is kept of others is for administrators and services with the scope privacy:manage";
 
 /// What is said of what caps go on counting.
 const CAPS: &str = "digests of the numbers and addresses that messages went to lately, with their times: they count for the limits \
@@ -96,8 +93,8 @@ impl Privacy {
         beyond_reach: BeyondReach,
         vacuum_bytes: u64,
         bookings_name_users: bool,
+        metrics: Arc<Metrics>,
     ) -> Self {
-        let (turn, standing) = (Mutex::new(()), Mutex::default());
         Self {
             store,
             hub,
@@ -108,8 +105,9 @@ impl Privacy {
             beyond_reach,
             vacuum_bytes,
             bookings_name_users,
-            turn,
-            standing,
+            turn: Mutex::new(()),
+            counted: Counted::default(),
+            metrics,
         }
     }
 
@@ -402,48 +400,5 @@ impl Privacy {
         let page = self.store.disclosures_of(&recipient, before, limit.clamp(1, MOST_LISTED + 1)).await?;
         self.seen(who, &recipient, Action::DisclosuresRead, from).await?;
         Ok(page)
-    }
-
-    /// How many people there are, and of which kinds. What took long is used again for ten times as long.
-    async fn standing(&self, tenant: &Tenant) -> Result<Vec<Figure>, StoreError> {
-        let mut standing = self.standing.lock().await;
-        standing.retain(|_, (until, _)| Instant::now() < *until);
-        if let Some((_, known)) = standing.get(tenant) {
-            return Ok(known.clone());
-        }
-        let started = Instant::now();
-        let figures = self.store.standing(tenant).await?;
-        standing.insert(tenant.clone(), (Instant::now() + started.elapsed() * REST, figures.clone()));
-        Ok(figures)
-    }
-
-    /// What is counted of `who`'s tenant between these times. That it was asked for is written down first.
-    ///
-    /// # Errors
-    /// When `who` may not know, or the database cannot answer.
-    pub async fn report(
-        &self,
-        who: &Principal,
-        (from, to): (Timestamp, Timestamp),
-        address: Option<IpAddr>,
-    ) -> Result<Report, Error> {
-        if !who.can_manage_privacy {
-            return Err(Error::Forbidden(ADMIN));
-        }
-        let made_at = self.clock.now();
-        let deed = Deed {
-            at: made_at,
-            tenant: who.tenant.clone(),
-            actor: Some(who.name().to_owned()),
-            action: Action::ComplianceRead,
-            subject: None,
-            detail: json!({"from": from, "to": to}).to_string(),
-            address,
-        };
-        self.store.write(Write::Audit(vec![deed])).await?;
-        let mut figures = self.store.figures(&who.tenant, from, to).await?;
-        figures.extend(self.standing(&who.tenant).await?);
-        let findings = findings(&figures);
-        Ok(Report { tenant: who.tenant.as_str().to_owned(), from, to, made_at, figures, findings })
     }
 }

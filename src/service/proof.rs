@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::domain::Action;
 use crate::domain::chain::{Damage, Link};
 use crate::domain::pseudonym::is_pseudonym;
+use crate::domain::removal::{Backing, Here, Told, judge};
 use crate::store::{AuditLog, Chain, Sealed, StoreError, Unsealed};
 
 /// Old rows may be removed while somebody looks: it begins anew so often.
@@ -22,8 +24,13 @@ pub struct Proof {
     pub gone: i64,
     /// The last seal.
     pub head: Link,
-    /// How many of the heads that were looked for are older than where the chain begins: nothing can be said of them.
-    pub older: usize,
+    /// What tells of what was removed.
+    pub backing: Backing,
+    /// Of the heads that were looked for, those that are older than where the chain begins, and of which no removal tells:
+    /// nothing can be said of them.
+    pub older: Vec<Link>,
+    /// How many are where a removal ended.
+    pub ended: usize,
     /// Rows that name somebody by a pseudonym.
     pub pseudonymous: i64,
     /// Rows that nobody has sealed yet.
@@ -32,15 +39,31 @@ pub struct Proof {
     pub damage: Option<Damage>,
 }
 
+impl Proof {
+    /// Whether nothing is at fault, and something is shown by nothing.
+    pub fn is_doubtful(&self) -> bool {
+        self.damage.is_none() && (self.backing.doubt.is_some() || !self.older.is_empty())
+    }
+}
+
 /// Goes through all of `log`, and looks for each of `heads`, which somebody noted elsewhere. Between two pages it rests as long as
 /// one took, if it is `patient`.
 ///
 /// # Errors
 /// When the database cannot answer, or rows go faster than they can be looked at.
-pub async fn prove(log: &AuditLog, heads: &[Link], patient: bool) -> Result<Proof, StoreError> {
+pub async fn prove(log: &AuditLog, heads: &[Link], here: Here, patient: bool) -> Result<Proof, StoreError> {
     for _ in 0..TRIES {
         let chain = log.chain().await?;
-        let mut proof = walk(log, &chain, heads, patient).await?;
+        let mut told = Vec::new();
+        let mut proof = walk(log, &chain, heads, &mut told, patient).await?;
+        if proof.damage.is_none() {
+            told.extend(log.removals(chain.head.id).await?.iter().map(AuditLog::told));
+            match judge(&told, &chain.anchor, chain.gone, here) {
+                Ok(backing) => proof.backing = backing,
+                Err(damage) => proof.damage = Some(damage),
+            }
+            hold_against(&mut proof, &told);
+        }
         // What was removed meanwhile because it is old is no damage.
         if proof.damage.is_none() || log.chain().await?.anchor == chain.anchor {
             proof.waiting = log.waiting().await?;
@@ -50,7 +73,29 @@ pub async fn prove(log: &AuditLog, heads: &[Link], patient: bool) -> Result<Proo
     Err(StoreError::Shortened)
 }
 
-async fn walk(log: &AuditLog, chain: &Chain, heads: &[Link], patient: bool) -> Result<Proof, StoreError> {
+/// Holds heads that are older than where the chain begins against the removals that are told.
+fn hold_against(proof: &mut Proof, told: &[Told]) {
+    let removals = || told.iter().filter_map(|told| told.removal.as_ref());
+    let links = || removals().flat_map(|one| [Some(&one.anchor), one.more.as_ref().map(|more| &more.from)]);
+    let many = proof.older.len();
+    if let Some(other) = proof
+        .older
+        .iter()
+        .find(|head| links().flatten().any(|link| link.id == head.id && link.hash != head.hash))
+    {
+        proof.damage = proof.damage.take().or(Some(Damage::NotThere(other.written())));
+    }
+    proof.older.retain(|head| !links().flatten().any(|link| link == head));
+    proof.ended = many - proof.older.len();
+}
+
+async fn walk(
+    log: &AuditLog,
+    chain: &Chain,
+    heads: &[Link],
+    told: &mut Vec<Told>,
+    patient: bool,
+) -> Result<Proof, StoreError> {
     let mut proof = Proof {
         anchor: chain.anchor.clone(),
         gone: chain.gone,
@@ -58,7 +103,7 @@ async fn walk(log: &AuditLog, chain: &Chain, heads: &[Link], patient: bool) -> R
         ..Proof::default()
     };
     let (older, since): (Vec<&Link>, Vec<&Link>) = heads.iter().partition(|head| head.id < chain.anchor.id);
-    proof.older = older.len();
+    proof.older = older.into_iter().cloned().collect();
     let mut missing: Vec<&Link> = since.into_iter().filter(|head| **head != chain.anchor).collect();
     if let Some(id) = log.unsealed(-1, chain.anchor.id).await? {
         proof.damage = Some(Damage::PutIn(id));
@@ -85,6 +130,8 @@ async fn walk(log: &AuditLog, chain: &Chain, heads: &[Link], patient: bool) -> R
                 return Ok(proof);
             }
             proof.rows += 1;
+            let removal = sealed.row.as_ref().filter(|row| row.action == Action::AuditShorten.name());
+            told.extend(removal.map(AuditLog::told));
             proof.pseudonymous += i64::from(names_nobody(&sealed));
             missing.retain(|head| **head != sealed.seal);
             before = sealed.seal;

@@ -12,8 +12,9 @@ use tokio::time::Instant;
 use super::Alarms;
 use super::proof::prove;
 use crate::domain::chain::{Link, Row};
+use crate::domain::removal::{Here, More, Removal, Signed, Told};
 use crate::domain::{Action, AlertKind, Clock, Deed, Tenant};
-use crate::store::{AuditLog, Chain, ChainWrite, Store, StoreError, Write, Written, chain_secret};
+use crate::store::{AuditLog, Chain, ChainWrite, Old, Store, StoreError, Write, Written, chain_secret};
 use crate::telemetry::Metrics;
 
 /// Between two rounds.
@@ -151,8 +152,12 @@ impl Sealing {
         loop {
             tokio::time::sleep(next).await;
             next = pause;
-            match prove(&self.log, &[], true).await {
+            let here = Here { keep_days: self.settings.keep_days, has_keys: AuditLog::has_keys() };
+            match prove(&self.log, &[], here, true).await {
                 Ok(proof) => {
+                    if let Some(doubt) = &proof.backing.doubt {
+                        tracing::warn!(%doubt, "of the beginning of the audit log nothing shows why it is missing");
+                    }
                     self.metrics.audit_intact.set(i64::from(proof.damage.is_none()));
                     if let Some(damage) = proof.damage {
                         tracing::error!(%damage, "the audit log is not what was sealed; ask `carillon audit verify`");
@@ -209,20 +214,37 @@ impl Sealing {
         let (mut removed, mut missed) = (0, 0);
         loop {
             let from = self.log.chain().await?;
-            let Some(upto) = self.log.older(from.anchor.id, from.head.id, until).await? else {
+            let Some(Old { upto, rows, newest }) =
+                self.log.older(from.anchor.id, from.head.id, until).await?
+            else {
                 return Ok(removed);
             };
+            if !self.is_told(&from).await? {
+                tracing::error!(
+                    "rows at the beginning of the audit log are missing, and no row tells of their removal; nothing more is \
+                     removed; ask `carillon audit verify`"
+                );
+                return Ok(removed);
+            }
+            let more = More {
+                from: from.anchor.clone(),
+                gone: from.gone + rows,
+                newest,
+                keep_days: self.settings.keep_days,
+            };
+            let mut removal = Removal::new(rows, upto.clone(), more);
+            AuditLog::sign(&mut removal)?;
             let deed = Deed {
                 at: now,
                 tenant: Tenant::default(),
                 actor: None,
                 action: Action::AuditShorten,
                 subject: None,
-                detail: String::new(),
+                detail: removal.detail(),
                 address: None,
             };
             let started = Instant::now();
-            let write = ChainWrite::Shorten { from, upto, deed };
+            let write = ChainWrite::Shorten { from, upto, rows, deed };
             match self.store.write(Write::Chain(Arc::new(write))).await? {
                 Written::Changed(many @ 1..) => removed += many,
                 _ if missed == TRIES => return Ok(removed),
@@ -230,6 +252,19 @@ impl Sealing {
             }
             tokio::time::sleep(LOOK.max(started.elapsed())).await;
         }
+    }
+
+    /// Whether the log itself tells of what is missing at its beginning: what somebody cut off is not covered up by what is
+    /// removed next.
+    async fn is_told(&self, chain: &Chain) -> Result<bool, StoreError> {
+        if chain.anchor == Link::default() {
+            return Ok(chain.gone == 0);
+        }
+        let told = self.log.last_removal().await?.map(|row| AuditLog::told(&row));
+        let is_told = |told: Told| {
+            told.signed != Signed::Badly && told.removal.is_some_and(|removal| removal.anchor == chain.anchor)
+        };
+        Ok(told.is_some_and(is_told))
     }
 }
 

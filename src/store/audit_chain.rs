@@ -8,15 +8,19 @@ use std::sync::Arc;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 
+use super::sealing::{keys, sign, signed};
 use super::types::{At, Instant};
 use super::{DatabaseUrl, Readers, Settings, Store, StoreError, on, postgres, sqlite};
 use crate::domain::chain::{Link, Row};
-use crate::domain::{Deed, Timestamp};
+use crate::domain::removal::{Removal, Signed, Told};
+use crate::domain::{Action, DEFAULT_TENANT, Deed, Timestamp};
 
 /// Rows that are sealed, or looked at, at once.
 pub const SEALED_TOGETHER: i64 = 1_000;
 /// Rows that are removed at once.
 pub const REMOVED_TOGETHER: i64 = 2_000;
+/// For what removals are signed.
+const SIGNED: &str = "audit.shorten";
 /// Bytes of a secret.
 const SECRET: usize = 16;
 
@@ -55,11 +59,24 @@ pub enum ChainWrite {
     Shorten {
         /// As it stood.
         from: Chain,
-        /// Up to which.
-        upto: i64,
-        /// As it is written down; how many there were, and where the chain begins from now on, is added.
+        /// The last of them.
+        upto: Link,
+        /// How many.
+        rows: i64,
+        /// As it is written down, in the same commit.
         deed: Deed,
     },
+}
+
+/// Rows from before some time, at the chain's beginning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Old {
+    /// The last of them.
+    pub upto: Link,
+    /// How many.
+    pub rows: i64,
+    /// When the newest was written.
+    pub newest: Timestamp,
 }
 
 /// A row and its seal, as they stand.
@@ -124,6 +141,24 @@ pub(super) fn seals_behind(after: i64) -> String {
     format!(
         "SELECT s.id AS id, s.hash AS hash, {COLUMNS} FROM audit_seals AS s LEFT JOIN audit_log AS a ON a.id = s.id \
          WHERE s.id > {after} ORDER BY s.id LIMIT {SEALED_TOGETHER}"
+    )
+}
+
+/// Asks for rows that tell of removals, behind one number.
+fn removals_behind(after: i64) -> String {
+    let action = Action::AuditShorten.name();
+    format!(
+        "SELECT a.id AS id, NULL AS hash, {COLUMNS} FROM audit_log AS a WHERE a.id > {after} AND a.action = '{action}' \
+         ORDER BY a.id"
+    )
+}
+
+/// Asks for the last row that tells of a removal.
+fn last_removal() -> String {
+    let (action, tenant) = (Action::AuditShorten.name(), DEFAULT_TENANT);
+    format!(
+        "SELECT a.id AS id, NULL AS hash, {COLUMNS} FROM audit_log AS a \
+         WHERE a.tenant = '{tenant}' AND a.action = '{action}' ORDER BY a.id DESC LIMIT 1"
     )
 }
 
@@ -218,12 +253,56 @@ impl AuditLog {
         on!(&self.0, audit_writers())
     }
 
-    /// Up to which row all are from before `until`, of the next ones behind `after`.
+    /// Those from before `until`, of the next ones behind `after`.
     ///
     /// # Errors
     /// When the database cannot answer.
-    pub async fn older(&self, after: i64, upto: i64, until: Timestamp) -> Result<Option<i64>, StoreError> {
+    pub async fn older(&self, after: i64, upto: i64, until: Timestamp) -> Result<Option<Old>, StoreError> {
         on!(&self.0, audit_older(after, upto, until))
+    }
+
+    /// The rows behind `after` that tell of removals, sealed or not.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn removals(&self, after: i64) -> Result<Vec<Row>, StoreError> {
+        let found: Vec<LogColumns> = on!(&self.0, audit_rows(&removals_behind(after)))?;
+        Ok(found.into_iter().filter_map(|found| found.split().row).collect())
+    }
+
+    /// The last row that tells of a removal.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn last_removal(&self) -> Result<Option<Row>, StoreError> {
+        let found: Vec<LogColumns> = on!(&self.0, audit_rows(&last_removal()))?;
+        Ok(found.into_iter().find_map(|found| found.split().row))
+    }
+
+    /// What a row that tells of a removal tells.
+    pub fn told(row: &Row) -> Told {
+        let removal = Removal::read(&row.detail);
+        let signed = match &removal {
+            Some(removal) => signed(SIGNED, &removal.words, removal.signature.as_deref()),
+            None => Signed::Not,
+        };
+        Told { row: row.id, at: row.at, removal, signed }
+    }
+
+    /// Signs what is told of a removal, if there are keys.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
+    pub fn sign(removal: &mut Removal) -> Result<(), StoreError> {
+        let signature =
+            sign(SIGNED, &removal.words).map_err(|fault| StoreError::Unopened(fault.to_string()))?;
+        removal.signature = signature;
+        Ok(())
+    }
+
+    /// Whether there are keys, by which removals are signed.
+    pub fn has_keys() -> bool {
+        keys().is_some()
     }
 }
 

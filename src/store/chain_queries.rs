@@ -9,8 +9,8 @@ use super::Connection;
 use crate::domain::Timestamp;
 use crate::domain::chain::Link;
 use crate::store::StoreError;
-use crate::store::audit_chain::{Chain, LogColumns, REMOVED_TOGETHER, Unsealed};
-use crate::store::schema::{audit_chain as chain, audit_log};
+use crate::store::audit_chain::{Chain, LogColumns, Old, REMOVED_TOGETHER, Unsealed};
+use crate::store::schema::{audit_chain as chain, audit_log, audit_seals};
 use crate::store::types::At;
 
 /// See [`crate::store::AuditLog::chain`].
@@ -80,8 +80,8 @@ pub async fn audit_older(
     after: i64,
     upto: i64,
     until: Timestamp,
-) -> Result<Option<i64>, StoreError> {
-    let next: Vec<(i64, At)> = audit_log::table
+) -> Result<Option<Old>, StoreError> {
+    let mut next: Vec<(i64, At)> = audit_log::table
         .filter(audit_log::id.gt(after))
         .filter(audit_log::id.le(upto))
         .order(audit_log::id)
@@ -89,5 +89,13 @@ pub async fn audit_older(
         .select((audit_log::id, audit_log::at))
         .load(connection)
         .await?;
-    Ok(next.iter().take_while(|(_, at)| at.0 < until).last().map(|(id, _)| *id))
+    next.truncate(next.iter().take_while(|(_, at)| at.0 < until).count());
+    let (Some((id, _)), Some(newest)) = (next.last(), next.iter().map(|(_, at)| at.0).max()) else {
+        return Ok(None);
+    };
+    let seal = audit_seals::table.find(*id).select(audit_seals::hash);
+    // Without its seal it is no beginning: that is damage, and told as such.
+    let seal: Option<Vec<u8>> = seal.get_result(connection).await.optional()?;
+    let rows = i64::try_from(next.len()).unwrap_or(0);
+    Ok(seal.map(|hash| Old { upto: Link { id: *id, hash }, rows, newest }))
 }

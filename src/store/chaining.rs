@@ -3,7 +3,6 @@
 //! Promise: whatever is done here, seals that were true stay true. Nobody waits here for another node that is at it.
 
 use diesel::prelude::*;
-use serde_json::json;
 
 use super::{Connection, RunQueryDsl, hold_chain, record};
 use crate::domain::chain::Link;
@@ -28,7 +27,9 @@ body! {
             ChainWrite::Seal { from, seals, people, now } => {
                 wait!(seal(connection, from, seals, people, *now))
             }
-            ChainWrite::Shorten { from, upto, deed } => wait!(shorten(connection, from, *upto, deed)),
+            ChainWrite::Shorten { from, upto, rows, deed } => {
+                wait!(shorten(connection, from, upto, *rows, deed))
+            }
         }
     }
 }
@@ -105,26 +106,38 @@ body! {
 }
 
 body! {
-    fn shorten(connection: &mut Connection, from: &Chain, upto: i64, deed: &Deed) -> QueryResult<usize> {
-        let anchor: Option<Vec<u8>> = wait!(audit_seals::table
-            .find(upto)
-            .select(audit_seals::hash)
-            .get_result(connection))
-        .optional()?;
-        let Some(hash) = anchor else { return Ok(0) };
-        let many: i64 = wait!(audit_log::table.filter(audit_log::id.le(upto)).count().get_result(connection))?;
+    /// One removal: the row that tells of it comes first, then go the rows.
+    fn shorten(
+        connection: &mut Connection,
+        from: &Chain,
+        upto: &Link,
+        rows: i64,
+        deed: &Deed,
+    ) -> QueryResult<usize> {
+        let seal = audit_seals::table.find(upto.id).select(audit_seals::hash);
+        let seal: Option<Vec<u8>> = wait!(seal.get_result(connection)).optional()?;
+        let old = audit_log::table.filter(audit_log::id.le(upto.id));
+        let many: i64 = wait!(old.count().get_result(connection))?;
+        if seal.as_ref() != Some(&upto.hash) || many != rows {
+            return Ok(0);
+        }
         let next = diesel::update(chain::table.find(ONE))
             .filter(chain::removed.eq(from.anchor.id))
-            .filter(chain::sealed.ge(upto))
-            .set((chain::removed.eq(upto), chain::anchor.eq(&hash), chain::gone.eq(chain::gone + many)));
+            .filter(chain::anchor.eq(&from.anchor.hash))
+            .filter(chain::gone.eq(from.gone))
+            .filter(chain::sealed.ge(upto.id))
+            .set((
+                chain::removed.eq(upto.id),
+                chain::anchor.eq(&upto.hash),
+                chain::gone.eq(chain::gone + rows),
+                chain::told.eq(upto.id),
+            ));
         if wait!(next.execute(connection))? == 0 {
             return Ok(0);
         }
-        wait!(diesel::delete(audit_log::table.filter(audit_log::id.le(upto))).execute(connection))?;
-        wait!(diesel::delete(audit_seals::table.filter(audit_seals::id.le(upto))).execute(connection))?;
-        let detail = json!({"rows": many, "anchor": Link { id: upto, hash }.written()});
-        let deed = Deed { detail: detail.to_string(), ..deed.clone() };
-        wait!(record(connection, std::slice::from_ref(&deed)))?;
-        Ok(usize::try_from(many).unwrap_or(0))
+        wait!(record(connection, std::slice::from_ref(deed)))?;
+        wait!(diesel::delete(audit_log::table.filter(audit_log::id.le(upto.id))).execute(connection))?;
+        wait!(diesel::delete(audit_seals::table.filter(audit_seals::id.le(upto.id))).execute(connection))?;
+        Ok(usize::try_from(rows).unwrap_or(0))
     }
 }

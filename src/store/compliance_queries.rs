@@ -8,8 +8,9 @@ use diesel_async::RunQueryDsl;
 
 use super::Connection;
 use super::queries_body::row_of;
-use crate::domain::{Channel, Contacts, Guardian, Recipient, Tenant, Timestamp};
+use crate::domain::{Channel, Recipient, Tenant, Timestamp};
 use crate::store::StoreError;
+use crate::store::people::{COUNTED_TOGETHER, People};
 use crate::store::privacy::{Consent, Disclosure, DisclosureRow, Figure};
 use crate::store::schema::{audit_log, consents, disclosures, recipients};
 use crate::store::sealing::unopened;
@@ -131,68 +132,39 @@ pub async fn figures(
     Ok(all)
 }
 
-/// What of contacts counts in a report.
-#[derive(Default)]
-struct Standing {
-    minors: i64,
-    alone: i64,
-    without_mail: i64,
-    shut: i64,
-}
-
-impl Standing {
-    fn add(&mut self, stored: &str) {
-        let contacts = Contacts::from_stored(stored);
-        self.minors += i64::from(contacts.is_minor);
-        self.alone += i64::from(contacts.is_minor && contacts.guardian == Guardian::default());
-        self.without_mail += i64::from(contacts.consents.email == Some(false));
-    }
-}
-
-/// See [`crate::store::Store::standing`]. Only who has contacts is looked at; what cannot be opened is counted, and ends nothing.
-pub async fn standing(connection: &mut Connection, tenant: &Tenant) -> Result<Vec<Figure>, StoreError> {
-    const TOGETHER: i64 = 5_000;
-    let tenant = tenant.as_str();
-    let of_tenant = || sql::<Text>("recipients.tenant || ''").eq(tenant);
-    let total: i64 = recipients::table.filter(of_tenant()).count().get_result(connection).await?;
-    let (mut standing, mut after) = (Standing::default(), 0);
-    loop {
-        let page = || {
-            recipients::table
-                .filter(of_tenant())
-                .filter(recipients::id.gt(after))
-                .filter(recipients::contacts.is_not_null())
-                .order(recipients::id)
-                .limit(TOGETHER)
-        };
-        let ids: Vec<i64> = page().select(recipients::id).load(connection).await?;
-        let Some(last) = ids.last() else { break };
-        let rows: QueryResult<Vec<Option<String>>> =
-            page().select(recipients::contacts).load(connection).await;
-        match rows {
-            Ok(rows) => rows.iter().flatten().for_each(|stored| standing.add(stored)),
-            Err(fault) if unopened(&fault).is_none() => return Err(fault.into()),
-            Err(_) => {
-                for id in &ids {
-                    let one = recipients::table.find(*id).select(recipients::contacts);
-                    let one: QueryResult<Option<String>> = one.get_result(connection).await;
-                    match one.optional() {
-                        Ok(stored) => stored.flatten().iter().for_each(|stored| standing.add(stored)),
-                        Err(fault) if unopened(&fault).is_none() => return Err(fault.into()),
-                        Err(_) => standing.shut += 1,
-                    }
+/// See [`crate::store::Store::standing`]: the next people behind `after`. What cannot be opened is counted, and ends nothing.
+pub async fn people(connection: &mut Connection, tenant: &Tenant, after: i64) -> Result<People, StoreError> {
+    let page = || {
+        // As the index of tenants has it.
+        recipients::table
+            .filter(sql::<Text>("recipients.tenant || ''").eq(tenant.as_str()))
+            .filter(recipients::id.gt(after))
+            .order(recipients::id)
+            .limit(COUNTED_TOGETHER)
+    };
+    let ids: Vec<i64> = page().select(recipients::id).load(connection).await?;
+    let Some(last) = ids.last() else { return Ok(People::default()) };
+    let mut people = People::of(&ids);
+    let rows: QueryResult<Vec<Option<String>>> = page()
+        .filter(recipients::id.le(*last))
+        .filter(recipients::contacts.is_not_null())
+        .select(recipients::contacts)
+        .load(connection)
+        .await;
+    match rows {
+        Ok(rows) => rows.iter().flatten().for_each(|stored| people.note(stored)),
+        Err(fault) if unopened(&fault).is_none() => return Err(fault.into()),
+        Err(_) => {
+            for id in &ids {
+                let one = recipients::table.find(*id).select(recipients::contacts);
+                let one: QueryResult<Option<String>> = one.get_result(connection).await;
+                match one.optional() {
+                    Ok(stored) => stored.flatten().iter().for_each(|stored| people.note(stored)),
+                    Err(fault) if unopened(&fault).is_none() => return Err(fault.into()),
+                    Err(_) => people.shut += 1,
                 }
             }
         }
-        after = *last;
     }
-    let all = [
-        ("minors", standing.minors),
-        ("minors without a guardian's contact", standing.alone),
-        ("total", total),
-        ("without consent to e-mails", standing.without_mail),
-    ];
-    let shut = (standing.shut > 0).then_some(("with contacts that cannot be opened", standing.shut));
-    let figure = |(name, many): (&str, i64)| Figure { section: "people", name: name.to_owned(), many };
-    Ok(all.into_iter().chain(shut).map(figure).collect())
+    Ok(people)
 }

@@ -23,6 +23,7 @@ mod examine;
 mod facts;
 mod held;
 mod migrate;
+mod people;
 mod postgres;
 mod preferred;
 mod privacy;
@@ -53,7 +54,7 @@ use crate::telemetry::Metrics;
 
 pub use analytics::{ACCEPTED, AnalyticsWrite, CountedUpto, ITSELF, LOOKED_AT, OfDay, READ};
 pub use audit::{Recorded, Sought};
-pub use audit_chain::{AuditLog, Chain, ChainWrite, Sealed, Unsealed, secret as chain_secret};
+pub use audit_chain::{AuditLog, Chain, ChainWrite, Old, Sealed, Unsealed, secret as chain_secret};
 pub use counts::{Counts, Recent, Roll};
 pub use deliveries::{
     Attempt, Claimed, Delivery, HELD_SECONDS, Outcome, PUT_OFF, RETRACTED_TOGETHER, SmsCaps, State, Tried,

@@ -135,7 +135,7 @@ pub struct Audited {
 /// What is counted of a tenant, for those who look whether rules are kept: of what, of which kind, and how many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Figure {
-    /// `audit`, `consent`, `disclosure`, `people`.
+    /// `audit`, `audit log`, `consent`, `disclosure`, `people`.
     pub section: &'static str,
     /// Of which kind.
     pub name: String,
@@ -326,15 +326,6 @@ impl Store {
         to: Timestamp,
     ) -> Result<Vec<Figure>, StoreError> {
         on!(&self.readers, figures(tenant, from, to))
-    }
-
-    /// How many people there are in `tenant`, how many of them are minors, and whom of these nobody can be reached for. Opens the
-    /// contacts of all who have some.
-    ///
-    /// # Errors
-    /// When the database cannot answer.
-    pub async fn standing(&self, tenant: &Tenant) -> Result<Vec<Figure>, StoreError> {
-        on!(&self.readers, standing(tenant))
     }
 
     /// Whether a delivery is this attempt's still: who it is for may have been forgotten.

@@ -24,6 +24,11 @@ impl Known {
     pub fn set(&self, number: i64) {
         self.0.get_or_init(Gauge::default).set(number);
     }
+
+    /// What it is, if that is known.
+    pub fn get(&self) -> Option<i64> {
+        self.0.get().map(Gauge::get)
+    }
 }
 
 impl EncodeMetric for Known {

@@ -383,3 +383,17 @@ fn a_restore_names_the_keys_that_it_needs() {
     let output = server.command(&["restore", "copy"]);
     assert!(!output.status.success(), "a server uses it");
 }
+
+/// POSIX takes such a path for one that begins with a single slash.
+#[test]
+fn a_path_may_begin_with_two_slashes() {
+    let home = tempfile::tempdir().expect("a folder");
+    let database = format!("/{}", home.path().join("carillon.db").display());
+    let copy = format!("/{}", home.path().join("a copy?#%.db").display());
+    let settings = [("DATABASE_URL", database.as_str())];
+    assert!(database.starts_with("//"), "{database}");
+    for args in [&["migrate"][..], &["backup", &copy], &["restore", &copy]] {
+        let output = run_command_in(home.path(), args, &settings);
+        assert!(output.status.success(), "{args:?}: {}", words(&output));
+    }
+}

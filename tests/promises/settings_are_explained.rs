@@ -384,3 +384,14 @@ fn database_addresses_are_read_as_before() {
     assert!(!output.status.success(), "an unknown kind of database was taken");
     assert!(!said(&output).contains("panicked"), "{}", said(&output));
 }
+
+/// Whoever leaves a section out is told the name, by every command.
+#[test]
+fn a_port_by_a_short_name_is_explained() {
+    for command in ["serve", "config", "health", "token"] {
+        let args: &[&str] = if command == "token" { &["token", "--user", "2"] } else { &[command] };
+        let output = run_command(args, &[("CARILLON_PORT", "18806")]);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && told.contains("did you mean CARILLON_SERVER_PORT?"), "{told}");
+    }
+}

@@ -141,6 +141,12 @@ fn whatever_is_done_to_it_is_found() {
         ("DELETE FROM audit_chain", "row 1, is not the one that was noted as the chain's head"),
         ("UPDATE audit_chain SET many = many + 1", "of 14 rows that were sealed 13 are there"),
         ("DELETE FROM audit_people WHERE name = '2'", "names somebody whose secret is gone"),
+        // As if rows had been removed because they were old.
+        (
+            "UPDATE audit_chain SET gone = 3, removed = 3, anchor = (SELECT hash FROM audit_seals WHERE id = 3); \
+             DELETE FROM audit_log WHERE id <= 3; DELETE FROM audit_seals WHERE id <= 3",
+            "the beginning of the log, up to row 3, was cut off",
+        ),
     ];
     on_both(&server, "CREATE TABLE kept_people AS SELECT * FROM audit_people");
     for (statements, expected) in tampered {
@@ -165,10 +171,10 @@ fn whatever_is_done_to_it_is_found() {
 fn restore(server: &Server) {
     on_both(
         server,
-        "DELETE FROM audit_log; DELETE FROM audit_seals; DELETE FROM audit_chain; DELETE FROM audit_people; \
+        "BEGIN; DELETE FROM audit_log; DELETE FROM audit_seals; DELETE FROM audit_chain; DELETE FROM audit_people; \
          INSERT INTO audit_people SELECT * FROM kept_people; \
          INSERT INTO audit_log SELECT * FROM kept_log; INSERT INTO audit_seals SELECT * FROM kept_seals; \
-         DELETE FROM audit_chain; INSERT INTO audit_chain SELECT * FROM kept_chain",
+         DELETE FROM audit_chain; INSERT INTO audit_chain SELECT * FROM kept_chain; COMMIT",
     );
 }
 
@@ -280,8 +286,280 @@ fn many_nodes_write_one_chain() {
     assert_eq!(server.rows("SELECT 1 FROM audit_log"), server.rows("SELECT 1 FROM audit_seals"));
 }
 
+/// What can be neither shown nor refuted, and that it ends with 3.
+#[track_caller]
+fn is_unproved(server: &Server, args: &[&str]) -> String {
+    let output = server.command(&[&["audit", "verify"], args].concat());
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    let told = said(&output);
+    assert!(told.starts_with("UNPROVED "), "{told}");
+    told
+}
+
+fn head_of(server: &Server) -> String {
+    said(&server.command(&["audit", "head"])).trim().to_owned()
+}
+
+/// A server whose first five rows were old, and went; the head before, and the row that tells of it.
+struct Shortened {
+    server: Server,
+    boss: Rest,
+    head: String,
+    row: Value,
+}
+
+impl Shortened {
+    /// Nothing, where the clock cannot be moved.
+    fn with(settings: &[(&str, &str)]) -> Option<Self> {
+        let clock = Clock::right()?;
+        let settings = [&[("audit.keep_days", "2")], settings].concat();
+        let mut server = Server::by_clock(&Ground::usual(), &settings, &clock);
+        let backend = Rest::backend(&server);
+        for _ in 0..5 {
+            backend.send(&note(2, "old"));
+        }
+        wait_until_sealed(&server);
+        let head = head_of(&server);
+        assert!(server.stop().success());
+        clock.set(3 * 24 * 60 * 60);
+        server.restart();
+        let token = sign(&json!({"sub": "boss", "role": "admin", "exp": in_seconds(10 * 24 * 60 * 60)}));
+        let boss = Rest::by(&server, &token);
+        let shortened = || {
+            let rows = boss.get("/api/v1/audit?action=audit.shorten").expect(200);
+            rows["entries"].as_array().and_then(|all| all.first().cloned())
+        };
+        let row: Value = eventually("old rows go", shortened);
+        wait_until_sealed(&server);
+        Some(Self { server, boss, head, row })
+    }
+
+    /// As if so many rows more had been removed because they were old.
+    fn cut_off(&self, upto: i64) {
+        on_both(
+            &self.server,
+            &format!(
+                "UPDATE audit_chain SET gone = gone + (SELECT count(*) FROM audit_log WHERE id <= {upto}), removed = {upto}, \
+                 told = {upto}, anchor = (SELECT hash FROM audit_seals WHERE id = {upto}); \
+                 DELETE FROM audit_log WHERE id <= {upto}; DELETE FROM audit_seals WHERE id <= {upto}"
+            ),
+        );
+    }
+
+    /// Puts in a row that tells what nobody did, as it is told.
+    fn pretend(&self, detail: &str) {
+        let row = format!(
+            "INSERT INTO audit_log (at, tenant, action, detail) \
+             SELECT max(at), 'default', 'audit.shorten', '{detail}' FROM audit_log"
+        );
+        on_both(&self.server, &row);
+        wait_until_sealed(&self.server);
+    }
+}
+
 #[test]
 fn old_rows_go_and_the_rest_stays_provable() {
+    let Some(Shortened { server, head, row, .. }) = Shortened::with(&[]) else { return };
+    let (last, hash) = head.split_once(':').expect("a head");
+    assert_eq!(last, "5");
+    let older = format!("4:{hash}");
+    let detail = &row["detail"];
+    assert_eq!(
+        (&detail["rows"], &detail["gone"], &detail["keep_days"]),
+        (&json!(5), &json!(5), &json!(2)),
+        "{row}"
+    );
+    assert_eq!(
+        (detail["anchor"].as_str(), detail["from"].as_str()),
+        (Some(head.as_str()), Some("0:")),
+        "{row}"
+    );
+    assert!(detail["newest"].is_string() && detail["signature"].is_null(), "{row}");
+    let told = is_whole(&server, &["--head", &head]);
+    assert!(told.contains("5 older rows were removed") && told.contains("there is no key"), "{told}");
+    let told = is_unproved(&server, &["--head", &head, "--head", &older]);
+    assert!(told.contains(&format!("the head {older} is older than where the chain begins")), "{told}");
+    let other = format!("5:{}", "0".repeat(64));
+    is_broken(&server, &["--head", &other]);
+    // Who keeps rows for ever, or longer, did not remove these.
+    for days in ["audit.keep_days=0", "audit.keep_days=30"] {
+        let told = is_unproved(&server, &["--set", days]);
+        assert!(told.contains("audit.keep_days was 2 when rows were removed"), "{told}");
+    }
+}
+
+#[test]
+fn nobody_cuts_off_its_beginning_unseen() {
+    let Some(shortened) = Shortened::with(&[]) else { return };
+    let Shortened { server, boss, head, row } = &shortened;
+    for _ in 0..3 {
+        boss.get("/api/v1/recipients/2").expect(200);
+    }
+    wait_until_sealed(server);
+    is_whole(server, &[]);
+    unguard(server);
+    on_both(
+        server,
+        "CREATE TABLE kept_log AS SELECT * FROM audit_log; CREATE TABLE kept_seals AS SELECT * FROM audit_seals; \
+         CREATE TABLE kept_chain AS SELECT * FROM audit_chain; CREATE TABLE kept_people AS SELECT * FROM audit_people",
+    );
+    let own = row["id"].as_i64().expect("a number");
+    // Before the row that tells of a removal, and with it.
+    for upto in [own - 1, own, own + 1] {
+        if server.rows(&format!("SELECT 1 FROM audit_log WHERE id = {upto}")) == 0 {
+            continue;
+        }
+        shortened.cut_off(upto);
+        let found = is_broken(server, &[]);
+        assert!(
+            found.contains(&format!("the beginning of the log, up to row {upto}, was cut off")),
+            "{found}"
+        );
+        restore(server);
+    }
+    // The chain says that less went, or more.
+    for (change, expected) in [
+        ("UPDATE audit_chain SET gone = gone + 1, many = many + 1", "does not fit what is missing"),
+        ("UPDATE audit_chain SET gone = 0, many = many - 5", "does not fit what is missing"),
+    ] {
+        on_both(server, change);
+        let found = is_broken(server, &[]);
+        assert!(found.contains(expected), "{change}\n{found}");
+        restore(server);
+    }
+    // A removal that is made up: it does not go on where the one before ended, is of too few days, or is as an earlier release
+    // told it.
+    let upto = own + 1;
+    let anchor = some_link(upto);
+    let told = |from: &str, days: i64| {
+        format!(
+            "{{\"anchor\":\"{anchor}\",\"from\":\"{from}\",\"gone\":7,\"keep_days\":{days},\
+             \"newest\":\"2020-01-01T00:00:00.000Z\",\"rows\":2}}"
+        )
+    };
+    let elsewhere = format!("6:{}", "0".repeat(64));
+    for detail in [
+        told(&elsewhere, 2),
+        told(head, 0),
+        told(head, 2).replace("2020", "2200"),
+        format!("{{\"anchor\":\"{anchor}\",\"rows\":2}}"),
+        "{}".to_owned(),
+    ] {
+        shortened.pretend(&detail);
+        let found = is_broken(server, &[]);
+        assert!(found.contains("tells of a removal"), "{detail}\n{found}");
+        restore(server);
+    }
+    is_whole(server, &["--head", head]);
+}
+
+/// Looks like the seal of this row.
+fn some_link(row: i64) -> String {
+    format!("{row}:{}", "a".repeat(64))
+}
+
+#[test]
+fn who_has_no_key_cannot_pretend_a_removal() {
+    let key = format!("{:064x}", 7);
+    let Some(shortened) = Shortened::with(&[("ENCRYPTION_KEYS", &key)]) else { return };
+    let Shortened { server, boss, head, row } = &shortened;
+    let detail = &row["detail"];
+    assert!(detail["signature"].is_string(), "{row}");
+    let told = is_whole(server, &["--head", head, "--set", "audit.keep_days=0"]);
+    assert!(told.contains("tells of it, signed by the key"), "{told}");
+    let without = server.command(&["audit", "verify", "--set", "database.encryption_keys="]);
+    let told = said(&without);
+    assert!(
+        without.status.code() == Some(3) && told.contains("which is not among ENCRYPTION_KEYS"),
+        "{told}"
+    );
+
+    boss.get("/api/v1/recipients/2").expect(200);
+    wait_until_sealed(server);
+    unguard(server);
+    let last = head_of(server);
+    let (upto, _) = last.split_once(':').expect("a head");
+    let upto: i64 = upto.parse().expect("a number");
+    // A removal goes on from the last one, of rows that are old enough, and everything fits; but nobody could sign it.
+    let rows = server.rows(&format!("SELECT 1 FROM audit_log WHERE id <= {upto} AND id > 5"));
+    let mut made_up = detail.clone();
+    made_up["from"] = detail["anchor"].clone();
+    made_up["anchor"] = json!(last);
+    made_up["rows"] = json!(rows);
+    made_up["gone"] = json!(rows + 5);
+    let unsigned = {
+        let mut detail = made_up.clone();
+        detail.as_object_mut().expect("an object").remove("signature");
+        detail
+    };
+    let other = {
+        let mut detail = made_up.clone();
+        let (_, seal) = detail["signature"].as_str().expect("a signature").split_once(':').expect("its key");
+        detail["signature"] = json!(format!("0123abcd:{seal}"));
+        detail
+    };
+    on_both(
+        server,
+        "CREATE TABLE kept_log AS SELECT * FROM audit_log; CREATE TABLE kept_seals AS SELECT * FROM audit_seals; \
+         CREATE TABLE kept_chain AS SELECT * FROM audit_chain; CREATE TABLE kept_people AS SELECT * FROM audit_people",
+    );
+    for (detail, beside_the_old, expected) in [
+        (&made_up, true, "its signature is of something else"),
+        (&unsigned, true, "no key that is here has signed it, as the removals before were"),
+        (&other, true, "no key that is here has signed it, as the removals before were"),
+        (&made_up, false, "its signature is of something else"),
+        (&unsigned, false, "no key has signed it, though there are keys here"),
+        (&other, false, "which is not among ENCRYPTION_KEYS here"),
+    ] {
+        shortened.pretend(&detail.to_string());
+        let found = match beside_the_old {
+            // The row that tells of the removal before is still there.
+            true => is_broken(server, &[]),
+            false => {
+                shortened.cut_off(upto);
+                let output = server.command(&["audit", "verify"]);
+                assert!(!output.status.success(), "{}", said(&output));
+                said(&output)
+            }
+        };
+        assert!(found.contains(expected), "{detail}\n{found}");
+        restore(server);
+    }
+    is_whole(server, &["--head", head]);
+}
+
+#[test]
+fn what_an_earlier_release_removed_is_no_damage() {
+    let Some(shortened) = Shortened::with(&[]) else { return };
+    let Shortened { server, boss, head, row } = &shortened;
+    unguard(server);
+    // As such a release left it: the row tells less, and is sealed so.
+    let detail = json!({"rows": 5, "anchor": head}).to_string();
+    let id = &row["id"];
+    on_both(
+        server,
+        &format!(
+            "UPDATE audit_log SET detail = '{detail}' WHERE id = {id}; DELETE FROM audit_seals; \
+             UPDATE audit_chain SET sealed = removed, head = anchor, many = gone, told = 0"
+        ),
+    );
+    wait_until_sealed(server);
+    let told = is_whole(server, &["--head", head]);
+    assert!(
+        told.contains("5 older rows were removed")
+            && told.contains(&format!("row {id} tells of it as earlier releases did")),
+        "{told}"
+    );
+    let told = is_unproved(server, &["--set", "audit.keep_days=0"]);
+    assert!(told.contains("as earlier releases did"), "{told}");
+    boss.get("/api/v1/recipients/2").expect(200);
+    wait_until_sealed(server);
+    is_whole(server, &[]);
+}
+
+/// A server removes nothing behind a cut that somebody else has made: else its own removal would explain it.
+#[test]
+fn a_removal_covers_nothing_up() {
     let Some(clock) = Clock::right() else { return };
     let mut server = Server::by_clock(&Ground::usual(), &[("audit.keep_days", "2")], &clock);
     let backend = Rest::backend(&server);
@@ -289,32 +567,29 @@ fn old_rows_go_and_the_rest_stays_provable() {
         backend.send(&note(2, "old"));
     }
     wait_until_sealed(&server);
-    let head = said(&server.command(&["audit", "head"])).trim().to_owned();
-    let (last, hash) = head.split_once(':').expect("a head");
-    assert_eq!(last, "5");
-    let older = format!("4:{hash}");
     assert!(server.stop().success());
+    unguard(&server);
+    on_both(
+        &server,
+        "UPDATE audit_chain SET gone = 2, removed = 2, told = 2, anchor = (SELECT hash FROM audit_seals WHERE id = 2); \
+         DELETE FROM audit_log WHERE id <= 2; DELETE FROM audit_seals WHERE id <= 2",
+    );
+    is_broken(&server, &[]);
     clock.set(3 * 24 * 60 * 60);
     server.restart();
-    let boss = Rest::by(
-        &server,
-        &sign(&json!({"sub": "boss", "role": "admin", "exp": in_seconds(10 * 24 * 60 * 60)})),
-    );
-    let shortened = || {
-        let rows = boss.get("/api/v1/audit?action=audit.shorten").expect(200);
-        rows["entries"].as_array().and_then(|all| all.first().cloned())
-    };
-    let row: Value = eventually("old rows go", shortened);
-    assert_eq!(row["detail"]["rows"], 5, "{row}");
-    assert_eq!(row["detail"]["anchor"], head, "{row}");
+    server.wait_for_line("it removes nothing", |line| line.contains("no row tells of their removal"));
+    assert_eq!(server.rows("SELECT 1 FROM audit_log WHERE id IN (3, 4, 5)"), 3);
+    let found = is_broken(&server, &[]);
+    assert!(found.contains("up to row 2, was cut off"), "{found}");
+}
+
+#[test]
+fn rows_go_only_when_a_row_tells_of_it() {
+    let server = Server::start();
+    Rest::backend(&server).send(&note(2, "one"));
     wait_until_sealed(&server);
-    let told = is_whole(&server, &["--head", &head]);
-    assert!(told.contains("5 older rows were removed"), "{told}");
-    let told = is_whole(&server, &["--head", &head, "--head", &older]);
-    assert!(
-        told.contains("1 heads that were noted elsewhere are older than where the chain begins"),
-        "{told}"
-    );
-    let other = format!("5:{}", "0".repeat(64));
-    is_broken(&server, &["--head", &other]);
+    // As an earlier release would, which tells less.
+    let cut =
+        "UPDATE audit_chain SET gone = 1, removed = 1, anchor = head; DELETE FROM audit_log WHERE id = 1";
+    server.try_sql(cut, cut).expect_err("nothing tells of it");
 }

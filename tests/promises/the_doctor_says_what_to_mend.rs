@@ -1,6 +1,7 @@
 //! `carillon doctor` looks at everything a server needs: each thing that is broken is named, with what to mend, and it ends with 1. It
 //! changes nothing and prints no secret.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Output;
 
@@ -287,4 +288,127 @@ fn keys_and_the_audit_log_are_held_against_the_database() {
     assert!(has("encryption", "is not among ENCRYPTION_KEYS"), "{text}");
     assert!(has("audit", "is not what was sealed"), "{text}");
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn files_of_keys_are_looked_at() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let home = folder.path();
+    let file = |name: &str, text: &[u8], mode: u32| {
+        let path = home.join(name);
+        std::fs::write(&path, text).expect("a file");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("its mode");
+        path.display().to_string()
+    };
+    let certificate = certificates::localhost().display().to_string();
+    let own = std::fs::read(certificates::localhost_key()).expect("a key");
+    let with = |key: &str| {
+        let shown = [
+            ("CARILLON_SERVER_TLS_CERTIFICATE", certificate.clone()),
+            ("CARILLON_SERVER_TLS_KEY", key.to_owned()),
+        ];
+        let usual = PRODUCTION.map(|(name, value)| (name, value.to_owned()));
+        usual.into_iter().chain(shown).collect::<Vec<_>>()
+    };
+    let finds = |settings: &[(&'static str, String)], level, what: &str| {
+        let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        finds(home, &settings, level, "files", what)
+    };
+    let text = finds(
+        &with(&file("open.key", &own, 0o644)),
+        "warn",
+        "is open to everybody on this machine (mode 644)",
+    );
+    assert!(text.contains(": 1 certificate\n"), "{text}");
+    let sound = with(&file("sound.key", &own, 0o600));
+    let sound: Vec<_> = sound.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let text = said(&doctor(home, &sound));
+    assert!(!text.lines().any(|line| !line.starts_with("ok") && line.contains("files")), "{text}");
+    let other = include_bytes!("support/keys/es256.key");
+    finds(&with(&file("other.key", other, 0o600)), "FAIL", "cannot be used together");
+    finds(&with(&file("empty.key", b"\n", 0o600)), "FAIL", "is empty");
+    let named = |path: String| {
+        let usual = PRODUCTION.map(|(name, value)| (name, value.to_owned()));
+        usual.into_iter().chain([("CARILLON_DATABASE_ENCRYPTION_KEYS_FILE", path)]).collect::<Vec<_>>()
+    };
+    let key = format!("{:064x}", 1);
+    finds(&named(file("open.keys", key.as_bytes(), 0o644)), "warn", "is open to everybody");
+    let empty = named(file("empty.keys", b"", 0o600));
+    finds(&empty, "FAIL", "is empty");
+    // A server does not take it for a wish to store in plain.
+    let empty: Vec<_> = empty.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let output = run_command_in(home, &["serve", "--port", "0"], &empty);
+    assert!(!output.status.success() && said(&output).contains("empty.keys is empty"), "{}", said(&output));
+}
+
+#[test]
+fn an_audit_log_that_cannot_be_read_is_a_finding() {
+    let mut server = Server::start();
+    assert!(server.stop().success());
+    server.sql("DROP TABLE audit_seals", "DROP TABLE audit_seals");
+    let output = server.command(&["doctor"]);
+    let text = said(&output);
+    let is_told =
+        |line: &str| line.starts_with("FAIL") && line.contains("audit") && line.contains("cannot be read");
+    assert!(text.lines().any(is_told), "{text}");
+    assert_eq!(output.status.code(), Some(1), "{text}");
+}
+
+/// What a server by these settings says until it is stopped, or ends by itself; and whether it ended so.
+fn heard_of(home: &Path, limit: &str, settings: &[(&str, &str)]) -> (String, bool) {
+    let own = program();
+    let carillon = own.get_program().to_string_lossy().into_owned();
+    let mut child = std::process::Command::new("sh")
+        .current_dir(home)
+        .args(["-c", &format!("{limit} exec {carillon} serve --host 127.0.0.1 --port 0")])
+        .env_clear()
+        .envs(settings.iter().copied())
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("a shell");
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(4);
+    let is_over = loop {
+        match child.try_wait().expect("its state") {
+            Some(_) => break true,
+            None if std::time::Instant::now() > until => break false,
+            None => std::thread::sleep(std::time::Duration::from_millis(50)),
+        }
+    };
+    if !is_over {
+        child.kill().expect("it ends");
+    }
+    (said(&child.wait_with_output().expect("its words")), is_over)
+}
+
+#[test]
+fn a_server_tells_at_its_start_what_it_lacks() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let home = folder.path();
+    let (text, is_over) = heard_of(home, "ulimit -n 20;", &PRODUCTION);
+    assert!(is_over && text.contains("may have 20 files open at once"), "{text}");
+    assert!(text.contains("LimitNOFILE") && !text.contains("unable to open database file"), "{text}");
+    let (text, is_over) = heard_of(home, "ulimit -n 128;", &PRODUCTION);
+    assert!(!is_over && text.contains("listening") && text.contains("room for 16 sockets"), "{text}");
+    let (text, _) = heard_of(home, "ulimit -n 4096;", &PRODUCTION);
+    assert!(!text.contains("open at once"), "{text}");
+
+    let day = std::time::Duration::from_secs(86_400);
+    let now = std::time::SystemTime::now();
+    for (until, what) in
+        [(now - 3 * day, Some("has expired")), (now + 5 * day, Some("expires in")), (now + 90 * day, None)]
+    {
+        let (certificate, key) = certificates::lasting(home, until);
+        let shown = [
+            ("CARILLON_SERVER_TLS_CERTIFICATE", certificate.as_str()),
+            ("CARILLON_SERVER_TLS_KEY", key.as_str()),
+        ];
+        let (text, is_over) = heard_of(home, "", &[&PRODUCTION[..], &shown[..]].concat());
+        assert!(!is_over && text.contains("listening"), "{text}");
+        match what {
+            Some(what) => assert!(text.contains(what) && text.contains("renewed"), "{text}"),
+            None => assert!(!text.contains("expire"), "{text}"),
+        }
+    }
 }

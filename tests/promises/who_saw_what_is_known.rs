@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::support::hooks::admin;
-use crate::support::{Rest, Server, in_seconds, instant, note};
+use crate::support::{Ground, Rest, Server, eventually, in_seconds, instant, note};
 
 #[test]
 fn what_is_sent_about_a_student_and_looked_at_is_told() {
@@ -101,6 +101,86 @@ fn a_report_outlasts_what_cannot_be_opened() {
     };
     assert_eq!((many("minors"), many("with contacts that cannot be opened")), (1, 1), "{report}");
     assert!(many("total") >= 2, "{report}");
+}
+
+#[test]
+fn a_report_tells_how_what_is_kept_is_protected() {
+    let key = format!("{:064x}", 5);
+    let plain = Server::with(&[("audit.verify_seconds", "1")]);
+    let encrypted = Server::on(&Ground::usual(), &[("ENCRYPTION_KEYS", &key), ("audit.verify_seconds", "1")]);
+    let finding = |report: &Value, check: &str| {
+        let mut all = report["findings"].as_array().expect("a list").iter();
+        all.find(|one| one["check"] == check).cloned().unwrap_or_default()
+    };
+    let report = |server: &Server| admin(server).get("/api/v1/compliance").expect(200);
+    let of = |server: &Server, check: &str| finding(&report(server), check);
+    assert_eq!(of(&plain, "encryption at rest")["is_well"], false);
+    let told = of(&encrypted, "encryption at rest");
+    assert!(
+        told["is_well"] == true && told["words"].as_str().is_some_and(|words| words.contains("by the key")),
+        "{told}"
+    );
+
+    let service = Rest::backend(&plain);
+    for (email, sms) in [(true, true), (false, true)] {
+        service.put("/api/v1/recipients/2/consent", &json!({"email": email, "sms": sms})).expect(200);
+    }
+    let told = of(&plain, "consent");
+    assert!(told["words"].as_str().is_some_and(|words| words.contains(" and 1 withdrawn")), "{told}");
+
+    let words = || of(&plain, "audit log")["words"].as_str().unwrap_or_default().to_owned();
+    let head = || String::from_utf8_lossy(&plain.command(&["audit", "head"]).stdout).trim().to_owned();
+    eventually("it names the head", || {
+        let before = head();
+        (words().contains(&before) && before.len() > 64).then_some(())
+    });
+    assert_eq!(of(&plain, "audit log")["is_well"], true, "{}", words());
+    let row = "UPDATE audit_log SET detail = '{\"x\":1}' WHERE id = 1";
+    plain.sql(
+        &format!("DROP TRIGGER audit_log_is_not_changed; {row}"),
+        &format!("ALTER TABLE audit_log DISABLE TRIGGER ALL; {row}"),
+    );
+    eventually("it is seen", || (of(&plain, "audit log")["is_well"] == false).then_some(()));
+    assert!(words().contains("carillon audit verify"), "{}", words());
+    let figures = report(&plain);
+    let sealed =
+        figures["figures"].as_array().expect("a list").iter().find(|one| one["section"] == "audit log");
+    assert!(sealed.is_some_and(|one| one["many"].as_i64() > Some(0)), "{figures}");
+}
+
+/// More people than one page has, and others' beside them.
+#[test]
+fn people_are_counted_page_by_page() {
+    let server = Server::start();
+    let numbers = |tenant: &str, many: i64| {
+        let columns = "INSERT INTO recipients (tenant, user_id, last_position, pending_after, contacts)";
+        let minor = "'{\"is_minor\":true}'";
+        server.sql(
+            &format!(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {many}) \
+                 {columns} SELECT '{tenant}', 'p' || i, 0, 0, CASE WHEN i % 2 = 0 THEN {minor} END FROM n"
+            ),
+            &format!(
+                "{columns} SELECT '{tenant}', 'p' || i, 0, 0, CASE WHEN i % 2 = 0 THEN {minor} END \
+                 FROM generate_series(1, {many}) AS i"
+            ),
+        );
+    };
+    numbers("one", 2_500);
+    numbers("two", 1_000);
+    numbers("three", 1);
+    for (tenant, total, minors) in
+        [("one", 2_500, 1_250), ("two", 1_000, 500), ("three", 1, 0), ("none", 0, 0)]
+    {
+        let boss = Rest::claiming(&server, json!({"sub": "x", "role": "admin", "tenant_id": tenant}));
+        let report = boss.get("/api/v1/compliance").expect(200);
+        let many = |name: &str| {
+            let figures = report["figures"].as_array().expect("a list").iter();
+            let mut found = figures.filter(|one| one["section"] == "people" && one["name"] == name);
+            found.next().and_then(|one| one["many"].as_i64())
+        };
+        assert_eq!((many("total"), many("minors")), (Some(total), Some(minors)), "{tenant}");
+    }
 }
 
 #[test]

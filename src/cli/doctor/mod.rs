@@ -1,6 +1,6 @@
 //! `carillon doctor`: looks at everything a server needs, and says what to mend. Changes nothing, and prints no secret.
 
-mod certificates;
+mod files;
 mod places;
 mod providers;
 mod trust;
@@ -61,6 +61,11 @@ impl fmt::Display for Finding {
     }
 }
 
+/// So many of these.
+fn counted(many: usize, of: &str) -> String {
+    if many == 1 { format!("1 {of}") } else { format!("{many} {of}s") }
+}
+
 /// What to say when the settings cannot be read at all.
 pub fn unreadable(fault: &anyhow::Error) -> Finding {
     Finding::fail(
@@ -81,19 +86,19 @@ pub async fn run(loaded: &Loaded) -> bool {
     };
     let mut config = loaded.config.clone();
     tell(settings(&mut config));
-    let (found, clock) = places::database(&config).await;
+    let (found, clock, is_current) = places::database(&config).await;
     // Of one that cannot be reached nothing else is known.
     let is_there = found.len() > 1;
     tell(found);
     if is_there {
         tell(trust::keys(&config).await);
-        tell(trust::audit(&config).await);
+        tell(trust::audit(&config, is_current).await);
     }
     let (found, others) = places::redis(&config).await;
     tell(found);
     tell(places::clock(clock, others));
     tell(places::limits(&config));
-    tell(places::files(loaded));
+    tell(files::all(loaded));
     tell(trust::tokens(&config).await);
     tell(trust::collector(&config).await);
     tell(providers::all(&config).await);

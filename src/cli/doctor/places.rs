@@ -3,12 +3,9 @@
 use std::time::{Duration, Instant};
 
 use redis::Value;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::Finding;
-use super::certificates::validity;
-use crate::config::{Config, Loaded};
+use crate::config::Config;
 use crate::domain::{Clock as _, SystemClock};
 use crate::parts;
 use crate::realtime::backplane::Server;
@@ -26,10 +23,6 @@ const FAR: f64 = 30.0;
 /// Descriptors that a server of some size needs.
 const DESCRIPTORS: u64 = 10_240;
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Days before its end that a certificate should be renewed by.
-const SOON: i64 = 21;
-/// Sockets for which there must be room.
-const LEAST_SOCKETS: usize = 100;
 
 /// Seconds by which another clock is ahead of this one's, by its name.
 type Ahead = Option<(&'static str, f64)>;
@@ -38,17 +31,18 @@ fn in_words(took: Duration) -> String {
     format!("{:.1} ms", took.as_secs_f64() * 1_000.0)
 }
 
-/// The database.
-pub async fn database(config: &Config) -> (Vec<Finding>, Ahead) {
+/// The database; its clock; and whether it is there, with this release's schema.
+pub async fn database(config: &Config) -> (Vec<Finding>, Ahead, bool) {
     const OF: &str = "database";
     let mut found = Vec::new();
     let examined = match store::examine(&config.database).await {
         Ok(examined) => examined,
         Err(fault) => {
             let mend = "see that it runs, and that DATABASE_URL names it with a user that may log in";
-            return (vec![Finding::fail(OF, fault.to_string(), mend)], None);
+            return (vec![Finding::fail(OF, fault.to_string(), mend)], None, false);
         }
     };
+    let is_current = !examined.is_new && examined.pending == 0 && examined.newer.is_none();
     let what = &examined.what;
     match (examined.is_new, examined.is_in_use) {
         (true, _) => found.push(Finding::ok(OF, format!("{what}: will be made by the first start"))),
@@ -103,7 +97,7 @@ pub async fn database(config: &Config) -> (Vec<Finding>, Ahead) {
     }
     let ahead = |theirs: f64| ("the database's", theirs);
     let clock = examined.now.map(|theirs| ahead(theirs.seconds_since(SystemClock.now())));
-    (found, clock)
+    (found, clock, is_current)
 }
 
 /// Redis.
@@ -196,14 +190,14 @@ pub fn limits(config: &Config) -> Vec<Finding> {
     let Ok((soft, most)) = rlimit::getrlimit(rlimit::Resource::NOFILE) else {
         return vec![Finding::warn(OF, "how many files may be open cannot be told", "see `ulimit -n`")];
     };
-    let mend = "raise it: `ulimit -Hn 65536`, LimitNOFILE=65536 in a systemd unit, or nofile in /etc/security/limits.conf";
+    let mend = parts::RAISE;
     let wanted = match config.limits.sockets {
         0 => DESCRIPTORS,
         sockets => parts::descriptors(sockets) as u64,
     };
     let is = format!("{most} files may be open at once ({soft} at first)");
     let (room, _) = parts::room_in(usize::try_from(most).unwrap_or(usize::MAX), 0);
-    if room < LEAST_SOCKETS {
+    if room < parts::LEAST_SOCKETS {
         return vec![Finding::fail(OF, format!("{is}: there is room for {room} sockets"), mend)];
     }
     match (most < wanted, config.limits.sockets) {
@@ -213,67 +207,4 @@ pub fn limits(config: &Config) -> Vec<Finding> {
             vec![Finding::fail(OF, format!("{is}; limits.sockets is {sockets}, which needs {wanted}"), mend)]
         }
     }
-}
-
-/// What is wrong with a certificate that counts from one moment until another.
-fn timely(key: &str, path: &str, (from, until): (i64, i64)) -> Option<Finding> {
-    const OF: &str = "files";
-    let now = SystemClock.now().as_seconds();
-    let days = (until - now) / (24 * 60 * 60);
-    let mend = "have it renewed, and write the new one over it: a server notices it by itself";
-    if until <= now {
-        return Some(Finding::fail(OF, format!("{key}: {path} has expired, {} days ago", -days), mend));
-    }
-    if from > now {
-        let is = format!("{key}: {path} does not count yet, for {} hours more", (from - now) / 3_600 + 1);
-        return Some(Finding::fail(OF, is, "look at this machine's clock, or wait"));
-    }
-    (days < SOON).then(|| Finding::warn(OF, format!("{key}: {path} expires in {days} days"), mend))
-}
-
-/// Files that settings name.
-pub fn files(loaded: &Loaded) -> Vec<Finding> {
-    const OF: &str = "files";
-    let mut found = Vec::new();
-    for setting in loaded.effective() {
-        let path = setting.value.trim_matches('"');
-        let (_, name) = setting.key.split_once('.').unwrap_or_default();
-        let is_certificate = name.ends_with("ca_file") || name == "tls_certificate";
-        let is_key = name == "tls_key";
-        let is_file = is_certificate || is_key || name == "jwt_jwks_file";
-        if path.is_empty() || !is_file {
-            continue;
-        }
-        let held = match std::fs::read(path) {
-            Err(fault) => Err(format!("cannot be read ({fault})")),
-            Ok(bytes) if is_certificate => {
-                let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-                match all {
-                    Ok(all) if !all.is_empty() => {
-                        // That of the server stands first; of those that are believed, one that counts is enough.
-                        let times: Vec<_> = all.iter().filter_map(|one| validity(one)).collect();
-                        let ends = match name {
-                            "tls_certificate" => times.first().copied(),
-                            _ => times.iter().copied().max_by_key(|(_, until)| *until),
-                        };
-                        found.extend(ends.and_then(|times| timely(&setting.key, path, times)));
-                        Ok(format!("{} certificates", all.len()))
-                    }
-                    _ => Err("holds no certificate in PEM".to_owned()),
-                }
-            }
-            Ok(bytes) if is_key => match PrivateKeyDer::from_pem_slice(&bytes) {
-                Ok(_) => Ok("a private key".to_owned()),
-                Err(_) => Err("holds no private key in PEM".to_owned()),
-            },
-            Ok(_) => Ok("can be read".to_owned()),
-        };
-        found.push(match held {
-            Ok(held) => Finding::ok(OF, format!("{}: {path}: {held}", setting.key)),
-            Err(fault) => {
-                Finding::fail(OF, format!("{}: {path} {fault}", setting.key), "name another, or mend it")
-            }
-        });
-    }
-    found
 }

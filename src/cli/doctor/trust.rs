@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::Finding;
+use super::{Finding, counted};
 use crate::access::Keyring;
 use crate::config::{Config, Environment};
+use crate::domain::removal::Here;
 use crate::domain::{Clock as _, SystemClock};
 use crate::service::collector as known_collector;
 use crate::service::proof::prove;
@@ -50,20 +51,27 @@ pub async fn keys(config: &Config) -> Vec<Finding> {
     found
 }
 
-/// Whether the audit log is what was sealed.
-pub async fn audit(config: &Config) -> Vec<Finding> {
+/// Whether the audit log is what was sealed. If the schema is not `is_current`, there may be none.
+pub async fn audit(config: &Config, is_current: bool) -> Vec<Finding> {
     const OF: &str = "audit";
+    if !is_current {
+        return vec![Finding::ok(OF, "there is none yet, or it is an earlier release's")];
+    }
     let unread = |fault: StoreError| {
-        // One that was never used, or of an earlier release: that is told elsewhere.
-        tracing::debug!(%fault, "the audit log cannot be read");
-        vec![Finding::ok(OF, "there is none yet, or it is an earlier release's")]
+        let mend = "see that the database is whole, and that its user may read audit_log, audit_seals, audit_chain and \
+                    audit_people; until then nobody can tell whether the log was changed";
+        vec![Finding::fail(OF, format!("it cannot be read: {fault}"), mend)]
     };
     let log = match AuditLog::open(&config.database) {
         Ok(log) => log,
         Err(fault) => return unread(fault),
     };
-    let proof = match tokio::time::timeout(PATIENCE, prove(&log, &[], false)).await {
+    let here = Here { keep_days: config.audit.keep_days, has_keys: AuditLog::has_keys() };
+    let proof = match tokio::time::timeout(PATIENCE, prove(&log, &[], here, false)).await {
         Ok(Ok(proof)) => proof,
+        Ok(Err(StoreError::Shortened)) => {
+            return vec![Finding::ok(OF, "old rows are being removed; ask `carillon audit verify` later")];
+        }
         Ok(Err(fault)) => return unread(fault),
         Err(_) => {
             return vec![Finding::ok(
@@ -77,6 +85,10 @@ pub async fn audit(config: &Config) -> Vec<Finding> {
         return vec![Finding::fail(OF, format!("it is not what was sealed: {damage}"), mend)];
     }
     let mut found = vec![Finding::ok(OF, format!("{} rows are what was sealed", proof.rows))];
+    if let Some(doubt) = proof.backing.doubt {
+        let mend = "hold a head that is kept elsewhere, or a backup, against it: docs/OPERATIONS.md, `The audit log is broken`";
+        found.push(Finding::warn(OF, format!("{} older rows are missing; {doubt}", proof.gone), mend));
+    }
     let waits = proof.waiting.since.map(|since| SystemClock.now().seconds_since(since));
     if let Some(seconds) = waits.filter(|seconds| *seconds > USUAL) {
         let is = format!("{} rows wait to be sealed, since {seconds:.0} s", proof.waiting.many);
@@ -97,7 +109,7 @@ pub async fn tokens(config: &Config) -> Vec<Finding> {
             format!("auth.jwt_jwks_url has no key for {}", config.auth.jwt_algorithm),
             "set auth.jwt_algorithm to that of your issuer's keys",
         )],
-        Some(Ok(many)) => vec![Finding::ok(OF, format!("auth.jwt_jwks_url has {many} keys"))],
+        Some(Ok(many)) => vec![Finding::ok(OF, format!("auth.jwt_jwks_url has {}", counted(many, "key")))],
         Some(Err(why)) => {
             vec![Finding::fail(OF, format!("auth.jwt_jwks_url: {why}; nobody can connect"), mend)]
         }

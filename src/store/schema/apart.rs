@@ -183,6 +183,7 @@ diesel::table! {
         anchor -> Binary,
         gone -> BigInt,
         erasures -> BigInt,
+        told -> BigInt,
     }
 }
 

@@ -11,6 +11,7 @@ mod keys;
 mod known;
 mod rotation;
 mod rows;
+mod signing;
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -20,6 +21,7 @@ pub use columns::*;
 pub use keys::{Keys, Unopened, new_key};
 pub use known::{KEY, KeysFound, acquaint, examine_keys, hand_over, ids, lacking, missing_keys};
 pub use rotation::{Rotated, rotate};
+pub use signing::{sign, signed};
 
 use super::{Settings, StoreError};
 use crate::domain::Digest;
@@ -50,9 +52,15 @@ fn given(settings: &Settings) -> Result<String, StoreError> {
             "ENCRYPTION_KEYS and database.encryption_keys_file are both set; keep one of them".to_owned(),
         )),
         (_, true) => Ok(keys.to_owned()),
-        (true, false) => std::fs::read_to_string(file).map_err(|fault| {
-            StoreError::Keys(format!("database.encryption_keys_file: cannot read {file} ({fault})"))
-        }),
+        (true, false) => match std::fs::read_to_string(file) {
+            Ok(keys) if keys.trim().is_empty() => Err(StoreError::Keys(format!(
+                "database.encryption_keys_file: {file} is empty; put the keys there, or leave the setting out to store in plain"
+            ))),
+            Ok(keys) => Ok(keys),
+            Err(fault) => {
+                Err(StoreError::Keys(format!("database.encryption_keys_file: cannot read {file} ({fault})")))
+            }
+        },
     }
 }
 

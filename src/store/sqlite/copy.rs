@@ -162,7 +162,8 @@ fn is_another(path: &Path, other: &Path) -> Result<(), StoreError> {
 fn open_to_read(path: &Path) -> Result<SqliteConnection, StoreError> {
     let absolute = std::path::absolute(path).map_err(fault)?;
     let name = absolute.to_str().ok_or_else(|| fault(format!("{} is no UTF-8", path.display())))?;
-    let address = format!("file:{}?mode=ro", utf8_percent_encode(name, MARKS));
+    // Two slashes that are not the path's: else one that begins with two would name a host.
+    let address = format!("file://{}?mode=ro", utf8_percent_encode(name, MARKS));
     let unreadable = |why: &dyn std::fmt::Display| fault(format!("cannot read {} ({why})", path.display()));
     let mut connection = SqliteConnection::establish(&address).map_err(|why| unreadable(&why))?;
     connection.batch_execute("PRAGMA busy_timeout = 5000").map_err(|why| unreadable(&why))?;

@@ -73,6 +73,7 @@ struct Chain {
     anchor: Vec<u8>,
     gone: i64,
     erasures: i64,
+    told: i64,
 }
 
 /// What goes out over a channel that is not a socket.

@@ -295,7 +295,7 @@ impl ComplianceIn {
 #[derive(Serialize, ToSchema)]
 #[schema(as = ComplianceFigure)]
 struct FigureOut {
-    /// `audit`, `consent`, `disclosure`, `people`.
+    /// `audit`, `audit log`, `consent`, `disclosure`, `people`.
     section: &'static str,
     name: String,
     many: i64,

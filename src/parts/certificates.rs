@@ -1,6 +1,72 @@
-//! From when until when a certificate counts: all that is read of it (RFC 5280, section 4.1).
+//! From when until when a certificate counts: all that is read of it (RFC 5280, section 4.1). A server tells when its own is over.
+
+use std::time::Duration;
 
 use chrono::NaiveDateTime;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use crate::domain::{Clock as _, SystemClock};
+
+/// Days before its end that a certificate should be renewed by.
+const SOON: i64 = 21;
+const SECONDS_A_DAY: i64 = 24 * 60 * 60;
+/// How often a server looks.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What is wrong with the time for which a certificate counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Untimely {
+    /// It is over, for so many days.
+    #[error("has expired, {0} days ago")]
+    Over(i64),
+    /// It comes in so many hours.
+    #[error("does not count yet, for {0} hours more")]
+    Early(i64),
+    /// It is over in so many days.
+    #[error("expires in {0} days")]
+    Soon(i64),
+}
+
+impl Untimely {
+    /// What is wrong, now, with a certificate that counts from one moment until another.
+    pub fn of((from, until): (i64, i64)) -> Option<Self> {
+        let now = SystemClock.now().as_seconds();
+        let days = (until - now) / SECONDS_A_DAY;
+        if until <= now {
+            Some(Self::Over(-days))
+        } else if from > now {
+            Some(Self::Early((from - now) / 3_600 + 1))
+        } else {
+            (days < SOON).then_some(Self::Soon(days))
+        }
+    }
+
+    /// What to do.
+    pub fn mend(self) -> &'static str {
+        match self {
+            Self::Early(_) => "look at this machine's clock, or wait",
+            Self::Over(_) | Self::Soon(_) => {
+                "have it renewed, and write the new one over it: a server notices it by itself"
+            }
+        }
+    }
+}
+
+/// Tells in the log, at the start and each day, if the certificate in this file does not count. What cannot be read is told elsewhere.
+pub async fn watch(path: String) {
+    loop {
+        let held = std::fs::read(&path).ok();
+        let first = held.and_then(|bytes| CertificateDer::pem_slice_iter(&bytes).next()?.ok());
+        if let Some(why) = first.and_then(|first| validity(&first)).and_then(Untimely::of) {
+            match why {
+                Untimely::Soon(_) => tracing::warn!("the TLS certificate {path} {why}; {}", why.mend()),
+                _ => tracing::error!("the TLS certificate {path} {why}: clients refuse it; {}", why.mend()),
+            }
+        }
+        tokio::time::sleep(DAY).await;
+    }
+}
 
 /// An element, and what follows it: its tag, and what it holds.
 fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
