@@ -45,7 +45,7 @@ pub use keeper::{Keeper, home_of};
 pub use patience::{AtTheEnd, PATIENCE, eventually};
 pub use peers::{Peers, SENDGRID_KEY, TWILIO_SID, TWILIO_TOKEN};
 pub use postgres::{Database, NO_PASSWORD, Postgres};
-pub use program::program;
+pub use program::{DESCRIPTORS, program, within};
 pub use proxy::{Proxy, Side, Upstream};
 pub use raw::Raw;
 pub use redis::{Redis, RedisCluster, SHARDS};

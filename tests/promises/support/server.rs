@@ -14,7 +14,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{
-    BACKEND_TOKEN, Clock, Ground, JWT_SECRET, METRICS_TOKEN, PATIENCE, Reply, eventually, get, program,
+    BACKEND_TOKEN, Clock, DESCRIPTORS, Ground, JWT_SECRET, METRICS_TOKEN, PATIENCE, Reply, eventually, get,
+    program, within,
 };
 
 /// Has every server encrypt what it stores by these keys: whatever is promised holds then, too.
@@ -261,7 +262,12 @@ fn launch(
     log: &Arc<Mutex<Vec<String>>>,
 ) -> Child {
     let variables = ground.settings(home).into_iter().map(|(name, value)| (variable(name), value));
-    let mut child = command(home)
+    let mut command = command(home);
+    if let Some((_, descriptors)) = settings.iter().find(|(name, _)| name == DESCRIPTORS) {
+        command = within(descriptors, &command);
+    }
+    let mut child = command
+        .stdin(Stdio::null())
         .args(["serve", "--host", "127.0.0.1", "--port", &address.port().to_string()])
         .envs(variables)
         // Tests that ask again and again are people, too; `requests_are_limited` sets its own.
