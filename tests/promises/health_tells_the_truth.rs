@@ -113,10 +113,14 @@ fn a_redis_that_is_away_from_the_start_is_told_of() {
     let mut redis = Redis::private();
     redis.kill();
     let url = redis.url();
+    let home = tempfile::tempdir().expect("a folder");
+    let file = home.path().join("no letters.toml");
+    std::fs::write(&file, "[ingest]\nstream = \"\"\n").expect("a file");
+    let file = file.display().to_string();
     let mut cases = vec![(Ground::Sqlite, vec![("redis.url", url.as_str())])];
     if on_postgres() {
         let shared: Ground = Shared::fresh().with_redis(&url).into();
-        cases.push((shared.clone(), vec![("ingest.stream", "")]));
+        cases.push((shared.clone(), vec![("CARILLON_CONFIG", file.as_str())]));
         cases.push((shared, vec![]));
     }
     for (ground, settings) in cases {

@@ -14,12 +14,14 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{
-    BACKEND_TOKEN, Clock, DESCRIPTORS, Ground, JWT_SECRET, METRICS_TOKEN, PATIENCE, Reply, eventually, get,
-    program, within,
+    BACKEND_TOKEN, Clock, Ground, JWT_SECRET, METRICS_TOKEN, PATIENCE, Reply, eventually, get, program,
 };
 
 /// Has every server encrypt what it stores by these keys: whatever is promised holds then, too.
 const KEYS: &str = "CARILLON_TESTS_KEYS";
+
+/// A setting of tests: the program may open so many descriptors.
+pub const DESCRIPTORS: &str = "TESTS_DESCRIPTORS";
 
 /// A running `carillon serve`; killed when dropped.
 pub struct Server {
@@ -289,6 +291,19 @@ fn launch(
         });
     }
     child
+}
+
+/// The program, which may open so many descriptors from the start.
+fn within(descriptors: &str, program: &Command) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", r#"ulimit -n "$1" && shift && exec "$@""#, "sh", descriptors])
+        .arg(program.get_program());
+    command.env_clear().envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(home) = program.get_current_dir() {
+        command.current_dir(home);
+    }
+    command
 }
 
 /// The binary with the secrets of the tests and nothing else from this environment.

@@ -104,13 +104,18 @@ pub async fn run(settings: &Settings, site: &Site) -> Result<Outcome> {
     let before = site.sample()?;
     let mut figures = Vec::new();
     let mut stored = 0;
-    for (rows, flood) in FLOODS.iter().zip(doors()) {
+    let is_wanted = |name: &str| {
+        let door = name.trim_start_matches("flood_").trim_end_matches("_alone_us");
+        settings.flood_door.as_deref().is_none_or(|wanted| wanted == door)
+    };
+    for (rows, flood) in FLOODS.iter().zip(doors()).filter(|(rows, _)| is_wanted(rows[0].name)) {
         let begun = open(&ledger).sent();
         within(span, &ledger, keep_schedule(&mut backend, pace, span, &ledger)).await?;
         let (_, alone) = open(&ledger).latencies(begun);
         let begun = open(&ledger).sent();
         let done = Rc::new(Done::default());
-        let is_stored = matches!(&flood, Flood::Ask(request) | Flood::Press(_, request) if request.starts_with(b"POST"));
+        let is_stored =
+            matches!(&flood, Flood::Ask(request) | Flood::Press(_, request) if request.starts_with(b"POST"));
         let mut peak = (0.0_f64, 0.0_f64);
         let flooding = tokio::task::LocalSet::new();
         let beside = flooding.run_until(async {
