@@ -22,7 +22,7 @@ use crate::gateway::sse;
 use crate::gateway::websocket::{self, Replayer, WebSockets};
 use crate::gateway::{Admission, Origins};
 use crate::http::{self, Dashboard, Doorman, Readiness};
-use crate::listen::{Away, Open, Proxies, Servant, Tls};
+use crate::listen::{Away, Open, Places, Proxies, Servant, Tls};
 use crate::parts::{
     UNUSABLE_REDIS, admission, alarms, backplane, beyond_reach, channels, crowd, demo, dispatch, exporter,
     letters, listeners, mandatory, node, outside, quota, tell_of_keys, tls, usual, webhooks,
@@ -150,7 +150,7 @@ impl App {
             );
         }
         let largest = config.limits.max_request_bytes;
-        let ingesting = IngestLine::new(metrics.clone());
+        let ingesting = IngestLine::default();
         let from_redis = Ingest::new(
             &config.ingest,
             &config.redis,
@@ -399,9 +399,11 @@ impl App {
             tcp_user_timeout: Duration::from_millis(config.realtime.tcp_user_timeout_ms),
             open: Open::new(metrics.clone()),
             away: Away::new(metrics.clone()),
-            most: connections,
             // A polling client has two at once.
-            most_per_address: config.limits.sockets_per_address.saturating_mul(2),
+            places: Places {
+                all: connections,
+                per_address: config.limits.sockets_per_address.saturating_mul(2),
+            },
             tasks: tasks.clone(),
             stop: stop.clone(),
         });

@@ -196,6 +196,7 @@ fn usable(config: &Config, figment: &Figment) -> anyhow::Result<()> {
         ("limits.tenant_at_once", limits.tenant_at_once as u64, 1),
         ("limits.requests_at_once", limits.requests_at_once as u64, 1),
         ("limits.writes_waiting", limits.writes_waiting.into(), 1),
+        ("limits.writes_at_work", limits.writes_at_work as u64, 1),
         ("delivery.timeout_ms", config.delivery.timeout_ms, 50),
         ("webhooks.keep_days", config.webhooks.keep_days.into(), 2),
         ("webhooks.disable_after_hours", config.webhooks.disable_after_hours.into(), 1),

@@ -180,6 +180,7 @@ pub fn crowd(config: &Config, metrics: &Arc<Metrics>) -> Arc<Crowd> {
         bodies: limits.bodies_at_once,
         longest: limits.max_request_bytes,
         writes: limits.writes_waiting.into(),
+        at_work: [config.database.readers.saturating_mul(2), limits.writes_at_work],
     };
     Crowd::new(limits, metrics.clone())
 }

@@ -52,6 +52,8 @@ pub struct Limits {
     pub bodies_at_once: usize,
     /// With so many writes waiting for their commit, requests that would add one are refused.
     pub writes_waiting: u32,
+    /// Requests that may write and are worked on at once; beyond them callers are let in by turns.
+    pub writes_at_work: usize,
     /// Recurring notifications of one tenant's services.
     pub recurring_per_tenant: u32,
     /// Recurring notifications of one person.
@@ -83,6 +85,7 @@ impl Default for Limits {
             requests_at_once: 2_048,
             bodies_at_once: 64 * 1024 * 1024,
             writes_waiting: 50_000,
+            writes_at_work: 64,
             recurring_per_tenant: 1_000,
             recurring_per_user: 20,
             devices_per_user: 20,

@@ -155,9 +155,13 @@ pub async fn whole(request: Request, most: usize, api: &Api) -> Result<bytes::By
         }
         Ok(whole.freeze())
     };
-    tokio::time::timeout(PATIENCE, reading).await.unwrap_or_else(|_| {
+    let whole = tokio::time::timeout(PATIENCE, reading).await.unwrap_or_else(|_| {
         Err(Problem::new(Kind::TooSlow, "The body took over 30 seconds to come. Send it faster, or less."))
-    })
+    })?;
+    if let Some((arrival, place)) = arrival.zip(place) {
+        arrival.left.turn.set(place.turn(true).await).ok();
+    }
+    Ok(whole)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
 
 use super::State;
+use crate::service::RedisIs;
 
 /// `GET /metrics`.
 pub async fn metrics(state: extract::State<State>, headers: HeaderMap) -> Response {
@@ -17,6 +18,11 @@ pub async fn metrics(state: extract::State<State>, headers: HeaderMap) -> Respon
         .unwrap_or_default();
     let proved = !token.is_empty() && bool::from(token.as_bytes().ct_eq(shown.as_bytes()));
     if proved || (token.is_empty() && state.development) {
+        match state.stats.redis() {
+            RedisIs::There => state.metrics.redis_up.set(1),
+            RedisIs::Asked | RedisIs::Away => state.metrics.redis_up.set(0),
+            RedisIs::Unused => {}
+        }
         let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         return ([(header::CONTENT_TYPE, kind)], state.metrics.render()).into_response();
     }

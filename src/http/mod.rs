@@ -34,6 +34,7 @@ use crate::domain::{Secret, Tenant};
 use crate::service::{
     Addresses, Alarms, Audit, Choices, Crowd, Devices, Digests, Error, Explain, Hooks, Inbox, Library,
     Notify, Outgoing, Place, Privacy, Quota, Reckoning, Recurrings, Reports, Standing, StatsService, Topics,
+    Turn,
 };
 use crate::telemetry::Metrics;
 use crate::telemetry::traces::{self, Parent};
@@ -62,6 +63,8 @@ struct Left {
     caller: OnceLock<(Tenant, String)>,
     /// Their place among all that are being answered.
     place: OnceLock<Place>,
+    /// Their turn to be worked on.
+    turn: OnceLock<Turn>,
 }
 
 /// Opens a stream of events.

@@ -137,20 +137,33 @@ impl Problem {
 
     /// There is no place for the request now, or for its body.
     pub fn crowded(why: Crowded) -> Self {
-        let at_once = |whose: &str, most| {
-            let detail = format!(
-                "{whose} {most} requests under way, which is the limit. Wait for answers, and send it again."
-            );
-            Self { later: 1, ..Self::new(Kind::TooFast, detail) }
+        let requests =
+            |whose, most| format!("{whose} {most} requests under way, which is the limit. Wait for answers,");
+        let bodies = |whose, most| {
+            format!(
+                "Bodies of {whose} requests hold {most} bytes, which is the limit. Wait for answers, or send less at once,"
+            )
         };
-        match why {
-            Crowded::Caller(most) => at_once("You have", most),
-            Crowded::Tenant(most) => at_once("Your tenant has", most),
+        let (kind, reason) = match why {
+            Crowded::Caller(most) => (Kind::TooFast, requests("You have", most)),
+            Crowded::Tenant(most) => (Kind::TooFast, requests("Your tenant has", most)),
+            Crowded::CallerBodies(most) => (Kind::TooFast, bodies("your own", most)),
+            Crowded::TenantBodies(most) => (Kind::TooFast, bodies("your tenant's", most)),
+            Crowded::Strangers => (
+                Kind::Busy,
+                "Others who show no token send as much as all of them may. Wait a second,".into(),
+            ),
             Crowded::Everybody => {
-                let detail = "Nothing was done. The server answers as many requests as it can; send this one again in a second.";
-                Self { later: 1, ..Self::new(Kind::Busy, detail) }
+                (Kind::Busy, "The server answers as many requests as it can. Wait a second,".into())
             }
-        }
+            Crowded::Bodies => {
+                (Kind::Busy, "Bodies of requests take all memory there is for them. Wait a second,".into())
+            }
+            Crowded::Behind => {
+                (Kind::Busy, "The database is behind with what is to be stored. Wait a second,".into())
+            }
+        };
+        Self { later: 1, ..Self::new(kind, format!("Nothing was done. {reason} and send this one again.")) }
     }
 
     /// Its status, its title and its detail: what people read.

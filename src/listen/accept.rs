@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use http::Request;
+use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::IpNet;
@@ -18,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::away::{Away, Spare};
 use super::head::{self, Handshake, Target};
+use super::open::{Answer, Full, Guest, Open, Opened, Places};
 use super::raw;
 use super::stream::{ClientStream, Socket};
 use super::tls::Tls;
@@ -26,14 +26,19 @@ use crate::gateway::socketio::{Arrival, Door};
 use crate::gateway::websocket::{Endpoint, WebSockets};
 use crate::http::Pages;
 use crate::realtime::Line;
-use crate::telemetry::Metrics;
 
 /// Connections the kernel may hold for us between two accepts.
 const BACKLOG: u32 = 4096;
 /// After an accept that failed, others get this long to finish.
 const RESPITE: Duration = Duration::from_millis(100);
-/// That somebody was turned away is told once in so long.
+/// That somebody was turned away is told once in so long, for each reason.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
+/// The reasons.
+const ALL_FULL: &str = "there are as many connections as may be, and all are busy; others are told to come again; see `ulimit -n` \
+    and limits.sockets";
+const ADDRESS_FULL: &str = "an address has as many connections as it may, and all are busy; its others are told to come again; see \
+    limits.sockets_per_address, and server.trusted_proxies if it is a proxy's";
+const NO_DESCRIPTOR: &str = "no descriptor is left; who says nothing makes room, and else who connects is told to come again; see `ulimit -n`";
 
 /// Proxies whose `X-Forwarded-For` is believed.
 #[derive(Clone, Debug, Default)]
@@ -96,10 +101,8 @@ pub struct Servant {
     pub open: Arc<Open>,
     /// Who turns away those for whom there is no place.
     pub away: Away,
-    /// TCP connections at most.
-    pub most: usize,
-    /// Of one address; loopback and trusted proxies are not counted.
-    pub most_per_address: usize,
+    /// TCP connections at most; of one address, loopback and trusted proxies are not limited.
+    pub places: Places,
     /// Tasks that serve connections.
     pub tasks: TaskTracker,
     /// Ends the listener and idle HTTP connections.
@@ -141,11 +144,11 @@ impl Listener {
     /// Accepts until told to stop.
     pub async fn run(self, servant: Arc<Servant>) {
         let mut spare = Spare::new();
-        let mut told = None::<Instant>;
-        let mut tell = |why: &str| {
-            if told.is_none_or(|at| at.elapsed() >= TOLD_EVERY) {
-                told = Some(Instant::now());
-                tracing::warn!("{why}; see `ulimit -n`, limits.sockets and limits.sockets_per_address");
+        let mut told = HashMap::new();
+        let mut tell = |why: &'static str| {
+            if told.get(why).is_none_or(|at: &Instant| at.elapsed() >= TOLD_EVERY) {
+                told.insert(why, Instant::now());
+                tracing::warn!("{why}");
             }
         };
         loop {
@@ -154,20 +157,27 @@ impl Listener {
                 accepted = self.tcp.accept() => accepted,
             };
             match accepted {
-                Ok((tcp, peer)) => {
-                    if let Some(opened) = servant.opened(peer.ip()) {
+                Ok((tcp, peer)) => match servant.opened(peer.ip()).await {
+                    Ok(opened) => {
                         let (servant, tls) = (servant.clone(), self.tls.clone());
                         let tasks = servant.tasks.clone();
                         tasks.spawn(
                             async move { servant.serve(tcp, tls.as_deref(), peer.ip(), opened).await },
                         );
-                    } else {
-                        tell("there are as many connections as may be; others are told to come again");
-                        servant.away.tell(tcp, self.tls.clone(), &servant.tasks);
                     }
-                }
+                    Err(full) => {
+                        tell(match full {
+                            Full::Everybody => ALL_FULL,
+                            Full::Address => ADDRESS_FULL,
+                        });
+                        servant.away.tell(full, tcp, self.tls.clone(), &servant.tasks);
+                    }
+                },
                 Err(fault) if Spare::is_needed(&fault) => {
-                    tell("no descriptor is left; who connects is told to come again");
+                    tell(NO_DESCRIPTOR);
+                    if servant.open.make_room().await {
+                        continue;
+                    }
                     servant.away.noted();
                     spare.answer(&self.tcp, self.tls.is_some()).await;
                 }
@@ -180,83 +190,23 @@ impl Listener {
     }
 }
 
-/// Open connections, by address.
-#[derive(Default)]
-pub struct Open {
-    by_address: Mutex<HashMap<IpAddr, usize>>,
-    all: AtomicUsize,
-    metrics: Arc<Metrics>,
-}
-
-/// One open connection, until dropped.
-pub struct Opened {
-    open: Arc<Open>,
-    counted: Option<IpAddr>,
-}
-
-impl Open {
-    /// None yet; `metrics` tell how many they are.
-    pub fn new(metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { metrics, ..Self::default() })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.by_address.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    /// Counts one more, and as one of `counted`, unless there are too many.
-    fn one_more(
-        self: &Arc<Self>,
-        most: usize,
-        counted: Option<IpAddr>,
-        most_per_address: usize,
-    ) -> Option<Opened> {
-        if let Some(key) = counted {
-            let mut by_address = self.lock();
-            let count = by_address.entry(key).or_default();
-            if *count >= most_per_address {
-                return None;
-            }
-            *count += 1;
-        }
-        let before = self.all.fetch_add(1, Ordering::AcqRel);
-        self.metrics.tcp_connections.inc();
-        let opened = Opened { open: self.clone(), counted };
-        (before < most).then_some(opened)
-    }
-}
-
-impl Drop for Opened {
-    fn drop(&mut self) {
-        self.open.all.fetch_sub(1, Ordering::AcqRel);
-        self.open.metrics.tcp_connections.dec();
-        if let Some(key) = self.counted {
-            let mut by_address = self.open.lock();
-            if let Some(count) = by_address.get_mut(&key) {
-                *count -= 1;
-                if *count == 0 {
-                    by_address.remove(&key);
-                }
-            }
-        }
-    }
-}
-
 impl Servant {
-    fn opened(&self, peer: IpAddr) -> Option<Opened> {
+    async fn opened(&self, peer: IpAddr) -> Result<Opened, Full> {
         let peer = peer.to_canonical();
-        let exempt = peer.is_loopback() || self.proxies.trusts(peer);
-        self.open.one_more(self.most, (!exempt).then(|| address_key(peer)), self.most_per_address)
+        let is_counted = !peer.is_loopback() && !self.proxies.trusts(peer);
+        self.open.place(self.places, address_key(peer), is_counted).await
     }
 
     async fn serve(self: Arc<Self>, tcp: TcpStream, tls: Option<&Tls>, peer: IpAddr, opened: Opened) {
         tcp.set_nodelay(true).ok();
         socket2::SockRef::from(&tcp).set_tcp_user_timeout(Some(self.tcp_user_timeout)).ok();
+        let guest = opened.guest();
         let socket = match tls {
             None => Socket::Plain(tcp),
             Some(tls) => {
                 let greeted = tokio::select! {
                     () = self.stop.cancelled() => return,
+                    () = guest.leave() => return,
                     greeted = tokio::time::timeout(head::PATIENCE, tls.accept(tcp)) => greeted,
                 };
                 let Ok(Ok(encrypted)) = greeted else { return };
@@ -268,11 +218,15 @@ impl Servant {
             ClientStream::new(socket, line.clone(), self.bytes_per_second, self.tcp_user_timeout, opened);
         let read = tokio::select! {
             () = self.stop.cancelled() => return,
+            () = guest.leave() => return,
             read = tokio::time::timeout(head::PATIENCE, head::read(&mut stream)) => read,
         };
         match read {
-            Ok(Ok(Some(handshake))) => self.websocket(stream, line, peer, handshake).await,
-            Ok(Ok(None)) => self.http(stream, line, peer).await,
+            Ok(Ok(Some(handshake))) => {
+                drop(guest);
+                self.websocket(stream, line, peer, handshake).await;
+            }
+            Ok(Ok(None)) => self.http(stream, line, peer, guest).await,
             Ok(Err(())) | Err(_) => {}
         }
     }
@@ -309,11 +263,17 @@ impl Servant {
         }
     }
 
-    async fn http(self: Arc<Self>, stream: ClientStream, line: Arc<Line>, peer: IpAddr) {
-        let servant = self.clone();
+    async fn http(self: Arc<Self>, stream: ClientStream, line: Arc<Line>, peer: IpAddr, guest: Arc<Guest>) {
+        let (servant, busy) = (self.clone(), guest.clone());
         let service = hyper::service::service_fn(move |request| {
-            let (servant, line) = (servant.clone(), line.clone());
-            async move { Ok::<_, Infallible>(servant.answer(request, line, peer).await) }
+            let (servant, line, guest) = (servant.clone(), line.clone(), busy.clone());
+            guest.is_busy();
+            async move {
+                let response = servant.answer(request, line, peer).await;
+                // A WebSocket is never idle.
+                let guest = (response.status() != StatusCode::SWITCHING_PROTOCOLS).then_some(guest);
+                Ok::<_, Infallible>(response.map(|body| Answer::new(body, guest)))
+            }
         });
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
@@ -325,6 +285,14 @@ impl Servant {
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+            () = guest.leave() => {
+                // Of a first request, there may be a part.
+                if !guest.was_asked() {
+                    return;
+                }
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
@@ -361,25 +329,6 @@ impl Servant {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn connections_are_counted_by_address_while_they_are_open() {
-        let (here, there) = (Some(IpAddr::from([192, 0, 2, 1])), Some(IpAddr::from([192, 0, 2, 2])));
-        let open = Arc::<Open>::default();
-        let one_more = |counted| open.one_more(4, counted, 2);
-        let mut held = vec![one_more(here), one_more(here)];
-        assert!(held.iter().all(Option::is_some));
-        assert!(one_more(here).is_none(), "more than two of one address");
-        held.push(one_more(there));
-        held.push(one_more(None));
-        assert!(held.iter().all(Option::is_some), "who is not counted, and another address");
-        assert!(one_more(there).is_none() && one_more(None).is_none(), "more than four in all");
-        held.remove(0);
-        assert!(one_more(there).is_some(), "a place is free again, and those refused hold none");
-        held.clear();
-        assert!(open.lock().is_empty(), "nobody is remembered");
-        assert_eq!(open.all.load(Ordering::Acquire), 0);
-    }
 
     #[test]
     fn only_trusted_proxies_are_believed() {

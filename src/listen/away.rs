@@ -12,15 +12,24 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use super::open::Full;
 use super::tls::Tls;
 use crate::telemetry::{Metrics, Refusal};
 
-/// What they are told.
-const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 105\r\n\
+/// What they are told when all places are taken.
+const ALL_FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 87\r\n\
 Retry-After: 5\r\nConnection: close\r\n\r\n\
-{\"code\":503,\"message\":\"The server, or this address, has as many connections as it may. Try again later.\"}";
+{\"code\":503,\"message\":\"The server has as many connections as it may. Try again later.\"}";
+/// And when those of their address are.
+const ADDRESS_FULL: &[u8] =
+    b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nContent-Length: 104\r\n\
+Retry-After: 5\r\nConnection: close\r\n\r\n\
+{\"code\":429,\"message\":\"This address has as many connections as it may. Close some, or try again later.\"}";
 /// So many are told at once so that they surely hear it; others are told, and left.
 const AT_ONCE: usize = 32;
+/// Of those whose address is full: they have places of their own, and leave those of others alone.
+const OF_FULL_ADDRESSES: usize = 4;
 /// And for so long.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Of that, so long for what they still say, and to leave.
@@ -35,13 +44,16 @@ const RESPITE: Duration = Duration::from_millis(100);
 /// Turns connections away.
 pub struct Away {
     told: Arc<Semaphore>,
+    of_full_addresses: Arc<Semaphore>,
     metrics: Arc<Metrics>,
 }
 
 impl Away {
     /// Counts whom it turned away.
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { told: Arc::new(Semaphore::new(AT_ONCE)), metrics }
+        let [told, of_full_addresses] =
+            [AT_ONCE, OF_FULL_ADDRESSES].map(|many| Arc::new(Semaphore::new(many)));
+        Self { told, of_full_addresses, metrics }
     }
 
     /// Counts one that could hardly be told.
@@ -49,20 +61,24 @@ impl Away {
         self.metrics.refused(Refusal::Capacity);
     }
 
-    /// Tells whoever is behind `tcp` to come again later.
-    pub fn tell(&self, tcp: TcpStream, tls: Option<Arc<Tls>>, tasks: &TaskTracker) {
-        self.metrics.refused(Refusal::Capacity);
-        let Ok(turn) = self.told.clone().try_acquire_owned() else {
+    /// Tells whoever is behind `tcp` why there is no place, and to come again later.
+    pub fn tell(&self, full: Full, tcp: TcpStream, tls: Option<Arc<Tls>>, tasks: &TaskTracker) {
+        let (reason, turns, answer) = match full {
+            Full::Everybody => (Refusal::Capacity, &self.told, ALL_FULL),
+            Full::Address => (Refusal::Address, &self.of_full_addresses, ADDRESS_FULL),
+        };
+        self.metrics.refused(reason);
+        let Ok(turn) = turns.clone().try_acquire_owned() else {
             if tls.is_none() {
-                blurt(tcp);
+                blurt(tcp, answer);
             }
             return;
         };
         tasks.spawn(async move {
             let telling = async {
                 match tls {
-                    None => say(tcp).await,
-                    Some(tls) => say(tls.accept(tcp).await?).await,
+                    None => say(tcp, answer).await,
+                    Some(tls) => say(tls.accept(tcp).await?, answer).await,
                 }
             };
             tokio::time::timeout(PATIENCE, telling).await.ok();
@@ -72,10 +88,10 @@ impl Away {
 }
 
 /// Answers whatever was asked, and reads what was asked so that the answer is heard.
-async fn say(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+async fn say(mut stream: impl AsyncRead + AsyncWrite + Unpin, answer: &[u8]) -> io::Result<()> {
     let mut block = [0; 4096];
     let mut read = stream.read(&mut block).await?;
-    stream.write_all(ANSWER).await?;
+    stream.write_all(answer).await?;
     stream.shutdown().await?;
     let rest = async {
         while read < MOST_READ {
@@ -90,12 +106,12 @@ async fn say(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> 
 }
 
 /// The same, without waiting for anybody: it is heard by who reads soon enough.
-fn blurt(tcp: TcpStream) {
+fn blurt(tcp: TcpStream, answer: &[u8]) {
     // What the runtime knows of a connection so young is nothing; the kernel knows.
     if let Ok(mut tcp) = tcp.into_std() {
         // An unread request would take the answer away.
         drop(tcp.read(&mut [0; 4096]));
-        tcp.write_all(ANSWER).ok();
+        tcp.write_all(answer).ok();
     }
 }
 
@@ -127,7 +143,7 @@ impl Spare {
                 && !is_encrypted
             {
                 tokio::time::timeout(BLINK, waiting.readable()).await.ok();
-                blurt(waiting);
+                blurt(waiting, ALL_FULL);
             }
         }
         *self = Self::new();
@@ -139,10 +155,49 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_answer_is_one() {
-        let text = std::str::from_utf8(ANSWER).unwrap_or_default();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_default();
-        assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{}", body.len());
-        assert!(serde_json::from_str::<serde_json::Value>(body).is_ok_and(|said| said["code"] == 503));
+    fn the_answers_are_some() {
+        for (answer, code) in [(ALL_FULL, 503), (ADDRESS_FULL, 429)] {
+            let text = std::str::from_utf8(answer).unwrap_or_default();
+            let (head, body) = text.split_once("\r\n\r\n").unwrap_or_default();
+            assert!(head.starts_with(&format!("HTTP/1.1 {code} ")));
+            assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{}", body.len());
+            assert!(serde_json::from_str::<serde_json::Value>(body).is_ok_and(|said| said["code"] == code));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_full_leaves_others_their_turns() -> io::Result<()> {
+        let metrics = Arc::<Metrics>::default();
+        let (away, tasks) = (Away::new(metrics.clone()), TaskTracker::new());
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let come = async || {
+            let stream = TcpStream::connect(listener.local_addr()?).await?;
+            io::Result::Ok((stream, listener.accept().await?.0))
+        };
+        let mut silent = Vec::new();
+        for _ in 0..40 {
+            let (stream, tcp) = come().await?;
+            away.tell(Full::Address, tcp, None, &tasks);
+            silent.push(stream);
+        }
+        assert_eq!((away.told.available_permits(), away.of_full_addresses.available_permits()), (AT_ONCE, 0));
+        let (mut heard, mut other) = (String::new(), come().await?);
+        away.tell(Full::Everybody, other.1, None, &tasks);
+        assert_eq!(away.told.available_permits(), AT_ONCE - 1, "who finds the server full is told with care");
+        other.0.write_all(b"GET / HTTP/1.1\r\n\r\n").await?;
+        other.0.read_to_string(&mut heard).await?;
+        assert!(heard.starts_with("HTTP/1.1 503 "), "{heard}");
+        heard.clear();
+        silent[0].write_all(b"GET / HTTP/1.1\r\n\r\n").await?;
+        silent[0].read_to_string(&mut heard).await?;
+        assert!(heard.starts_with("HTTP/1.1 429 "), "{heard}");
+        let told = metrics.render();
+        for line in [
+            "carillon_refusals_total{reason=\"address\"} 40",
+            "carillon_refusals_total{reason=\"capacity\"} 1",
+        ] {
+            assert!(told.contains(line), "{line}");
+        }
+        Ok(())
     }
 }

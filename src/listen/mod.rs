@@ -1,16 +1,18 @@
 //! The listener: TCP connections in, each to the door it asks for.
 //!
 //! Promises: small answers go out at once (`TCP_NODELAY`); a peer that vanishes is noticed
-//! (`TCP_USER_TIMEOUT`); a client that takes its time over greetings or the request's head is dropped; who finds no
-//! place is told so.
+//! (`TCP_USER_TIMEOUT`); a client that takes its time over greetings or the request's head is dropped; who says
+//! nothing makes room for who comes; who finds no place is told so.
 
 mod accept;
 mod away;
 mod head;
+mod open;
 mod raw;
 mod stream;
 mod tls;
 
-pub use accept::{Listener, Open, Proxies, Servant};
+pub use accept::{Listener, Proxies, Servant};
 pub use away::Away;
+pub use open::{Open, Places};
 pub use tls::Tls;

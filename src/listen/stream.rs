@@ -15,7 +15,7 @@ use tokio::task::coop::poll_proceed;
 use tokio::time::{Sleep, sleep};
 use tokio_rustls::server::TlsStream;
 
-use super::accept::Opened;
+use super::open::Opened;
 use crate::gateway::Permit;
 use crate::realtime::{Gate, Line};
 

@@ -1,11 +1,13 @@
 //! How many requests may be under way at once, and how many bytes of their bodies may be held: of one caller, of one tenant
-//! and in all. Whoever finds no place is told so at once. Nobody waits in a queue that others fill.
+//! and in all. Whoever finds no place is told so at once. Of those who have one, so many are worked on at once, and the others
+//! wait for their turn: nobody waits in a queue that others fill.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use super::turns::{InTurn, Turns};
 use crate::access::{Principal, address_key};
 use crate::domain::Tenant;
 use crate::telemetry::{Metrics, Refusal};
@@ -30,7 +32,13 @@ pub struct CrowdLimits {
     pub longest: usize,
     /// Writes that may wait for their commit before another one is refused.
     pub writes: i64,
+    /// Requests that are worked on at once: those that only read, and those that may write. Beyond them, callers are let in by
+    /// turns.
+    pub at_work: [usize; 2],
 }
+
+/// Of each kind, so many of one caller's are worked on whatever others do.
+const FEW: [usize; 2] = [2, 8];
 
 /// Why there is no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +47,18 @@ pub enum Crowded {
     Caller(usize),
     /// So does their tenant.
     Tenant(usize),
-    /// So do all together, or more would be held than there is memory for, or the database is behind.
+    /// Bodies of the caller's requests hold as many bytes as they may.
+    CallerBodies(usize),
+    /// So do those of their tenant's.
+    TenantBodies(usize),
+    /// All whom nobody knows have together as many requests under way, or bytes of their bodies, as they may.
+    Strangers,
+    /// All callers have as many requests under way as there may be.
     Everybody,
+    /// Bodies of all requests hold as many bytes as there is memory for.
+    Bodies,
+    /// More writes wait for the database than may.
+    Behind,
 }
 
 /// What somebody has under way.
@@ -64,7 +82,14 @@ struct Here {
 pub struct Crowd {
     limits: CrowdLimits,
     here: Mutex<Here>,
+    /// For reading, and for writing.
+    turns: [Arc<Turns<Caller>>; 2],
     metrics: Arc<Metrics>,
+}
+
+/// The right to be worked on; given back when dropped.
+pub struct Turn {
+    _held: InTurn<Caller>,
 }
 
 /// The right to be answered; given back when dropped.
@@ -77,7 +102,8 @@ pub struct Place {
 impl Crowd {
     /// Nobody yet.
     pub fn new(limits: CrowdLimits, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { limits, here: Mutex::default(), metrics })
+        let turns = [0, 1].map(|kind| Turns::new(limits.at_work[kind], FEW[kind]));
+        Arc::new(Self { limits, here: Mutex::default(), turns, metrics })
     }
 
     fn lock(&self) -> MutexGuard<'_, Here> {
@@ -93,7 +119,7 @@ impl Crowd {
         let name = who.user.as_ref().or(who.facilitator.as_ref()).map_or("", |user| user.as_str());
         let is_behind = writes && self.metrics.write_queue.get() >= self.limits.writes;
         self.counted(match is_behind {
-            true => Err(Crowded::Everybody),
+            true => Err(Crowded::Behind),
             false => self.place((Some(who.tenant.clone()), Box::from(name), is_service)),
         })
     }
@@ -117,7 +143,10 @@ impl Crowd {
             return Err(Crowded::Caller(own));
         }
         if here.tenants.get(&caller.0).is_some_and(|load| load.requests >= self.limits.tenant) {
-            return Err(Crowded::Tenant(self.limits.tenant));
+            return Err(match caller.0 {
+                Some(_) => Crowded::Tenant(self.limits.tenant),
+                None => Crowded::Strangers,
+            });
         }
         if here.all.requests >= self.limits.all {
             return Err(Crowded::Everybody);
@@ -131,6 +160,11 @@ impl Crowd {
 }
 
 impl Place {
+    /// Waits until this request may be worked on, which `writes` or not.
+    pub async fn turn(&self, writes: bool) -> Turn {
+        Turn { _held: self.crowd.turns[usize::from(writes)].take(self.caller.clone()).await }
+    }
+
     /// The body of this request has come to so many bytes.
     ///
     /// # Errors
@@ -143,14 +177,23 @@ impl Place {
         let more = bytes - *held;
         let CrowdLimits { bodies, longest, .. } = self.crowd.limits;
         let mut here = self.crowd.lock();
-        let of = |load: Option<&Load>| load.map_or(0, |load| load.bytes) + more;
-        let is_too_much = of(Some(&here.all)) > bodies.max(longest)
-            || of(here.tenants.get(&self.caller.0)) > (bodies / 2).max(longest)
-            || of(here.callers.get(&self.caller)) > (bodies / 4).max(longest);
-        if is_too_much {
+        let is_over =
+            |load: Option<&Load>, most: usize| load.map_or(0, |load| load.bytes) + more > most.max(longest);
+        let (of_caller, of_tenant) = (bodies / 4, bodies / 2);
+        let full = if is_over(here.callers.get(&self.caller), of_caller) {
+            Some(Crowded::CallerBodies(of_caller.max(longest)))
+        } else if is_over(here.tenants.get(&self.caller.0), of_tenant) {
+            Some(match self.caller.0 {
+                Some(_) => Crowded::TenantBodies(of_tenant.max(longest)),
+                None => Crowded::Strangers,
+            })
+        } else {
+            is_over(Some(&here.all), bodies).then_some(Crowded::Bodies)
+        };
+        if let Some(full) = full {
             drop(here);
             self.crowd.metrics.refused(Refusal::Busy);
-            return Err(Crowded::Everybody);
+            return Err(full);
         }
         here.all.bytes += more;
         here.tenants.entry(self.caller.0.clone()).or_default().bytes += more;
@@ -214,6 +257,7 @@ mod tests {
             bodies: 400_000,
             longest: 50_000,
             writes: 10,
+            at_work: [4, 4],
         };
         Crowd::new(limits, Arc::default())
     }
@@ -244,17 +288,17 @@ mod tests {
         assert_eq!(ada.holds(SMALL), Ok(()));
         assert_eq!(crowd.lock().all.bytes, 0, "what is small is not counted");
         assert_eq!((ada.holds(60_000), ada.holds(100_000)), (Ok(()), Ok(())));
-        assert_eq!(ada.holds(100_001), Err(Crowded::Everybody), "a quarter for one caller");
+        assert_eq!(ada.holds(100_001), Err(Crowded::CallerBodies(100_000)), "a quarter for one caller");
         let others: Vec<_> =
             (2..=4).map(|user| crowd.enter(&who("a", &user.to_string(), false), true).unwrap()).collect();
         assert_eq!(others[0].holds(100_000), Ok(()));
-        assert_eq!(others[1].holds(20_000), Err(Crowded::Everybody), "half for one tenant");
+        assert_eq!(others[1].holds(20_000), Err(Crowded::TenantBodies(200_000)), "half for one tenant");
         let elsewhere = crowd.enter(&who("b", "1", false), true).unwrap();
         assert_eq!(elsewhere.holds(100_000), Ok(()));
         let strangers: Vec<_> =
             (0..2).map(|last| crowd.admit_stranger(IpAddr::from([192, 0, 2, last])).unwrap()).collect();
         assert_eq!(strangers[0].holds(100_000), Ok(()));
-        assert_eq!(strangers[1].holds(20_000), Err(Crowded::Everybody), "all memory is in use");
+        assert_eq!(strangers[1].holds(20_000), Err(Crowded::Bodies), "all memory is in use");
         drop((ada, others, elsewhere, strangers));
         assert_eq!(crowd.lock().all.bytes, 0);
     }
@@ -264,7 +308,7 @@ mod tests {
         let crowd = crowd();
         crowd.metrics.write_queue.set(10);
         let ada = who("a", "1", false);
-        assert_eq!(crowd.enter(&ada, true).err(), Some(Crowded::Everybody));
+        assert_eq!(crowd.enter(&ada, true).err(), Some(Crowded::Behind));
         assert!(crowd.enter(&ada, false).is_ok(), "who only reads is answered");
     }
 }

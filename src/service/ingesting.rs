@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crate::telemetry::Metrics;
-
 /// How the door is that Redis is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -19,32 +17,19 @@ pub enum Ingesting {
     Away = 3,
 }
 
-/// Where that is written down.
-#[derive(Clone)]
-pub struct IngestLine {
-    state: Arc<AtomicU8>,
-    metrics: Arc<Metrics>,
-}
+/// Where that is written down: as long as nobody says otherwise, there is none.
+#[derive(Clone, Default)]
+pub struct IngestLine(Arc<AtomicU8>);
 
 impl IngestLine {
-    /// There is no such door yet.
-    pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { state: Arc::default(), metrics }
-    }
-
     /// It is so now.
     pub fn set(&self, now: Ingesting) {
-        self.state.store(now as u8, Ordering::Release);
-        match now {
-            Ingesting::Goes => self.metrics.redis_up.set(1),
-            Ingesting::Begins | Ingesting::Away => self.metrics.redis_up.set(0),
-            Ingesting::Off => {}
-        }
+        self.0.store(now as u8, Ordering::Release);
     }
 
     /// How it is.
     pub fn get(&self) -> Ingesting {
-        match self.state.load(Ordering::Acquire) {
+        match self.0.load(Ordering::Acquire) {
             1 => Ingesting::Begins,
             2 => Ingesting::Goes,
             3 => Ingesting::Away,

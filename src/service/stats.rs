@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 
-use super::look::Look;
+use super::single_flight::SingleFlight;
 use super::{IngestLine, Ingesting, Presences};
 use crate::delivery::{Condition, Dispatch};
 use crate::domain::{Channel, Clock, Timestamp};
@@ -76,18 +76,22 @@ pub struct Health {
 impl Health {
     /// How Redis is.
     pub const fn redis(&self) -> RedisIs {
-        match (self.line, self.ingesting) {
-            (Line::Degraded, _) | (_, Ingesting::Away) => RedisIs::Away,
-            (Line::Connected, _) | (_, Ingesting::Goes) => RedisIs::There,
-            (Line::Alone, Ingesting::Begins) => RedisIs::Asked,
-            (Line::Alone, Ingesting::Off) => RedisIs::Unused,
-        }
+        redis(self.line, self.ingesting)
     }
 
     /// What it is used for, in words; empty, if for nothing.
     pub fn redis_uses(&self) -> Vec<&'static str> {
         let uses = [(self.line != Line::Alone, "nodes"), (self.ingesting != Ingesting::Off, "letters")];
         uses.into_iter().filter_map(|(is_used, word)| is_used.then_some(word)).collect()
+    }
+}
+
+const fn redis(line: Line, ingesting: Ingesting) -> RedisIs {
+    match (line, ingesting) {
+        (Line::Degraded, _) | (_, Ingesting::Away) => RedisIs::Away,
+        (Line::Connected, _) | (_, Ingesting::Goes) => RedisIs::There,
+        (Line::Alone, Ingesting::Begins) => RedisIs::Asked,
+        (Line::Alone, Ingesting::Off) => RedisIs::Unused,
     }
 }
 
@@ -107,9 +111,9 @@ pub struct StatsService {
     clock: Arc<dyn Clock>,
     ingesting: IngestLine,
     counted: Mutex<Option<Counted>>,
-    online: Look<Online, String>,
-    database: Look<(), Cow<'static, str>>,
-    last: Look<i64, ()>,
+    online: SingleFlight<Online, String>,
+    database: SingleFlight<(), Cow<'static, str>>,
+    last: SingleFlight<i64, ()>,
 }
 
 impl StatsService {
@@ -123,8 +127,18 @@ impl StatsService {
         ingesting: IngestLine,
     ) -> Self {
         let counted = Mutex::new(None);
-        let (online, database, last) = (Look::default(), Look::default(), Look::default());
-        Self { hub, store, presences, dispatch, clock, ingesting, counted, online, database, last }
+        Self {
+            hub,
+            store,
+            presences,
+            dispatch,
+            clock,
+            ingesting,
+            counted,
+            online: SingleFlight::default(),
+            database: SingleFlight::default(),
+            last: SingleFlight::default(),
+        }
     }
 
     /// Everything `/stats` tells. A count that took long is used again for ten times as long.
@@ -174,6 +188,11 @@ impl StatsService {
     fn here(&self) -> Online {
         let census = self.hub.census(self.clock.now());
         Online { people: census.people, backend: census.senders > 0, sessions: 0 }
+    }
+
+    /// How Redis is.
+    pub fn redis(&self) -> RedisIs {
+        redis(self.hub.backplane().line(), self.ingesting.get())
     }
 
     /// Everything `/health` tells.

@@ -82,7 +82,6 @@ pub fn start(settings: &Settings, talkative: bool) -> Result<(), LogError> {
     } else {
         lines.with_target(false).boxed()
     };
-    let started =
-        tracing_subscriber::registry().with(filter).with(lines.with_filter(Wall::default())).try_init();
+    let started = tracing_subscriber::registry().with(filter).with(lines.with_filter(Wall)).try_init();
     started.map_err(|twice| LogError::Twice(Box::new(twice)))
 }

@@ -42,6 +42,8 @@ pub enum Refusal {
     Requests,
     /// More was under way at once than may be.
     Busy,
+    /// Nothing was asked on a connection: it was closed, to make room for another.
+    Idle,
     /// A socket's send buffer overflowed: it was closed, to be served by replay.
     SlowReader,
 }
@@ -71,7 +73,7 @@ impl Outcome {
 }
 
 impl Refusal {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Origin,
         Self::Address,
         Self::User,
@@ -80,6 +82,7 @@ impl Refusal {
         Self::Events,
         Self::Requests,
         Self::Busy,
+        Self::Idle,
         Self::SlowReader,
     ];
 
@@ -93,6 +96,7 @@ impl Refusal {
             Self::Events => "events",
             Self::Requests => "requests",
             Self::Busy => "busy",
+            Self::Idle => "idle",
             Self::SlowReader => "slow_reader",
         }
     }

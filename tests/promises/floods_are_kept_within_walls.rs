@@ -3,9 +3,11 @@
 //! the while. How much slower they are, `bench/load` measures (the shape `flood`).
 
 mod caller;
+mod connections;
+mod doors;
 mod honest;
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{scope, sleep};
@@ -14,8 +16,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::support::{
-    AtTheEnd, BACKEND_TOKEN, METRICS_TOKEN, PATIENCE, Raw, Redis, Server, Shared, booking, eventually,
-    in_seconds, on_postgres, sign, sign_with, user_token,
+    AtTheEnd, BACKEND_TOKEN, METRICS_TOKEN, PATIENCE, Raw, Redis, Server, Shared, eventually, in_seconds,
+    on_postgres, sign, sign_with, user_token,
 };
 use caller::{Answers, Caller, FLOODER, read_answer};
 use honest::{Honest, Load};
@@ -270,6 +272,37 @@ fn floods_of_what_is_to_be_stored() {
     stage.ends_well();
 }
 
+/// Bodies that are never whole hold memory: whose they are is said to whoever finds none left.
+#[test]
+fn who_finds_no_memory_is_told_whose_bodies_hold_it() {
+    let stage = Stage::new(&[("limits.service_at_once", "100"), ("limits.tenant_at_once", "100")]);
+    let sends = |who: &str, tenant: &str, size: usize| {
+        let claims =
+            json!({"sub": who, "tenant_id": tenant, "scope": "notifications:send", "exp": in_seconds(600)});
+        let mut caller = stage.flooder(&sign(&claims));
+        caller.begin("POST", "/api/v1/notifications", 999_000, &"x".repeat(size));
+        caller
+    };
+    let refused = |who: &str, tenant: &str| {
+        eventually("one more is refused", || {
+            // So little that the server has read all of it, and the answer is not taken away by the rest.
+            let answer = sends(who, tenant, 24_000).answered_within(Duration::from_millis(100))?;
+            assert_eq!(answer.retry_after, Some(1), "{answer:?}");
+            Some((answer.status, answer.body))
+        })
+    };
+    // Of four million bytes a caller may hold one, and a tenant two.
+    let mut held = vec![sends("one", "a", 995_000)];
+    let (status, said) = refused("one", "a");
+    assert!(status == 429 && said.contains("Bodies of your own requests hold 1000000 bytes"), "{said}");
+    held.push(sends("two", "a", 995_000));
+    let (status, said) = refused("three", "a");
+    assert!(status == 429 && said.contains("Bodies of your tenant's requests hold 2000000 bytes"), "{said}");
+    held.extend(["three", "four"].map(|who| sends(who, "b", 995_000)));
+    let (status, said) = refused("five", "c");
+    assert!(status == 503 && said.contains("Bodies of requests take all memory"), "{said}");
+}
+
 #[test]
 fn floods_of_sockets() {
     let stage = Stage::new(&[("limits.sockets_per_user", "5")]);
@@ -438,133 +471,6 @@ fn floods_of_streams_and_packets() {
     );
     assert!(answers.of(201) > 0, "{answers:?}");
     stage.ends_well();
-}
-
-/// A back end and a page that were here before there was no more room.
-struct Here {
-    backend: Raw,
-    page: Raw,
-    booked: u64,
-}
-
-impl Here {
-    fn new(server: &Server) -> Self {
-        let mut backend = Raw::join(server.address);
-        backend.emit("backend_connect", &json!({"token": BACKEND_TOKEN}));
-        backend.hear_event("backend_auth_success");
-        Self { backend, page: Raw::facilitator(server.address, 2), booked: 0 }
-    }
-
-    /// What one books, the other hears.
-    fn goes_on(&mut self) {
-        self.booked += 1;
-        self.backend.emit("booking_notification", &booking(self.booked, 2));
-        let heard = self.page.hear_event("new_booking_notification");
-        assert_eq!(heard["booking_id"], self.booked, "{heard}");
-        self.backend.hear_event("notification_delivered");
-    }
-}
-
-/// How long the server computed, in all.
-fn computed(server: &Server) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.pid())).expect("a process");
-    let fields: Vec<u64> = stat
-        .rsplit_once(')')
-        .expect("a name")
-        .1
-        .split_whitespace()
-        .map(|field| field.parse().unwrap_or(0))
-        .collect();
-    Duration::from_millis((fields[11] + fields[12]) * 10)
-}
-
-/// Connections that ask one thing and stay; what each was answered.
-fn ask_and_stay(server: &Server, many: usize) -> (Vec<TcpStream>, Answers) {
-    let answers = Answers::default();
-    let held = (0..many).map(|_| {
-        let mut stream = TcpStream::connect(server.address).expect("the kernel to take it");
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
-        stream.write_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n").ok();
-        answers.note(read_answer(&mut stream).ok().map(|(answer, _)| answer).as_ref());
-        stream
-    });
-    (held.collect(), answers)
-}
-
-#[test]
-fn who_finds_no_place_is_told() {
-    let server = Server::with(&[("limits.sockets", "20")]);
-    let mut here = Here::new(&server);
-    here.goes_on();
-    let base = Load::of(&server);
-    let (held, answers) = ask_and_stay(&server, 500);
-    println!("{answers:?}");
-    assert!(answers.of(200) > 16 && answers.of(503) > 100 && answers.of(0) == 0, "{answers:?}");
-    let peak = Load::of(&server);
-    assert!(peak.descriptors < base.descriptors + 320, "{base:?}, then {peak:?}");
-    here.goes_on();
-    drop(held);
-    eventually("there is room again", || (server.get("/health/live").status == 200).then_some(()));
-    let told = server.log().iter().filter(|line| line.contains("told to come again")).count();
-    assert!((1..=3).contains(&told), "{told} lines");
-}
-
-#[test]
-fn when_no_descriptor_is_left_it_is_said_and_all_goes_on() {
-    let server = Server::start();
-    let mut here = Here::new(&server);
-    here.goes_on();
-    let base = server.descriptors();
-    // Somebody lowers what the process may have while it runs; as if other things had taken all there was.
-    let limit = |most: usize| {
-        let limit = format!("--nofile={most}");
-        let pid = server.pid().to_string();
-        let set = std::process::Command::new("prlimit").args(["--pid", &pid, &limit]).status();
-        assert!(set.expect("prlimit, of util-linux").success());
-    };
-    limit(base + 10);
-    let (held, answers) = ask_and_stay(&server, 200);
-    println!("{answers:?}");
-    assert!(answers.of(200) > 0 && answers.of(503) >= 150, "{answers:?}");
-    assert!(answers.of(0) <= 4, "{answers:?}");
-    // Numbers of descriptors are limited, and some below were free.
-    assert!(server.descriptors() <= base + 40);
-    // Nothing comes and nothing ends now: nobody turns in circles.
-    let waiting: Vec<_> =
-        (0..20).map(|_| TcpStream::connect(server.address).expect("the kernel to take it")).collect();
-    sleep(Duration::from_millis(500));
-    let before = computed(&server);
-    sleep(Duration::from_secs(2));
-    let spent = computed(&server) - before;
-    assert!(spent < Duration::from_millis(700), "{spent:?} of two seconds");
-    here.goes_on();
-    drop((held, waiting));
-    eventually("there is room again", || {
-        let mut stream = TcpStream::connect(server.address).ok()?;
-        stream.write_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n").ok()?;
-        read_answer(&mut stream).ok().filter(|(answer, _)| answer.status == 200)
-    });
-    let told = server.log().iter().filter(|line| line.contains("no descriptor is left")).count();
-    assert!((1..=5).contains(&told), "{told} lines");
-}
-
-#[test]
-fn who_opens_connections_and_says_nothing_is_dropped() {
-    let server = Server::start();
-    let base = server.descriptors();
-    let mut held: Vec<_> =
-        (0..600).map(|_| TcpStream::connect(server.address).expect("the kernel to take it")).collect();
-    eventually("they are accepted", || (server.descriptors() > base + 500).then_some(()));
-    assert_eq!(server.get("/health/ready").status, 200, "others are served");
-    eventually("they are dropped", || (server.descriptors() < base + 20).then_some(()));
-    for stream in &mut held {
-        stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a socket");
-        let read = stream.read(&mut [0; 64]);
-        assert!(
-            read.as_ref().is_ok_and(|read| *read == 0)
-                || read.is_err_and(|fault| fault.kind() != ErrorKind::WouldBlock)
-        );
-    }
 }
 
 #[test]

@@ -107,6 +107,37 @@ fn a_redis_that_only_brings_letters_is_told_of() {
     assert_eq!((&health["redis"], &health["redis_used_for"]), (&json!("not configured"), &json!([])));
 }
 
+/// Redis that was never there is told of like one that went away, whatever it is used for.
+#[test]
+fn a_redis_that_is_away_from_the_start_is_told_of() {
+    let mut redis = Redis::private();
+    redis.kill();
+    let url = redis.url();
+    let home = tempfile::tempdir().expect("a folder");
+    let file = home.path().join("no letters.toml");
+    std::fs::write(&file, "[ingest]\nstream = \"\"\n").expect("a file");
+    let file = file.display().to_string();
+    let mut cases = vec![(Ground::Sqlite, vec![("redis.url", url.as_str())])];
+    if on_postgres() {
+        let shared: Ground = Shared::fresh().with_redis(&url).into();
+        cases.push((shared.clone(), vec![("CARILLON_CONFIG", file.as_str())]));
+        cases.push((shared, vec![]));
+    }
+    for (ground, settings) in cases {
+        let server = Server::on(&ground, &settings);
+        let up = || {
+            let bearer = format!("Bearer {METRICS_TOKEN}");
+            let metrics = get_with(server.address, "/metrics", &[("Authorization", &bearer)]).body;
+            metrics.lines().find_map(|line| line.strip_prefix("carillon_redis_up ").map(str::to_owned))
+        };
+        assert_eq!(up().as_deref(), Some("0"), "{settings:?}");
+        redis.start();
+        eventually("it is there", || (up().as_deref() == Some("1")).then_some(()));
+        redis.kill();
+        eventually("it is away", || (up().as_deref() == Some("0")).then_some(()));
+    }
+}
+
 /// What `carillon health` says of the server at this port.
 fn probed(host: &str, server: &Server) -> Result<String, String> {
     let port = server.address.port().to_string();

@@ -130,7 +130,7 @@ macro_rules! door {
 }
 
 /// The doors of the flood shape, in its order.
-pub static FLOODS: [[Figure; 6]; 7] = [
+pub static FLOODS: [[Figure; 6]; 8] = [
     door!("pages", "`/stats`, without a token"),
     door!("forged", "the API, by a forged token"),
     door!("person", "lists of one person"),
@@ -138,6 +138,7 @@ pub static FLOODS: [[Figure; 6]; 7] = [
     door!("handshakes", "WebSocket handshakes in a loop"),
     door!("silent", "connections that say nothing"),
     door!("bodies", "bodies that are half sent"),
+    door!("crowd", "600 creates at once by a service"),
 ];
 
 /// All figures, in the order of the report.

@@ -54,6 +54,9 @@ pub struct Settings {
     /// What a flooder does per second, in the flood shape.
     #[arg(long, default_value_t = 1_000)]
     pub flood_rate: u64,
+    /// Only this door in the flood shape (`crowd`, say); all, if not given.
+    #[arg(long, value_name = "DOOR")]
+    pub flood_door: Option<String>,
     /// Facilitators connected in the catch-up shape.
     #[arg(long, default_value_t = 10_000)]
     pub crowd: u64,

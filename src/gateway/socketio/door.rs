@@ -48,6 +48,8 @@ pub struct Door {
     admission: Arc<Admission>,
     cors: CorsLayer,
     pollers: Pollers,
+    /// Bytes of one message.
+    longest: usize,
 }
 
 impl Door {
@@ -72,7 +74,8 @@ impl Door {
         });
         let engine = Engine::new(inside.clone(), settings, limits);
         let websockets = WebSockets::new(inside, settings, limits);
-        Self { engine, websockets, cors: cors(admission.origins()), admission, pollers }
+        let (cors, longest) = (cors(admission.origins()), limits.max_message_bytes);
+        Self { engine, websockets, cors, admission, pollers, longest }
     }
 
     /// Who may enter.
@@ -190,7 +193,7 @@ impl Door {
                 return Refused { status: StatusCode::BAD_REQUEST, message }.answer();
             };
             let line = poller.line.clone();
-            return self.engine(request.map(|body| GatedBody::new(body, line))).await;
+            return self.engine(request.map(|body| GatedBody::new(body, line, self.longest))).await;
         }
         if let Some(packets) = poller.leftover() {
             return packets_answer(packets);

@@ -26,6 +26,8 @@ const SEPARATOR: u8 = 0x1e;
 /// A client that sends nothing of the body it announced for this long is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Bytes of a packet beside its message.
+const FRAMING: usize = 64;
 /// No body takes longer, however slowly it drips or is held.
 const LONGEST: Duration = Duration::from_secs(120);
 
@@ -157,15 +159,21 @@ pub struct GatedBody {
     gate: Gate,
     /// Read, and not yet handed on.
     piece: Bytes,
+    /// Bytes of the packet that has begun: the engine holds them until it is whole.
+    begun: usize,
+    /// It may have so many.
+    longest: usize,
     idle: Option<Pin<Box<Sleep>>>,
     deadline: Pin<Box<Sleep>>,
 }
 
 impl GatedBody {
-    /// Puts `line` in front of `inner`.
-    pub fn new(inner: Incoming, line: Arc<Line>) -> Self {
+    /// Puts `line` in front of `inner`, whose messages have `longest` bytes at most; attachments, which are written in Base64, too.
+    pub fn new(inner: Incoming, line: Arc<Line>, longest: usize) -> Self {
         let deadline = Box::pin(sleep(LONGEST));
-        Self { inner, gate: Gate::new(line), piece: Bytes::new(), idle: None, deadline }
+        let longest = longest.div_ceil(3).saturating_mul(4).saturating_add(FRAMING);
+        let gate = Gate::new(line);
+        Self { inner, gate, piece: Bytes::new(), begun: 0, longest, idle: None, deadline }
     }
 }
 
@@ -217,6 +225,13 @@ impl Body for GatedBody {
         // held in between.
         let end = this.piece.iter().position(|byte| *byte == SEPARATOR);
         let piece = this.piece.split_to(end.map_or(this.piece.len(), |end| end + 1));
+        this.begun += piece.len();
+        if this.begun > this.longest {
+            return Poll::Ready(Some(Err(io::ErrorKind::InvalidData.into())));
+        }
+        if end.is_some() {
+            this.begun = 0;
+        }
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 }

@@ -163,13 +163,11 @@ impl Worker {
                     tracing::info!(rooms = self.rooms.len(), "Redis is connected");
                     self.line.store(Line::Connected as u8, Ordering::Release);
                     self.metrics.backplane_up.set(1);
-                    self.metrics.redis_up.set(1);
                     (self.changed)();
                     (pause, was_up) = (PAUSES.0, true);
                     let Err(fault) = self.serve(&mut link, &mut lost).await else { return };
                     self.line.store(Line::Degraded as u8, Ordering::Release);
                     self.metrics.backplane_up.set(0);
-                    self.metrics.redis_up.set(0);
                     (self.changed)();
                     tracing::warn!(%fault, "Redis went away; this node serves its own connections meanwhile");
                 }

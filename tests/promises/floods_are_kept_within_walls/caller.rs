@@ -1,7 +1,7 @@
 //! Whoever floods, and whoever is honest: requests over kept connections, and what they were answered.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -98,6 +98,15 @@ impl Caller {
         }
     }
 
+    /// Whether an answer has come to what was begun.
+    pub fn is_answered(&mut self) -> bool {
+        let Some(stream) = self.stream.as_mut() else { return false };
+        stream.set_nonblocking(true).expect("a socket");
+        let is_answered = stream.peek(&mut [0]).is_ok_and(|read| read > 0);
+        stream.set_nonblocking(false).expect("a socket");
+        is_answered
+    }
+
     /// The answer to what was begun, if there is one by then.
     pub fn answered_within(&mut self, time: Duration) -> Option<Answer> {
         let stream = self.stream.as_mut()?;
@@ -107,7 +116,7 @@ impl Caller {
 }
 
 /// Reads one answer; and whether another can follow. Of an endless one, the head.
-pub fn read_answer(stream: &mut TcpStream) -> std::io::Result<(Answer, bool)> {
+pub fn read_answer(stream: &mut impl Read) -> std::io::Result<(Answer, bool)> {
     let mut bytes = Vec::new();
     let mut block = [0; 16 * 1024];
     let head = loop {

@@ -50,7 +50,7 @@ pub use proxy::{Proxy, Side, Upstream};
 pub use raw::Raw;
 pub use redis::{Redis, RedisCluster, SHARDS};
 pub use rest::{Rest, note, quiet_now, quiet_until};
-pub use server::{Server, quiet_port, run_command, run_command_in};
+pub use server::{DESCRIPTORS, Server, quiet_port, run_command, run_command_in};
 pub use sink::SinkFile;
 pub use tokens::{
     BACKEND_TOKEN, JWT_SECRET, METRICS_TOKEN, in_seconds, instant, service_token, sign, sign_with, user_token,

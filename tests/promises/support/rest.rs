@@ -36,6 +36,11 @@ impl Rest {
         Self::by(server, &sign(&claims))
     }
 
+    /// What it shows.
+    pub fn token(&self) -> String {
+        self.token.clone()
+    }
+
     /// The same, with an idempotency key.
     pub fn keyed(&self, key: &str) -> Self {
         Self { key: Some(key.to_owned()), ..self.clone() }

@@ -20,6 +20,9 @@ use super::{
 /// Has every server encrypt what it stores by these keys: whatever is promised holds then, too.
 const KEYS: &str = "CARILLON_TESTS_KEYS";
 
+/// A setting of tests: the program may open so many descriptors.
+pub const DESCRIPTORS: &str = "TESTS_DESCRIPTORS";
+
 /// A running `carillon serve`; killed when dropped.
 pub struct Server {
     child: Child,
@@ -261,7 +264,12 @@ fn launch(
     log: &Arc<Mutex<Vec<String>>>,
 ) -> Child {
     let variables = ground.settings(home).into_iter().map(|(name, value)| (variable(name), value));
-    let mut child = command(home)
+    let mut command = command(home);
+    if let Some((_, descriptors)) = settings.iter().find(|(name, _)| name == DESCRIPTORS) {
+        command = within(descriptors, &command);
+    }
+    let mut child = command
+        .stdin(Stdio::null())
         .args(["serve", "--host", "127.0.0.1", "--port", &address.port().to_string()])
         .envs(variables)
         // Tests that ask again and again are people, too; `requests_are_limited` sets its own.
@@ -283,6 +291,19 @@ fn launch(
         });
     }
     child
+}
+
+/// The program, which may open so many descriptors from the start.
+fn within(descriptors: &str, program: &Command) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", r#"ulimit -n "$1" && shift && exec "$@""#, "sh", descriptors])
+        .arg(program.get_program());
+    command.env_clear().envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(home) = program.get_current_dir() {
+        command.current_dir(home);
+    }
+    command
 }
 
 /// The binary with the secrets of the tests and nothing else from this environment.

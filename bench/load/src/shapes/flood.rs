@@ -1,6 +1,7 @@
 //! What honest clients feel while somebody floods a door: bookings at a fixed rate, alone and then beside the flood, for one
 //! door after the other on the same server. The flooder is one address behind a trusted proxy, and comes at a bounded
-//! rate: it shares this tool's core, so that its own work is not taken for the server's.
+//! rate: it shares this tool's core, so that its own work is not taken for the server's. The last door is the exception: one
+//! service that has more requests under way than it may, at all times.
 
 use std::cell::Cell;
 use std::fs;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::latency::{Pace, keep_schedule};
@@ -25,6 +26,8 @@ use crate::site::Site;
 
 /// Flooders at any time.
 const MANY: u32 = 16;
+/// More than one service may have under way.
+const AT_ONCE: usize = 600;
 /// Connections one flooder holds at most.
 const MOST_HELD: usize = 100;
 /// After a flood, so long for what it left to end: heads and bodies are waited for ten seconds and thirty.
@@ -35,6 +38,8 @@ const LOOK: Duration = Duration::from_millis(50);
 enum Flood {
     /// These requests, over kept connections.
     Ask(Vec<u8>),
+    /// The same, by so many at once who come again as soon as they are answered, at no bounded rate.
+    Press(usize, Vec<u8>),
     /// A connection, this, its answer, and the next connection.
     Knock(Vec<u8>),
     /// A connection on which this is said, and nothing else.
@@ -42,7 +47,7 @@ enum Flood {
 }
 
 /// In the order of `FLOODS`.
-fn doors() -> [Flood; 7] {
+fn doors() -> [Flood; 8] {
     let ask = |path: &str, token: &str| {
         let authorization = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
         format!("GET {path} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 198.51.100.66\r\n{authorization}\r\n").into_bytes()
@@ -69,6 +74,7 @@ fn doors() -> [Flood; 7] {
         Flood::Knock(upgrade.to_vec()),
         Flood::Leave(Vec::new()),
         Flood::Leave(post(900_000, &"x".repeat(30_000))),
+        Flood::Press(AT_ONCE, post(body.len(), body)),
     ]
 }
 
@@ -98,13 +104,18 @@ pub async fn run(settings: &Settings, site: &Site) -> Result<Outcome> {
     let before = site.sample()?;
     let mut figures = Vec::new();
     let mut stored = 0;
-    for (rows, flood) in FLOODS.iter().zip(doors()) {
+    let is_wanted = |name: &str| {
+        let door = name.trim_start_matches("flood_").trim_end_matches("_alone_us");
+        settings.flood_door.as_deref().is_none_or(|wanted| wanted == door)
+    };
+    for (rows, flood) in FLOODS.iter().zip(doors()).filter(|(rows, _)| is_wanted(rows[0].name)) {
         let begun = open(&ledger).sent();
         within(span, &ledger, keep_schedule(&mut backend, pace, span, &ledger)).await?;
         let (_, alone) = open(&ledger).latencies(begun);
         let begun = open(&ledger).sent();
         let done = Rc::new(Done::default());
-        let is_stored = matches!(&flood, Flood::Ask(request) if request.starts_with(b"POST"));
+        let is_stored =
+            matches!(&flood, Flood::Ask(request) | Flood::Press(_, request) if request.starts_with(b"POST"));
         let mut peak = (0.0_f64, 0.0_f64);
         let flooding = tokio::task::LocalSet::new();
         let beside = flooding.run_until(async {
@@ -146,6 +157,19 @@ pub async fn run(settings: &Settings, site: &Site) -> Result<Outcome> {
 /// Floods until what this gives is dropped.
 fn begin(address: SocketAddr, flood: Rc<Flood>, rate: u64, done: &Rc<Done>) -> JoinSet<()> {
     let mut flooders = JoinSet::new();
+    if let Flood::Press(many, _) = &*flood {
+        for _ in 0..*many {
+            let (flood, done) = (flood.clone(), done.clone());
+            flooders.spawn_local(async move {
+                let mut held = Vec::new();
+                loop {
+                    turn(address, &flood, &mut held, &done).await.ok();
+                    yield_now().await;
+                }
+            });
+        }
+        return flooders;
+    }
     let every = Duration::from_secs(1) * MANY / u32::try_from(rate.max(1)).unwrap_or(u32::MAX);
     for _ in 0..MANY {
         let (flood, done) = (flood.clone(), done.clone());
@@ -166,7 +190,7 @@ fn begin(address: SocketAddr, flood: Rc<Flood>, rate: u64, done: &Rc<Done>) -> J
 async fn turn(address: SocketAddr, flood: &Flood, held: &mut Vec<TcpStream>, done: &Done) -> Result<()> {
     let mut block = [0; 16 << 10];
     match flood {
-        Flood::Ask(request) => {
+        Flood::Ask(request) | Flood::Press(_, request) => {
             let mut stream = match held.pop() {
                 Some(stream) => stream,
                 None => TcpStream::connect(address).await?,

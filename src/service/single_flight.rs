@@ -13,17 +13,17 @@ struct Seen<T, E> {
 }
 
 /// Looks at something, one after another.
-pub(super) struct Look<T, E> {
+pub(super) struct SingleFlight<T, E> {
     last: Mutex<Option<Seen<T, E>>>,
 }
 
-impl<T, E> Default for Look<T, E> {
+impl<T, E> Default for SingleFlight<T, E> {
     fn default() -> Self {
         Self { last: Mutex::default() }
     }
 }
 
-impl<T: Clone, E: Clone> Look<T, E> {
+impl<T: Clone, E: Clone> SingleFlight<T, E> {
     /// What `look` sees; or what another look saw that began after this was asked for, or failed since.
     ///
     /// # Errors
@@ -53,7 +53,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_thousand_who_ask_at_once_are_two_looks() {
-        let (look, looks) = (Arc::new(Look::<u32, ()>::default()), Arc::new(AtomicU32::new(0)));
+        let (look, looks) = (Arc::new(SingleFlight::<u32, ()>::default()), Arc::new(AtomicU32::new(0)));
         let ask = || {
             let (look, looks) = (look.clone(), looks.clone());
             async move {
