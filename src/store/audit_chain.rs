@@ -294,9 +294,7 @@ impl AuditLog {
     /// # Errors
     /// When the system has no randomness to give.
     pub fn sign(removal: &mut Removal) -> Result<(), StoreError> {
-        let signature =
-            sign(SIGNED, &removal.words).map_err(|fault| StoreError::Unopened(fault.to_string()))?;
-        removal.signature = signature;
+        removal.signature = sign(SIGNED, &removal.words)?;
         Ok(())
     }
 
