@@ -399,11 +399,7 @@ impl App {
             tcp_user_timeout: Duration::from_millis(config.realtime.tcp_user_timeout_ms),
             open: Open::new(metrics.clone()),
             away: Away::new(metrics.clone()),
-            // A polling client has two at once.
-            places: Places {
-                all: connections,
-                per_address: config.limits.sockets_per_address.saturating_mul(2),
-            },
+            places: Places::new(connections, config.limits.sockets_per_address),
             tasks: tasks.clone(),
             stop: stop.clone(),
         });

@@ -39,6 +39,13 @@ pub struct Places {
     pub per_address: usize,
 }
 
+impl Places {
+    /// So many in all, and for so many sockets of one address: a polling client has two connections at once.
+    pub fn new(all: usize, sockets_per_address: usize) -> Self {
+        Self { all, per_address: sockets_per_address.saturating_mul(2) }
+    }
+}
+
 /// Open connections, by address.
 #[derive(Default)]
 pub struct Open {
