@@ -28,6 +28,8 @@ use crate::site::Site;
 const MANY: u32 = 16;
 /// More than one service may have under way.
 const AT_ONCE: usize = 600;
+/// What they are told to wait who are refused.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Connections one flooder holds at most.
 const MOST_HELD: usize = 100;
 /// After a flood, so long for what it left to end: heads and bodies are waited for ten seconds and thirty.
@@ -38,7 +40,8 @@ const LOOK: Duration = Duration::from_millis(50);
 enum Flood {
     /// These requests, over kept connections.
     Ask(Vec<u8>),
-    /// The same, by so many at once who come again as soon as they are answered, at no bounded rate.
+    /// The same, by so many at once who come again as soon as they are answered, at no bounded rate; those who are refused, when
+    /// they are told to.
     Press(usize, Vec<u8>),
     /// A connection, this, its answer, and the next connection.
     Knock(Vec<u8>),
@@ -86,9 +89,12 @@ struct Done {
 }
 
 impl Done {
-    fn heard(&self, bytes: &[u8]) {
+    /// Counts an answer; whether it refuses.
+    fn heard(&self, bytes: &[u8]) -> bool {
         let refusals = bytes.windows(12).filter(|text| matches!(*text, b"HTTP/1.1 429" | b"HTTP/1.1 503"));
-        self.refused.set(self.refused.get() + refusals.count() as u64);
+        let refusals = refusals.count() as u64;
+        self.refused.set(self.refused.get() + refusals);
+        refusals > 0
     }
 }
 
@@ -163,8 +169,10 @@ fn begin(address: SocketAddr, flood: Rc<Flood>, rate: u64, done: &Rc<Done>) -> J
             flooders.spawn_local(async move {
                 let mut held = Vec::new();
                 loop {
-                    turn(address, &flood, &mut held, &done).await.ok();
-                    yield_now().await;
+                    match turn(address, &flood, &mut held, &done).await {
+                        Ok(false) => yield_now().await,
+                        Ok(true) | Err(_) => sleep(RETRY_AFTER).await,
+                    }
                 }
             });
         }
@@ -187,7 +195,8 @@ fn begin(address: SocketAddr, flood: Rc<Flood>, rate: u64, done: &Rc<Done>) -> J
     flooders
 }
 
-async fn turn(address: SocketAddr, flood: &Flood, held: &mut Vec<TcpStream>, done: &Done) -> Result<()> {
+/// One turn; whether it was refused.
+async fn turn(address: SocketAddr, flood: &Flood, held: &mut Vec<TcpStream>, done: &Done) -> Result<bool> {
     let mut block = [0; 16 << 10];
     match flood {
         Flood::Ask(request) | Flood::Press(_, request) => {
@@ -199,25 +208,25 @@ async fn turn(address: SocketAddr, flood: &Flood, held: &mut Vec<TcpStream>, don
             done.asked.set(done.asked.get() + 1);
             let read = stream.read(&mut block).await?;
             ensure!(read > 0, "the server closed");
-            done.heard(&block[..read]);
             held.push(stream);
+            Ok(done.heard(&block[..read]))
         }
         Flood::Knock(words) => {
             let mut stream = TcpStream::connect(address).await?;
             stream.write_all(words).await?;
             done.asked.set(done.asked.get() + 1);
             let read = stream.read(&mut block).await?;
-            done.heard(&block[..read]);
+            Ok(done.heard(&block[..read]))
         }
         Flood::Leave(words) => {
             if held.len() >= MOST_HELD {
-                return Ok(());
+                return Ok(false);
             }
             let mut stream = TcpStream::connect(address).await?;
             stream.write_all(words).await?;
             done.asked.set(done.asked.get() + 1);
             held.push(stream);
+            Ok(false)
         }
     }
-    Ok(())
 }
