@@ -32,6 +32,12 @@ fn now() -> Timestamp {
     SystemClock.now()
 }
 
+/// What fits, from its newest; all of it can be read.
+async fn held(store: &Store, reader: &Recipient, filter: &Filter, limit: i64) -> Vec<Held> {
+    let lines = store.held(reader, filter, 0, limit).await.expect("an answer");
+    lines.into_iter().map(|line| line.held.expect("what can be read")).collect()
+}
+
 /// One person's inbox, and what happens to it.
 struct History<'a> {
     store: &'a Store,
@@ -107,7 +113,7 @@ impl History<'_> {
 
     /// Something of all that there ever was is marked; or everything is.
     async fn mark(&mut self) {
-        let all = self.store.held(&self.reader, &Filter::all(now()), 0, 1_000).await.expect("an answer");
+        let all = held(self.store, &self.reader, &Filter::all(now()), 1_000).await;
         if all.is_empty() {
             return;
         }
@@ -152,7 +158,7 @@ impl History<'_> {
             let place = self.store.place_of(&self.reader, cursor).await.expect("an answer");
             filter.before = Some(place.expect("a place that outlives its entry"));
         }
-        let mut held = self.store.held(&self.reader, &filter, 0, limit + 1).await.expect("an answer");
+        let mut held = held(self.store, &self.reader, &filter, limit + 1).await;
         let has_more = held.len() as i64 > limit;
         held.truncate(limit as usize);
         (held, has_more)
@@ -198,7 +204,7 @@ async fn play(store: &Store, seed: u64) -> Result<(), String> {
         if history.dice.below(4) == 0 { history.something().await } else { history.send().await }
     }
     history.changed.clear();
-    let there = store.held(&history.reader, &asked.filter(), 0, 1_000).await.expect("an answer");
+    let there = held(store, &history.reader, &asked.filter(), 1_000).await;
     history.told =
         vec![format!("there: {:?}", there.iter().map(|held| held.notification.id.0).collect::<Vec<_>>())];
     let seen = history.walk().await;
