@@ -115,7 +115,7 @@ fn a_redis_that_is_away_from_the_start_is_told_of() {
     let url = redis.url();
     let home = tempfile::tempdir().expect("a folder");
     let file = home.path().join("no letters.toml");
-    std::fs::write(&file, "[ingest]\nstream = \"\"\n").expect("a file");
+    std::fs::write(&file, "[ingest]\nstream = \"\"\nchannel = \"\"\n").expect("a file");
     let file = file.display().to_string();
     let mut cases = vec![(Ground::Sqlite, vec![("redis.url", url.as_str())])];
     if on_postgres() {
