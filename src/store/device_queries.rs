@@ -4,28 +4,35 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
-use super::passing_over::what_opens;
+use super::passing_over::is_passed_over;
 use super::queries_body::row_of;
 use crate::domain::{Recipient, Timestamp};
-use crate::store::StoreError;
-use crate::store::devices::Row;
+use crate::store::devices::Seen;
 use crate::store::schema::{push_subscriptions, recipients, stopped_numbers};
 use crate::store::types::At;
+use crate::store::{Registered, StoreError};
 
 /// See [`crate::store::Store::devices`].
-pub async fn devices(connection: &mut Connection, recipient: &Recipient) -> Result<Vec<Row>, StoreError> {
+pub async fn devices(
+    connection: &mut Connection,
+    recipient: &Recipient,
+) -> Result<Vec<Registered>, StoreError> {
     let Some(row) = row_of(connection, recipient).await? else { return Ok(Vec::new()) };
     devices_of(connection, &[row]).await
 }
 
-/// The devices of the recipients of these rows. One whose keys do not open is passed over: its browser registers it anew.
-pub async fn devices_of(connection: &mut Connection, rows: &[i64]) -> Result<Vec<Row>, StoreError> {
-    let of = || {
-        push_subscriptions::table
-            .filter(push_subscriptions::recipient_id.eq_any(rows.to_vec()))
-            .order(push_subscriptions::id)
-    };
-    Ok(what_opens!(connection, of(), push_subscriptions, "a device")?)
+/// The devices of the recipients of these rows. One whose keys do not open has none: its browser registers it anew.
+pub async fn devices_of(connection: &mut Connection, rows: &[i64]) -> Result<Vec<Registered>, StoreError> {
+    let of = push_subscriptions::table.filter(push_subscriptions::recipient_id.eq_any(rows.to_vec()));
+    let rows: Vec<Seen> = of.order(push_subscriptions::id).load(connection).await?;
+    let mut all = Vec::with_capacity(rows.len());
+    for (device, why) in rows.into_iter().map(Seen::registered) {
+        if let Some(why) = why {
+            is_passed_over(connection, "a device's keys", device.device.id, why).await?;
+        }
+        all.push(device);
+    }
+    Ok(all)
 }
 
 /// See [`crate::store::Store::contacts`].

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::schema::push_subscriptions;
-use super::sealing::{SealedBytes, digests_of};
+use super::sealing::{OpeningBytes, SealedBytes, Unopened, digests_of};
 use super::types::At;
 use super::{Readers, Store, StoreError, on, postgres, sqlite};
 use crate::domain::{
@@ -155,7 +155,7 @@ impl Registered {
     }
 }
 
-/// One row.
+/// One row, as it is copied.
 #[derive(Queryable, Insertable, Debug)]
 #[diesel(table_name = push_subscriptions)]
 pub(super) struct Row {
@@ -174,21 +174,44 @@ pub(super) struct Row {
     pub failures: i32,
 }
 
-impl From<Row> for Registered {
-    fn from(row: Row) -> Self {
-        let Row { id, endpoint, p256dh, auth, .. } = row;
-        Self {
-            recipient: row.recipient_id,
-            device: Device { id, endpoint, p256dh: p256dh.0, auth: auth.0 },
-            user_agent: row.user_agent,
-            info: row.device_info,
+/// The same, as it is looked at.
+#[derive(Queryable)]
+pub(super) struct Seen {
+    id: i64,
+    _tenant: String,
+    recipient_id: i64,
+    endpoint: String,
+    p256dh: OpeningBytes,
+    auth: OpeningBytes,
+    user_agent: Option<String>,
+    device_info: Option<String>,
+    kinds: Option<String>,
+    quiet_hours: Option<String>,
+    created_at: At,
+    last_ok_at: Option<At>,
+    failures: i32,
+}
+
+impl Seen {
+    /// It, and why its keys do not open: it has none then.
+    pub fn registered(self) -> (Registered, Option<Unopened>) {
+        let (p256dh, auth, why) = match (self.p256dh.0, self.auth.0) {
+            (Ok(p256dh), Ok(auth)) => (p256dh, auth, None),
+            (Err(why), _) | (_, Err(why)) => (Vec::new(), Vec::new(), Some(why)),
+        };
+        let registered = Registered {
+            recipient: self.recipient_id,
+            device: Device { id: self.id, endpoint: self.endpoint, p256dh, auth },
+            user_agent: self.user_agent,
+            info: self.device_info,
             // What a newer release stored and this one does not know lets more through, not less.
-            kinds: row.kinds.and_then(|kinds| serde_json::from_str(&kinds).ok()),
-            quiet_hours: row.quiet_hours.and_then(|hours| serde_json::from_str(&hours).ok()),
-            created_at: row.created_at.0,
-            last_ok_at: row.last_ok_at.map(|at| at.0),
-            failures: row.failures,
-        }
+            kinds: self.kinds.and_then(|kinds| serde_json::from_str(&kinds).ok()),
+            quiet_hours: self.quiet_hours.and_then(|hours| serde_json::from_str(&hours).ok()),
+            created_at: self.created_at.0,
+            last_ok_at: self.last_ok_at.map(|at| at.0),
+            failures: self.failures,
+        };
+        (registered, why)
     }
 }
 
@@ -198,8 +221,7 @@ impl Store {
     /// # Errors
     /// When the database cannot answer.
     pub async fn devices(&self, recipient: &Recipient) -> Result<Vec<Registered>, StoreError> {
-        let rows = on!(&self.readers, devices(recipient))?;
-        Ok(rows.into_iter().map(Registered::from).collect())
+        on!(&self.readers, devices(recipient))
     }
 
     /// Which of these numbers want no more text messages.

@@ -6,13 +6,13 @@ use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
-use super::passing_over::what_opens;
+use super::passing_over::is_passed_over;
 use super::queries_body::row_of;
 use crate::domain::{Position, Recipient, Timestamp};
-use crate::store::digests::{ItemColumns, SentRow, TOGETHER, Wanting};
+use crate::store::digests::{ItemColumns, SENT, SentColumns, TOGETHER, Wanting, sent};
 use crate::store::schema::{digest_subscriptions, digests, inbox, notifications, recipients};
 use crate::store::types::At;
-use crate::store::{SUMMED_UP, StoreError};
+use crate::store::{SUMMED_UP, SentDigest, StoreError};
 
 /// See [`crate::store::Store::due_digests`].
 pub async fn due_digests(
@@ -140,16 +140,31 @@ pub async fn digests_of(
     recipient: &Recipient,
     before: Option<i64>,
     limit: i64,
-) -> Result<Vec<SentRow>, StoreError> {
+) -> Result<Vec<SentDigest>, StoreError> {
     let Some(row) = row_of(connection, recipient).await? else { return Ok(Vec::new()) };
-    let page = || {
-        digests::table
-            .filter(digests::recipient_id.eq(row))
-            .filter(digests::id.lt(before.unwrap_or(i64::MAX)))
-            .order(digests::id.desc())
-            .limit(limit)
-    };
-    Ok(what_opens!(connection, page(), digests, "a digest")?)
+    let page = digests::table
+        .filter(digests::recipient_id.eq(row))
+        .filter(digests::id.lt(before.unwrap_or(i64::MAX)))
+        .order(digests::id.desc())
+        .limit(limit)
+        .select(SENT);
+    let rows = page.load(connection).await?;
+    legible_digests(connection, rows).await
+}
+
+/// These, with a word in the place of what does not open.
+pub async fn legible_digests(
+    connection: &mut Connection,
+    rows: Vec<SentColumns>,
+) -> Result<Vec<SentDigest>, StoreError> {
+    let mut all = Vec::with_capacity(rows.len());
+    for (digest, why) in rows.into_iter().map(sent) {
+        if let Some(why) = why {
+            is_passed_over(connection, "a digest", digest.id, why).await?;
+        }
+        all.push(digest);
+    }
+    Ok(all)
 }
 
 /// See [`crate::store::Store::digest`].
@@ -157,8 +172,12 @@ pub async fn digest_one(
     connection: &mut Connection,
     recipient: &Recipient,
     id: i64,
-) -> Result<Option<SentRow>, StoreError> {
+) -> Result<Option<SentDigest>, StoreError> {
     let Some(row) = row_of(connection, recipient).await? else { return Ok(None) };
-    let one = digests::table.filter(digests::recipient_id.eq(row)).filter(digests::id.eq(id));
-    Ok(one.get_result(connection).await.optional()?)
+    let one = digests::table.filter(digests::recipient_id.eq(row)).filter(digests::id.eq(id)).select(SENT);
+    let found: Option<SentColumns> = one.get_result(connection).await.optional()?;
+    match found.map(sent) {
+        Some((_, Some(why))) => Err(why.into()),
+        found => Ok(found.map(|(digest, _)| digest)),
+    }
 }

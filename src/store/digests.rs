@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 
 use super::schema::{digest_subscriptions, digests};
-use super::sealing::{Opening, Sealed};
+use super::sealing::{Opening, Sealed, Unopened};
 use super::types::At;
 use super::{Readers, Store, StoreError, on, postgres, preferred, sqlite};
 use crate::domain::{
@@ -47,6 +47,26 @@ pub(super) struct SentRow {
     pub created_at: At,
     pub content: Sealed,
 }
+
+/// What is looked at of one that was sent.
+pub(super) type SentColumns = (i64, i64, String, String, At, Opening);
+
+/// The columns of [`SentColumns`].
+pub(super) const SENT: (
+    digests::id,
+    digests::notification_id,
+    digests::frequency,
+    digests::date,
+    digests::created_at,
+    digests::content,
+) = (
+    digests::id,
+    digests::notification_id,
+    digests::frequency,
+    digests::date,
+    digests::created_at,
+    digests::content,
+);
 
 /// Who wants one, how, and who they are: their tenant, name, preferences and contacts.
 pub(super) type Wanting = (Row, String, String, Option<String>, Option<Opening>);
@@ -133,17 +153,20 @@ pub struct SentDigest {
     pub content: String,
 }
 
-impl From<SentRow> for SentDigest {
-    fn from(row: SentRow) -> Self {
-        Self {
-            id: row.id,
-            notification: NotificationId(row.notification_id),
-            frequency: Frequency::named(&row.frequency),
-            date: row.date,
-            created_at: row.created_at.0,
-            content: row.content.0,
-        }
-    }
+/// It, and why what stands in it does not open: a word stands there then.
+pub(super) fn sent(
+    (id, notification, frequency, date, at, content): SentColumns,
+) -> (SentDigest, Option<Unopened>) {
+    let why = content.0.as_ref().err().cloned();
+    let sent = SentDigest {
+        id,
+        notification: NotificationId(notification),
+        frequency: Frequency::named(&frequency),
+        date,
+        created_at: at.0,
+        content: content.legible_json(),
+    };
+    (sent, why)
 }
 
 /// A digest whose turn has come.
@@ -286,8 +309,7 @@ impl Store {
         before: Option<i64>,
         limit: i64,
     ) -> Result<Vec<SentDigest>, StoreError> {
-        let rows = on!(&self.readers, digests_of(recipient, before, limit))?;
-        Ok(rows.into_iter().map(SentDigest::from).collect())
+        on!(&self.readers, digests_of(recipient, before, limit))
     }
 
     /// The one of this number, if it is `recipient`'s.
@@ -295,7 +317,7 @@ impl Store {
     /// # Errors
     /// When the database cannot answer.
     pub async fn digest(&self, recipient: &Recipient, id: i64) -> Result<Option<SentDigest>, StoreError> {
-        Ok(on!(&self.readers, digest_one(recipient, id))?.map(SentDigest::from))
+        on!(&self.readers, digest_one(recipient, id))
     }
 }
 

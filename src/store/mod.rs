@@ -59,8 +59,8 @@ pub use counts::{Counts, Recent, Roll};
 pub use deliveries::{
     Attempt, Claimed, Delivery, HELD_SECONDS, Outcome, PUT_OFF, RETRACTED_TOGETHER, SmsCaps, State, Tried,
 };
+use devices::HEEDED_DAYS;
 pub use devices::{ContactsWrite, DeviceWrite, NewDevice, Registered, Said, WhichDevice};
-use devices::{HEEDED_DAYS, Row as RegisteredRow};
 pub use digests::{DigestOutcome, DigestWrite, Gathered, NewDigest, SentDigest, Subscriber};
 pub use due::Task;
 pub use erasure::{AGAIN, Part, PrivacyWrite};

@@ -8,11 +8,12 @@ use diesel::prelude::*;
 
 use super::{Connection, RunQueryDsl};
 use crate::domain::{Channel, Notification, Timestamp};
+use crate::store::Registered;
 use crate::store::content::{Content, content, notification as shown, open};
+use crate::store::devices::Seen;
 use crate::store::schema::{deliveries, inbox, notifications, push_subscriptions, recipients, sealing};
-use crate::store::sealing::{KEY, Opening, Unopened, unopened};
+use crate::store::sealing::{KEY, Opening, Unopened};
 use crate::store::types::At;
-use crate::store::{Registered, RegisteredRow};
 
 /// Seconds after which one that another node can open is looked at again here.
 pub const ELSEWHERE: i64 = 5;
@@ -166,30 +167,12 @@ body! {
         }
         let people: HashSet<i64> = rows.iter().map(|row| row.person.0).collect();
         let theirs = push_subscriptions::table.filter(push_subscriptions::recipient_id.eq_any(people));
-        let theirs = theirs.order(push_subscriptions::id);
-        let found: QueryResult<Vec<RegisteredRow>> = wait!(theirs.clone().load(connection));
-        let found = match found {
-            Err(fault) if unopened(&fault).is_some() => {
-                let columns = (push_subscriptions::id, push_subscriptions::recipient_id);
-                let all: Vec<(i64, i64)> = wait!(theirs.select(columns).load(connection))?;
-                let mut found = Vec::new();
-                for (id, recipient) in all {
-                    let one: QueryResult<RegisteredRow> =
-                        wait!(push_subscriptions::table.find(id).get_result(connection));
-                    match one {
-                        Ok(one) => found.push(one),
-                        Err(fault) => match unopened(&fault) {
-                            Some(why) => shut.push(ShutDevice { id, recipient, why: why.clone() }),
-                            None => return Err(fault),
-                        },
-                    }
-                }
-                found
+        let found: Vec<Seen> = wait!(theirs.order(push_subscriptions::id).load(connection))?;
+        for (device, why) in found.into_iter().map(Seen::registered) {
+            match why {
+                Some(why) => shut.push(ShutDevice { id: device.device.id, recipient: device.recipient, why }),
+                None => devices.entry(device.recipient).or_default().push(device),
             }
-            found => found?,
-        };
-        for device in found.into_iter().map(Registered::from) {
-            devices.entry(device.recipient).or_default().push(device);
         }
         Ok((devices, shut))
     }

@@ -10,31 +10,22 @@ use crate::store::content::{Content, legible, notification};
 use crate::store::schema::sealing;
 use crate::store::sealing::{KEY, Unopened};
 
-/// The rows of `$page`; if one of them does not open, those that do.
-macro_rules! what_opens {
-    ($connection:expr, $page:expr, $table:ident, $what:literal) => {{
-        let rows: diesel::QueryResult<Vec<_>> = $page.load($connection).await;
-        match rows {
-            Err(fault) if $crate::store::sealing::unopened(&fault).is_some() => {
-                let ids: Vec<i64> = $page.select($table::id).load($connection).await?;
-                let mut rows = Vec::with_capacity(ids.len());
-                for id in ids {
-                    let one: diesel::QueryResult<_> = $table::table.find(id).get_result($connection).await;
-                    match one.optional() {
-                        Err(fault) if $crate::store::sealing::unopened(&fault).is_some() => {
-                            let told = concat!($what, " is passed over: what is stored of it cannot be read");
-                            tracing::error!(id, %fault, "{told}");
-                        }
-                        one => rows.extend(one?),
-                    }
-                }
-                Ok(rows)
-            }
-            rows => rows,
-        }
-    }};
+/// Lets a word stand where something does not open, which the log tells of: `what` it is, and its number.
+///
+/// # Errors
+/// As [`opened`].
+pub async fn is_passed_over(
+    connection: &mut Connection,
+    what: &'static str,
+    id: i64,
+    why: Unopened,
+) -> Result<(), StoreError> {
+    if is_elsewhere(connection, &why).await? {
+        return Err(why.into());
+    }
+    tracing::error!(id, fault = %why, "what is stored of {what} cannot be read: it is passed over");
+    Ok(())
 }
-pub(super) use what_opens;
 
 /// What opens of these, each with the number of its notification, and nothing in the place of what is damaged: the log names it.
 ///

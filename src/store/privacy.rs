@@ -1,6 +1,5 @@
 //! What is kept of people, for those whom it is about: what they agree to, who saw it, all of it, and none of it any more.
 
-use super::digests::SentRow;
 use super::sealing::{Opening, digests_of};
 use super::types::At;
 use super::{Readers, SentDigest, Store, StoreError, Write, Written, on, postgres, sqlite};
@@ -205,8 +204,7 @@ impl Store {
     /// # Errors
     /// When the database cannot answer.
     pub async fn whole_digests(&self, row: i64, after: i64) -> Result<Vec<SentDigest>, StoreError> {
-        let rows: Vec<SentRow> = on!(&self.readers, whole_digests(row, after, PAGE / 5))?;
-        Ok(rows.into_iter().map(SentDigest::from).collect())
+        on!(&self.readers, whole_digests(row, after, PAGE / 5))
     }
 
     /// What somebody said of what they agree to, the latest first, before this one.

@@ -8,15 +8,16 @@ use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
+use super::digest_queries::legible_digests;
 use super::erasing_special::others_have;
-use super::passing_over::{legibly, opened, what_opens};
+use super::passing_over::{legibly, opened};
 use super::queries_body::row_of;
 use crate::domain::booker::is_booked_by;
 use crate::domain::{
     BOOKING_KIND, Channel, Group, Notification, Position, Recipient, Timestamp, WebhookEvent,
 };
 use crate::store::content::{Content, content, notification};
-use crate::store::digests::SentRow;
+use crate::store::digests::SENT;
 use crate::store::privacy::{Audited, Elsewhere, EntryRow, WholeDelivery, WholeEntry, named, person_digests};
 use crate::store::schema::{
     audit_log, audit_people, connections, deliveries, digests, expansions, inbox, notifications, recurring,
@@ -24,7 +25,7 @@ use crate::store::schema::{
 };
 use crate::store::sealing::Opening;
 use crate::store::types::At;
-use crate::store::{State, StoreError};
+use crate::store::{SentDigest, State, StoreError};
 
 /// How an audience begins that names people.
 const NAMED: &str = "{\"people\":%";
@@ -158,15 +159,15 @@ pub async fn whole_digests(
     row: i64,
     after: i64,
     limit: i64,
-) -> Result<Vec<SentRow>, StoreError> {
-    let page = || {
-        digests::table
-            .filter(digests::recipient_id.eq(row))
-            .filter(digests::id.gt(after))
-            .order(digests::id)
-            .limit(limit)
-    };
-    Ok(what_opens!(connection, page(), digests, "a digest")?)
+) -> Result<Vec<SentDigest>, StoreError> {
+    let page = digests::table
+        .filter(digests::recipient_id.eq(row))
+        .filter(digests::id.gt(after))
+        .order(digests::id)
+        .limit(limit)
+        .select(SENT);
+    let rows = page.load(connection).await?;
+    legible_digests(connection, rows).await
 }
 
 /// See [`crate::store::Store::audited_of`].

@@ -8,9 +8,9 @@ use super::opening::is_of_others;
 use super::{Connection, Memory, RunQueryDsl, due_rounds, insert_all, now, record};
 use crate::domain::{Action, Deed, NotificationId, Timestamp};
 use crate::store::audit::actor;
-use crate::store::recurring::{Kept, NewRecurring, Row, Whose, unreadable};
+use crate::store::recurring::{Kept, NewRecurring, Row, Seen, Whose, unreadable};
 use crate::store::schema::{recurrences, recurring};
-use crate::store::sealing::unopened;
+use crate::store::sealing::Unopened;
 use crate::store::types::At;
 
 body! {
@@ -90,29 +90,30 @@ body! {
             return Ok(0);
         }
         let now = wait!(clock(connection))?;
-        let many = due.len();
-        let mut rows = Vec::with_capacity(many);
-        for id in due {
-            let row: QueryResult<Row> = wait!(recurring::table.find(id).get_result(connection));
-            let why = match row {
-                Ok(row) => {
-                    rows.push(row);
-                    continue;
-                }
-                Err(fault) => unopened(&fault).cloned().ok_or(fault)?,
-            };
-            if wait!(is_of_others(connection, &why))? {
-                return Err(unreadable(why));
+        let seen: Vec<Seen> = wait!(recurring::table
+            .filter(recurring::id.eq_any(&due))
+            .order((recurring::next_at, recurring::id))
+            .load(connection))?;
+        for (row, why) in seen.into_iter().map(Seen::row) {
+            match why {
+                None => wait!(one_round(connection, memory, &row, now))?,
+                Some(why) => wait!(end_shut(connection, &row, why))?,
             }
-            tracing::error!(recurring.id = id, fault = %why, "a recurring notification ends: what is stored of it cannot be read");
-            let this = diesel::update(recurring::table.find(id));
-            wait!(this.set(recurring::next_at.eq(None::<At>)).execute(connection))?;
         }
-        rows.sort_by_key(|row| (row.next_at.map(|at| at.0), row.id));
-        for row in &rows {
-            wait!(one_round(connection, memory, row, now))?;
+        Ok(due.len())
+    }
+}
+
+body! {
+    /// What cannot be read goes out no more, unless another server can read it.
+    fn end_shut(connection: &mut Connection, row: &Row, why: Unopened) -> QueryResult<()> {
+        if wait!(is_of_others(connection, &why))? {
+            return Err(unreadable(why));
         }
-        Ok(many)
+        tracing::error!(recurring.id = row.id, fault = %why, "a recurring notification ends: what is stored of it cannot be read");
+        let this = diesel::update(recurring::table.find(row.id));
+        wait!(this.set(recurring::next_at.eq(None::<At>)).execute(connection))?;
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::audit::actor;
 use super::schema::recurring;
-use super::sealing::{Sealed, SealedStr};
+use super::sealing::{Opening, Sealed, SealedStr, Unopened};
 use super::types::At;
 use super::{Readers, Store, StoreError, on, postgres, sqlite};
 use crate::domain::{
@@ -89,6 +89,70 @@ pub(super) struct Row {
     pub last_at: Option<At>,
     pub last_notification_id: Option<i64>,
     pub wish: Option<Sealed>,
+}
+
+/// The same, as it is looked at.
+#[derive(Queryable)]
+pub(super) struct Seen {
+    id: i64,
+    tenant: String,
+    owner: String,
+    idempotency_key: Vec<u8>,
+    request_digest: Vec<u8>,
+    cron: String,
+    time_zone: String,
+    starts_at: Option<At>,
+    ends_at: Option<At>,
+    next_at: Option<At>,
+    audience: String,
+    kind: String,
+    topic: String,
+    title: Opening,
+    message: Opening,
+    data: Opening,
+    priority: i32,
+    action_url: Option<Opening>,
+    sender: Option<String>,
+    created_at: At,
+    last_at: Option<At>,
+    last_notification_id: Option<i64>,
+    wish: Option<Opening>,
+}
+
+impl Seen {
+    /// It, and why something of it does not open: a word stands there then.
+    pub fn row(self) -> (Row, Option<Unopened>) {
+        let texts = [Some(&self.title), Some(&self.message), Some(&self.data)];
+        let all = texts.into_iter().chain([self.action_url.as_ref(), self.wish.as_ref()]).flatten();
+        let why = all.filter_map(|stored| stored.0.as_ref().err()).next().cloned();
+        let kept = |stored: Option<Opening>| stored.and_then(|stored| stored.0.ok()).map(Sealed);
+        let row = Row {
+            id: self.id,
+            tenant: self.tenant,
+            owner: self.owner,
+            idempotency_key: self.idempotency_key,
+            request_digest: self.request_digest,
+            cron: self.cron,
+            time_zone: self.time_zone,
+            starts_at: self.starts_at,
+            ends_at: self.ends_at,
+            next_at: self.next_at,
+            audience: self.audience,
+            kind: self.kind,
+            topic: self.topic,
+            title: Sealed(self.title.legible()),
+            message: Sealed(self.message.legible()),
+            data: Sealed(self.data.legible_json()),
+            priority: self.priority,
+            action_url: kept(self.action_url),
+            sender: self.sender,
+            created_at: self.created_at,
+            last_at: self.last_at,
+            last_notification_id: self.last_notification_id,
+            wish: kept(self.wish),
+        };
+        (row, why)
+    }
 }
 
 /// The columns that its owner decides on.

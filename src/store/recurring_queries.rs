@@ -4,29 +4,35 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
-use super::passing_over::what_opens;
+use super::passing_over::is_passed_over;
 use crate::domain::Timestamp;
 use crate::store::StoreError;
-use crate::store::recurring::{Row, Whose};
+use crate::store::recurring::{Row, Seen, Whose};
 use crate::store::schema::recurring;
 use crate::store::types::At;
 
-/// See [`crate::store::Store::recurring`]. What does not open is passed over.
+/// See [`crate::store::Store::recurring`]. A word stands in the place of what does not open.
 pub async fn recurring_of(
     connection: &mut Connection,
     whose: &Whose,
     before: Option<i64>,
     limit: i64,
 ) -> Result<Vec<Row>, StoreError> {
-    let page = || {
-        recurring::table
-            .filter(recurring::tenant.eq(whose.tenant.as_str()))
-            .filter(recurring::owner.eq(whose.owner()))
-            .filter(recurring::id.lt(before.unwrap_or(i64::MAX)))
-            .order(recurring::id.desc())
-            .limit(limit)
-    };
-    Ok(what_opens!(connection, page(), recurring, "a recurring notification")?)
+    let page = recurring::table
+        .filter(recurring::tenant.eq(whose.tenant.as_str()))
+        .filter(recurring::owner.eq(whose.owner()))
+        .filter(recurring::id.lt(before.unwrap_or(i64::MAX)))
+        .order(recurring::id.desc())
+        .limit(limit);
+    let seen: Vec<Seen> = page.load(connection).await?;
+    let mut rows = Vec::with_capacity(seen.len());
+    for (row, why) in seen.into_iter().map(Seen::row) {
+        if let Some(why) = why {
+            is_passed_over(connection, "a recurring notification", row.id, why).await?;
+        }
+        rows.push(row);
+    }
+    Ok(rows)
 }
 
 /// See [`crate::store::Store::recurring_one`].

@@ -197,20 +197,32 @@ body! {
             return Ok(None);
         }
         wait!(diesel::delete(deferrals::table.find(row)).execute(connection))?;
-        let places = wait!(wanted_still(connection, memory, row, &preferences, present))?;
-        let named = places.iter().take(NAMED).copied().collect();
-        let named: Vec<(i64, Content, Option<Opening>)> = wait!(entries(row, named)
-            .inner_join(notifications::table)
-            .order(inbox::position)
-            .select((inbox::position, content(), notifications::wish))
-            .load(connection))?;
-        let (mut first, mut wishes) = (Vec::with_capacity(named.len()), Vec::new());
-        for (position, content, wish) in named {
-            let id = content.0;
-            if let Some(notification) = wait!(opened(connection, id, shown(content)))? {
-                first.push((position, notification));
-                wishes.extend(wish.and_then(|wish| wish.0.ok()).as_deref().and_then(Wish::read));
+        let mut places = wait!(wanted_still(connection, memory, row, &preferences, present))?;
+        let (mut first, mut wishes, mut shut) = (Vec::new(), Vec::new(), Vec::new());
+        for some in places.chunks(NAMED) {
+            let named: Vec<(i64, Content, Option<Opening>)> = wait!(entries(row, some.to_vec())
+                .inner_join(notifications::table)
+                .order(inbox::position)
+                .select((inbox::position, content(), notifications::wish))
+                .load(connection))?;
+            for (position, content, wish) in named {
+                let id = content.0;
+                match wait!(opened(connection, id, shown(content)))? {
+                    Some(notification) => {
+                        first.push((position, notification));
+                        wishes.extend(wish.and_then(|wish| wish.0.ok()).as_deref().and_then(Wish::read));
+                    }
+                    None => shut.push(position),
+                }
             }
+            if !first.is_empty() {
+                break;
+            }
+        }
+        if !shut.is_empty() {
+            // Once it is restored, it is missed like anything else.
+            places.retain(|place| !shut.contains(place));
+            wait!(diesel::update(entries(row, shut)).set(inbox::hush.eq(None::<i32>)).execute(connection))?;
         }
         let (notification, placed) = match (places.len(), first.pop()) {
             (_, None) => return Ok(None),

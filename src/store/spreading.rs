@@ -306,7 +306,8 @@ body! {
             let user = UserId::new(&user).map_err(unreadable)?;
             named.push((row, Recipient { tenant: tenant.clone(), user }));
         }
-        let wish = wait!(outbox::wish_of(connection, id))?;
+        // What is shut comes to nobody, by no way.
+        let wish = if is_shut { None } else { wait!(outbox::wish_of(connection, id))? };
         let is_unasked = wish.as_ref().is_some_and(|wish| !wish.has_realtime());
         let places = wait!(spread(connection, memory, &named, &notification, at, is_unasked))?;
         wait!(came_late(connection, id, places.len()))?;

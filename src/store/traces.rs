@@ -269,7 +269,7 @@ pub async fn members(
     };
     let rows: Vec<i64> = found.iter().map(|(row, ..)| *row).collect();
     let mut devices: HashMap<i64, Vec<Registered>> = HashMap::new();
-    for device in devices_of(connection, &rows).await?.into_iter().map(Registered::from) {
+    for device in devices_of(connection, &rows).await? {
         devices.entry(device.recipient).or_default().push(device);
     }
     let users: Vec<&String> = found.iter().map(|(_, user, ..)| user).collect();

@@ -65,6 +65,9 @@ pub async fn check_values(
 
 impl Line {
     /// Puts something that opens in the place of what does not; `false` if it has changed meanwhile.
+    ///
+    /// # Errors
+    /// When a server has begun to encrypt by its key meanwhile.
     async fn give_up(&mut self, column: &Column, value: &Value) -> Result<bool, StoreError> {
         let note = "what was stored here could not be read, and was given up";
         let stand_in = match (column.table, column.name) {
@@ -78,6 +81,8 @@ impl Line {
             stand_in.map(|plain| sealed(column.kind, plain.as_bytes()).map(std::borrow::Cow::into_owned));
         let stand_in = stand_in.transpose()?;
         self.bound("BEGIN").await?;
+        // A key that came after the look at those that are known was known before anything was encrypted by it.
+        known::check(keys(), &self.remembered().await?)?;
         let is_done = self.replace(column, value, stand_in).await?;
         if is_done {
             let detail = json!({"table": column.table, "column": column.name, "row": value.id}).to_string();

@@ -58,6 +58,10 @@ impl Opening {
     }
 }
 
+/// Bytes out of a sealed column, or why they do not open.
+#[derive(Debug, Clone, PartialEq, Eq, FromSqlRow)]
+pub struct OpeningBytes(pub Result<Vec<u8>, Unopened>);
+
 /// Bytes as a sealed column.
 #[derive(Debug, Clone, PartialEq, Eq, AsExpression, FromSqlRow)]
 #[diesel(sql_type = PushKey)]
@@ -185,6 +189,15 @@ macro_rules! byte_columns {
         impl ToSql<$kind, Pg> for SealedBytes {
             fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
                 to_postgres($name, &self.0, out)
+            }
+        }
+
+        impl<DB: Backend> FromSql<$kind, DB> for OpeningBytes
+        where
+            Vec<u8>: FromSql<Binary, DB>,
+        {
+            fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
+                Ok(Self(opened($name, <Vec<u8> as FromSql<Binary, DB>>::from_sql(bytes)?)))
             }
         }
 
