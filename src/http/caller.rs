@@ -96,8 +96,8 @@ impl Doorman {
     }
 }
 
-/// Finds a request of `who`'s a place among all that are being answered, counts it, and waits for its turn. One that has a body
-/// waits when that is whole: nobody's turn is for waiting.
+/// Finds a request of `who`'s a place among all that are being answered, counts it, and waits for its turn; whoever then reads a
+/// body that does not come gives the turn back meanwhile ([`whole`](super::input::whole)).
 ///
 /// # Errors
 /// When they have made too many, or there is no place.
@@ -116,17 +116,10 @@ pub async fn counted(api: &Api, parts: &Parts, who: &Principal) -> Result<(), Pr
             return Err(Problem::too_fast(standing.limit, wait));
         }
     }
-    let left = arrival.map(|arrival| &arrival.left).filter(|_| !has_body(&parts.headers));
-    if let Some((left, place)) = left.and_then(|left| Some((left, left.place.get()?))) {
-        left.turn.set(place.turn(!parts.method.is_safe()).await).ok();
+    if let Some(arrival) = arrival {
+        arrival.left.work(!parts.method.is_safe()).await;
     }
     Ok(())
-}
-
-/// Whether a body follows.
-fn has_body(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::TRANSFER_ENCODING)
-        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
 }
 
 /// The token that a request shows, or nothing.

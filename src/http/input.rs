@@ -6,6 +6,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use bytes::BytesMut;
+use futures_util::FutureExt as _;
 use http_body_util::BodyExt as _;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -114,7 +115,8 @@ impl<T: DeserializeOwned> FromRequest<Api> for Sent<T> {
     }
 }
 
-/// A whole body, if it is not too large, does not come too slowly, and there is memory for it.
+/// A whole body, if it is not too large, does not come too slowly, and there is memory for it. While it does not come, others
+/// have the request's turn: nobody's turn is for waiting.
 ///
 /// # Errors
 /// When it is, or does.
@@ -130,6 +132,7 @@ pub async fn whole(request: Request, most: usize, api: &Api) -> Result<bytes::By
         return Err(too_large());
     }
     let (parts, body) = request.into_parts();
+    let writes = !parts.method.is_safe();
     let arrival = parts.extensions.get::<Arrival>();
     if let Some(arrival) = arrival.filter(|arrival| arrival.left.place.get().is_none()) {
         let place = api.crowd.admit_stranger(arrival.address).map_err(Problem::crowded)?;
@@ -155,11 +158,21 @@ pub async fn whole(request: Request, most: usize, api: &Api) -> Result<bytes::By
         }
         Ok(whole.freeze())
     };
-    let whole = tokio::time::timeout(PATIENCE, reading).await.unwrap_or_else(|_| {
+    let mut reading = std::pin::pin!(tokio::time::timeout(PATIENCE, reading));
+    let read = match reading.as_mut().now_or_never() {
+        Some(read) => read,
+        None => {
+            if let Some(arrival) = arrival {
+                arrival.left.rest();
+            }
+            reading.await
+        }
+    };
+    let whole = read.unwrap_or_else(|_| {
         Err(Problem::new(Kind::TooSlow, "The body took over 30 seconds to come. Send it faster, or less."))
     })?;
-    if let Some((arrival, place)) = arrival.zip(place) {
-        arrival.left.turn.set(place.turn(true).await).ok();
+    if let Some(arrival) = arrival {
+        arrival.left.work(writes).await;
     }
     Ok(whole)
 }

@@ -18,7 +18,7 @@ mod values;
 
 use std::net::IpAddr;
 use std::ops::Deref;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use axum::Router;
 use axum::body::Body;
@@ -63,8 +63,29 @@ struct Left {
     caller: OnceLock<(Tenant, String)>,
     /// Their place among all that are being answered.
     place: OnceLock<Place>,
-    /// Their turn to be worked on.
-    turn: OnceLock<Turn>,
+    /// Their turn to be worked on, while it is that.
+    turn: Mutex<Option<Turn>>,
+}
+
+impl Left {
+    fn turn(&self) -> MutexGuard<'_, Option<Turn>> {
+        self.turn.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Waits until the request may be worked on, which `writes` or not, unless it is already: who has one turn waits for no other.
+    async fn work(&self, writes: bool) {
+        if self.turn().is_none()
+            && let Some(place) = self.place.get()
+        {
+            let turn = place.turn(writes).await;
+            *self.turn() = Some(turn);
+        }
+    }
+
+    /// Lets others work meanwhile.
+    fn rest(&self) {
+        drop(self.turn().take());
+    }
 }
 
 /// Opens a stream of events.

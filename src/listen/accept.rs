@@ -223,6 +223,7 @@ impl Servant {
         };
         match read {
             Ok(Ok(Some(handshake))) => {
+                guest.stays();
                 drop(guest);
                 self.websocket(stream, line, peer, handshake).await;
             }
@@ -263,16 +264,25 @@ impl Servant {
         }
     }
 
-    async fn http(self: Arc<Self>, stream: ClientStream, line: Arc<Line>, peer: IpAddr, guest: Arc<Guest>) {
+    async fn http(
+        self: Arc<Self>,
+        mut stream: ClientStream,
+        line: Arc<Line>,
+        peer: IpAddr,
+        guest: Arc<Guest>,
+    ) {
+        stream.tell(&guest);
         let (servant, busy) = (self.clone(), guest.clone());
         let service = hyper::service::service_fn(move |request| {
             let (servant, line, guest) = (servant.clone(), line.clone(), busy.clone());
             guest.is_busy();
             async move {
                 let response = servant.answer(request, line, peer).await;
-                // A WebSocket is never idle.
-                let guest = (response.status() != StatusCode::SWITCHING_PROTOCOLS).then_some(guest);
-                Ok::<_, Infallible>(response.map(|body| Answer::new(body, guest)))
+                let is_answer = response.status() != StatusCode::SWITCHING_PROTOCOLS;
+                if !is_answer {
+                    guest.stays();
+                }
+                Ok::<_, Infallible>(response.map(|body| Answer::new(body, is_answer.then_some(guest))))
             }
         });
         let connection = hyper::server::conn::http1::Builder::new()

@@ -1,6 +1,8 @@
 //! Open connections: how many there are, of whom, and which of them make room for whoever comes. Those on which nothing is
-//! being asked do: they have said nothing yet, or have been answered; HTTP lets a server close those at any time.
+//! being asked do: they have said nothing yet, or have been answered; HTTP lets a server close those at any time. If there are
+//! none, those whose clients do not read their answers do.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -12,14 +14,17 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use crate::realtime::Line;
 use crate::telemetry::{Metrics, Refusal};
 
 /// So many are asked to make room for one.
 const ASKED: u32 = 3;
-/// And each has so long to do so.
-const LEAVING: Duration = Duration::from_millis(50);
+/// And all of them together have so long to do so: nobody else is let in meanwhile.
+const LEAVING: Duration = Duration::from_millis(48);
+/// Whose client has read nothing for so long may be cut off.
+const UNREAD: Duration = Duration::from_secs(1);
 
 /// Why there is no place for one more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,15 +65,65 @@ struct Here {
     all: usize,
     by_address: HashMap<IpAddr, usize>,
     /// Those on which nothing is asked, by address and in the order in which they fell silent.
-    idle: HashMap<IpAddr, BTreeMap<u64, Arc<Notify>>>,
-    /// Silences so far.
-    silences: u64,
+    idle: HashMap<IpAddr, BTreeMap<u64, Arc<Exit>>>,
+    /// Those whose write waits, in the order in which they began to.
+    unread: BTreeMap<u64, Unread>,
+    /// Silences and waits so far.
+    so_far: u64,
+}
+
+/// How a connection is asked to make room.
+#[derive(Default)]
+struct Exit {
+    leave: Notify,
+    was_asked: AtomicBool,
+}
+
+/// A connection whose client does not read.
+struct Unread {
+    key: IpAddr,
+    since: Instant,
+    line: Arc<Line>,
+    exit: Arc<Exit>,
 }
 
 /// One open connection, until dropped.
 pub struct Opened {
     open: Arc<Open>,
     key: IpAddr,
+    exit: Arc<Exit>,
+}
+
+impl Here {
+    /// The one that has been silent for longest of this address; or else of the address that has most of them, so that whoever opens
+    /// many loses their own; and of the one that has been silent for longest where several have as many.
+    fn next_idle(&mut self, of: Option<IpAddr>) -> Option<Arc<Exit>> {
+        let rank = |idle: &BTreeMap<u64, _>| (idle.len(), Reverse(idle.keys().next().copied()));
+        let most = || self.idle.iter().max_by_key(|(_, idle)| rank(idle)).map(|(key, _)| *key);
+        let key = of.or_else(most)?;
+        let (nth, exit) = self.idle.get(&key)?.first_key_value()?;
+        let (nth, exit) = (*nth, exit.clone());
+        self.forget_idle(key, nth);
+        Some(exit)
+    }
+
+    /// The one that has waited for longest for its client to read, if that is long; of this address, or of all.
+    fn next_unread(&mut self, of: Option<IpAddr>) -> Option<Unread> {
+        let mut some = self.unread.iter();
+        let (nth, _) = some
+            .find(|(_, one)| of.is_none_or(|key| one.key == key))
+            .filter(|(_, one)| one.since.elapsed() >= UNREAD)?;
+        let nth = *nth;
+        self.unread.remove(&nth)
+    }
+
+    fn forget_idle(&mut self, key: IpAddr, nth: u64) {
+        let Some(idle) = self.idle.get_mut(&key) else { return };
+        idle.remove(&nth);
+        if idle.is_empty() {
+            self.idle.remove(&key);
+        }
+    }
 }
 
 impl Open {
@@ -92,25 +147,37 @@ impl Open {
         is_counted: bool,
     ) -> Result<Opened, Full> {
         let mut asked = 0;
-        loop {
+        for round in 0.. {
             let left = self.left.notified();
             let full = match self.one_more(places, key, is_counted) {
                 Ok(opened) => return Ok(opened),
                 Err(full) => full,
             };
-            let of = (full == Full::Address).then_some(key);
-            if asked == ASKED || !self.ask_to_leave(of) {
+            if round == ASKED {
                 return Err(full);
             }
-            asked += 1;
-            timeout(LEAVING, left).await.ok();
+            let of = (full == Full::Address).then_some(key);
+            asked += u32::from(self.ask_to_leave(of));
+            if asked == 0 {
+                return Err(full);
+            }
+            timeout(LEAVING / ASKED, left).await.ok();
         }
+        Err(Full::Everybody)
     }
 
-    /// Has one go on which nothing is asked, if there is one, so that what it takes can be used. Whether that was so.
+    /// Has one go, if there is one that can, so that what it takes can be used. Whether that was so.
     pub async fn make_room(&self) -> bool {
-        let left = self.left.notified();
-        self.ask_to_leave(None) && timeout(LEAVING, left).await.is_ok()
+        for round in 0..ASKED {
+            let left = self.left.notified();
+            if !self.ask_to_leave(None) && round == 0 {
+                return false;
+            }
+            if timeout(LEAVING / ASKED, left).await.is_ok() {
+                return true;
+            }
+        }
+        false
     }
 
     fn one_more(self: &Arc<Self>, places: Places, key: IpAddr, is_counted: bool) -> Result<Opened, Full> {
@@ -124,22 +191,21 @@ impl Open {
         here.all += 1;
         *here.by_address.entry(key).or_default() += 1;
         self.metrics.tcp_connections.inc();
-        Ok(Opened { open: self.clone(), key })
+        Ok(Opened { open: self.clone(), key, exit: Arc::default() })
     }
 
-    /// Asks the one that has been silent for longest of this address; or else of the address that has most of them, so that
-    /// whoever opens many loses their own.
+    /// Asks one on which nothing is asked, of this address or else of all; or cuts off one that is not read. Whether there was one.
     fn ask_to_leave(&self, of: Option<IpAddr>) -> bool {
         let mut here = self.lock();
-        let most = || here.idle.iter().max_by_key(|(_, idle)| idle.len()).map(|(key, _)| *key);
-        let Some(key) = of.or_else(most) else { return false };
-        let Some((_, guest)) = here.idle.get_mut(&key).and_then(BTreeMap::pop_first) else { return false };
-        if here.idle.get(&key).is_some_and(BTreeMap::is_empty) {
-            here.idle.remove(&key);
+        if let Some(exit) = here.next_idle(of) {
+            exit.was_asked.store(true, Ordering::Release);
+            exit.leave.notify_one();
+            return true;
         }
+        let Some(unread) = here.next_unread(of) else { return false };
         drop(here);
-        self.metrics.refused(Refusal::Idle);
-        guest.notify_one();
+        unread.exit.was_asked.store(true, Ordering::Release);
+        unread.line.cut();
         true
     }
 }
@@ -150,9 +216,9 @@ impl Opened {
         let guest = Guest {
             open: self.open.clone(),
             key: self.key,
-            since: Mutex::default(),
+            doing: Mutex::default(),
             was_asked: AtomicBool::new(false),
-            leave: Arc::default(),
+            exit: self.exit.clone(),
         };
         guest.is_idle();
         Arc::new(guest)
@@ -171,45 +237,98 @@ impl Drop for Opened {
         }
         drop(here);
         self.open.metrics.tcp_connections.dec();
+        if self.exit.was_asked.load(Ordering::Acquire) {
+            self.open.metrics.refused(Refusal::Idle);
+        }
         self.open.left.notify_waiters();
     }
 }
 
-/// A connection that makes room for others while nothing is asked on it.
+/// A connection that makes room for others while nothing is asked on it, or its client does not read.
 pub struct Guest {
     open: Arc<Open>,
     key: IpAddr,
-    /// Which silence it is in, if it is in one.
-    since: Mutex<Option<u64>>,
+    doing: Mutex<Doing>,
     was_asked: AtomicBool,
-    leave: Arc<Notify>,
+    exit: Arc<Exit>,
+}
+
+/// What a guest does.
+#[derive(Default)]
+struct Doing {
+    is_asked: bool,
+    /// What cuts it off, while its write waits.
+    unread: Option<Arc<Line>>,
+    row: Row,
+}
+
+/// Where a guest stands among those that make room.
+#[derive(Clone, Copy, Default)]
+enum Row {
+    /// Nowhere.
+    #[default]
+    None,
+    /// In this silence.
+    Idle(u64),
+    /// In this wait.
+    Unread(u64),
 }
 
 impl Guest {
-    fn lock(&self) -> MutexGuard<'_, Option<u64>> {
-        self.since.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    fn now(&self, change: impl FnOnce(&mut Doing)) {
+        let mut doing = self.doing.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        change(&mut doing);
+        let mut here = self.open.lock();
+        let was_told = self.exit.was_asked.load(Ordering::Acquire);
+        let nth = here.so_far + 1;
+        let row = match &doing.unread {
+            Some(_) => Row::Unread(nth),
+            None if doing.is_asked || was_told => Row::None,
+            None => Row::Idle(nth),
+        };
+        if std::mem::discriminant(&row) == std::mem::discriminant(&doing.row) {
+            return;
+        }
+        match doing.row {
+            Row::None => {}
+            Row::Idle(nth) => here.forget_idle(self.key, nth),
+            Row::Unread(nth) => drop(here.unread.remove(&nth)),
+        }
+        here.so_far = nth;
+        doing.row = row;
+        let exit = self.exit.clone();
+        if let Some(line) = doing.unread.clone() {
+            here.unread.insert(nth, Unread { key: self.key, since: Instant::now(), line, exit });
+        } else if let Row::Idle(nth) = row {
+            here.idle.entry(self.key).or_default().insert(nth, exit);
+        }
     }
 
     /// Nothing is asked now.
     fn is_idle(&self) {
-        let mut since = self.lock();
-        let mut here = self.open.lock();
-        here.silences += 1;
-        let nth = here.silences;
-        here.idle.entry(self.key).or_default().insert(nth, self.leave.clone());
-        *since = Some(nth);
+        self.now(|doing| doing.is_asked = false);
     }
 
     /// Something is asked now.
     pub fn is_busy(&self) {
         self.was_asked.store(true, Ordering::Release);
-        let Some(nth) = self.lock().take() else { return };
-        let mut here = self.open.lock();
-        let Some(idle) = here.idle.get_mut(&self.key) else { return };
-        idle.remove(&nth);
-        if idle.is_empty() {
-            here.idle.remove(&self.key);
-        }
+        self.now(|doing| doing.is_asked = true);
+    }
+
+    /// A write waits for the client to read; `line` cuts it off.
+    pub fn is_unread(&self, line: &Arc<Line>) {
+        self.now(|doing| doing.unread = Some(line.clone()));
+    }
+
+    /// The client reads.
+    pub fn is_read(&self) {
+        self.now(|doing| doing.unread = None);
+    }
+
+    /// It became a WebSocket, which is never idle: should it have been asked to leave, it did not hear.
+    pub fn stays(&self) {
+        self.exit.was_asked.store(false, Ordering::Release);
+        self.is_busy();
     }
 
     /// Whether anything was ever asked.
@@ -219,13 +338,13 @@ impl Guest {
 
     /// Ends when somebody needs the place.
     pub async fn leave(&self) {
-        self.leave.notified().await;
+        self.exit.leave.notified().await;
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        self.is_busy();
+        self.now(|doing| (doing.is_asked, doing.unread) = (true, None));
     }
 }
 
@@ -334,6 +453,85 @@ mod tests {
         third_gone.await.unwrap();
         drop((first, second, third, fifth, sixth, _busy));
         assert!(open.lock().idle.is_empty());
+    }
+
+    #[tokio::test]
+    async fn of_many_addresses_that_have_as_many_who_has_been_silent_for_longest_makes_room() {
+        let open = Arc::<Open>::default();
+        let places = Places { all: 40, per_address: 4 };
+        let come = async |last| obliging(open.place(places, address(last), true).await.unwrap());
+        let mut here = Vec::new();
+        for last in 0..120 {
+            here.push(come(last).await);
+            if let Some(gone) = here.len().checked_sub(41) {
+                (&mut here[gone].1).await.unwrap();
+                assert!(here[gone + 1..].iter().all(|(_, going)| !going.is_finished()), "{last}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_read_makes_room_behind_who_says_nothing() {
+        let open = Arc::<Open>::default();
+        let come = async |last| open.place(PLACES, address(last), true).await;
+        let line = Arc::<Line>::default;
+        let mut guests = Vec::new();
+        for last in 1..=4 {
+            let opened = come(last).await.unwrap();
+            guests.push((opened.guest(), line(), Some(opened)));
+        }
+        let [first, second, third, silent] = &mut guests[..] else { unreachable!() };
+        for (guest, line, _) in [&mut *second, first, third] {
+            guest.is_busy();
+            guest.is_unread(line);
+            tokio::time::advance(Duration::from_millis(10)).await;
+        }
+        // What is answered is not idle before it is read, and has not begun to wait anew.
+        drop(Answer::new(Body::empty(), Some(second.0.clone())));
+        let before = Instant::now();
+        let going = async {
+            silent.0.leave().await;
+            silent.2 = None;
+        };
+        let (fifth, ()) = tokio::join!(come(5), going);
+        assert!(fifth.is_ok() && [&*first, second, third].iter().all(|(_, line, _)| !line.is_cut()));
+        fifth.as_ref().unwrap().guest().is_busy();
+        let busy = fifth.as_ref().unwrap().guest();
+        busy.is_busy();
+        assert_eq!(come(6).await.err(), Some(Full::Everybody), "they may yet read");
+        assert!(before.elapsed() < LEAVING, "nobody waited for that");
+        tokio::time::advance(UNREAD).await;
+        third.0.is_read();
+        assert_eq!(come(3).await.err(), Some(Full::Everybody), "whom it was taken from has not gone yet");
+        assert!(first.1.is_cut() && second.1.is_cut() && !third.1.is_cut());
+        let told = || open.metrics.render();
+        assert!(told().contains("carillon_refusals_total{reason=\"idle\"} 1"), "{}", told());
+        (first.2, second.2) = (None, None);
+        assert!(told().contains("carillon_refusals_total{reason=\"idle\"} 3"), "{}", told());
+        drop((guests, busy, fifth));
+        let here = open.lock();
+        assert_eq!((here.all, here.idle.len(), here.unread.len()), (0, 0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn several_are_asked_within_one_wait() {
+        let open = Arc::<Open>::default();
+        let come = async |last| open.place(PLACES, address(last), true).await;
+        let mut held = Vec::new();
+        for last in 1..=4 {
+            let opened = come(last).await.unwrap();
+            held.push((opened.guest(), opened));
+        }
+        let before = Instant::now();
+        assert_eq!(come(5).await.err(), Some(Full::Everybody), "those who are asked do not go");
+        assert!((LEAVING..LEAVING + Duration::from_millis(10)).contains(&before.elapsed()));
+        let (fourth, opened) = held.pop().unwrap();
+        let going = async {
+            fourth.leave().await;
+            drop(opened);
+        };
+        let (fifth, ()) = tokio::join!(come(5), going);
+        assert!(fifth.is_ok());
     }
 
     #[tokio::test]

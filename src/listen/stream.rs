@@ -4,7 +4,7 @@ use std::future::Future as _;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use tokio::task::coop::poll_proceed;
 use tokio::time::{Sleep, sleep};
 use tokio_rustls::server::TlsStream;
 
-use super::open::Opened;
+use super::open::{Guest, Opened};
 use crate::gateway::Permit;
 use crate::realtime::{Gate, Line};
 
@@ -77,6 +77,8 @@ pub struct ClientStream {
     stalled: Option<Pin<Box<Sleep>>>,
     /// The right to a socket, given back when the stream ends.
     permit: Option<Permit>,
+    /// Hears whether the client reads what it asked for.
+    guest: Weak<Guest>,
     /// Counts this connection among all.
     _opened: Opened,
 }
@@ -101,6 +103,7 @@ impl ClientStream {
             patience,
             stalled: None,
             permit: None,
+            guest: Weak::new(),
             _opened: opened,
         }
     }
@@ -108,6 +111,11 @@ impl ClientStream {
     /// Keeps `permit` for as long as the stream lives.
     pub fn keep(&mut self, permit: Permit) {
         self.permit = Some(permit);
+    }
+
+    /// Has `guest` know whether the client reads, for as long as there is one.
+    pub fn tell(&mut self, guest: &Arc<Guest>) {
+        self.guest = Arc::downgrade(guest);
     }
 
     /// Gives `head` to the next readers, before what follows.
@@ -170,11 +178,20 @@ impl ClientStream {
         bytes: impl Fn(&T) -> usize,
     ) -> Poll<io::Result<T>> {
         if let Poll::Ready(written) = poll {
-            self.stalled = None;
+            if self.stalled.take().is_some()
+                && let Some(guest) = self.guest.upgrade()
+            {
+                guest.is_read();
+            }
             return Poll::Ready(written.inspect(|written| self.gate.line().sent(bytes(written))));
         }
         let line = self.gate.line();
         line.register_writer(context);
+        if self.stalled.is_none()
+            && let Some(guest) = self.guest.upgrade()
+        {
+            guest.is_unread(line);
+        }
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.patience)));
         if line.is_cut() {
             Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))

@@ -6,6 +6,7 @@ mod caller;
 mod connections;
 mod doors;
 mod honest;
+mod in_turn;
 
 use std::io::Write as _;
 use std::net::TcpStream;

@@ -3,11 +3,11 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::caller::{Answers, Caller, read_answer};
+use super::caller::{Answers, read_answer};
 use super::honest::Load;
 use crate::support::{
     BACKEND_TOKEN, DESCRIPTORS, METRICS_TOKEN, Raw, Rest, Server, booking, eventually, get_with,
@@ -125,6 +125,24 @@ fn who_says_nothing_makes_room_for_who_comes() {
     assert!(told <= 2, "{told} lines");
 }
 
+/// An answer that nobody reads holds its connection no longer than the next one needs it.
+#[test]
+fn who_does_not_read_makes_room_for_who_comes() {
+    let server = Server::with(&[(DESCRIPTORS, "256"), ("CARILLON_ENV", "development")]);
+    let mut here = Here::new(&server);
+    let much = "GET /docs/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(20);
+    for round in 0..2 {
+        let unread: Vec<_> = (0..150).map(|_| say(&server, &much)).collect();
+        sleep(Duration::from_millis(1_500));
+        println!("{round}: {} descriptors", server.descriptors());
+        let since = Instant::now();
+        others_are_served(&server);
+        println!("{round}: others were served within {:?}", since.elapsed());
+        drop(unread);
+    }
+    here.goes_on();
+}
+
 #[test]
 fn who_finds_no_place_is_told() {
     let server = Server::with(&[("limits.sockets", "20"), ("server.trusted_proxies", "127.0.0.1")]);
@@ -199,42 +217,4 @@ fn who_opens_connections_and_says_nothing_is_dropped() {
                 || read.is_err_and(|fault| fault.kind() != ErrorKind::WouldBlock)
         );
     }
-}
-
-/// Requests that all came before it do not stand before somebody else's, if one service sent them.
-#[test]
-fn one_service_is_served_by_turns_with_others() {
-    const MANY: usize = 400;
-    let server = Server::with(&[("limits.writes_at_work", "8")]);
-    let claims = json!({"sub": "busy", "tenant_id": "busy", "scope": "notifications:send"});
-    let busy = Rest::claiming(&server, claims).token();
-    let bearer = [format!("Bearer {busy}"), format!("Bearer {BACKEND_TOKEN}")];
-    let [busy, honest] = bearer.each_ref().map(|bearer| [("Authorization", bearer.as_str())]);
-    let mut many: Vec<_> = (0..MANY).map(|_| Caller::new(server.address, &busy)).collect();
-    let mut one = Caller::new(server.address, &honest);
-    for caller in many.iter_mut().chain([&mut one]) {
-        assert!(caller.ask("GET", "/health/live", "").is_some_and(|answer| answer.status == 200));
-    }
-    let note = json!({"user_id": 2, "type": "note", "title": "n", "message": "x"}).to_string();
-    server.signal(nix::sys::signal::Signal::SIGSTOP);
-    for caller in many.iter_mut().chain([&mut one]) {
-        caller.begin("POST", "/api/v1/notifications", note.len(), &note);
-    }
-    server.signal(nix::sys::signal::Signal::SIGCONT);
-    let answer = one.answered_within(crate::support::PATIENCE).expect("an answer");
-    assert_eq!(answer.status, 201, "{answer:?}");
-    let (mut earlier, mut later) = (0, 0);
-    for caller in &mut many {
-        match caller.is_answered() {
-            true => earlier += 1,
-            false => later += 1,
-        }
-    }
-    println!("{earlier} earlier, {later} later");
-    assert!(later > MANY / 4, "{earlier} of {MANY} were answered before somebody else's one");
-    for caller in &mut many {
-        let answer = caller.answered_within(crate::support::PATIENCE).expect("an answer");
-        assert_eq!(answer.status, 201, "{answer:?}");
-    }
-    assert_eq!(server.rows("SELECT 1 FROM notifications"), MANY as i64 + 1);
 }
