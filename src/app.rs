@@ -289,6 +289,7 @@ impl App {
                 config.privacy.vacuum_mb.saturating_mul(1024 * 1024),
                 config.privacy.bookings_name_users,
                 metrics.clone(),
+                config.audit.clone(),
             )),
             alarms,
             reckoning,

@@ -5,7 +5,7 @@ use clap::Subcommand;
 
 use crate::config::Config;
 use crate::domain::chain::Link;
-use crate::domain::removal::{Backing, Here};
+use crate::domain::removal::{Backing, Doubt};
 use crate::domain::{Clock as _, SystemClock};
 use crate::service::proof::{Proof, prove};
 use crate::store::{AuditLog, StoreError, use_keys};
@@ -56,8 +56,7 @@ pub async fn run(config: &Config, what: &AuditCommand) -> anyhow::Result<Verdict
             };
             let heads = head.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
             use_keys(&config.database)?;
-            let here = Here { keep_days: config.audit.keep_days, has_keys: AuditLog::has_keys() };
-            let proof = match prove(&log, &heads, here, false).await {
+            let proof = match prove(&log, &heads, config.audit.here(), false).await {
                 Err(fault @ StoreError::Shortened) => return Err(fault.into()),
                 proof => proof.context(unread)?,
             };
@@ -104,14 +103,33 @@ fn tell(proof: &Proof, heads: usize) {
         println!("        {gone} older rows were removed; the chain begins at {anchor}");
     }
     match &proof.backing {
-        Backing { doubt: Some(doubt), .. } => {
+        Backing { doubt: Some(doubt), unproved, .. } => {
             println!("        {doubt}");
             println!(
                 "        only a head, or a backup, from before that is kept elsewhere shows which rows these were"
             );
+            if let (false, Some(link)) = (matches!(doubt, Doubt::OtherDays(..)), unproved) {
+                println!(
+                    "        if you know that they went rightly, accept that by --set audit.accepted={}, and in the servers' \
+                     settings until the next removal",
+                    link.written()
+                );
+            }
         }
         Backing { row: Some(row), key: Some(key), .. } => {
             println!("        row {row} tells of it, signed by the key `{key}`");
+            if let Some(link) = &proof.backing.accepted {
+                println!(
+                    "        what went before up to {} is not shown, and was accepted (audit.accepted)",
+                    link.written()
+                );
+            }
+        }
+        Backing { row: Some(row), accepted: Some(link), .. } => {
+            println!(
+                "        row {row} tells of it, unsigned, and you have accepted that (audit.accepted) up to {}",
+                link.written()
+            );
         }
         Backing { row: Some(row), is_earlier: true, .. } => {
             println!(

@@ -17,11 +17,13 @@ pub enum AlertKind {
     DataErasure,
     /// The audit log is not what was sealed.
     AuditChain,
+    /// Nothing shows that rows missing at the audit log's beginning went rightly.
+    AuditUnproved,
 }
 
 impl AlertKind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::BruteForce,
         Self::ForgedTokens,
         Self::ScopeViolations,
@@ -29,6 +31,7 @@ impl AlertKind {
         Self::DataExport,
         Self::DataErasure,
         Self::AuditChain,
+        Self::AuditUnproved,
     ];
 
     /// Its name.
@@ -41,6 +44,7 @@ impl AlertKind {
             Self::DataExport => "data_export",
             Self::DataErasure => "data_erasure",
             Self::AuditChain => "audit_chain",
+            Self::AuditUnproved => "audit_unproved",
         }
     }
 
@@ -54,6 +58,9 @@ impl AlertKind {
             Self::DataExport => "somebody's data were exported",
             Self::DataErasure => "somebody's data were erased",
             Self::AuditChain => "the audit log is not what was sealed",
+            Self::AuditUnproved => {
+                "nothing shows that rows missing at the audit log's beginning went only because they were old"
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 //! people stand in it as pseudonyms, which are made with a secret of each: without it nothing leads back to them, and the
 //! seals stay true.
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::pseudonym::{Of, is_pseudonym, pseudonym};
@@ -92,7 +93,8 @@ impl Row {
 }
 
 /// A place in the chain: the number of a row, and its seal.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Link {
     /// The row.
     pub id: i64,
@@ -116,6 +118,24 @@ impl Link {
         let hash =
             if is_hex { (0..hex.len()).step_by(2).map(pair).collect::<Option<_>>()? } else { return None };
         Some(Self { id, hash })
+    }
+}
+
+impl From<Link> for String {
+    fn from(link: Link) -> Self {
+        if link == Link::default() { Self::new() } else { link.written() }
+    }
+}
+
+impl TryFrom<String> for Link {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        Self::read(&text)
+            .ok_or_else(|| format!("`{text}` is no place in the audit log; one looks like 1234:9f86d0…"))
     }
 }
 

@@ -35,12 +35,16 @@ pub struct More {
     pub newest: Timestamp,
     /// `audit.keep_days`, then.
     pub keep_days: u16,
+    /// The last row that an earlier removal took away, of which nothing showed that it was right.
+    pub behind: Option<Link>,
+    /// Such a row, which an operator has accepted (`audit.accepted`).
+    pub accepted: Option<Link>,
 }
 
 impl Removal {
     /// As it is told, not signed yet.
     pub fn new(rows: i64, anchor: Link, more: More) -> Self {
-        let words = json!({
+        let mut words = json!({
             "rows": rows,
             "anchor": anchor.written(),
             "from": more.from.written(),
@@ -48,7 +52,16 @@ impl Removal {
             "newest": more.newest,
             "keep_days": more.keep_days,
         });
+        for (name, link) in [("behind", &more.behind), ("accepted", &more.accepted)] {
+            if let Some(link) = link {
+                words[name] = json!(link.written());
+            }
+        }
         Self { rows, anchor, more: Some(more), words: words.to_string(), signature: None }
+    }
+
+    fn behind(&self) -> Option<&Link> {
+        self.more.as_ref()?.behind.as_ref()
     }
 
     /// The detail of its row.
@@ -72,6 +85,10 @@ impl Removal {
             "0:" => Some(Link::default()),
             text => Link::read(text),
         };
+        let may_have = |name: &str| match detail.get(name) {
+            None => Some(None),
+            Some(_) => link(name).map(Some),
+        };
         let more = match detail.get("gone") {
             None => None,
             Some(gone) => Some(More {
@@ -79,6 +96,8 @@ impl Removal {
                 gone: gone.as_i64()?,
                 newest: moment(detail["newest"].as_str()?)?,
                 keep_days: detail["keep_days"].as_u64()?.try_into().ok()?,
+                behind: may_have("behind")?,
+                accepted: may_have("accepted")?,
             }),
         };
         let (rows, anchor) = (detail["rows"].as_i64()?, link("anchor")?);
@@ -138,6 +157,12 @@ pub enum Doubt {
          ask again"
     )]
     OtherKey(i64, String),
+    /// An earlier one was doubtful.
+    #[error(
+        "row {0} tells of the removal, signed, and also that up to row {1} rows had gone before without a signature of a key \
+         that was there: a server without keys removed them, or somebody who cut the beginning off"
+    )]
+    Behind(i64, i64),
     /// It was made by other settings.
     #[error(
         "row {0}, which no key has signed, says that audit.keep_days was {1} when rows were removed, and here it is {2} \
@@ -157,22 +182,65 @@ pub struct Backing {
     pub is_earlier: bool,
     /// Why it may be otherwise.
     pub doubt: Option<Doubt>,
+    /// The last row that is missing without being shown to have gone rightly, if there is a doubt.
+    pub unproved: Option<Link>,
+    /// Such a row, which an operator has accepted.
+    pub accepted: Option<Link>,
 }
 
 /// What is known here.
 #[derive(Clone, Copy, Debug)]
-pub struct Here {
+pub struct Here<'a> {
     /// `audit.keep_days`.
     pub keep_days: u16,
     /// Whether there are keys.
     pub has_keys: bool,
+    /// `audit.accepted`: the last row that is missing, which an operator has accepted; `0:` if none is.
+    pub accepted: &'a Link,
+}
+
+/// How the next removal goes on from the last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It says that rows up to the first had gone without being shown to have gone rightly, or that an operator has accepted
+    /// the second.
+    Tells(Option<Link>, Option<Link>),
+    /// Not at all: nothing tells of what is missing.
+    Untold,
+    /// Not at all, as long as the key of the last one is not here.
+    LacksKey(String),
+}
+
+/// How the next removal goes on where `gone` rows up to `anchor` are missing, and `last` told of it.
+pub fn next(last: Option<&Told>, anchor: &Link, gone: i64, here: Here<'_>) -> Next {
+    if *anchor == Link::default() {
+        return if gone == 0 { Next::Tells(None, None) } else { Next::Untold };
+    }
+    let Some((told, removal)) = last.and_then(|told| Some((told, told.removal.as_ref()?))) else {
+        return Next::Untold;
+    };
+    if removal.anchor != *anchor {
+        return Next::Untold;
+    }
+    let is_accepted = anchor == here.accepted;
+    let unproved = match &told.signed {
+        Signed::Badly => return Next::Untold,
+        Signed::ByOther(key) if !is_accepted => return Next::LacksKey(key.clone()),
+        Signed::Not if !here.has_keys => None,
+        Signed::Not | Signed::ByOther(_) => Some(anchor.clone()),
+        Signed::By(_) => removal.behind().cloned(),
+    };
+    match unproved {
+        Some(link) if link == *here.accepted => Next::Tells(None, Some(link)),
+        unproved => Next::Tells(unproved, None),
+    }
 }
 
 /// Whether `gone` rows up to `anchor` were removed as `told`, the oldest first, says.
 ///
 /// # Errors
 /// With what does not fit.
-pub fn judge(told: &[Told], anchor: &Link, gone: i64, here: Here) -> Result<Backing, Damage> {
+pub fn judge(told: &[Told], anchor: &Link, gone: i64, here: Here<'_>) -> Result<Backing, Damage> {
     let mut before: Option<(&Told, &Removal)> = None;
     for one in told {
         let Some(removal) = &one.removal else { return Err(Damage::Mistold(one.row)) };
@@ -214,7 +282,7 @@ pub fn judge(told: &[Told], anchor: &Link, gone: i64, here: Here) -> Result<Back
     }
     let row = told.row;
     let doubt = match (&told.signed, &removal.more) {
-        (Signed::By(_), _) => None,
+        (Signed::By(_), _) => removal.behind().map(|link| Doubt::Behind(row, link.id)),
         (Signed::ByOther(key), _) => Some(Doubt::OtherKey(row, key.clone())),
         (_, Some(_)) if here.has_keys => Some(Doubt::Unsigned(row)),
         (_, Some(more)) if here.keep_days == 0 || more.keep_days < here.keep_days => {
@@ -227,7 +295,16 @@ pub fn judge(told: &[Told], anchor: &Link, gone: i64, here: Here) -> Result<Back
         Signed::By(key) => Some(key.clone()),
         _ => None,
     };
-    Ok(Backing { row: Some(row), key, is_earlier: removal.more.is_none(), doubt })
+    let about = removal.behind().filter(|_| key.is_some()).unwrap_or(anchor);
+    let is_accepted = doubt.is_some() && about == here.accepted;
+    let doubt = doubt.filter(|_| !is_accepted);
+    let unproved = doubt.is_some().then(|| about.clone());
+    let accepted = match &removal.more {
+        _ if is_accepted => Some(about.clone()),
+        Some(more) if key.is_some() => more.accepted.clone(),
+        _ => None,
+    };
+    Ok(Backing { row: Some(row), key, is_earlier: removal.more.is_none(), doubt, unproved, accepted })
 }
 
 #[cfg(test)]
@@ -236,7 +313,9 @@ mod tests {
 
     use super::*;
 
-    const HERE: Here = Here { keep_days: 2, has_keys: false };
+    const NONE: Link = Link { id: 0, hash: Vec::new() };
+    const HERE: Here<'static> = Here { keep_days: 2, has_keys: false, accepted: &NONE };
+    const WITH_KEYS: Here<'static> = Here { has_keys: true, ..HERE };
 
     fn link(id: i64) -> Link {
         Link { id, hash: vec![u8::try_from(id).unwrap(); 32] }
@@ -250,13 +329,15 @@ mod tests {
     fn told(row: i64, on: i64, (from, id): (i64, i64), gone: i64) -> Told {
         let from = if from == 0 { Link::default() } else { link(from) };
         let rows = id - from.id;
-        let removal = Removal::new(rows, link(id), More { from, gone, newest: day(on - 2), keep_days: 2 });
+        let more = More { from, gone, newest: day(on - 2), keep_days: 2, behind: None, accepted: None };
+        let removal = Removal::new(rows, link(id), more);
         Told { row, at: day(on), removal: Some(removal), signed: Signed::Not }
     }
 
     #[test]
     fn what_is_told_is_read() {
-        let more = More { from: Link::default(), gone: 5, newest: day(1), keep_days: 2 };
+        let (behind, accepted) = (Some(link(3)), Some(link(4)));
+        let more = More { from: Link::default(), gone: 5, newest: day(1), keep_days: 2, behind, accepted };
         let mut removal = Removal::new(5, link(5), more);
         assert_eq!(Removal::read(&removal.detail()), Some(removal.clone()));
         removal.signature = Some("key:abc".to_owned());
@@ -267,6 +348,7 @@ mod tests {
             assert_eq!(Removal::read(text), None, "{text}");
         }
         assert_eq!(Removal::read(&removal.detail().replace("keep_days", "days")), None);
+        assert_eq!(Removal::read(&removal.detail().replace("\"3:", "\"x:")), None);
     }
 
     #[test]
@@ -289,12 +371,16 @@ mod tests {
     #[test]
     fn what_nothing_shows_is_said() {
         let mut row = told(9, 5, (0, 5), 5);
-        let judged = |row: &Told, here| judge(std::slice::from_ref(row), &link(5), 5, here).unwrap().doubt;
-        let (kept, with_keys) = (Here { keep_days: 0, ..HERE }, Here { has_keys: true, ..HERE });
+        let (four, five) = (link(4), link(5));
+        let judged =
+            |row: &Told, here: Here<'_>| judge(std::slice::from_ref(row), &link(5), 5, here).unwrap().doubt;
+        let kept = Here { keep_days: 0, ..HERE };
         assert_eq!(judged(&row, HERE), None);
         assert_eq!(judged(&row, kept), Some(Doubt::OtherDays(9, 2, 0)));
         assert_eq!(judged(&row, Here { keep_days: 30, ..HERE }), Some(Doubt::OtherDays(9, 2, 30)));
-        assert_eq!(judged(&row, with_keys), Some(Doubt::Unsigned(9)));
+        assert_eq!(judged(&row, WITH_KEYS), Some(Doubt::Unsigned(9)));
+        assert_eq!(judged(&row, Here { accepted: &five, ..WITH_KEYS }), None);
+        assert_eq!(judged(&row, Here { accepted: &four, ..WITH_KEYS }), Some(Doubt::Unsigned(9)));
         row.signed = Signed::By("a".to_owned());
         assert_eq!(judged(&row, kept), None);
         row.signed = Signed::ByOther("b".to_owned());
@@ -316,5 +402,51 @@ mod tests {
         assert_eq!(judge(&both, &link(8), 8, HERE), Err(Damage::Unsigned(12)));
         both[1].signed = Signed::By("c".to_owned());
         assert_eq!(judge(&both, &link(8), 8, HERE).unwrap().key.as_deref(), Some("c"));
+    }
+
+    #[test]
+    fn a_doubt_goes_on() {
+        let signed = |mut told: Told, behind: Option<Link>| {
+            told.signed = Signed::By("a".to_owned());
+            told.removal.as_mut().unwrap().more.as_mut().unwrap().behind = behind;
+            told
+        };
+        let unsigned = told(9, 5, (0, 5), 5);
+        let goes_on = |told: &Told, upto: i64, here| next(Some(told), &link(upto), upto, here);
+        assert_eq!(goes_on(&unsigned, 5, HERE), Next::Tells(None, None));
+        assert_eq!(goes_on(&unsigned, 5, WITH_KEYS), Next::Tells(Some(link(5)), None));
+        let then = signed(told(12, 6, (5, 8), 8), Some(link(5)));
+        assert_eq!(goes_on(&then, 8, WITH_KEYS), Next::Tells(Some(link(5)), None));
+        for all in [vec![unsigned, then.clone()], vec![then.clone()]] {
+            let backing = judge(&all, &link(8), 8, WITH_KEYS).unwrap();
+            assert_eq!((backing.doubt, backing.unproved), (Some(Doubt::Behind(12, 5)), Some(link(5))));
+        }
+        // Until an operator says that it is known.
+        let (five, eight) = (link(5), link(8));
+        let accepted = Here { accepted: &five, ..WITH_KEYS };
+        assert_eq!(goes_on(&then, 8, accepted), Next::Tells(None, Some(link(5))));
+        let backing = judge(std::slice::from_ref(&then), &link(8), 8, accepted).unwrap();
+        assert_eq!((backing.doubt, backing.unproved, backing.accepted), (None, None, Some(link(5))));
+        let other = Here { accepted: &eight, ..WITH_KEYS };
+        assert_eq!(judge(&[then], &link(8), 8, other).unwrap().doubt, Some(Doubt::Behind(12, 5)));
+    }
+
+    #[test]
+    fn nothing_goes_on_from_what_cannot_be_read() {
+        let mut last = told(9, 5, (0, 5), 5);
+        let goes_on = |last: Option<&Told>, here| next(last, &link(5), 5, here);
+        assert_eq!(goes_on(None, HERE), Next::Untold);
+        assert_eq!(next(None, &NONE, 0, HERE), Next::Tells(None, None));
+        assert_eq!(next(None, &NONE, 1, HERE), Next::Untold);
+        assert_eq!(next(Some(&last), &link(6), 6, HERE), Next::Untold);
+        last.signed = Signed::Badly;
+        assert_eq!(goes_on(Some(&last), WITH_KEYS), Next::Untold);
+        last.signed = Signed::ByOther("b".to_owned());
+        for here in [HERE, WITH_KEYS] {
+            assert_eq!(goes_on(Some(&last), here), Next::LacksKey("b".to_owned()));
+        }
+        let five = link(5);
+        let accepted = Here { accepted: &five, ..WITH_KEYS };
+        assert_eq!(goes_on(Some(&last), accepted), Next::Tells(None, Some(link(5))));
     }
 }

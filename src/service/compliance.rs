@@ -128,30 +128,47 @@ impl Privacy {
         ];
         let figure = |(name, many): (&str, i64)| Figure { section: "audit log", name: name.to_owned(), many };
         figures.extend(counted.into_iter().map(figure));
-        let is_intact = match self.metrics.audit_intact.get() {
-            Some(intact) => Some(intact == 1),
-            None => looked_through(&log).await?,
+        let stands = match (self.metrics.audit_intact.get(), self.metrics.audit_unproved.get()) {
+            (Some(0), _) => Some(Stands::Broken),
+            (Some(_), Some(1)) => Some(Stands::Unproved),
+            (Some(_), _) => Some(Stands::Whole),
+            (None, _) => looked_through(&log, self.audit.here()).await?,
         };
         let of_all =
             format!("of all tenants together, {rows} rows are sealed, up to {}", chain.head.written());
-        let words = match is_intact {
-            Some(true) => format!("{of_all}; they were what was sealed when this server looked last"),
-            Some(false) => format!(
+        let words = match stands {
+            Some(Stands::Whole) => {
+                format!("{of_all}; they were what was sealed when this server looked last")
+            }
+            Some(Stands::Unproved) => format!(
+                "{of_all}; they were what was sealed when this server looked last, but unproved: nothing shows that older rows \
+                 went only because they were old: ask `carillon audit verify`"
+            ),
+            Some(Stands::Broken) => format!(
                 "{of_all}; they were not what was sealed when this server looked last: ask `carillon audit verify`"
             ),
             None => format!(
                 "{of_all}; they were not looked through, as that takes long: ask `carillon audit verify`"
             ),
         };
-        Ok(Finding { check: "audit log", is_well: is_intact == Some(true), words })
+        Ok(Finding { check: "audit log", is_well: stands == Some(Stands::Whole), words })
     }
 }
 
-/// Whether the log is what was sealed; nothing, if that takes long.
-async fn looked_through(log: &AuditLog) -> Result<Option<bool>, StoreError> {
-    let here = Here { keep_days: 0, has_keys: AuditLog::has_keys() };
+/// How the audit log stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    Whole,
+    Unproved,
+    Broken,
+}
+
+/// How the log stands; nothing, if looking takes long.
+async fn looked_through(log: &AuditLog, here: Here<'_>) -> Result<Option<Stands>, StoreError> {
     match tokio::time::timeout(PATIENCE, prove(log, &[], here, true)).await {
-        Ok(Ok(proof)) => Ok(Some(proof.damage.is_none())),
+        Ok(Ok(proof)) if proof.damage.is_some() => Ok(Some(Stands::Broken)),
+        Ok(Ok(proof)) if proof.is_doubtful() => Ok(Some(Stands::Unproved)),
+        Ok(Ok(_)) => Ok(Some(Stands::Whole)),
         Ok(Err(StoreError::Shortened)) | Err(_) => Ok(None),
         Ok(Err(fault)) => Err(fault),
     }

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use super::compliance::Counted;
 use super::export::Export;
-use super::{Alarms, Error, Presences};
+use super::{Alarms, AuditSettings, Error, Presences};
 use crate::access::Principal;
 use crate::domain::{Action, Channel, Clock, Contacts, Deed, Recipient, SaidBy, Tenant, UserId};
 use crate::realtime::Hub;
@@ -65,6 +65,7 @@ pub struct Privacy {
     turn: Mutex<()>,
     pub(super) counted: Counted,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) audit: AuditSettings,
 }
 
 pub(super) const ADMIN: &str =
@@ -94,6 +95,7 @@ impl Privacy {
         vacuum_bytes: u64,
         bookings_name_users: bool,
         metrics: Arc<Metrics>,
+        audit: AuditSettings,
     ) -> Self {
         Self {
             store,
@@ -108,6 +110,7 @@ impl Privacy {
             turn: Mutex::new(()),
             counted: Counted::default(),
             metrics,
+            audit,
         }
     }
 

@@ -51,7 +51,12 @@ impl Proof {
 ///
 /// # Errors
 /// When the database cannot answer, or rows go faster than they can be looked at.
-pub async fn prove(log: &AuditLog, heads: &[Link], here: Here, patient: bool) -> Result<Proof, StoreError> {
+pub async fn prove(
+    log: &AuditLog,
+    heads: &[Link],
+    here: Here<'_>,
+    patient: bool,
+) -> Result<Proof, StoreError> {
     for _ in 0..TRIES {
         let chain = log.chain().await?;
         let mut told = Vec::new();

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::Alarms;
 use super::proof::prove;
 use crate::domain::chain::{Link, Row};
-use crate::domain::removal::{Here, More, Removal, Signed, Told};
+use crate::domain::removal::{Here, More, Next, Removal, next};
 use crate::domain::{Action, AlertKind, Clock, Deed, Tenant};
 use crate::store::{AuditLog, Chain, ChainWrite, Old, Store, StoreError, Write, Written, chain_secret};
 use crate::telemetry::Metrics;
@@ -40,11 +40,20 @@ pub struct AuditSettings {
     pub verify_seconds: u32,
     /// Seconds after which the last seal is told in the log again; 0: never.
     pub head_seconds: u32,
+    /// The last row that is missing without being shown to have gone rightly, and its seal, if an operator has accepted that.
+    pub accepted: Link,
+}
+
+impl AuditSettings {
+    /// What is known here of removals.
+    pub fn here(&self) -> Here<'_> {
+        Here { keep_days: self.keep_days, has_keys: AuditLog::has_keys(), accepted: &self.accepted }
+    }
 }
 
 impl Default for AuditSettings {
     fn default() -> Self {
-        Self { keep_days: 0, verify_seconds: 6 * 60 * 60, head_seconds: 60 * 60 }
+        Self { keep_days: 0, verify_seconds: 6 * 60 * 60, head_seconds: 60 * 60, accepted: Link::default() }
     }
 }
 
@@ -56,6 +65,8 @@ pub struct Sealing {
     metrics: Arc<Metrics>,
     alarms: Arc<Alarms>,
     settings: AuditSettings,
+    /// What an alarm was raised about: the last row that is missing without being shown to have gone rightly.
+    doubted: Mutex<Option<Link>>,
 }
 
 impl Sealing {
@@ -68,7 +79,8 @@ impl Sealing {
         settings: &AuditSettings,
     ) -> Arc<Self> {
         let log = store.audit_log();
-        Arc::new(Self { store, log, clock, metrics, alarms, settings: settings.clone() })
+        let (settings, doubted) = (settings.clone(), Mutex::default());
+        Arc::new(Self { store, log, clock, metrics, alarms, settings, doubted })
     }
 
     /// Does it, without end.
@@ -152,12 +164,12 @@ impl Sealing {
         loop {
             tokio::time::sleep(next).await;
             next = pause;
-            let here = Here { keep_days: self.settings.keep_days, has_keys: AuditLog::has_keys() };
-            match prove(&self.log, &[], here, true).await {
+            match prove(&self.log, &[], self.settings.here(), true).await {
                 Ok(proof) => {
                     if let Some(doubt) = &proof.backing.doubt {
                         tracing::warn!(%doubt, "of the beginning of the audit log nothing shows why it is missing");
                     }
+                    self.doubt(proof.backing.unproved.as_ref());
                     self.metrics.audit_intact.set(i64::from(proof.damage.is_none()));
                     if let Some(damage) = proof.damage {
                         tracing::error!(%damage, "the audit log is not what was sealed; ask `carillon audit verify`");
@@ -169,6 +181,21 @@ impl Sealing {
                     tracing::warn!(%fault, "the audit log could not be looked through; trying again")
                 }
             }
+        }
+    }
+
+    /// Nothing shows that the rows up to this one went rightly: that is told once.
+    fn doubt(&self, unproved: Option<&Link>) {
+        self.metrics.audit_unproved.set(i64::from(unproved.is_some()));
+        let is_new = {
+            let mut doubted = self.doubted.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let is_new = doubted.as_ref() != unproved;
+            *doubted = unproved.cloned();
+            is_new
+        };
+        if let Some(link) = unproved.filter(|_| is_new) {
+            let row = format!("row {}", link.id);
+            self.alarms.raise(AlertKind::AuditUnproved, &Tenant::default(), Some(&row));
         }
     }
 
@@ -219,18 +246,14 @@ impl Sealing {
             else {
                 return Ok(removed);
             };
-            if !self.is_told(&from).await? {
-                tracing::error!(
-                    "rows at the beginning of the audit log are missing, and no row tells of their removal; nothing more is \
-                     removed; ask `carillon audit verify`"
-                );
-                return Ok(removed);
-            }
+            let Some((behind, accepted)) = self.goes_on(&from).await? else { return Ok(removed) };
             let more = More {
                 from: from.anchor.clone(),
                 gone: from.gone + rows,
                 newest,
                 keep_days: self.settings.keep_days,
+                behind,
+                accepted,
             };
             let mut removal = Removal::new(rows, upto.clone(), more);
             AuditLog::sign(&mut removal)?;
@@ -254,17 +277,33 @@ impl Sealing {
         }
     }
 
-    /// Whether the log itself tells of what is missing at its beginning: what somebody cut off is not covered up by what is
-    /// removed next.
-    async fn is_told(&self, chain: &Chain) -> Result<bool, StoreError> {
-        if chain.anchor == Link::default() {
-            return Ok(chain.gone == 0);
+    /// What the next removal says of those before; nothing, if there cannot be one: what somebody cut off is not covered up by
+    /// what is removed next.
+    async fn goes_on(&self, chain: &Chain) -> Result<Option<(Option<Link>, Option<Link>)>, StoreError> {
+        let last = self.log.last_removal().await?.map(|row| AuditLog::told(&row));
+        match next(last.as_ref(), &chain.anchor, chain.gone, self.settings.here()) {
+            Next::Tells(behind, accepted) => {
+                if behind.is_some() {
+                    self.doubt(behind.as_ref());
+                }
+                return Ok(Some((behind, accepted)));
+            }
+            // Another node has removed rows meanwhile.
+            _ if self.log.chain().await?.anchor != chain.anchor => {}
+            Next::Untold => tracing::error!(
+                "rows at the beginning of the audit log are missing, and no row tells of their removal; nothing more is \
+                 removed; ask `carillon audit verify`"
+            ),
+            Next::LacksKey(key) => {
+                self.doubt(Some(&chain.anchor));
+                tracing::error!(
+                    key,
+                    "the last removal of old rows of the audit log is signed by a key that is not among ENCRYPTION_KEYS here; \
+                     nothing more is removed until it is; ask `carillon audit verify`"
+                );
+            }
         }
-        let told = self.log.last_removal().await?.map(|row| AuditLog::told(&row));
-        let is_told = |told: Told| {
-            told.signed != Signed::Badly && told.removal.is_some_and(|removal| removal.anchor == chain.anchor)
-        };
-        Ok(told.is_some_and(is_told))
+        Ok(None)
     }
 }
 

@@ -100,6 +100,8 @@ pub struct Metrics {
     pub audit_unsealed: Known,
     /// Whether the audit log was what was sealed when that was looked at last: 1 or 0.
     pub audit_intact: Known,
+    /// Whether rows are missing at its beginning of which nothing showed then that they went rightly: 1 or 0.
+    pub audit_unproved: Known,
     /// Live sockets.
     pub connections: Gauge,
     /// TCP connections that are open, whatever is spoken over them.
@@ -151,6 +153,7 @@ impl Metrics {
             traces: Traces::default(),
             audit_unsealed: Known::default(),
             audit_intact: Known::default(),
+            audit_unproved: Known::default(),
             ingest_up: Gauge::default(),
             redis_up: Known::default(),
             connections: Gauge::default(),
@@ -293,6 +296,11 @@ impl Metrics {
             "carillon_audit_intact",
             "Whether the audit log was what was sealed when that was looked at last",
             self.audit_intact.clone(),
+        );
+        registry.register(
+            "carillon_audit_unproved",
+            "Whether nothing shows that rows missing at the beginning of the audit log went only because they were old",
+            self.audit_unproved.clone(),
         );
         registry.register(
             "carillon_ingest_up",

@@ -300,12 +300,15 @@ fn head_of(server: &Server) -> String {
     said(&server.command(&["audit", "head"])).trim().to_owned()
 }
 
+const A_DAY: i64 = 24 * 60 * 60;
+
 /// A server whose first five rows were old, and went; the head before, and the row that tells of it.
 struct Shortened {
     server: Server,
     boss: Rest,
     head: String,
     row: Value,
+    clock: Clock,
 }
 
 impl Shortened {
@@ -321,9 +324,9 @@ impl Shortened {
         wait_until_sealed(&server);
         let head = head_of(&server);
         assert!(server.stop().success());
-        clock.set(3 * 24 * 60 * 60);
+        clock.set(3 * A_DAY);
         server.restart();
-        let token = sign(&json!({"sub": "boss", "role": "admin", "exp": in_seconds(10 * 24 * 60 * 60)}));
+        let token = sign(&json!({"sub": "boss", "role": "admin", "exp": in_seconds(100 * A_DAY)}));
         let boss = Rest::by(&server, &token);
         let shortened = || {
             let rows = boss.get("/api/v1/audit?action=audit.shorten").expect(200);
@@ -331,7 +334,20 @@ impl Shortened {
         };
         let row: Value = eventually("old rows go", shortened);
         wait_until_sealed(&server);
-        Some(Self { server, boss, head, row })
+        Some(Self { server, boss, head, row, clock })
+    }
+
+    /// Begins anew so many days after the first start, when all rows that there are now are old, and go.
+    fn later(&mut self, days: i64) {
+        wait_until_sealed(&self.server);
+        let head = head_of(&self.server);
+        let (last, _) = head.split_once(':').expect("a head");
+        assert!(self.server.stop().success());
+        self.clock.set(days * A_DAY);
+        self.server.restart();
+        let old = format!("SELECT 1 FROM audit_log WHERE id <= {last}");
+        eventually("old rows go", || (self.server.rows(&old) == 0).then_some(()));
+        wait_until_sealed(&self.server);
     }
 
     /// As if so many rows more had been removed because they were old.
@@ -391,7 +407,7 @@ fn old_rows_go_and_the_rest_stays_provable() {
 #[test]
 fn nobody_cuts_off_its_beginning_unseen() {
     let Some(shortened) = Shortened::with(&[]) else { return };
-    let Shortened { server, boss, head, row } = &shortened;
+    let Shortened { server, boss, head, row, .. } = &shortened;
     for _ in 0..3 {
         boss.get("/api/v1/recipients/2").expect(200);
     }
@@ -462,7 +478,7 @@ fn some_link(row: i64) -> String {
 fn who_has_no_key_cannot_pretend_a_removal() {
     let key = format!("{:064x}", 7);
     let Some(shortened) = Shortened::with(&[("ENCRYPTION_KEYS", &key)]) else { return };
-    let Shortened { server, boss, head, row } = &shortened;
+    let Shortened { server, boss, head, row, .. } = &shortened;
     let detail = &row["detail"];
     assert!(detail["signature"].is_string(), "{row}");
     let told = is_whole(server, &["--head", head, "--set", "audit.keep_days=0"]);
@@ -528,10 +544,124 @@ fn who_has_no_key_cannot_pretend_a_removal() {
     is_whole(server, &["--head", head]);
 }
 
+/// The server's own next removal is signed; it tells of what nobody signed before, and so does each one after it.
+#[test]
+fn a_signed_removal_covers_no_made_up_one() {
+    let key = format!("{:064x}", 7);
+    let settings =
+        [("ENCRYPTION_KEYS", key.as_str()), ("audit.verify_seconds", "1"), ("alerts.quiet_seconds", "1")];
+    let Some(mut shortened) = Shortened::with(&settings) else { return };
+    let Shortened { server, boss, row, .. } = &shortened;
+    boss.get("/api/v1/recipients/2").expect(200);
+    wait_until_sealed(server);
+    let finding = |boss: &Rest| {
+        let report = boss.get("/api/v1/compliance").expect(200);
+        report["findings"]
+            .as_array()
+            .and_then(|all| all.iter().find(|one| one["check"] == "audit log"))
+            .cloned()
+    };
+    eventually("all is well", || finding(boss).filter(|one| one["is_well"] == true));
+    wait_until_sealed(server);
+    unguard(server);
+    let last = head_of(server);
+    let (upto, _) = last.split_once(':').expect("a head");
+    let upto: i64 = upto.parse().expect("a number");
+    let rows = server.rows(&format!("SELECT 1 FROM audit_log WHERE id <= {upto} AND id > 5"));
+    let mut made_up = row["detail"].clone();
+    made_up.as_object_mut().expect("an object").remove("signature");
+    made_up["from"] = row["detail"]["anchor"].clone();
+    made_up["anchor"] = json!(last);
+    made_up["rows"] = json!(rows);
+    made_up["gone"] = json!(rows + 5);
+    shortened.pretend(&made_up.to_string());
+    shortened.cut_off(upto);
+    let told = is_unproved(server, &[]);
+    assert!(told.contains("no key has signed it"), "{told}");
+    let is_alarm = |line: &String| line.contains("security.alert") && line.contains("audit_unproved");
+    server.wait_for_line("an alarm", is_alarm);
+    let unwell = eventually("the report says so", || finding(boss).filter(|one| one["is_well"] == false));
+    assert!(unwell["words"].as_str().is_some_and(|words| words.contains("unproved")), "{unwell}");
+    // The same is told once, however often it is looked at.
+    thread::sleep(Duration::from_secs(4));
+    assert_eq!(server.log().iter().filter(|line| is_alarm(line)).count(), 1);
+
+    for days in [6, 10] {
+        shortened.later(days);
+        let Shortened { server, boss, .. } = &shortened;
+        let told = is_unproved(server, &[]);
+        assert!(
+            told.contains(&format!("signed, and also that up to row {upto} rows had gone before")),
+            "{told}"
+        );
+        server.wait_for_line("an alarm", is_alarm);
+        eventually("the report says so", || finding(boss).filter(|one| one["is_well"] == false));
+    }
+}
+
+#[test]
+fn who_turns_keys_on_later_says_that_it_was_so() {
+    let Some(mut shortened) = Shortened::with(&[]) else { return };
+    is_whole(&shortened.server, &[]);
+    let head = shortened.head.clone();
+    let key = format!("{:064x}", 7);
+    assert!(shortened.server.stop().success());
+    shortened.server.set("ENCRYPTION_KEYS", &key);
+    shortened.server.restart();
+    let told = is_unproved(&shortened.server, &[]);
+    let hint = format!("--set audit.accepted={head}");
+    assert!(told.contains("a server without keys wrote it") && told.contains(&hint), "{told}");
+
+    shortened.later(6);
+    let server = &shortened.server;
+    let told = is_unproved(server, &[]);
+    assert!(told.contains("up to row 5 rows had gone before") && told.contains(&hint), "{told}");
+    let set = format!("audit.accepted={head}");
+    let told = is_whole(server, &["--set", &set]);
+    assert!(told.contains(&format!("up to {head} is not shown, and was accepted")), "{told}");
+    is_unproved(server, &["--set", &format!("audit.accepted={}", some_link(5))]);
+    let odd = server.command(&["audit", "verify", "--set", "audit.accepted=five"]);
+    assert!(!odd.status.success() && said(&odd).contains("one looks like 1234:"), "{}", said(&odd));
+
+    shortened.server.set("audit.accepted", &head);
+    shortened.later(10);
+    let told = is_whole(&shortened.server, &["--set", "audit.accepted="]);
+    assert!(told.contains("signed by the key") && told.contains("was accepted"), "{told}");
+    shortened.later(14);
+    let told = is_whole(&shortened.server, &["--set", "audit.accepted="]);
+    assert!(!told.contains("accepted"), "{told}");
+}
+
+/// Nobody who lacks the key of the last removal can say whether it was right, nor goes on from it.
+#[test]
+fn nothing_is_removed_behind_a_key_that_is_not_here() {
+    let (old, new) = (format!("{:064x}", 7), format!("{:064x}", 8));
+    let Some(mut shortened) = Shortened::with(&[("ENCRYPTION_KEYS", &old)]) else { return };
+    shortened.boss.get("/api/v1/recipients/2").expect(200);
+    wait_until_sealed(&shortened.server);
+    let last = head_of(&shortened.server);
+    assert!(shortened.server.stop().success());
+    let rotated = shortened.server.command(&[
+        "keys",
+        "rotate",
+        "--set",
+        &format!("database.encryption_keys={new},{old}"),
+    ]);
+    assert!(rotated.status.success(), "{}", said(&rotated));
+    shortened.server.set("ENCRYPTION_KEYS", &new);
+    shortened.clock.set(6 * A_DAY);
+    shortened.server.restart();
+    shortened.server.wait_for_line("it says so", |line| line.contains("signed by a key that is not among"));
+    is_unproved(&shortened.server, &["--head", &last]);
+    shortened.server.set("ENCRYPTION_KEYS", &format!("{new},{old}"));
+    shortened.later(7);
+    is_whole(&shortened.server, &[]);
+}
+
 #[test]
 fn what_an_earlier_release_removed_is_no_damage() {
     let Some(shortened) = Shortened::with(&[]) else { return };
-    let Shortened { server, boss, head, row } = &shortened;
+    let Shortened { server, boss, head, row, .. } = &shortened;
     unguard(server);
     // As such a release left it: the row tells less, and is sealed so.
     let detail = json!({"rows": 5, "anchor": head}).to_string();

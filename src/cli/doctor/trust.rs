@@ -7,7 +7,6 @@ use serde_json::json;
 use super::{Finding, counted};
 use crate::access::Keyring;
 use crate::config::{Config, Environment};
-use crate::domain::removal::Here;
 use crate::domain::{Clock as _, SystemClock};
 use crate::service::collector as known_collector;
 use crate::service::proof::prove;
@@ -66,8 +65,7 @@ pub async fn audit(config: &Config, is_current: bool) -> Vec<Finding> {
         Ok(log) => log,
         Err(fault) => return unread(fault),
     };
-    let here = Here { keep_days: config.audit.keep_days, has_keys: AuditLog::has_keys() };
-    let proof = match tokio::time::timeout(PATIENCE, prove(&log, &[], here, false)).await {
+    let proof = match tokio::time::timeout(PATIENCE, prove(&log, &[], config.audit.here(), false)).await {
         Ok(Ok(proof)) => proof,
         Ok(Err(StoreError::Shortened)) => {
             return vec![Finding::ok(OF, "old rows are being removed; ask `carillon audit verify` later")];
