@@ -132,7 +132,7 @@ fn who_does_not_read_makes_room_for_who_comes() {
     let mut here = Here::new(&server);
     let much = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2);
     for round in 0..2 {
-        let unread: Vec<_> = (0..150).map(|_| say(&server, &much)).collect();
+        let unread: Vec<_> = (0..300).map(|_| say(&server, &much)).collect();
         sleep(Duration::from_millis(1_500));
         println!("{round}: {} descriptors", server.descriptors());
         let since = Instant::now();
