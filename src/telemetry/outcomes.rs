@@ -42,7 +42,7 @@ pub enum Refusal {
     Requests,
     /// More was under way at once than may be.
     Busy,
-    /// Nothing was asked on a connection: it was closed, to make room for another.
+    /// Nothing was asked on a connection, or what it was told was not read: it was closed, to make room for another.
     Idle,
     /// A socket's send buffer overflowed: it was closed, to be served by replay.
     SlowReader,
