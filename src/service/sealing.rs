@@ -169,7 +169,10 @@ impl Sealing {
                     if let Some(doubt) = &proof.backing.doubt {
                         tracing::warn!(%doubt, "of the beginning of the audit log nothing shows why it is missing");
                     }
-                    self.doubt(proof.backing.unproved.as_ref());
+                    // What is damaged tells nothing of its beginning.
+                    if proof.damage.is_none() {
+                        self.doubt(proof.backing.unproved.as_ref());
+                    }
                     self.metrics.audit_intact.set(i64::from(proof.damage.is_none()));
                     if let Some(damage) = proof.damage {
                         tracing::error!(%damage, "the audit log is not what was sealed; ask `carillon audit verify`");
