@@ -199,7 +199,9 @@ fn floods_of_what_is_sent_by_polling() {
                 let mut flooder = stage.flooder("");
                 let Some(path) = session(&mut flooder) else { return sleep(Duration::from_millis(5)) };
                 flooder.begin("POST", &path, 900_000, &half);
-                answers.note(flooder.answered_within(Duration::from_millis(20)).as_ref());
+                // One of these is refused at once, however long that takes on a busy machine.
+                let patience = Duration::from_millis(if piece.len() > 1 { 20 } else { 3_000 });
+                answers.note(flooder.answered_within(patience).as_ref());
                 held.push(flooder);
             },
         );
