@@ -160,6 +160,9 @@ fn it_is_whole_or_not_there() {
     assert_eq!(fs::read_dir(home.join("copy")).expect("a folder").count(), 1, "nothing else is left");
     refused(home, &["backup", COPY], "exists; choose another name, or replace it by --force");
     refused(home, &["backup", "carillon.db", "--force"], "is the database itself");
+    for beside in ["carillon.db-wal", "./carillon.db-shm", "carillon.db-journal", "carillon.db.secrets"] {
+        refused(home, &["backup", beside, "--force"], "belongs to the database itself");
+    }
     refused(home, &["backup", "nowhere/copy.db"], "cannot write nowhere/copy.db.partial");
     let elsewhere = tempfile::tempdir().expect("a folder");
     refused(elsewhere.path(), &["backup", "copy.db"], "is not there");

@@ -118,6 +118,34 @@ fn a_damaged_notification_is_passed_over() {
 }
 
 #[test]
+fn bytes_that_are_no_text_fail_alone() {
+    let sink = SinkFile::new();
+    let (name, path) = sink.setting();
+    let server = Server::with(&[(name, &path), ("ENCRYPTION_KEYS", &key())]);
+    // PostgreSQL takes no such text.
+    if !server.is_on_sqlite() {
+        return;
+    }
+    let backend = Rest::backend(&server);
+    for user in [2, 3] {
+        let contacts = json!({"email": format!("user{user}@example.com")});
+        backend.put(&format!("/api/v1/recipients/{user}"), &contacts).expect(200);
+    }
+    let spoil = |table: &str, column: &str, which: &str| {
+        let put =
+            format!("UPDATE {table} SET {column} = CAST(x'017365616c65643aff3a' AS TEXT) WHERE {which}");
+        server.sql(&put, &put);
+    };
+    spoil("recipients", "contacts", "user_id = '2'");
+    backend.send(&mail(2, "shut"));
+    backend.send(&mail(3, "open"));
+    eventually("others go on", || (sink.by("email").len() == 1).then_some(()));
+    backend.send(&note(3, "spoilt"));
+    spoil("notifications", "title", "id = (SELECT max(id) FROM notifications)");
+    assert_eq!(Rest::user(&server, 3).titles(), ["open"]);
+}
+
+#[test]
 fn what_spreads_and_what_recurs_holds_up_no_other() {
     let server = Server::with(&[("ENCRYPTION_KEYS", &key())]);
     let (backend, two) = (Rest::backend(&server), Rest::user(&server, 2));

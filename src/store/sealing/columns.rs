@@ -115,15 +115,16 @@ macro_rules! texts {
 
         impl FromSql<$kind, Sqlite> for String {
             fn from_sql(bytes: <Sqlite as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
-                let stored = <Self as FromSql<Text, Sqlite>>::from_sql(bytes)?;
-                Ok(Self::from_utf8(opened($name, stored.into_bytes())?)?)
+                // Whatever bytes are there: what is no text is damaged, and no fault of the query.
+                let stored = <Vec<u8> as FromSql<Binary, Sqlite>>::from_sql(bytes)?;
+                Ok(Self::from_utf8(opened($name, stored)?).map_err(|_| Unopened::NoText)?)
             }
         }
 
         impl FromSql<$kind, Pg> for String {
             fn from_sql(bytes: PgValue<'_>) -> deserialize::Result<Self> {
                 let stored = <Self as FromSql<Text, Pg>>::from_sql(bytes)?;
-                Ok(Self::from_utf8(opened($name, stored.into_bytes())?)?)
+                Ok(Self::from_utf8(opened($name, stored.into_bytes())?).map_err(|_| Unopened::NoText)?)
             }
         }
 

@@ -43,6 +43,9 @@ pub enum Unopened {
         "what the key `{0}` has encrypted was changed since, or belongs elsewhere; restore it from a backup"
     )]
     Damaged(String),
+    /// It is no text any more.
+    #[error("what is stored is no text: it was damaged; restore it from a backup")]
+    NoText,
     /// The system has no randomness to give.
     #[error("no randomness: {0}")]
     NoRandomness(String),

@@ -150,7 +150,28 @@ impl Drop for Draft {
     }
 }
 
+/// What is kept beside a database file is named like it, with one of these behind.
+const BESIDE: [&str; 5] = ["-wal", "-shm", "-journal", ".secrets", ".vapid"];
+
+/// Whether `other` is a file that belongs to the database at `path`, though it may not be there just now.
+fn is_beside(path: &Path, other: &Path) -> bool {
+    let (Ok(path), Some(name)) = (path.canonicalize(), other.file_name()) else { return false };
+    let folder = other.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(other) = folder.canonicalize().map(|folder| folder.join(name)) else { return false };
+    BESIDE.iter().any(|suffix| {
+        let mut beside = path.clone().into_os_string();
+        beside.push(suffix);
+        other.as_os_str() == beside
+    })
+}
+
 fn is_another(path: &Path, other: &Path) -> Result<(), StoreError> {
+    if is_beside(path, other) {
+        let which = other.display();
+        return Err(fault(format!(
+            "{which} belongs to the database itself, which writes it; give another name"
+        )));
+    }
     let same = match (path.metadata(), other.metadata()) {
         (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
         _ => false,
