@@ -10,19 +10,21 @@ use diesel::prelude::*;
 use super::capping::{forget_spent, keep_spent};
 use super::chaining::keep_sealers_out;
 use super::leaving_out::{expansion, recurs, unbook};
+use super::opening::is_of_others;
 use super::recur::clock;
 use super::{Connection, Memory, RunQueryDsl, preferences_of, record, row_of, sweep};
 use crate::domain::pseudonym::{Of, pseudonym};
 use crate::domain::{Action, Channel, Contacts, Recipient, SaidBy};
 use crate::store::Sweep;
 use crate::store::audit_chain::secret as new_secret;
+use crate::store::content::open;
 use crate::store::erasure::{AGAIN, Part, PrivacyWrite, Removed};
 use crate::store::schema::{
     audit_log, audit_people, connections, consents, counts, deferrals, deliveries, delivery_attempts,
     digest_subscriptions, digests, disclosures, expansions, inbox, notifications, push_subscriptions,
     recipients, recurring, roles, subscriptions, template_versions, webhook_attempts, webhook_messages,
 };
-use crate::store::sealing::{Sealed, SealedStr};
+use crate::store::sealing::{Opening, Sealed, SealedStr};
 use crate::store::types::At;
 use crate::store::write::Written;
 
@@ -38,15 +40,26 @@ body! {
                 wait!(preferences_of(connection, memory, recipient))?;
                 let row = wait!(row_of(connection, memory, recipient))?;
                 let this = recipients::table.find(row);
-                let stored: Option<String> = wait!(this.select(recipients::contacts).get_result(connection))?;
+                let stored: Option<Opening> = wait!(this.select(recipients::contacts).get_result(connection))?;
+                let stored = open(stored);
+                if let Err(why) = &stored
+                    && wait!(is_of_others(connection, why))?
+                {
+                    return Err(diesel::result::Error::DeserializationError(Box::new(why.clone())));
+                }
+                let is_shut = stored.is_err();
+                let stored = stored.unwrap_or_default();
                 let mut contacts = stored.as_deref().map(Contacts::from_stored).unwrap_or_default();
                 let from = (actor.as_deref(), note.as_deref());
                 for (channel, is_given) in said {
                     contacts.consents = contacts.consents.with(*channel, *is_given);
                     wait!(note_consent(connection, recipient, row, (*channel, "", *is_given), *how, from))?;
                 }
-                let text = contacts.to_stored();
-                wait!(diesel::update(this).set(recipients::contacts.eq(Sealed(text))).execute(connection))?;
+                // Contacts that cannot be read stay, for who restores them; what was said is in the history all the same.
+                if !is_shut {
+                    let text = contacts.to_stored();
+                    wait!(diesel::update(this).set(recipients::contacts.eq(Sealed(text))).execute(connection))?;
+                }
                 wait!(record(connection, slice::from_ref(deed)))?;
                 Ok(Written::Reachable(contacts.into()))
             }

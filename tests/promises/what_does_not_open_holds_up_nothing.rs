@@ -193,6 +193,9 @@ fn who_cannot_be_reached_can_be_forgotten() {
     shut_last(&server, "data");
     shut(&server, "recipients", "contacts", "user_id = '2'");
     let two = Rest::user(&server, 2);
+    let consent = "/api/v1/recipients/me/consent";
+    two.put(consent, &json!({"email": false})).expect(200);
+    assert_eq!(two.get(consent).expect(200)["channels"]["email"]["status"], "withdrawn");
     let keys = json!({"p256dh": P256DH, "auth": AUTH});
     two.post("/push/subscribe", &json!({"endpoint": "https://push.example.com/send/lost", "keys": keys}))
         .expect(201);
