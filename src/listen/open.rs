@@ -76,7 +76,7 @@ struct Here {
 #[derive(Default)]
 struct Exit {
     leave: Notify,
-    was_asked: AtomicBool,
+    is_to_leave: AtomicBool,
 }
 
 /// A connection whose client does not read.
@@ -198,13 +198,13 @@ impl Open {
     fn ask_to_leave(&self, of: Option<IpAddr>) -> bool {
         let mut here = self.lock();
         if let Some(exit) = here.next_idle(of) {
-            exit.was_asked.store(true, Ordering::Release);
+            exit.is_to_leave.store(true, Ordering::Release);
             exit.leave.notify_one();
             return true;
         }
         let Some(unread) = here.next_unread(of) else { return false };
         drop(here);
-        unread.exit.was_asked.store(true, Ordering::Release);
+        unread.exit.is_to_leave.store(true, Ordering::Release);
         unread.line.cut();
         true
     }
@@ -237,7 +237,7 @@ impl Drop for Opened {
         }
         drop(here);
         self.open.metrics.tcp_connections.dec();
-        if self.exit.was_asked.load(Ordering::Acquire) {
+        if self.exit.is_to_leave.load(Ordering::Acquire) {
             self.open.metrics.refused(Refusal::Idle);
         }
         self.open.left.notify_waiters();
@@ -279,7 +279,7 @@ impl Guest {
         let mut doing = self.doing.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         change(&mut doing);
         let mut here = self.open.lock();
-        let was_told = self.exit.was_asked.load(Ordering::Acquire);
+        let was_told = self.exit.is_to_leave.load(Ordering::Acquire);
         let nth = here.so_far + 1;
         let row = match &doing.unread {
             Some(_) => Row::Unread(nth),
@@ -327,7 +327,7 @@ impl Guest {
 
     /// It became a WebSocket, which is never idle: should it have been asked to leave, it did not hear.
     pub fn stays(&self) {
-        self.exit.was_asked.store(false, Ordering::Release);
+        self.exit.is_to_leave.store(false, Ordering::Release);
         self.is_busy();
     }
 

@@ -13,7 +13,7 @@ use crate::store::StoreError;
 use crate::store::people::{COUNTED_TOGETHER, People};
 use crate::store::privacy::{Consent, Disclosure, DisclosureRow, Figure};
 use crate::store::schema::{audit_log, consents, disclosures, recipients};
-use crate::store::sealing::unopened;
+use crate::store::sealing::Opening;
 use crate::store::types::At;
 
 /// See [`crate::store::Store::consents_of`].
@@ -145,25 +145,16 @@ pub async fn people(connection: &mut Connection, tenant: &Tenant, after: i64) ->
     let ids: Vec<i64> = page().select(recipients::id).load(connection).await?;
     let Some(last) = ids.last() else { return Ok(People::default()) };
     let mut people = People::of(&ids);
-    let rows: QueryResult<Vec<Option<String>>> = page()
+    let rows: Vec<Option<Opening>> = page()
         .filter(recipients::id.le(*last))
         .filter(recipients::contacts.is_not_null())
         .select(recipients::contacts)
         .load(connection)
-        .await;
-    match rows {
-        Ok(rows) => rows.iter().flatten().for_each(|stored| people.note(stored)),
-        Err(fault) if unopened(&fault).is_none() => return Err(fault.into()),
-        Err(_) => {
-            for id in &ids {
-                let one = recipients::table.find(*id).select(recipients::contacts);
-                let one: QueryResult<Option<String>> = one.get_result(connection).await;
-                match one.optional() {
-                    Ok(stored) => stored.flatten().iter().for_each(|stored| people.note(stored)),
-                    Err(fault) if unopened(&fault).is_none() => return Err(fault.into()),
-                    Err(_) => people.shut += 1,
-                }
-            }
+        .await?;
+    for Opening(stored) in rows.into_iter().flatten() {
+        match stored {
+            Ok(stored) => people.note(&stored),
+            Err(_) => people.shut += 1,
         }
     }
     Ok(people)

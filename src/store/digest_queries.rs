@@ -9,7 +9,7 @@ use super::Connection;
 use super::passing_over::is_passed_over;
 use super::queries_body::row_of;
 use crate::domain::{Position, Recipient, Timestamp};
-use crate::store::digests::{ItemColumns, SENT, SentColumns, TOGETHER, Wanting, sent};
+use crate::store::digests::{ItemColumns, SentColumns, TOGETHER, Wanting, sent, sent_columns};
 use crate::store::schema::{digest_subscriptions, digests, inbox, notifications, recipients};
 use crate::store::types::At;
 use crate::store::{SUMMED_UP, SentDigest, StoreError};
@@ -147,7 +147,7 @@ pub async fn digests_of(
         .filter(digests::id.lt(before.unwrap_or(i64::MAX)))
         .order(digests::id.desc())
         .limit(limit)
-        .select(SENT);
+        .select(sent_columns());
     let rows = page.load(connection).await?;
     legible_digests(connection, rows).await
 }
@@ -174,7 +174,10 @@ pub async fn digest_one(
     id: i64,
 ) -> Result<Option<SentDigest>, StoreError> {
     let Some(row) = row_of(connection, recipient).await? else { return Ok(None) };
-    let one = digests::table.filter(digests::recipient_id.eq(row)).filter(digests::id.eq(id)).select(SENT);
+    let one = digests::table
+        .filter(digests::recipient_id.eq(row))
+        .filter(digests::id.eq(id))
+        .select(sent_columns());
     let found: Option<SentColumns> = one.get_result(connection).await.optional()?;
     match found.map(sent) {
         Some((_, Some(why))) => Err(why.into()),

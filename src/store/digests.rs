@@ -52,21 +52,17 @@ pub(super) struct SentRow {
 pub(super) type SentColumns = (i64, i64, String, String, At, Opening);
 
 /// The columns of [`SentColumns`].
-pub(super) const SENT: (
-    digests::id,
-    digests::notification_id,
-    digests::frequency,
-    digests::date,
-    digests::created_at,
-    digests::content,
-) = (
-    digests::id,
-    digests::notification_id,
-    digests::frequency,
-    digests::date,
-    digests::created_at,
-    digests::content,
-);
+#[diesel::dsl::auto_type]
+pub(super) fn sent_columns() -> _ {
+    (
+        digests::id,
+        digests::notification_id,
+        digests::frequency,
+        digests::date,
+        digests::created_at,
+        digests::content,
+    )
+}
 
 /// Who wants one, how, and who they are: their tenant, name, preferences and contacts.
 pub(super) type Wanting = (Row, String, String, Option<String>, Option<Opening>);

@@ -10,7 +10,7 @@ use diesel::prelude::*;
 use super::capping::{forget_spent, keep_spent};
 use super::chaining::keep_sealers_out;
 use super::leaving_out::{expansion, recurs, unbook};
-use super::opening::is_of_others;
+use super::opening::leave_to_others;
 use super::recur::clock;
 use super::{Connection, Memory, RunQueryDsl, preferences_of, record, row_of, sweep};
 use crate::domain::pseudonym::{Of, pseudonym};
@@ -42,10 +42,8 @@ body! {
                 let this = recipients::table.find(row);
                 let stored: Option<Opening> = wait!(this.select(recipients::contacts).get_result(connection))?;
                 let stored = open(stored);
-                if let Err(why) = &stored
-                    && wait!(is_of_others(connection, why))?
-                {
-                    return Err(diesel::result::Error::DeserializationError(Box::new(why.clone())));
+                if let Err(why) = &stored {
+                    wait!(leave_to_others(connection, why))?;
                 }
                 let is_shut = stored.is_err();
                 let stored = stored.unwrap_or_default();

@@ -41,7 +41,11 @@ pub async fn opened<T>(
             Ok(one) => Some(one),
             Err(why) if is_elsewhere(connection, &why).await? => return Err(why.into()),
             Err(why) => {
-                told(notification, &why);
+                tracing::error!(
+                    notification.id = notification,
+                    fault = %why,
+                    "what is stored of a notification cannot be read: it is passed over"
+                );
                 None
             }
         });
@@ -72,13 +76,4 @@ async fn is_elsewhere(connection: &mut Connection, why: &Unopened) -> Result<boo
     let known = sealing::table.filter(sealing::name.eq(format!("{KEY}{key}")));
     let many: i64 = known.count().get_result(connection).await?;
     Ok(many > 0)
-}
-
-/// Lets the log name what is passed over.
-fn told(notification: i64, why: &Unopened) {
-    tracing::error!(
-        notification.id = notification,
-        fault = %why,
-        "what is stored of a notification cannot be read: it is passed over"
-    );
 }

@@ -17,7 +17,7 @@ use crate::domain::{
     BOOKING_KIND, Channel, Group, Notification, Position, Recipient, Timestamp, WebhookEvent,
 };
 use crate::store::content::{Content, content, notification};
-use crate::store::digests::SENT;
+use crate::store::digests::sent_columns;
 use crate::store::privacy::{Audited, Elsewhere, EntryRow, WholeDelivery, WholeEntry, named, person_digests};
 use crate::store::schema::{
     audit_log, audit_people, connections, deliveries, digests, expansions, inbox, notifications, recurring,
@@ -165,7 +165,7 @@ pub async fn whole_digests(
         .filter(digests::id.gt(after))
         .order(digests::id)
         .limit(limit)
-        .select(SENT);
+        .select(sent_columns());
     let rows = page.load(connection).await?;
     legible_digests(connection, rows).await
 }

@@ -4,11 +4,11 @@ use diesel::prelude::*;
 
 use super::commit::expect;
 use super::disclosing::disclose;
-use super::opening::is_of_others;
+use super::opening::leave_to_others;
 use super::{Connection, Memory, RunQueryDsl, due_rounds, insert_all, now, record};
 use crate::domain::{Action, Deed, NotificationId, Timestamp};
 use crate::store::audit::actor;
-use crate::store::recurring::{Kept, NewRecurring, Row, Seen, Whose, unreadable};
+use crate::store::recurring::{Kept, NewRecurring, Row, Seen, Whose};
 use crate::store::schema::{recurrences, recurring};
 use crate::store::sealing::Unopened;
 use crate::store::types::At;
@@ -107,9 +107,7 @@ body! {
 body! {
     /// What cannot be read goes out no more, unless another server can read it.
     fn end_shut(connection: &mut Connection, row: &Row, why: Unopened) -> QueryResult<()> {
-        if wait!(is_of_others(connection, &why))? {
-            return Err(unreadable(why));
-        }
+        wait!(leave_to_others(connection, &why))?;
         tracing::error!(recurring.id = row.id, fault = %why, "a recurring notification ends: what is stored of it cannot be read");
         let this = diesel::update(recurring::table.find(row.id));
         wait!(this.set(recurring::next_at.eq(None::<At>)).execute(connection))?;

@@ -182,8 +182,7 @@ fn unwritable(fault: serde_json::Error) -> diesel::result::Error {
     diesel::result::Error::SerializationError(Box::new(fault))
 }
 
-/// What a row holds is not what it should be.
-pub(super) fn unreadable(fault: impl std::error::Error + Send + Sync + 'static) -> diesel::result::Error {
+fn unreadable(fault: impl std::error::Error + Send + Sync + 'static) -> diesel::result::Error {
     diesel::result::Error::DeserializationError(Box::new(fault))
 }
 

@@ -45,7 +45,7 @@ pub async fn check_values(
     for column in COLUMNS.iter().filter(|column| column.holds != Holds::Blind) {
         let mut after = 0;
         loop {
-            let page = line.sealed(column, MARK, after, TOGETHER).await?;
+            let page = line.sealed(column, after, TOGETHER).await?;
             let Some(last) = page.last() else { break };
             after = last.id;
             for value in page {
@@ -80,7 +80,7 @@ impl Line {
         let stand_in =
             stand_in.map(|plain| sealed(column.kind, plain.as_bytes()).map(std::borrow::Cow::into_owned));
         let stand_in = stand_in.transpose()?;
-        self.bound("BEGIN").await?;
+        self.begin().await?;
         // A key that came after the look at those that are known was known before anything was encrypted by it.
         known::check(keys(), &self.remembered().await?)?;
         let is_done = self.replace(column, value, stand_in).await?;
@@ -98,7 +98,7 @@ impl Line {
                 Self::Postgres(connection) => row.execute(connection).await?,
             };
         }
-        self.bound("COMMIT").await?;
+        self.commit().await?;
         Ok(is_done)
     }
 

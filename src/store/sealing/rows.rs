@@ -4,6 +4,7 @@ use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
 use diesel::{ExpressionMethods as _, QueryDsl as _, QueryableByName};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
 
+use super::keys::MARK;
 use crate::store::schema::consents;
 use crate::store::{DatabaseUrl, LEASE_SECONDS, StoreError, postgres, sqlite};
 
@@ -252,30 +253,33 @@ impl Line {
         after: i64,
         limit: usize,
     ) -> Result<Vec<Value>, StoreError> {
-        let (table, name, bytes, length) = (column.table, column.name, self.bytes_of(column), begins.len());
-        let page = diesel::sql_query(format!(
-            "SELECT id, {bytes} AS value FROM {table} WHERE id > $1 AND {name} IS NOT NULL \
-             AND substr({bytes}, 1, {length}) <> $2 ORDER BY id LIMIT {limit}"
-        ));
-        let page = page.bind::<BigInt, _>(after).bind::<Binary, _>(begins);
-        Ok(on_either!(self, connection => page.load(connection).await)?)
+        self.page(column, ("<>", begins), after, limit).await
     }
 
-    /// At most so many values behind the row `after` that begin so, in the order of their rows.
+    /// The same of those that are sealed, by whichever key.
     ///
     /// # Errors
     /// When the database cannot answer.
     pub async fn sealed(
         &mut self,
         column: &Column,
-        begins: &[u8],
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Value>, StoreError> {
+        self.page(column, ("=", MARK), after, limit).await
+    }
+
+    async fn page(
+        &mut self,
+        column: &Column,
+        (is, begins): (&str, &[u8]),
         after: i64,
         limit: usize,
     ) -> Result<Vec<Value>, StoreError> {
         let (table, name, bytes, length) = (column.table, column.name, self.bytes_of(column), begins.len());
         let page = diesel::sql_query(format!(
             "SELECT id, {bytes} AS value FROM {table} WHERE id > $1 AND {name} IS NOT NULL \
-             AND substr({bytes}, 1, {length}) = $2 ORDER BY id LIMIT {limit}"
+             AND substr({bytes}, 1, {length}) {is} $2 ORDER BY id LIMIT {limit}"
         ));
         let page = page.bind::<BigInt, _>(after).bind::<Binary, _>(begins);
         Ok(on_either!(self, connection => page.load(connection).await)?)
@@ -322,12 +326,25 @@ impl Line {
         Ok(done > 0)
     }
 
-    /// Begins what is one commit, or ends it.
+    /// Begins what is one commit. On SQLite it is the only writer from then on: what it reads first is still so when it writes.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn bound(&mut self, by: &str) -> Result<(), StoreError> {
-        Ok(on_either!(self, connection => connection.batch_execute(by).await)?)
+    pub async fn begin(&mut self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(connection) => connection.batch_execute("BEGIN IMMEDIATE").await?,
+            Self::Postgres(connection) => connection.batch_execute("BEGIN").await?,
+        }
+        Ok(())
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// When it could not be committed.
+    pub async fn commit(&mut self) -> Result<(), StoreError> {
+        on_either!(self, connection => connection.batch_execute("COMMIT").await)?;
+        Ok(())
     }
 
     /// What a recipient said of each channel, the newest last.
