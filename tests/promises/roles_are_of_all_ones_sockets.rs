@@ -16,7 +16,7 @@ fn reached(server: &Server, sockets: u64, role: &str) -> Value {
     server.wait_for_stat("facilitator_sessions", sockets);
     let admin = Rest::claiming(server, json!({"sub": "9", "role": "admin"}));
     let message = json!({"title": format!("for {role}"), "role_filter": role});
-    admin.post("/api/v1/notifications/broadcast", &message).expect(200)["sent_count"].clone()
+    admin.post("/api/v1/notifications/broadcast", &message).expect(200)["total_users"].clone()
 }
 
 #[test]
