@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::away::{Away, Spare};
 use super::head::{self, Handshake, Target};
-use super::open::{Answer, Full, Guest, Open, Opened, Places};
+use super::open::{Answer, Asked, Full, Guest, Open, Opened, Places};
 use super::raw;
 use super::stream::{ClientStream, Socket};
 use super::tls::Tls;
@@ -213,9 +213,8 @@ impl Servant {
                 Socket::Encrypted(Box::new(encrypted))
             }
         };
-        let line = Arc::<Line>::default();
-        let mut stream =
-            ClientStream::new(socket, line.clone(), self.bytes_per_second, self.tcp_user_timeout, opened);
+        let line = opened.line().clone();
+        let mut stream = ClientStream::new(socket, self.bytes_per_second, self.tcp_user_timeout, opened);
         let read = tokio::select! {
             () = self.stop.cancelled() => return,
             () = guest.leave() => return,
@@ -273,9 +272,10 @@ impl Servant {
     ) {
         stream.tell(&guest);
         let (servant, busy) = (self.clone(), guest.clone());
-        let service = hyper::service::service_fn(move |request| {
+        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
             let (servant, line, guest) = (servant.clone(), line.clone(), busy.clone());
             guest.is_busy();
+            let request = request.map(|body| Body::new(Asked::new(body, guest.clone())));
             async move {
                 let response = servant.answer(request, line, peer).await;
                 let is_answer = response.status() != StatusCode::SWITCHING_PROTOCOLS;
@@ -312,12 +312,7 @@ impl Servant {
         }
     }
 
-    async fn answer(
-        &self,
-        request: Request<Incoming>,
-        line: Arc<Line>,
-        peer: IpAddr,
-    ) -> http::Response<Body> {
+    async fn answer(&self, request: Request<Body>, line: Arc<Line>, peer: IpAddr) -> http::Response<Body> {
         if head::length(&request) > head::LARGEST {
             return head::TOO_LARGE.answer();
         }
@@ -332,7 +327,7 @@ impl Servant {
             let from = (address, line);
             return raw::upgrade(self.door.admission(), &self.websockets, endpoint, request, from).await;
         }
-        self.pages.answer(request.map(Body::new), address).await
+        self.pages.answer(request, address).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! Open connections: how many there are, of whom, and which of them make room for whoever comes. Those on which nothing is
 //! being asked do: they have said nothing yet, or have been answered; HTTP lets a server close those at any time. If there are
-//! none, those whose clients do not read their answers do.
+//! none, those do that wait for their clients: to read an answer, or to send the rest of a request.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use hyper::body::{Frame, SizeHint};
+use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
@@ -23,8 +23,8 @@ use crate::telemetry::{Metrics, Refusal};
 const ASKED: u32 = 3;
 /// And all of them together have so long to do so: nobody else is let in meanwhile.
 const LEAVING: Duration = Duration::from_millis(48);
-/// Whose client has read nothing for so long may be cut off.
-const UNREAD: Duration = Duration::from_secs(1);
+/// What has waited for its client for so long may be cut off.
+const LATE: Duration = Duration::from_secs(1);
 
 /// Why there is no place for one more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +66,8 @@ struct Here {
     by_address: HashMap<IpAddr, usize>,
     /// Those on which nothing is asked, by address and in the order in which they fell silent.
     idle: HashMap<IpAddr, BTreeMap<u64, Arc<Exit>>>,
-    /// Those whose write waits, in the order in which they began to.
-    unread: BTreeMap<u64, Unread>,
+    /// Those that wait for their clients, in the order in which they began to.
+    waiting: BTreeMap<u64, Waiting>,
     /// Silences and waits so far.
     so_far: u64,
 }
@@ -77,13 +77,14 @@ struct Here {
 struct Exit {
     leave: Notify,
     is_to_leave: AtomicBool,
+    /// What cuts it off.
+    line: Arc<Line>,
 }
 
-/// A connection whose client does not read.
-struct Unread {
+/// A connection that waits for its client.
+struct Waiting {
     key: IpAddr,
     since: Instant,
-    line: Arc<Line>,
     exit: Arc<Exit>,
 }
 
@@ -107,14 +108,13 @@ impl Here {
         Some(exit)
     }
 
-    /// The one that has waited for longest for its client to read, if that is long; of this address, or of all.
-    fn next_unread(&mut self, of: Option<IpAddr>) -> Option<Unread> {
-        let mut some = self.unread.iter();
-        let (nth, _) = some
-            .find(|(_, one)| of.is_none_or(|key| one.key == key))
-            .filter(|(_, one)| one.since.elapsed() >= UNREAD)?;
+    /// The one that has waited for longest for its client, if that is long; of this address, or of all.
+    fn next_waiting(&mut self, of: Option<IpAddr>) -> Option<Waiting> {
+        let mut some = self.waiting.iter();
+        let is_late = |one: &Waiting| one.since.elapsed() >= LATE;
+        let (nth, _) = some.find(|(_, one)| of.is_none_or(|key| one.key == key) && is_late(one))?;
         let nth = *nth;
-        self.unread.remove(&nth)
+        self.waiting.remove(&nth)
     }
 
     fn forget_idle(&mut self, key: IpAddr, nth: u64) {
@@ -194,7 +194,7 @@ impl Open {
         Ok(Opened { open: self.clone(), key, exit: Arc::default() })
     }
 
-    /// Asks one on which nothing is asked, of this address or else of all; or cuts off one that is not read. Whether there was one.
+    /// Asks one on which nothing is asked, of this address or else of all; or cuts off one that waits. Whether there was one.
     fn ask_to_leave(&self, of: Option<IpAddr>) -> bool {
         let mut here = self.lock();
         if let Some(exit) = here.next_idle(of) {
@@ -202,15 +202,20 @@ impl Open {
             exit.leave.notify_one();
             return true;
         }
-        let Some(unread) = here.next_unread(of) else { return false };
+        let Some(Waiting { exit, .. }) = here.next_waiting(of) else { return false };
         drop(here);
-        unread.exit.is_to_leave.store(true, Ordering::Release);
-        unread.line.cut();
+        exit.is_to_leave.store(true, Ordering::Release);
+        exit.line.cut();
         true
     }
 }
 
 impl Opened {
+    /// Its valve.
+    pub fn line(&self) -> &Arc<Line> {
+        &self.exit.line
+    }
+
     /// The same connection as one that can make room.
     pub fn guest(&self) -> Arc<Guest> {
         let guest = Guest {
@@ -244,7 +249,7 @@ impl Drop for Opened {
     }
 }
 
-/// A connection that makes room for others while nothing is asked on it, or its client does not read.
+/// A connection that makes room for others while nothing is asked on it, or it waits for its client.
 pub struct Guest {
     open: Arc<Open>,
     key: IpAddr,
@@ -257,8 +262,10 @@ pub struct Guest {
 #[derive(Default)]
 struct Doing {
     is_asked: bool,
-    /// What cuts it off, while its write waits.
-    unread: Option<Arc<Line>>,
+    /// Since when an answer waits to be read.
+    unread: Option<Instant>,
+    /// Since when the rest of a request has been waited for.
+    unsent: Option<Instant>,
     row: Row,
 }
 
@@ -271,7 +278,7 @@ enum Row {
     /// In this silence.
     Idle(u64),
     /// In this wait.
-    Unread(u64),
+    Waiting(u64),
 }
 
 impl Guest {
@@ -281,8 +288,9 @@ impl Guest {
         let mut here = self.open.lock();
         let was_told = self.exit.is_to_leave.load(Ordering::Acquire);
         let nth = here.so_far + 1;
-        let row = match &doing.unread {
-            Some(_) => Row::Unread(nth),
+        let waits = doing.unread.into_iter().chain(doing.unsent).min();
+        let row = match waits {
+            Some(_) => Row::Waiting(nth),
             None if doing.is_asked || was_told => Row::None,
             None => Row::Idle(nth),
         };
@@ -292,15 +300,15 @@ impl Guest {
         match doing.row {
             Row::None => {}
             Row::Idle(nth) => here.forget_idle(self.key, nth),
-            Row::Unread(nth) => drop(here.unread.remove(&nth)),
+            Row::Waiting(nth) => drop(here.waiting.remove(&nth)),
         }
         here.so_far = nth;
         doing.row = row;
-        let exit = self.exit.clone();
-        if let Some(line) = doing.unread.clone() {
-            here.unread.insert(nth, Unread { key: self.key, since: Instant::now(), line, exit });
+        let (key, exit) = (self.key, self.exit.clone());
+        if let Some(since) = waits {
+            here.waiting.insert(nth, Waiting { key, since, exit });
         } else if let Row::Idle(nth) = row {
-            here.idle.entry(self.key).or_default().insert(nth, exit);
+            here.idle.entry(key).or_default().insert(nth, exit);
         }
     }
 
@@ -315,14 +323,14 @@ impl Guest {
         self.now(|doing| doing.is_asked = true);
     }
 
-    /// A write waits for the client to read; `line` cuts it off.
-    pub fn is_unread(&self, line: &Arc<Line>) {
-        self.now(|doing| doing.unread = Some(line.clone()));
+    /// Whether a write waits for the client to read.
+    pub fn is_unread(&self, is_unread: bool) {
+        self.now(|doing| doing.unread = is_unread.then(Instant::now));
     }
 
-    /// The client reads.
-    pub fn is_read(&self) {
-        self.now(|doing| doing.unread = None);
+    /// Since when the rest of a request has been waited for, if it is.
+    fn is_unsent(&self, since: Option<Instant>) {
+        self.now(|doing| doing.unsent = since);
     }
 
     /// It became a WebSocket, which is never idle: should it have been asked to leave, it did not hear.
@@ -344,7 +352,59 @@ impl Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        self.now(|doing| (doing.is_asked, doing.unread) = (true, None));
+        self.now(|doing| *doing = Doing { is_asked: true, row: doing.row, ..Doing::default() });
+    }
+}
+
+/// A request's body. While more of it is to come, its connection waits for its client: since the first such moment, however often
+/// a piece comes.
+pub struct Asked {
+    body: Incoming,
+    guest: Arc<Guest>,
+    late_since: Option<Instant>,
+    is_waited_for: bool,
+}
+
+impl Asked {
+    /// `body`, of whoever is `guest`.
+    pub fn new(body: Incoming, guest: Arc<Guest>) -> Self {
+        Self { body, guest, late_since: None, is_waited_for: false }
+    }
+
+    fn now(&mut self, is_waited_for: bool) {
+        if self.is_waited_for != is_waited_for {
+            self.is_waited_for = is_waited_for;
+            let since = is_waited_for.then(|| *self.late_since.get_or_insert_with(Instant::now));
+            self.guest.is_unsent(since);
+        }
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.now(false);
+    }
+}
+
+impl hyper::body::Body for Asked {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let poll = Pin::new(&mut self.body).poll_frame(context);
+        self.now(poll.is_pending());
+        poll
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -471,20 +531,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_does_not_read_makes_room_behind_who_says_nothing() {
+    async fn who_is_waited_for_makes_room_behind_who_says_nothing() {
         let open = Arc::<Open>::default();
         let come = async |last| open.place(PLACES, address(last), true).await;
-        let line = Arc::<Line>::default;
         let mut guests = Vec::new();
         for last in 1..=4 {
             let opened = come(last).await.unwrap();
-            guests.push((opened.guest(), line(), Some(opened)));
+            guests.push((opened.guest(), opened.line().clone(), Some(opened)));
         }
         let [first, second, third, silent] = &mut guests[..] else { unreachable!() };
-        for (guest, line, _) in [&mut *second, first, third] {
+        second.0.is_unread(true);
+        tokio::time::advance(Duration::from_millis(10)).await;
+        first.0.is_unsent(Some(Instant::now()));
+        third.0.is_unread(true);
+        for (guest, _, _) in [&mut *second, first, third] {
             guest.is_busy();
-            guest.is_unread(line);
-            tokio::time::advance(Duration::from_millis(10)).await;
         }
         // What is answered is not idle before it is read, and has not begun to wait anew.
         drop(Answer::new(Body::empty(), Some(second.0.clone())));
@@ -500,8 +561,8 @@ mod tests {
         busy.is_busy();
         assert_eq!(come(6).await.err(), Some(Full::Everybody), "they may yet read");
         assert!(before.elapsed() < LEAVING, "nobody waited for that");
-        tokio::time::advance(UNREAD).await;
-        third.0.is_read();
+        tokio::time::advance(LATE).await;
+        third.0.is_unread(false);
         assert_eq!(come(3).await.err(), Some(Full::Everybody), "whom it was taken from has not gone yet");
         assert!(first.1.is_cut() && second.1.is_cut() && !third.1.is_cut());
         let told = || open.metrics.render();
@@ -510,7 +571,7 @@ mod tests {
         assert!(told().contains("carillon_refusals_total{reason=\"idle\"} 3"), "{}", told());
         drop((guests, busy, fifth));
         let here = open.lock();
-        assert_eq!((here.all, here.idle.len(), here.unread.len()), (0, 0, 0));
+        assert_eq!((here.all, here.idle.len(), here.waiting.len()), (0, 0, 0));
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 
 use super::head;
@@ -19,7 +18,7 @@ pub async fn upgrade(
     admission: &Arc<Admission>,
     websockets: &WebSockets,
     endpoint: Endpoint,
-    mut request: Request<Incoming>,
+    mut request: Request<Body>,
     (address, line): (IpAddr, Arc<Line>),
 ) -> Response<Body> {
     let headers = request.headers();

@@ -17,7 +17,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::open::{Guest, Opened};
 use crate::gateway::Permit;
-use crate::realtime::{Gate, Line};
+use crate::realtime::Gate;
 
 /// Read at once from a back end.
 const BLOCK: usize = 8 * 1024;
@@ -84,16 +84,10 @@ pub struct ClientStream {
 }
 
 impl ClientStream {
-    /// Puts `line` in front of `socket`. Metered WebSockets may send `bytes_per_second`; a client that
+    /// Puts the line of `opened` in front of `socket`. Metered WebSockets may send `bytes_per_second`; a client that
     /// reads nothing for as long as `patience` is cut.
-    pub fn new(
-        socket: Socket,
-        line: Arc<Line>,
-        bytes_per_second: u32,
-        patience: Duration,
-        opened: Opened,
-    ) -> Self {
-        let gate = Gate::new(line);
+    pub fn new(socket: Socket, bytes_per_second: u32, patience: Duration, opened: Opened) -> Self {
+        let gate = Gate::new(opened.line().clone());
         Self {
             socket,
             gate,
@@ -181,7 +175,7 @@ impl ClientStream {
             if self.stalled.take().is_some()
                 && let Some(guest) = self.guest.upgrade()
             {
-                guest.is_read();
+                guest.is_unread(false);
             }
             return Poll::Ready(written.inspect(|written| self.gate.line().sent(bytes(written))));
         }
@@ -190,7 +184,7 @@ impl ClientStream {
         if self.stalled.is_none()
             && let Some(guest) = self.guest.upgrade()
         {
-            guest.is_unread(line);
+            guest.is_unread(true);
         }
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.patience)));
         if line.is_cut() {

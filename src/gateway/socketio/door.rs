@@ -12,7 +12,6 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tower::Service as _;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -106,7 +105,7 @@ impl Door {
     }
 
     /// Answers one HTTP request.
-    pub async fn request(&self, request: Request<Incoming>, from: Arrival) -> Response<Body> {
+    pub async fn request(&self, request: Request<Body>, from: Arrival) -> Response<Body> {
         let answer =
             tower::service_fn(async |request| Ok::<_, Infallible>(self.checked(request, from.clone()).await));
         let mut service = tower::Layer::layer(&self.cors, answer);
@@ -116,20 +115,21 @@ impl Door {
         }
     }
 
-    async fn checked(&self, request: Request<Incoming>, from: Arrival) -> Response<Body> {
-        let header = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
+    async fn checked(&self, request: Request<Body>, from: Arrival) -> Response<Body> {
+        let headers = request.headers();
+        let header = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
         if let Err(refused) = self.admission.check_origin(header(ORIGIN), header(HOST)) {
             return refused.answer();
         }
-        let query = request.uri().query().unwrap_or_default();
-        match field(query, "sid").map(str::to_owned) {
+        let sid = request.uri().query().and_then(|query| field(query, "sid")).map(str::to_owned);
+        match sid {
             None => self.open(request, from).await,
             Some(sid) => self.go_on(request, &sid, &from.line).await,
         }
     }
 
     /// A new session: by polling, or by a WebSocket that comes down a connection already in use.
-    async fn open(&self, mut request: Request<Incoming>, from: Arrival) -> Response<Body> {
+    async fn open(&self, mut request: Request<Body>, from: Arrival) -> Response<Body> {
         let permit = match self.admission.enter(from.address) {
             Ok(permit) => permit,
             Err(refused) => return refused.answer(),
@@ -171,7 +171,7 @@ impl Door {
     }
 
     /// A polling client's next request, or its upgrade.
-    async fn go_on(&self, request: Request<Incoming>, sid: &str, tcp: &Arc<Line>) -> Response<Body> {
+    async fn go_on(&self, request: Request<Body>, sid: &str, tcp: &Arc<Line>) -> Response<Body> {
         let Some(poller) = self.pollers.get(sid) else {
             return self.engine(request).await;
         };

@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
-use hyper::body::Incoming;
 use tokio::sync::Notify;
 use tokio::time::{Sleep, sleep};
 
@@ -155,7 +154,7 @@ impl Poller {
 
 /// The body of a polling request, behind the client's valve.
 pub struct GatedBody {
-    inner: Incoming,
+    inner: axum::body::Body,
     gate: Gate,
     /// Read, and not yet handed on.
     piece: Bytes,
@@ -169,7 +168,7 @@ pub struct GatedBody {
 
 impl GatedBody {
     /// Puts `line` in front of `inner`, whose messages have `longest` bytes at most; attachments, which are written in Base64, too.
-    pub fn new(inner: Incoming, line: Arc<Line>, longest: usize) -> Self {
+    pub fn new(inner: axum::body::Body, line: Arc<Line>, longest: usize) -> Self {
         let deadline = Box::pin(sleep(LONGEST));
         let longest = longest.div_ceil(3).saturating_mul(4).saturating_add(FRAMING);
         let gate = Gate::new(line);

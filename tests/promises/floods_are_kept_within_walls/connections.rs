@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,8 @@ use serde_json::json;
 use super::caller::{Answers, read_answer};
 use super::honest::Load;
 use crate::support::{
-    BACKEND_TOKEN, DESCRIPTORS, METRICS_TOKEN, Raw, Rest, Server, booking, eventually, get_with,
+    AtTheEnd, BACKEND_TOKEN, DESCRIPTORS, METRICS_TOKEN, Raw, Rest, Server, booking, eventually, get_with,
+    user_token,
 };
 
 /// A back end and a page that were here before there was no more room.
@@ -143,6 +145,43 @@ fn who_does_not_read_makes_room_for_who_comes() {
     here.goes_on();
 }
 
+/// A request that does not come whole holds its connection no longer than the next one needs it, whoever asks it and however it trickles.
+#[test]
+fn who_does_not_send_makes_room_for_who_comes() {
+    let server = Server::with(&[(DESCRIPTORS, "256")]);
+    let mut here = Here::new(&server);
+    let login =
+        "POST /dashboard/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+    for (what, head) in [
+        (
+            "a person's",
+            "POST /api/v1/notifications HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n",
+        ),
+        ("a stranger's", login),
+    ] {
+        let unsent: Vec<_> = (0..300)
+            .map(|nth| {
+                let bearer = format!("Authorization: Bearer {}\r\n", user_token(100 + nth % 6));
+                say(&server, &format!("{head}{bearer}Content-Length: 300\r\n\r\n{{"))
+            })
+            .collect();
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|all| {
+            let _end = AtTheEnd(&is_over);
+            all.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    unsent.iter().step_by(2).for_each(|mut stream| drop(stream.write_all(b" ")));
+                    sleep(Duration::from_millis(100));
+                }
+            });
+            sleep(Duration::from_millis(1_500));
+            println!("{what}: {} descriptors", server.descriptors());
+            others_are_served(&server);
+        });
+    }
+    here.goes_on();
+}
+
 #[test]
 fn who_finds_no_place_is_told() {
     let server = Server::with(&[("limits.sockets", "20"), ("server.trusted_proxies", "127.0.0.1")]);
@@ -151,7 +190,7 @@ fn who_finds_no_place_is_told() {
     let base = Load::of(&server);
     let (held, answers) = ask_and_stay(&server, 500);
     println!("{answers:?}");
-    assert!(answers.of(200) > 16 && answers.of(503) > 100 && answers.of(0) == 0, "{answers:?}");
+    assert!(answers.of(200) > 16 && answers.of(503) >= 20 && answers.of(0) == 0, "{answers:?}");
     let peak = Load::of(&server);
     assert!(peak.descriptors < base.descriptors + 320, "{base:?}, then {peak:?}");
     here.goes_on();
@@ -177,7 +216,7 @@ fn when_no_descriptor_is_left_it_is_said_and_all_goes_on() {
     limit(base + 10);
     let (held, answers) = ask_and_stay(&server, 200);
     println!("{answers:?}");
-    assert!(answers.of(200) > 0 && answers.of(503) >= 150, "{answers:?}");
+    assert!(answers.of(200) > 0 && answers.of(503) >= 20, "{answers:?}");
     assert!(answers.of(0) <= 4, "{answers:?}");
     // Numbers of descriptors are limited, and some below were free.
     assert!(server.descriptors() <= base + 40);
