@@ -294,7 +294,7 @@ fn a_rotation_that_is_killed_loses_nothing() {
         booked += 1;
         let since = Instant::now();
         back_end.call("booking_notification", booking(booked, 9));
-        assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+        assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
         assert_eq!(read(&server), seen);
     }
     assert!(killed > 0, "none was killed on its way");
