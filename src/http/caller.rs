@@ -60,12 +60,13 @@ impl Doorman {
     ///
     /// # Errors
     /// [`TokenError`] says why it is refused.
-    pub async fn admit(
+    pub(super) async fn admit(
         &self,
         entrance: Entrance,
         token: &str,
-        address: Option<IpAddr>,
+        arrival: Option<&Arrival>,
     ) -> Result<Principal, TokenError> {
+        let address = arrival.map(|arrival| arrival.address);
         let refusal = match self.known(token) {
             Ok(principal) => return Ok(principal),
             Err(refusal) => refusal,
@@ -79,8 +80,10 @@ impl Doorman {
             TokenError::Missing => tracing::debug!("Authentication failed: {refusal}"),
             _ => tracing::warn!(held_ms, "Authentication failed: {refusal}"),
         }
-        if !hold.is_zero() {
+        if let Some(arrival) = arrival.filter(|_| !hold.is_zero()) {
+            arrival.guest.is_held(true);
             tokio::time::sleep(hold).await;
+            arrival.guest.is_held(false);
         }
         Err(refusal)
     }
@@ -140,9 +143,9 @@ impl FromRequestParts<Api> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let Whence(address) = Whence::from_request_parts(parts, api).await?;
-        let who = api.doorman.admit(Entrance::Rest, shown(&parts.headers), address).await?;
-        if let Some(arrival) = parts.extensions.get::<Arrival>() {
+        let arrival = parts.extensions.get::<Arrival>();
+        let who = api.doorman.admit(Entrance::Rest, shown(&parts.headers), arrival).await?;
+        if let Some(arrival) = arrival {
             arrival.left.caller.set((who.tenant.clone(), who.name().to_owned())).ok();
         }
         counted(api, parts, &who).await?;

@@ -45,11 +45,19 @@ pub use demo::Demo;
 pub use health::Readiness;
 pub use openapi::description;
 
+/// The connection by which a request comes.
+pub trait Guest: Send + Sync {
+    /// Whether its request is held back because its sender guesses tokens: whoever comes may have its place meanwhile.
+    fn is_held(&self, is_held: bool);
+}
+
 /// What a request brings besides what its sender wrote.
 #[derive(Clone)]
 struct Arrival {
     /// Where it comes from, behind trusted proxies.
     address: IpAddr,
+    /// By what.
+    guest: Arc<dyn Guest>,
     /// Where a handler's caller leaves what concerns the answer.
     left: Arc<Left>,
 }
@@ -257,12 +265,12 @@ impl Pages {
         }
     }
 
-    /// Answers what comes from `address`. What is so of every answer is said here: each layer around the router would
+    /// Answers what comes from `address` by `guest`. What is so of every answer is said here: each layer around the router would
     /// cost every request several times over.
-    pub async fn answer(&self, mut request: Request, address: IpAddr) -> Response {
+    pub async fn answer(&self, mut request: Request, address: IpAddr, guest: Arc<dyn Guest>) -> Response {
         let is_api = is_api(request.uri().path()) || is_of_root(request.uri().path());
         let left = Arc::<Left>::default();
-        request.extensions_mut().insert(Arrival { address, left: left.clone() });
+        request.extensions_mut().insert(Arrival { address, guest, left: left.clone() });
         let is_of_a_page =
             request.headers().contains_key(header::ORIGIN) || request.method() == Method::OPTIONS;
         let parent = match self.metrics.traces.is_on() {

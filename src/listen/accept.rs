@@ -277,7 +277,7 @@ impl Servant {
             guest.is_busy();
             let request = request.map(|body| Body::new(Asked::new(body, guest.clone())));
             async move {
-                let response = servant.answer(request, line, peer).await;
+                let response = servant.answer(request, line, guest.clone(), peer).await;
                 let is_answer = response.status() != StatusCode::SWITCHING_PROTOCOLS;
                 if !is_answer {
                     guest.stays();
@@ -312,7 +312,13 @@ impl Servant {
         }
     }
 
-    async fn answer(&self, request: Request<Body>, line: Arc<Line>, peer: IpAddr) -> http::Response<Body> {
+    async fn answer(
+        &self,
+        request: Request<Body>,
+        line: Arc<Line>,
+        guest: Arc<Guest>,
+        peer: IpAddr,
+    ) -> http::Response<Body> {
         if head::length(&request) > head::LARGEST {
             return head::TOO_LARGE.answer();
         }
@@ -327,7 +333,7 @@ impl Servant {
             let from = (address, line);
             return raw::upgrade(self.door.admission(), &self.websockets, endpoint, request, from).await;
         }
-        self.pages.answer(request, address).await
+        self.pages.answer(request, address, guest).await
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! Promises: small answers go out at once (`TCP_NODELAY`); a peer that vanishes is noticed
 //! (`TCP_USER_TIMEOUT`); a client that takes its time over greetings or the request's head is dropped; who says
-//! nothing makes room for who comes; who finds no place is told so.
+//! nothing, or keeps it waiting, makes room for who comes; who finds no place is told so.
 
 mod accept;
 mod away;
+mod candidates;
 mod head;
 mod open;
 mod raw;

@@ -1,9 +1,9 @@
 //! Open connections: how many there are, of whom, and which of them make room for whoever comes. Those on which nothing is
 //! being asked do: they have said nothing yet, or have been answered; HTTP lets a server close those at any time. If there are
-//! none, those do that wait for their clients: to read an answer, or to send the rest of a request.
+//! none, those do that wait for their clients, to read an answer or to send the rest of a request; and those that are held back for
+//! wrong tokens.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +16,7 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
+use super::candidates::{Candidates, Exit};
 use crate::realtime::Line;
 use crate::telemetry::{Metrics, Refusal};
 
@@ -23,8 +24,6 @@ use crate::telemetry::{Metrics, Refusal};
 const ASKED: u32 = 3;
 /// And all of them together have so long to do so: nobody else is let in meanwhile.
 const LEAVING: Duration = Duration::from_millis(48);
-/// What has waited for its client for so long may be cut off.
-const LATE: Duration = Duration::from_secs(1);
 
 /// Why there is no place for one more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,28 +63,7 @@ pub struct Open {
 struct Here {
     all: usize,
     by_address: HashMap<IpAddr, usize>,
-    /// Those on which nothing is asked, by address and in the order in which they fell silent.
-    idle: HashMap<IpAddr, BTreeMap<u64, Arc<Exit>>>,
-    /// Those that wait for their clients, in the order in which they began to.
-    waiting: BTreeMap<u64, Waiting>,
-    /// Silences and waits so far.
-    so_far: u64,
-}
-
-/// How a connection is asked to make room.
-#[derive(Default)]
-struct Exit {
-    leave: Notify,
-    is_to_leave: AtomicBool,
-    /// What cuts it off.
-    line: Arc<Line>,
-}
-
-/// A connection that waits for its client.
-struct Waiting {
-    key: IpAddr,
-    since: Instant,
-    exit: Arc<Exit>,
+    candidates: Candidates,
 }
 
 /// One open connection, until dropped.
@@ -93,37 +71,6 @@ pub struct Opened {
     open: Arc<Open>,
     key: IpAddr,
     exit: Arc<Exit>,
-}
-
-impl Here {
-    /// The one that has been silent for longest of this address; or else of the address that has most of them, so that whoever opens
-    /// many loses their own; and of the one that has been silent for longest where several have as many.
-    fn next_idle(&mut self, of: Option<IpAddr>) -> Option<Arc<Exit>> {
-        let rank = |idle: &BTreeMap<u64, _>| (idle.len(), Reverse(idle.keys().next().copied()));
-        let most = || self.idle.iter().max_by_key(|(_, idle)| rank(idle)).map(|(key, _)| *key);
-        let key = of.or_else(most)?;
-        let (nth, exit) = self.idle.get(&key)?.first_key_value()?;
-        let (nth, exit) = (*nth, exit.clone());
-        self.forget_idle(key, nth);
-        Some(exit)
-    }
-
-    /// The one that has waited for longest for its client, if that is long; of this address, or of all.
-    fn next_waiting(&mut self, of: Option<IpAddr>) -> Option<Waiting> {
-        let mut some = self.waiting.iter();
-        let is_late = |one: &Waiting| one.since.elapsed() >= LATE;
-        let (nth, _) = some.find(|(_, one)| of.is_none_or(|key| one.key == key) && is_late(one))?;
-        let nth = *nth;
-        self.waiting.remove(&nth)
-    }
-
-    fn forget_idle(&mut self, key: IpAddr, nth: u64) {
-        let Some(idle) = self.idle.get_mut(&key) else { return };
-        idle.remove(&nth);
-        if idle.is_empty() {
-            self.idle.remove(&key);
-        }
-    }
 }
 
 impl Open {
@@ -197,12 +144,12 @@ impl Open {
     /// Asks one on which nothing is asked, of this address or else of all; or cuts off one that waits. Whether there was one.
     fn ask_to_leave(&self, of: Option<IpAddr>) -> bool {
         let mut here = self.lock();
-        if let Some(exit) = here.next_idle(of) {
+        if let Some(exit) = here.candidates.next_idle(of) {
             exit.is_to_leave.store(true, Ordering::Release);
             exit.leave.notify_one();
             return true;
         }
-        let Some(Waiting { exit, .. }) = here.next_waiting(of) else { return false };
+        let Some(exit) = here.candidates.next_waiting(of) else { return false };
         drop(here);
         exit.is_to_leave.store(true, Ordering::Release);
         exit.line.cut();
@@ -264,8 +211,8 @@ struct Doing {
     is_asked: bool,
     /// Since when an answer waits to be read.
     unread: Option<Instant>,
-    /// Since when the rest of a request has been waited for.
-    unsent: Option<Instant>,
+    /// Since when a request has not been worked on: the rest of it is to come, or its sender is held back.
+    paused: Option<Instant>,
     row: Row,
 }
 
@@ -287,29 +234,22 @@ impl Guest {
         change(&mut doing);
         let mut here = self.open.lock();
         let was_told = self.exit.is_to_leave.load(Ordering::Acquire);
-        let nth = here.so_far + 1;
-        let waits = doing.unread.into_iter().chain(doing.unsent).min();
-        let row = match waits {
-            Some(_) => Row::Waiting(nth),
-            None if doing.is_asked || was_told => Row::None,
-            None => Row::Idle(nth),
-        };
-        if std::mem::discriminant(&row) == std::mem::discriminant(&doing.row) {
-            return;
-        }
+        let waits = doing.unread.into_iter().chain(doing.paused).min();
+        let is_idle = waits.is_none() && !doing.is_asked && !was_told;
         match doing.row {
+            Row::None if waits.is_none() && !is_idle => return,
+            Row::Idle(_) if is_idle => return,
+            Row::Waiting(_) if waits.is_some() => return,
             Row::None => {}
-            Row::Idle(nth) => here.forget_idle(self.key, nth),
-            Row::Waiting(nth) => drop(here.waiting.remove(&nth)),
+            Row::Idle(nth) => here.candidates.forget_idle(self.key, nth),
+            Row::Waiting(nth) => here.candidates.forget_waiting(nth),
         }
-        here.so_far = nth;
-        doing.row = row;
-        let (key, exit) = (self.key, self.exit.clone());
-        if let Some(since) = waits {
-            here.waiting.insert(nth, Waiting { key, since, exit });
-        } else if let Row::Idle(nth) = row {
-            here.idle.entry(key).or_default().insert(nth, exit);
-        }
+        let exit = self.exit.clone();
+        doing.row = match waits {
+            Some(since) => Row::Waiting(here.candidates.add_waiting(self.key, since, exit)),
+            None if is_idle => Row::Idle(here.candidates.add_idle(self.key, exit)),
+            None => Row::None,
+        };
     }
 
     /// Nothing is asked now.
@@ -328,9 +268,9 @@ impl Guest {
         self.now(|doing| doing.unread = is_unread.then(Instant::now));
     }
 
-    /// Since when the rest of a request has been waited for, if it is.
-    fn is_unsent(&self, since: Option<Instant>) {
-        self.now(|doing| doing.unsent = since);
+    /// Since when its request has not been worked on, if that is so.
+    fn is_paused(&self, since: Option<Instant>) {
+        self.now(|doing| doing.paused = since);
     }
 
     /// It became a WebSocket, which is never idle: should it have been asked to leave, it did not hear.
@@ -347,6 +287,12 @@ impl Guest {
     /// Ends when somebody needs the place.
     pub async fn leave(&self) {
         self.exit.leave.notified().await;
+    }
+}
+
+impl crate::http::Guest for Guest {
+    fn is_held(&self, is_held: bool) {
+        self.is_paused(is_held.then(Instant::now));
     }
 }
 
@@ -375,7 +321,7 @@ impl Asked {
         if self.is_waited_for != is_waited_for {
             self.is_waited_for = is_waited_for;
             let since = is_waited_for.then(|| *self.late_since.get_or_insert_with(Instant::now));
-            self.guest.is_unsent(since);
+            self.guest.is_paused(since);
         }
     }
 }
@@ -512,7 +458,7 @@ mod tests {
         let _seventh = come(6).await.unwrap();
         third_gone.await.unwrap();
         drop((first, second, third, fifth, sixth, _busy));
-        assert!(open.lock().idle.is_empty());
+        assert_eq!(open.lock().candidates.counts(), (0, 0));
     }
 
     #[tokio::test]
@@ -542,7 +488,7 @@ mod tests {
         let [first, second, third, silent] = &mut guests[..] else { unreachable!() };
         second.0.is_unread(true);
         tokio::time::advance(Duration::from_millis(10)).await;
-        first.0.is_unsent(Some(Instant::now()));
+        first.0.is_paused(Some(Instant::now()));
         third.0.is_unread(true);
         for (guest, _, _) in [&mut *second, first, third] {
             guest.is_busy();
@@ -561,7 +507,7 @@ mod tests {
         busy.is_busy();
         assert_eq!(come(6).await.err(), Some(Full::Everybody), "they may yet read");
         assert!(before.elapsed() < LEAVING, "nobody waited for that");
-        tokio::time::advance(LATE).await;
+        tokio::time::advance(crate::listen::candidates::LATE).await;
         third.0.is_unread(false);
         assert_eq!(come(3).await.err(), Some(Full::Everybody), "whom it was taken from has not gone yet");
         assert!(first.1.is_cut() && second.1.is_cut() && !third.1.is_cut());
@@ -571,7 +517,7 @@ mod tests {
         assert!(told().contains("carillon_refusals_total{reason=\"idle\"} 3"), "{}", told());
         drop((guests, busy, fifth));
         let here = open.lock();
-        assert_eq!((here.all, here.idle.len(), here.waiting.len()), (0, 0, 0));
+        assert_eq!((here.all, here.candidates.counts()), (0, (0, 0)));
     }
 
     #[tokio::test(start_paused = true)]

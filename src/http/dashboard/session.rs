@@ -88,13 +88,14 @@ impl FromRequestParts<Dashboard> for Seat {
         let Some(token) = cookie(&parts.headers) else {
             return Err(to_login(""));
         };
-        let address = parts.extensions.get::<Arrival>().map(|arrival| arrival.address);
+        let arrival = parts.extensions.get::<Arrival>();
+        let address = arrival.map(|arrival| arrival.address);
         let doorman = &dashboard.api.doorman;
         // That a session ends is no attempt.
         let who = match doorman.known(token) {
             Err(TokenError::Expired) => return Err(to_login("ended")),
             Ok(who) => Ok(who),
-            Err(_) => doorman.admit(Entrance::Dashboard, token, address).await,
+            Err(_) => doorman.admit(Entrance::Dashboard, token, arrival).await,
         };
         let who = who.map_err(|_| to_login("ended"))?;
         let seat = Self { who, token: token.to_owned(), address };
@@ -273,8 +274,7 @@ pub async fn enter(
         let login = Login { next, note: "", fault, is_local };
         Ok(form(&login, status))
     };
-    let address = arrival.map(|arrival| arrival.address);
-    let who = match dashboard.api.doorman.admit(Entrance::Dashboard, token, address).await {
+    let who = match dashboard.api.doorman.admit(Entrance::Dashboard, token, arrival.as_deref()).await {
         Ok(who) => who,
         Err(TokenError::Missing) => return refuse(StatusCode::BAD_REQUEST, "Paste a token: none was given."),
         Err(TokenError::Invalid) => {

@@ -53,9 +53,10 @@ fn computed(server: &Server) -> Duration {
     Duration::from_millis((fields[11] + fields[12]) * 10)
 }
 
-/// Connections that ask one thing and are busy with another from then on, each for somebody else; what each was answered.
-fn ask_and_stay(server: &Server, many: usize) -> (Vec<TcpStream>, Answers) {
-    let answers = Answers::default();
+/// Connections that ask one thing and are busy with another from then on, each for somebody else; what each was answered, and
+/// whether they came faster than the first of them could be made to leave.
+fn ask_and_stay(server: &Server, many: usize) -> (Vec<TcpStream>, Answers, bool) {
+    let (answers, since) = (Answers::default(), Instant::now());
     let address = server.address;
     let held = (0..many).map(|nth| {
         let mut stream = TcpStream::connect(server.address).expect("the kernel to take it");
@@ -71,7 +72,8 @@ fn ask_and_stay(server: &Server, many: usize) -> (Vec<TcpStream>, Answers) {
         answers.note(read_answer(&mut stream).ok().map(|(answer, _)| answer).as_ref());
         stream
     });
-    (held.collect(), answers)
+    let held = held.collect();
+    (held, answers, since.elapsed() < Duration::from_secs(1))
 }
 
 /// Opens a connection and says this.
@@ -182,22 +184,47 @@ fn who_does_not_send_makes_room_for_who_comes() {
     here.goes_on();
 }
 
+/// Whoever guesses is answered later and later, and holds no place with that when somebody else wants it.
+#[test]
+fn who_is_held_back_makes_room_for_who_comes() {
+    let server = Server::with(&[(DESCRIPTORS, "256"), ("server.trusted_proxies", "127.0.0.1")]);
+    let mut here = Here::new(&server);
+    let held: Vec<_> = (0..300)
+        .map(|nth| {
+            let address = format!("198.51.100.{}", 1 + nth % 6);
+            say(
+                &server,
+                &format!(
+                    "GET /api/v1/notifications HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {address}\r\n\
+                     Authorization: Bearer guess-{nth}\r\n\r\n"
+                ),
+            )
+        })
+        .collect();
+    sleep(Duration::from_millis(1_500));
+    println!("{} descriptors", server.descriptors());
+    others_are_served(&server);
+    here.goes_on();
+    drop(held);
+}
+
 #[test]
 fn who_finds_no_place_is_told() {
     let server = Server::with(&[("limits.sockets", "20"), ("server.trusted_proxies", "127.0.0.1")]);
     let mut here = Here::new(&server);
     here.goes_on();
     let base = Load::of(&server);
-    let (held, answers) = ask_and_stay(&server, 500);
+    let (held, answers, is_fast) = ask_and_stay(&server, 500);
     println!("{answers:?}");
-    assert!(answers.of(200) > 16 && answers.of(503) >= 20 && answers.of(0) == 0, "{answers:?}");
+    assert!(answers.of(200) > 16 && answers.of(0) == 0, "{answers:?}");
+    assert!(answers.of(503) > 100 || !is_fast, "{answers:?}");
     let peak = Load::of(&server);
     assert!(peak.descriptors < base.descriptors + 320, "{base:?}, then {peak:?}");
     here.goes_on();
     drop(held);
     eventually("there is room again", || (server.get("/health/live").status == 200).then_some(()));
     let told = server.log().iter().filter(|line| line.contains("told to come again")).count();
-    assert!((1..=3).contains(&told), "{told} lines");
+    assert!(told <= 3 && (told > 0 || !is_fast), "{told} lines");
 }
 
 #[test]
@@ -214,9 +241,9 @@ fn when_no_descriptor_is_left_it_is_said_and_all_goes_on() {
         assert!(set.expect("prlimit, of util-linux").success());
     };
     limit(base + 10);
-    let (held, answers) = ask_and_stay(&server, 200);
+    let (held, answers, is_fast) = ask_and_stay(&server, 200);
     println!("{answers:?}");
-    assert!(answers.of(200) > 0 && answers.of(503) >= 20, "{answers:?}");
+    assert!(answers.of(200) > 0 && (answers.of(503) >= 150 || !is_fast), "{answers:?}");
     assert!(answers.of(0) <= 4, "{answers:?}");
     // Numbers of descriptors are limited, and some below were free.
     assert!(server.descriptors() <= base + 40);
