@@ -79,13 +79,13 @@ impl App {
     /// # Errors
     /// When a setting cannot be used, the database cannot be opened or the port is taken.
     pub async fn start(config: &Config) -> anyhow::Result<Arc<Self>> {
-        let tls = tls(config)?;
+        let metrics = Arc::new(Metrics::new());
+        let tls = tls(config, metrics.clone())?;
         let listeners = listeners(config, tls.as_ref())?;
         let addresses: Vec<_> = listeners
             .iter()
             .map(|listener| Ok((listener.address()?, listener.is_encrypted())))
             .collect::<std::io::Result<_>>()?;
-        let metrics = Arc::new(Metrics::new());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let keyring = Arc::new(Keyring::new(&config.auth)?);
         let store = Arc::new(Store::open(&config.database, mandatory(config), metrics.clone()).await?);

@@ -246,9 +246,6 @@ fn serve(loaded: Loaded) -> anyhow::Result<()> {
     runtime
         .block_on(async {
             let app = App::start(&config).await?;
-            if app.tls.is_some() {
-                tokio::spawn(parts::certificates::watch(server.tls_certificate.clone()));
-            }
             let mut signals = lifecycle::Signals::listen()?;
             let (address, is_encrypted) = app.addresses[0];
             let beside = app.addresses.get(1).map(|(address, _)| tracing::field::display(*address));

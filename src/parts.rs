@@ -108,13 +108,13 @@ pub fn tell_of_keys(config: &Config) {
     }
 }
 
-/// How clients are greeted, if lines are encrypted here.
-pub fn tls(config: &Config) -> anyhow::Result<Option<Arc<Tls>>> {
+/// How clients are greeted, if lines are encrypted here; `metrics` tell until when.
+pub fn tls(config: &Config, metrics: Arc<Metrics>) -> anyhow::Result<Option<Arc<Tls>>> {
     let server = &config.server;
     if server.tls_certificate.is_empty() {
         return Ok(None);
     }
-    let tls = Tls::new((&server.tls_certificate).into(), (&server.tls_key).into())?;
+    let tls = Tls::new((&server.tls_certificate).into(), (&server.tls_key).into(), metrics)?;
     Ok(Some(Arc::new(tls)))
 }
 

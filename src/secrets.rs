@@ -145,6 +145,12 @@ fn demanded(config: &Config) -> Vec<Needed<'_>> {
     for secret in config.auth.backend_token.expose().split(',').map(str::trim) {
         needed.push(Needed { variable: "BACKEND_SERVICE_TOKEN", key: "auth.backend_token", secret });
     }
+    for secret in config.auth.link_secrets.expose().split(',').map(str::trim) {
+        if !secret.is_empty() {
+            let variable = "CARILLON_AUTH_LINK_SECRETS";
+            needed.push(Needed { variable, key: "auth.link_secrets", secret });
+        }
+    }
     needed
 }
 

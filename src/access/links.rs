@@ -1,5 +1,5 @@
 //! Links that let whoever has them do one thing: end e-mails, or pushes, of a kind to one person (RFC 8058). They are signed, prove
-//! nothing else, and last as long as the secrets do.
+//! nothing else, and last as long as the secrets do: those of their own outlast tokens.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,12 +21,13 @@ pub struct Links {
 impl Links {
     /// By the secrets of `settings`: the first signs, the others are still believed.
     pub fn new(settings: &Settings) -> Self {
+        let own = settings.link_secrets.expose().split(',').map(str::trim);
         let backend = settings.backend_token.expose().split(',').map(str::trim);
         let secrets = [settings.jwt_secret.expose(), settings.jwt_secret_previous.expose()];
         let key = |secret: &str| {
             Sha256::new().chain_update(PURPOSE).chain_update([0]).chain_update(secret).finalize().into()
         };
-        let keys = secrets.into_iter().chain(backend).filter(|secret| !secret.is_empty()).map(key);
+        let keys = own.chain(secrets).chain(backend).filter(|secret| !secret.is_empty()).map(key);
         Self { keys: keys.collect() }
     }
 
@@ -93,6 +94,15 @@ mod tests {
         );
         assert_eq!(links("another", "").read(&link), None);
         assert_eq!(links("", "").sign(&ana, "news", Channel::Email), None);
+        // Those of their own sign before the others, which are still believed.
+        let own = |own: &str, jwt: &str| {
+            let (link_secrets, jwt_secret) = (Secret::new(own), Secret::new(jwt));
+            Links::new(&Settings { link_secrets, jwt_secret, ..Settings::default() })
+        };
+        assert!(own("a link's, a secret of ours", "another").read(&link).is_some());
+        let lasting = own("a link's", "a secret of ours").sign(&ana, "news", Channel::Email).unwrap();
+        assert!(own("newer, a link's", "another").read(&lasting).is_some());
+        assert_eq!(ours.read(&lasting), None);
         let push = ours.sign(&ana, "news", Channel::Push).unwrap();
         assert_eq!(ours.read(&push), Some((ana.clone(), "news".to_owned(), Channel::Push)));
         let (claim, mac) = link.split_once('.').unwrap();

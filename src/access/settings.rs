@@ -12,6 +12,9 @@ pub struct Settings {
     pub jwt_secret: Secret,
     /// The secret before the present one: its tokens stay valid while you rotate.
     pub jwt_secret_previous: Secret,
+    /// Secrets of the links by which people end messages, between commas: the first signs, the others are still believed. The
+    /// secrets above and the back end's tokens are believed behind them, and sign if there is none.
+    pub link_secrets: Secret,
     /// `HS256`, `HS384`, `HS512`, `RS256`, `RS384`, `RS512`, `PS256`, `ES256`, `ES384` or `EdDSA`.
     pub jwt_algorithm: String,
     /// Public key for the other algorithms: PEM text, or the path of a PEM file.
@@ -37,6 +40,7 @@ impl Default for Settings {
         Self {
             jwt_secret: Secret::default(),
             jwt_secret_previous: Secret::default(),
+            link_secrets: Secret::default(),
             jwt_algorithm: "HS256".to_owned(),
             jwt_public_key: String::new(),
             jwt_jwks_file: String::new(),

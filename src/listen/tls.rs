@@ -16,6 +16,9 @@ use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::parts::certificates::{Timeliness, Untimely, validity};
+use crate::telemetry::Metrics;
+
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -27,6 +30,7 @@ pub struct Tls {
     /// What was in the files when they were last looked at.
     seen: Mutex<Pem>,
     look: Notify,
+    metrics: Arc<Metrics>,
 }
 
 /// The certificate in force.
@@ -43,6 +47,11 @@ impl ResolvesServerCert for Shown {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.lock().clone())
     }
+}
+
+/// From when until when a certificate counts, in seconds since 1970.
+fn time_of(certified: &CertifiedKey) -> Option<(i64, i64)> {
+    certified.cert.first().and_then(|first| validity(first))
 }
 
 struct Files {
@@ -94,11 +103,11 @@ impl Files {
 }
 
 impl Tls {
-    /// Shows the certificate in one file, by the key in another.
+    /// Shows the certificate in one file, by the key in another; `metrics` tell when it ends.
     ///
     /// # Errors
     /// When a file cannot be read, holds something else, or they do not belong together.
-    pub fn new(certificate: PathBuf, key: PathBuf) -> anyhow::Result<Self> {
+    pub fn new(certificate: PathBuf, key: PathBuf, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
         let files = Files { certificate, key };
         let seen = files.read()?;
         let shown = Arc::new(Shown(Mutex::new(Arc::new(files.certified(&seen)?))));
@@ -108,7 +117,7 @@ impl Tls {
             .with_cert_resolver(shown.clone());
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        Ok(Self { acceptor, shown, files, seen: Mutex::new(seen), look: Notify::new() })
+        Ok(Self { acceptor, shown, files, seen: Mutex::new(seen), look: Notify::new(), metrics })
     }
 
     /// Agrees with a client on how the line is encrypted. Takes as long as the client does.
@@ -125,9 +134,15 @@ impl Tls {
     }
 
     /// Looks at the files now and then. What is new in them is shown to whoever connects from then on; what cannot be used
-    /// leaves all as it was.
+    /// leaves all as it was. When the one that is shown ends, or has ended, the log says.
     pub async fn watch(self: Arc<Self>) {
+        let mut timeliness = Timeliness::default();
         loop {
+            let time = time_of(&self.shown.lock());
+            if let Some((_, until)) = time {
+                self.metrics.certificate_expires.set(until);
+            }
+            timeliness.look(&self.files.certificate, time.and_then(Untimely::of));
             tokio::time::timeout(LOOK, self.look.notified()).await.ok();
             let this = self.clone();
             tokio::task::spawn_blocking(move || this.look()).await.ok();
@@ -146,7 +161,14 @@ impl Tls {
         if *seen == pem {
             return;
         }
+        let is_over = |certified: &CertifiedKey| {
+            matches!(time_of(certified).and_then(Untimely::of), Some(Untimely::Over(_)))
+        };
         match self.files.certified(&pem) {
+            Ok(certified) if is_over(&certified) && !is_over(&self.shown.lock()) => {
+                let why = "the new one has expired; write one over it that counts";
+                tracing::error!(why, "the TLS certificate shown is still the one before");
+            }
             Ok(certified) => {
                 *self.shown.lock() = Arc::new(certified);
                 tracing::info!(file = %self.files.certificate.display(), "a new TLS certificate is shown");

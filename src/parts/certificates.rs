@@ -1,17 +1,17 @@
 //! From when until when a certificate counts: all that is read of it (RFC 5280, section 4.1). A server tells when its own is over.
 
-use std::time::Duration;
+use std::mem::{Discriminant, discriminant};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use chrono::NaiveDateTime;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 
 use crate::domain::{Clock as _, SystemClock};
 
 /// Days before its end that a certificate should be renewed by.
 const SOON: i64 = 21;
 const SECONDS_A_DAY: i64 = 24 * 60 * 60;
-/// How often a server looks.
+/// How often a server says the same again.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What is wrong with the time for which a certificate counts.
@@ -53,18 +53,27 @@ impl Untimely {
     }
 }
 
-/// Tells in the log, at the start and each day, if the certificate in this file does not count. What cannot be read is told elsewhere.
-pub async fn watch(path: String) {
-    loop {
-        let held = std::fs::read(&path).ok();
-        let first = held.and_then(|bytes| CertificateDer::pem_slice_iter(&bytes).next()?.ok());
-        if let Some(why) = first.and_then(|first| validity(&first)).and_then(Untimely::of) {
-            match why {
-                Untimely::Soon(_) => tracing::warn!("the TLS certificate {path} {why}; {}", why.mend()),
-                _ => tracing::error!("the TLS certificate {path} {why}: clients refuse it; {}", why.mend()),
-            }
+/// Tells in the log when the certificate that is shown does not count, or soon does not: at once, and each day again.
+#[derive(Default)]
+pub struct Timeliness(Option<(Discriminant<Untimely>, Instant)>);
+
+impl Timeliness {
+    /// This is wrong with the one from this file now, if anything is.
+    pub fn look(&mut self, path: &Path, now: Option<Untimely>) {
+        let Some(why) = now else {
+            self.0 = None;
+            return;
+        };
+        let kind = discriminant(&why);
+        if self.0.is_some_and(|(told, at)| told == kind && at.elapsed() < DAY) {
+            return;
         }
-        tokio::time::sleep(DAY).await;
+        self.0 = Some((kind, Instant::now()));
+        let path = path.display();
+        match why {
+            Untimely::Soon(_) => tracing::warn!("the TLS certificate {path} {why}; {}", why.mend()),
+            _ => tracing::error!("the TLS certificate {path} {why}: clients refuse it; {}", why.mend()),
+        }
     }
 }
 

@@ -102,6 +102,8 @@ pub struct Metrics {
     pub audit_intact: Known,
     /// Whether rows are missing at its beginning of which nothing showed then that they went rightly: 1 or 0.
     pub audit_unproved: Known,
+    /// When the TLS certificate that is shown ends, in seconds since 1970.
+    pub certificate_expires: Known,
     /// Live sockets.
     pub connections: Gauge,
     /// TCP connections that are open, whatever is spoken over them.
@@ -154,6 +156,7 @@ impl Metrics {
             audit_unsealed: Known::default(),
             audit_intact: Known::default(),
             audit_unproved: Known::default(),
+            certificate_expires: Known::default(),
             ingest_up: Gauge::default(),
             redis_up: Known::default(),
             connections: Gauge::default(),
@@ -301,6 +304,11 @@ impl Metrics {
             "carillon_audit_unproved",
             "Whether nothing shows that rows missing at the beginning of the audit log went only because they were old",
             self.audit_unproved.clone(),
+        );
+        registry.register(
+            "carillon_tls_certificate_expires_timestamp_seconds",
+            "When the TLS certificate that is shown to clients ends, in seconds since 1970",
+            self.certificate_expires.clone(),
         );
         registry.register(
             "carillon_ingest_up",

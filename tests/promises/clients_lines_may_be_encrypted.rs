@@ -5,15 +5,15 @@ use std::io::Read as _;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::support::{
     Authority, BACKEND_TOKEN, Clients, JWT_SECRET, Kind, Library, METRICS_TOKEN, PendingList, Route, Server,
-    backend_hello, booking, eventually, facilitator_hello, quiet_port, run_command, run_command_in,
-    user_token,
+    backend_hello, booking, certificates, eventually, facilitator_hello, get_with, in_seconds, quiet_port,
+    run_command, run_command_in, user_token,
 };
 
 /// A folder whose files a server shows.
@@ -120,6 +120,39 @@ fn stock_clients_connect_by_tls_beside_plain_ones() {
     let plain = curl(&authority.file(), &format!("http://127.0.0.1:{port}/health/live"), &[]);
     assert!(plain.is_err(), "plain HTTP on the port for TLS: {plain:?}");
     assert!(!is_vouched_for(&Authority::new(), &url), "another authority vouches for it");
+}
+
+/// A certificate that ends under a server that runs on is told of then, too; one that has ended takes no good one's place.
+#[test]
+fn a_certificate_that_ends_is_told_of() {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| home.path().join(name).display().to_string();
+    let ends = |after: Duration| certificates::lasting(home.path(), SystemTime::now() + after).0;
+    let show = |from: String| std::fs::rename(from, path("tls.crt")).expect("a file");
+    show(ends(Duration::from_secs(8)));
+    let server = Server::with(&[
+        ("server.tls_certificate", &path("tls.crt")),
+        ("server.tls_key", &certificates::localhost_key().display().to_string()),
+        ("server.tls_port", &quiet_port().to_string()),
+    ]);
+    server.wait_for_line("it says that the end is near", |line| line.contains("expires in 0 days"));
+    server.wait_for_line("it says that it is over", |line| line.contains("has expired, 0 days ago"));
+    show(ends(Duration::from_secs(90 * 24 * 60 * 60)));
+    server.signal(Signal::SIGHUP);
+    server.wait_for_line("a new one is shown", |line| line.contains("a new TLS certificate is shown"));
+    let bearer = format!("Bearer {METRICS_TOKEN}");
+    let expires = || {
+        let metrics = get_with(server.address, "/metrics", &[("Authorization", &bearer)]).body;
+        let name = "carillon_tls_certificate_expires_timestamp_seconds ";
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+        line.expect("a metric").parse::<i64>().expect("a number")
+    };
+    let in_days = || (expires() - in_seconds(0)) / (24 * 60 * 60);
+    eventually("the new end is told", || (in_days() >= 89).then_some(()));
+    show(ends(Duration::ZERO));
+    server.signal(Signal::SIGHUP);
+    server.wait_for_line("it is not shown", |line| line.contains("the new one has expired"));
+    assert!(in_days() >= 89);
 }
 
 #[test]

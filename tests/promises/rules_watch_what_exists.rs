@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 
 use crate::support::hooks::{HOOKED, admin, hear_at, tell};
 use crate::support::{
-    Clients, METRICS_TOKEN, Peers, Redis, Rest, Server, TWILIO_SID, TWILIO_TOKEN, booking, eventually,
-    get_with, note,
+    Clients, METRICS_TOKEN, Peers, Redis, Rest, Server, TWILIO_SID, TWILIO_TOKEN, booking, certificates,
+    eventually, get_with, note, quiet_port,
 };
 
 /// Words of PromQL, which are no metrics.
-const WORDS: [&str; 18] = [
+const WORDS: [&str; 19] = [
+    "time",
     "sum",
     "by",
     "rate",
@@ -129,6 +130,9 @@ fn every_metric_that_is_watched_is_told() {
     let redis = Redis::private();
     let (twilio, redis_url) = (peers.url("twilio"), redis.url());
     let collector = format!("{}/200", peers.url("hooks"));
+    let [certificate, key] =
+        [certificates::localhost(), certificates::localhost_key()].map(|file| file.display().to_string());
+    let port = quiet_port().to_string();
     let settings = [
         ("TWILIO_ACCOUNT_SID", TWILIO_SID),
         ("TWILIO_AUTH_TOKEN", TWILIO_TOKEN),
@@ -138,6 +142,9 @@ fn every_metric_that_is_watched_is_told() {
         ("ingest.stream", "watched"),
         ("alerts.scope_violations", "1"),
         ("telemetry.endpoint", collector.as_str()),
+        ("server.tls_certificate", certificate.as_str()),
+        ("server.tls_key", key.as_str()),
+        ("server.tls_port", port.as_str()),
     ];
     let server = Server::with(&[&HOOKED[..], &settings[..]].concat());
     let (boss, backend) = (admin(&server), Rest::backend(&server));
