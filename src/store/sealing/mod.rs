@@ -9,6 +9,8 @@ mod checking;
 mod columns;
 mod keys;
 mod known;
+mod marks;
+mod reindexing;
 mod rotation;
 mod rows;
 mod signing;
