@@ -8,7 +8,7 @@ use std::sync::Arc;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 
-use super::sealing::{keys, sign, signed};
+use super::sealing::{Perhaps, keys, sign, signed};
 use super::types::{At, Instant};
 use super::{DatabaseUrl, Readers, Settings, Store, StoreError, on, postgres, sqlite};
 use crate::domain::chain::{Link, Row};
@@ -105,17 +105,17 @@ pub(super) struct LogColumns {
     hash: Option<Vec<u8>>,
     #[diesel(sql_type = Nullable<Instant>)]
     at: Option<At>,
-    #[diesel(sql_type = Nullable<Text>)]
+    #[diesel(sql_type = Nullable<Text>, deserialize_as = Perhaps)]
     tenant: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
+    #[diesel(sql_type = Nullable<Text>, deserialize_as = Perhaps)]
     actor: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
+    #[diesel(sql_type = Nullable<Text>, deserialize_as = Perhaps)]
     action: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
+    #[diesel(sql_type = Nullable<Text>, deserialize_as = Perhaps)]
     subject: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
+    #[diesel(sql_type = Nullable<Text>, deserialize_as = Perhaps)]
     detail: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
+    #[diesel(sql_type = Nullable<Text>, deserialize_as = Perhaps)]
     address: Option<String>,
     #[diesel(sql_type = Nullable<Binary>)]
     actor_secret: Option<Vec<u8>>,
