@@ -211,6 +211,15 @@ impl AuditLog {
         on!(&self.0, audit_chain())
     }
 
+    /// The highest number that was given out to a row, and whether that row was committed for sure.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn given(&self) -> Result<(i64, bool), StoreError> {
+        let given = on!(&self.0, audit_given())?;
+        Ok((given, matches!(self.0, Readers::Sqlite(_))))
+    }
+
     /// The next seals behind `after`, with their rows.
     ///
     /// # Errors

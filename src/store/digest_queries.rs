@@ -100,7 +100,12 @@ pub async fn lines(
         .filter(inbox::expires_at.is_null().or(inbox::expires_at.gt(At(now))))
         .order(inbox::position.desc())
         .limit(TOGETHER)
-        .select((inbox::position, notifications::kind, notifications::priority, inbox::read_at.is_not_null()));
+        .select((
+            inbox::position,
+            notifications::kind,
+            notifications::priority,
+            inbox::read_at.is_not_null(),
+        ));
     let lines: Vec<(i64, Opening, i32, bool)> = lines.load(connection).await?;
     Ok(lines.into_iter().map(|(at, kind, level, is_read)| (at, kind.legible(), level, is_read)).collect())
 }

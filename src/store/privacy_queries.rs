@@ -105,7 +105,12 @@ pub async fn places_alone(
         .await?;
     let is_theirs =
         |audience: &str| matches!(people(audience), Some(users) if users == [recipient.user.as_str()]);
-    others.extend(spread.into_iter().filter(|(_, audience)| !audience.0.as_deref().is_ok_and(is_theirs)).map(|(id, _)| id));
+    others.extend(
+        spread
+            .into_iter()
+            .filter(|(_, audience)| !audience.0.as_deref().is_ok_and(is_theirs))
+            .map(|(id, _)| id),
+    );
     let alone = ids.into_iter().filter(|id| !others.contains(id)).collect();
     Ok((places, alone))
 }

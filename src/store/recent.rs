@@ -65,7 +65,14 @@ pub async fn recent(
         let (read_at, deleted_at): (Option<At>, Option<At>) = (read_at, deleted_at);
         let is_held = deleted_at.is_none() && expires_at.is_none_or(|At(at)| at > now);
         let priority = Priority::from_level(priority);
-        Recent { position, created_at, kind: Opening::legible(kind), priority, is_read: read_at.is_some(), is_held }
+        Recent {
+            position,
+            created_at,
+            kind: Opening::legible(kind),
+            priority,
+            is_read: read_at.is_some(),
+            is_held,
+        }
     };
     Ok(entries.into_iter().map(recent).collect())
 }

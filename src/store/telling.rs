@@ -48,7 +48,8 @@ fn about((id, UuidColumn(uuid), _, kind, topic): &About, user: &Opening) -> Valu
 fn of_entry(entry: &Told, at: Timestamp, by: &str) -> Vec<Fact> {
     let (_, _, confirmed_at, read_at, notification, user) = entry;
     let mut facts = Vec::new();
-    let mut add = |event, data| facts.push(Fact { event, tenant: notification.2.clone().legible(), at, data });
+    let mut add =
+        |event, data| facts.push(Fact { event, tenant: notification.2.clone().legible(), at, data });
     if confirmed_at.is_none() {
         let mut data = about(notification, user);
         (data["channel"], data["confirmed_by"]) = (json!("in_app"), json!(by));

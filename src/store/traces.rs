@@ -292,6 +292,7 @@ pub async fn members(
             user: UserId::new(&user).map_err(odd)?,
             preferences: stored.as_deref().map(preferred::read),
             is_online,
+            is_shut: contacts.as_ref().is_some_and(|stored| stored.0.is_err()),
             contacts: contacts
                 .and_then(|stored| stored.0.ok())
                 .as_deref()

@@ -256,6 +256,7 @@ fn reason(why: &str) -> &'static str {
         "no_consent",
         "consent_withdrawn",
         "minor_without_guardian",
+        "contacts_unreadable",
     ];
     known.into_iter().find(|word| why.starts_with(word)).unwrap_or("muted")
 }

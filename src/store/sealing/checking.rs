@@ -60,6 +60,9 @@ pub async fn check_values(
             }
         }
     }
+    let (shut, given_up) = line.illegible(is_to_give_up, &tell).await?;
+    checked.shut += shut;
+    checked.given_up += given_up;
     Ok(checked)
 }
 

@@ -341,7 +341,9 @@ impl Line {
     /// Writes a row anew whose meaning is known, and that into the audit log, in one commit; `false`, if its meaning is lost.
     async fn mend(&mut self, keys: &Keys, fault: &Fault) -> Result<bool, StoreError> {
         let (row, how) = match fault {
-            Fault::Mark(id) => (format!("{KEY}{id}"), "written anew: its key opens what is stored, or nothing is under it"),
+            Fault::Mark(id) => {
+                (format!("{KEY}{id}"), "written anew: its key opens what is stored, or nothing is under it")
+            }
             Fault::Misnamed { name, .. } => {
                 (String::from_utf8_lossy(name).into_owned(), "named anew after its key")
             }
@@ -364,7 +366,8 @@ impl Line {
             Fault::Index(Err(_)) => {}
         }
         if !matches!(fault, Fault::Copy(_, false)) {
-            self.note(json!({"table": "sealing", "column": "value", "row": row, "how": how}).to_string()).await?;
+            self.note(json!({"table": "sealing", "column": "value", "row": row, "how": how}).to_string())
+                .await?;
         }
         self.commit().await?;
         Ok(true)
@@ -394,7 +397,8 @@ impl Line {
         }
         let begins = [MARK, id.as_bytes(), b":"].concat();
         let index = self.remembered().await?;
-        let mut shut = index.iter().filter(|one| one.key().is_none() && one.value.starts_with(&begins)).count() as u64;
+        let mut shut =
+            index.iter().filter(|one| one.key().is_none() && one.value.starts_with(&begins)).count() as u64;
         for column in COLUMNS.iter().filter(|column| column.holds != Holds::Blind) {
             let mut after = 0;
             loop {

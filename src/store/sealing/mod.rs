@@ -7,6 +7,7 @@
 
 mod checking;
 mod columns;
+mod illegible;
 mod keys;
 mod known;
 mod marks;

@@ -114,7 +114,9 @@ impl Line {
             let Some(last) = page.last() else { return Ok(()) };
             after = last.id;
             for value in page {
-                let Ok(Ok(plain)) = opened(contacts.kind, value.value).map(String::from_utf8) else { continue };
+                let Ok(Ok(plain)) = opened(contacts.kind, value.value).map(String::from_utf8) else {
+                    continue;
+                };
                 self.index(value.id, &Contacts::from_stored(&plain)).await?;
             }
         }
