@@ -12,7 +12,7 @@ use crate::domain::{
 use crate::store::Member;
 
 /// What is stored of somebody's contacts was damaged.
-const SHUT: &str = "contacts_unreadable";
+const SHUT: &str = "contacts_unreadable: what is stored of their contacts was damaged";
 /// People of an audience that a preview names.
 const NAMED: i64 = 100;
 

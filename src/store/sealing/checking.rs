@@ -41,7 +41,7 @@ pub async fn check_values(
 ) -> Result<Checked, StoreError> {
     let mut line = Line::open(url).await?;
     let marks = marks::mend(&mut line, url, is_to_give_up, &tell).await?;
-    let mut checked = Checked { sealed: marks.shut, shut: marks.shut, given_up: marks.mended };
+    let mut checked = Checked { sealed: 0, shut: marks.shut, given_up: marks.mended };
     for column in COLUMNS.iter().filter(|column| column.holds != Holds::Blind) {
         let mut after = 0;
         loop {
