@@ -150,6 +150,17 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_has_a_version() {
+        let der = certificate(&of(0x17, b"251231235959Z"), &of(0x18, b"20500101000000Z"));
+        assert_eq!(version(&der), Some(3));
+        let first = of(0x30, &of(0x30, &[of(2, &[7]), of(0x30, &[])].concat()));
+        assert_eq!(version(&first), Some(1));
+        for end in 0..der.len() - 3 {
+            version(&der[..end]);
+        }
+    }
+
+    #[test]
     fn a_certificate_counts_for_a_time() {
         let der = certificate(&of(0x17, b"251231235959Z"), &of(0x18, b"20500101000000Z"));
         assert_eq!(validity(&der), Some((1_767_225_599, 2_524_608_000)));

@@ -189,6 +189,8 @@ fn restore(server: &Server) {
          INSERT INTO audit_log SELECT * FROM kept_log; INSERT INTO audit_seals SELECT * FROM kept_seals; \
          DELETE FROM audit_chain; INSERT INTO audit_chain SELECT * FROM kept_chain; COMMIT",
     );
+    let given = "UPDATE sqlite_sequence SET seq = (SELECT max(id) FROM audit_log) WHERE name = 'audit_log'";
+    server.sql(given, "SELECT 1");
 }
 
 #[test]

@@ -83,7 +83,7 @@ pub struct NotifiedOut {
     notification_id: Uuid,
     /// What became of it on each channel that was asked for: `delivered`, `user_offline`, `no_subscription`,
     /// `no_phone_number`, `bad_phone_number`, `no_email`, `bad_email`, `priority_too_low`, `muted`, `not_needed`, `queued`,
-    /// `rate_limited`, `no_consent`, `consent_withdrawn`, `minor_without_guardian` or `failed`.
+    /// `rate_limited`, `no_consent`, `consent_withdrawn`, `minor_without_guardian`, `contacts_unreadable` or `failed`.
     channels: BTreeMap<String, &'static str>,
     timestamp: Timestamp,
     /// Sockets of the recipient on this node.

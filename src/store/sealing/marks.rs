@@ -68,6 +68,16 @@ enum Fault {
 }
 
 impl Fault {
+    /// The name of the row.
+    fn row(&self) -> String {
+        match self {
+            Self::Mark(id) => format!("{KEY}{id}"),
+            Self::Misnamed { name, .. } => String::from_utf8_lossy(name).into_owned(),
+            Self::Index(_) => INDEX.to_owned(),
+            Self::Copy(..) => COPY.to_owned(),
+        }
+    }
+
     /// What happened, why, and what to do. Nothing, if it is no fault by itself.
     fn words(&self) -> Option<String> {
         Some(match self {
@@ -160,7 +170,10 @@ pub async fn settle(line: &mut Line, keys: &Keys) -> Result<(), StoreError> {
         if !line.mend(keys, &fault).await? {
             return Err(StoreError::Keys(words));
         }
-        tracing::error!("{words}; it was written anew");
+        tracing::error!(
+            row = fault.row(),
+            "a damaged row of the table `sealing` was mended; nothing is lost"
+        );
     }
     Ok(())
 }
@@ -340,15 +353,12 @@ impl Line {
 
     /// Writes a row anew whose meaning is known, and that into the audit log, in one commit; `false`, if its meaning is lost.
     async fn mend(&mut self, keys: &Keys, fault: &Fault) -> Result<bool, StoreError> {
-        let (row, how) = match fault {
-            Fault::Mark(id) => {
-                (format!("{KEY}{id}"), "written anew: its key opens what is stored, or nothing is under it")
-            }
-            Fault::Misnamed { name, .. } => {
-                (String::from_utf8_lossy(name).into_owned(), "named anew after its key")
-            }
-            Fault::Index(Ok(_)) => (INDEX.to_owned(), "put back from its copy"),
-            Fault::Copy(..) => (COPY.to_owned(), "copied anew"),
+        let row = fault.row();
+        let how = match fault {
+            Fault::Mark(_) => "written anew: its key opens what is stored, or nothing is under it",
+            Fault::Misnamed { .. } => "named anew after its key",
+            Fault::Index(Ok(_)) => "put back from its copy",
+            Fault::Copy(..) => "copied anew",
             Fault::Index(Err(_)) => return Ok(false),
         };
         self.begin().await?;
