@@ -44,7 +44,8 @@ pub enum Verdict {
 /// When the database cannot be read.
 pub async fn run(config: &Config, what: &AuditCommand) -> anyhow::Result<Verdict> {
     let log = AuditLog::open(&config.database)?;
-    let unread = "the audit log cannot be read; a database of an earlier release is brought up to date by `carillon migrate`";
+    let unread = "the audit log cannot be read: is the database whole, and may its user read it? (One of an earlier release is brought up to \
+                  date by `carillon migrate`.)";
     match what {
         AuditCommand::Head => {
             println!("{}", log.chain().await.context(unread)?.head.written());
@@ -140,6 +141,12 @@ fn tell(proof: &Proof, heads: usize) {
             println!("        row {row} tells of it; there is no key that could sign it");
         }
         Backing { .. } => {}
+    }
+    if let (Some(given), None) = (proof.given, &proof.damage) {
+        println!(
+            "        numbers up to {given} were given out, and the last rows of them are not there: so it is after a commit that failed; \
+             if there was none, hold a head that is kept elsewhere against it"
+        );
     }
     if proof.pseudonymous > 0 {
         println!("        {} rows name somebody by a pseudonym, who was forgotten", proof.pseudonymous);

@@ -57,7 +57,7 @@ pub async fn run(config: &Config, what: &Keys) -> anyhow::Result<()> {
             anyhow::ensure!(
                 found.shut == found.given_up,
                 "{} values do not open. Restore them from a backup; or run `carillon keys check --give-up`, which puts a word in \
-                 the place of each, removes devices, puts webhooks to rest, and leaves people without contacts (but with what they \
+                 the place of each (or does what is said there), removes devices, puts webhooks to rest, and leaves people without contacts (but with what they \
                  agreed to): enter them anew then, and whether they are minors",
                 found.shut - found.given_up
             );

@@ -160,6 +160,12 @@ pub enum Damage {
     /// The end is missing.
     #[error("the end of the log was cut off behind row {0}: the chain went on to row {1}")]
     CutOff(i64, i64),
+    /// Rows of the end are missing that were there.
+    #[error(
+        "the log was set back, or its end was cut off: row {0} is its last, and rows up to {1} were written. If the whole file was \
+         not put back from a copy, somebody removed them"
+    )]
+    SetBack(i64, i64),
     /// The count does not fit.
     #[error("of {1} rows that were sealed {0} are there")]
     Miscounted(i64, i64),
@@ -209,7 +215,7 @@ impl Damage {
             | Self::TooYoung(id)
             | Self::Forged(id)
             | Self::Unsigned(id) => Some(*id),
-            Self::CutOff(id, _) => Some(*id + 1),
+            Self::CutOff(id, _) | Self::SetBack(id, _) => Some(*id + 1),
             Self::Miscounted(..) => None,
             Self::NotThere(head) => Link::read(head).map(|link| link.id),
         }

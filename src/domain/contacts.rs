@@ -93,6 +93,15 @@ impl ContactsChange {
         self.is_minor.is_some() || self.guardian.is_some()
     }
 
+    /// Whether it says all there is to say of contacts.
+    pub const fn is_whole(&self) -> bool {
+        self.email.is_some()
+            && self.phone.is_some()
+            && self.locale.is_some()
+            && self.is_minor.is_some()
+            && self.guardian.is_some()
+    }
+
     /// What it is about, for the audit log: no contacts.
     pub fn subjects(&self) -> Value {
         let mut named = Map::new();

@@ -60,6 +60,7 @@ kinds! {
     TooSlow: REQUEST_TIMEOUT, "request_timeout", "The request came too slowly";
     TooManyRecurring: CONFLICT, "too_many_recurring", "Too many recurring notifications";
     TooManyDevices: CONFLICT, "too_many_devices", "Too many devices";
+    ContactsUnreadable: CONFLICT, "contacts_unreadable", "These contacts cannot be read";
     TemplateTaken: CONFLICT, "template_exists", "There is a template of this name";
     TooManyTemplates: CONFLICT, "too_many_templates", "Too many templates";
     TooManyWebhooks: CONFLICT, "too_many_webhooks", "Too many webhooks";
@@ -303,6 +304,17 @@ impl From<Error> for Problem {
                      it does; see /health.",
                 )
             }
+            Error::ContactsUnreadable { by_service: true } => Self::new(
+                Kind::ContactsUnreadable,
+                "What is stored of this person's contacts was damaged, and nothing was changed. Send all of email, phone, locale, \
+                 is_minor and guardian in one request (null for what there is not): they are written anew then. What the person agreed \
+                 to is taken from the history of consents.",
+            ),
+            Error::ContactsUnreadable { by_service: false } => Self::new(
+                Kind::ContactsUnreadable,
+                "What is stored of your contacts was damaged, and nothing was changed. Only a service of your tenant can write them \
+                 anew, as it says whether somebody is a minor: ask those who run it.",
+            ),
             Error::Store(StoreError::Unopened(why)) => {
                 tracing::error!(fault = %why, "a request could not be answered: what is stored cannot be read");
                 Self::new(

@@ -92,6 +92,14 @@ impl Files {
             let key = self.key.display();
             format!("server.tls_key: {key} holds no private key in PEM without a password (-----BEGIN PRIVATE KEY-----)")
         })?;
+        if let Some(version @ 1..=2) =
+            chain.first().and_then(|first| crate::parts::certificates::version(first))
+        {
+            anyhow::bail!(
+                "server.tls_certificate: the first certificate in {certificate} is of version {version} (X.509), which no client takes: \
+                 it must be of version 3. Have it made anew with the names of this server (subjectAltName)"
+            );
+        }
         CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(|why| {
             anyhow::anyhow!(
                 "server.tls_certificate ({certificate}) and server.tls_key ({}) cannot be used together: {why}; the first \

@@ -105,6 +105,17 @@ fn moment(tag: u8, text: &[u8]) -> Option<i64> {
     Some(NaiveDateTime::parse_from_str(&whole, "%Y%m%d%H%M%SZ").ok()?.and_utc().timestamp())
 }
 
+/// Which version the certificate `der` is of; nothing, if that cannot be read. Only the third can be shown.
+pub fn version(der: &[u8]) -> Option<u8> {
+    let (_, certificate, _) = element(der)?;
+    let (_, rest, _) = element(certificate)?;
+    match rest.first() {
+        // Its number is one more than what is written, and 1 if nothing is.
+        Some(0xa0) => element(element(rest)?.1)?.1.first()?.checked_add(1),
+        _ => Some(1),
+    }
+}
+
 /// From when until when the certificate `der` counts, in seconds since 1970; nothing, if that cannot be read.
 pub fn validity(der: &[u8]) -> Option<(i64, i64)> {
     const VERSION: u8 = 0xa0;
@@ -145,6 +156,17 @@ mod tests {
         let parts =
             [of(0xa0, &[2, 1, 2]), of(2, &[7]), of(0x30, &[]), of(0x30, &[0; 200]), both, of(0x30, &[])];
         of(0x30, &[of(0x30, &parts.concat()), of(0x30, &[])].concat())
+    }
+
+    #[test]
+    fn a_certificate_has_a_version() {
+        let der = certificate(&of(0x17, b"251231235959Z"), &of(0x18, b"20500101000000Z"));
+        assert_eq!(version(&der), Some(3));
+        let first = of(0x30, &of(0x30, &[of(2, &[7]), of(0x30, &[])].concat()));
+        assert_eq!(version(&first), Some(1));
+        for end in 0..der.len() - 3 {
+            version(&der[..end]);
+        }
     }
 
     #[test]

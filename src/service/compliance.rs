@@ -198,6 +198,7 @@ fn findings(figures: &[Figure]) -> Vec<Finding> {
     let minors = many("people", "minors");
     let alone = many("people", "minors without a guardian's contact");
     let failures = many("audit", Action::AuthFailure.name());
+    let shut = many("people", "with contacts that cannot be opened");
     let finding = |check, is_well, words| Finding { check, is_well, words };
     let said = |word: &str| -> i64 {
         let such = |one: &&Figure| one.section == "consent" && one.name.ends_with(word);
@@ -218,6 +219,14 @@ fn findings(figures: &[Figure]) -> Vec<Finding> {
                     "{alone} of {minors} minors have no guardian's contact: they get no e-mail and no text message"
                 ),
             },
+        ),
+        finding(
+            "damage",
+            shut == 0,
+            format!(
+                "{shut} people have contacts that do not open; what else does not is not counted here, as that takes a look at \
+                 everything: `carillon keys check` lists it"
+            ),
         ),
         finding(
             "authentication",

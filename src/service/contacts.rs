@@ -43,7 +43,8 @@ impl Addresses {
         Ok((recipient, contacts))
     }
 
-    /// Changes it; durable on return. Returns how it is now.
+    /// Changes it; durable on return. Returns how it is now. What was damaged is written anew by who says all of it: a service, since
+    /// nobody says of themselves whether they are a minor.
     ///
     /// # Errors
     /// When `who` may not, or it could not be stored.
@@ -71,6 +72,7 @@ impl Addresses {
         let write = ContactsWrite::Change { recipient: recipient.clone(), change, deed };
         match self.store.write(Write::Reachable(Arc::new(write))).await? {
             Written::Reachable(contacts) => Ok((recipient, contacts)),
+            Written::Unreadable => Err(Error::ContactsUnreadable { by_service: who.can_send }),
             _ => Err(Error::Store(StoreError::Closed)),
         }
     }

@@ -131,6 +131,12 @@ pub enum Error {
     /// There is no such person, or the caller has nothing to do with them.
     #[error("there is no such recipient")]
     NoSuchRecipient,
+    /// What is stored of somebody's contacts cannot be read, and not all of it was said anew.
+    #[error("what is stored of these contacts cannot be read")]
+    ContactsUnreadable {
+        /// Whether a service asks, which may say all.
+        by_service: bool,
+    },
     /// Nobody has made keys for Web Push.
     #[error(
         "there are no keys for Web Push; make them by `carillon vapid`, and set VAPID_PUBLIC_KEY and VAPID_PRIVATE_KEY on \

@@ -11,6 +11,8 @@ use crate::domain::{
 };
 use crate::store::Member;
 
+/// What is stored of somebody's contacts was damaged.
+const SHUT: &str = "contacts_unreadable: what is stored of their contacts was damaged";
 /// People of an audience that a preview names.
 const NAMED: i64 = 100;
 
@@ -151,7 +153,11 @@ impl Explain {
             Verdict::Over(why) | Verdict::Skip(why) => Prospect::Skipped(why),
             Verdict::Fail(why) => Prospect::Skipped(why.into()),
         };
-        let refused = member.contacts.consents.refusal(channel, self.consent);
+        let is_shut = member.is_shut && matches!(channel, Channel::Email | Channel::Sms);
+        let refused = match is_shut {
+            true => Some(SHUT),
+            false => member.contacts.consents.refusal(channel, self.consent),
+        };
         match (&prospect, refused.or_else(|| unreachable(&wish, member, channel, new, stopped))) {
             (Prospect::Skipped(_), _) | (_, None) => prospect,
             (_, Some(why)) => Prospect::Skipped(why.into()),

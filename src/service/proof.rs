@@ -35,6 +35,8 @@ pub struct Proof {
     pub pseudonymous: i64,
     /// Rows that nobody has sealed yet.
     pub waiting: Unsealed,
+    /// The highest number that was given out, if there is no row of it: perhaps it was not committed.
+    pub given: Option<i64>,
     /// What is wrong.
     pub damage: Option<Damage>,
 }
@@ -58,9 +60,11 @@ pub async fn prove(
     patient: bool,
 ) -> Result<Proof, StoreError> {
     for _ in 0..TRIES {
+        let (given, is_certain) = log.given().await?;
         let chain = log.chain().await?;
         let mut told = Vec::new();
         let mut proof = walk(log, &chain, heads, &mut told, patient).await?;
+        proof.given = Some(given).filter(|given| *given > chain.last.max(chain.head.id));
         if proof.damage.is_none() {
             told.extend(log.removals(chain.head.id).await?.iter().map(AuditLog::told));
             match judge(&told, &chain.anchor, chain.gone, here) {
@@ -68,6 +72,9 @@ pub async fn prove(
                 Err(damage) => proof.damage = Some(damage),
             }
             hold_against(&mut proof, &told);
+            if let Some(given) = proof.given.filter(|_| is_certain) {
+                proof.damage = proof.damage.take().or(Some(Damage::SetBack(chain.last, given)));
+            }
         }
         // What was removed meanwhile because it is old is no damage.
         if proof.damage.is_none() || log.chain().await?.anchor == chain.anchor {

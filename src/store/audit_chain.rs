@@ -8,7 +8,7 @@ use std::sync::Arc;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 
-use super::sealing::{keys, sign, signed};
+use super::sealing::{Perhaps, keys, sign, signed};
 use super::types::{At, Instant};
 use super::{DatabaseUrl, Readers, Settings, Store, StoreError, on, postgres, sqlite};
 use crate::domain::chain::{Link, Row};
@@ -105,17 +105,17 @@ pub(super) struct LogColumns {
     hash: Option<Vec<u8>>,
     #[diesel(sql_type = Nullable<Instant>)]
     at: Option<At>,
-    #[diesel(sql_type = Nullable<Text>)]
+    #[diesel(sql_type = Nullable<Text>, deserialize_as = Perhaps)]
     tenant: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
+    #[diesel(sql_type = Nullable<Text>, deserialize_as = Perhaps)]
     actor: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
+    #[diesel(sql_type = Nullable<Text>, deserialize_as = Perhaps)]
     action: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
+    #[diesel(sql_type = Nullable<Text>, deserialize_as = Perhaps)]
     subject: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
+    #[diesel(sql_type = Nullable<Text>, deserialize_as = Perhaps)]
     detail: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
+    #[diesel(sql_type = Nullable<Text>, deserialize_as = Perhaps)]
     address: Option<String>,
     #[diesel(sql_type = Nullable<Binary>)]
     actor_secret: Option<Vec<u8>>,
@@ -209,6 +209,15 @@ impl AuditLog {
     /// When the database cannot answer.
     pub async fn chain(&self) -> Result<Chain, StoreError> {
         on!(&self.0, audit_chain())
+    }
+
+    /// The highest number that was given out to a row, and whether that row was committed for sure.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn given(&self) -> Result<(i64, bool), StoreError> {
+        let given = on!(&self.0, audit_given())?;
+        Ok((given, matches!(self.0, Readers::Sqlite(_))))
     }
 
     /// The next seals behind `after`, with their rows.

@@ -8,9 +8,10 @@ use crate::domain::Tenant;
 use crate::store::StoreError;
 use crate::store::audit::{Recorded, Sought};
 use crate::store::schema::audit_log;
+use crate::store::sealing::{Opening, legible};
 use crate::store::types::At;
 
-type Columns = (i64, At, Option<String>, String, Option<String>, String, Option<String>);
+type Columns = (i64, At, Option<Opening>, Opening, Option<Opening>, Opening, Option<Opening>);
 
 /// See [`crate::store::Store::audited`].
 pub async fn audited(
@@ -50,14 +51,14 @@ pub async fn audited(
         query = query.filter(audit_log::at.lt(At(to)));
     }
     let rows: Vec<Columns> = query.load(connection).await?;
-    let recorded = |(id, At(at), actor, action, subject, detail, address)| Recorded {
+    let recorded = |(id, At(at), actor, action, subject, detail, address): Columns| Recorded {
         id,
         at,
-        actor,
-        action,
-        subject,
-        detail,
-        address,
+        actor: legible(actor),
+        action: action.legible(),
+        subject: legible(subject),
+        detail: detail.legible_json(),
+        address: legible(address),
     };
     Ok(rows.into_iter().map(recorded).collect())
 }

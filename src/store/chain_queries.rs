@@ -40,17 +40,25 @@ pub async fn audit_rows(connection: &mut Connection, query: &str) -> Result<Vec<
     Ok(diesel::sql_query(query).load(connection).await?)
 }
 
+#[derive(QueryableByName)]
+struct First {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    id: Option<i64>,
+}
+
+/// See [`crate::store::AuditLog::given`].
+pub async fn audit_given(connection: &mut Connection) -> Result<i64, StoreError> {
+    let given: Option<First> =
+        diesel::sql_query(super::AUDIT_GIVEN).get_result(connection).await.optional()?;
+    Ok(given.and_then(|given| given.id).unwrap_or(0))
+}
+
 /// See [`crate::store::AuditLog::unsealed`].
 pub async fn audit_unsealed(
     connection: &mut Connection,
     after: i64,
     upto: i64,
 ) -> Result<Option<i64>, StoreError> {
-    #[derive(QueryableByName)]
-    struct First {
-        #[diesel(sql_type = Nullable<BigInt>)]
-        id: Option<i64>,
-    }
     let query = format!(
         "SELECT min(a.id) AS id FROM audit_log AS a WHERE a.id > ({after}) AND a.id <= {upto} \
          AND NOT EXISTS (SELECT 1 FROM audit_seals AS s WHERE s.id = a.id)"

@@ -19,6 +19,7 @@ use crate::domain::{
 };
 use crate::store::audit::of_batch;
 use crate::store::schema::{audit_log, deployment, expansions, nodes, notifications, subscriptions, traces};
+use crate::store::sealing::{Opening, legible};
 use crate::store::types::At;
 use crate::store::write::{Beat, Mark};
 use crate::store::{TAKEN_BACK, Task, Write, Written};
@@ -375,8 +376,9 @@ body! {
             .filter(audit_log::action.eq(deed.action.name()))
             .select((audit_log::subject, audit_log::actor));
         // Either may be missing, which equals nothing to a database.
-        let found: Vec<(Option<String>, Option<String>)> = wait!(same.load(connection))?;
-        Ok(found.iter().any(|(subject, actor)| *subject == deed.subject && *actor == deed.actor))
+        let found: Vec<(Option<Opening>, Option<Opening>)> = wait!(same.load(connection))?;
+        let found = found.into_iter().map(|(subject, actor)| (legible(subject), legible(actor)));
+        Ok(found.into_iter().any(|(subject, actor)| subject == deed.subject && actor == deed.actor))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::store::StoreError;
 use crate::store::people::{COUNTED_TOGETHER, People};
 use crate::store::privacy::{Consent, Disclosure, DisclosureRow, Figure};
 use crate::store::schema::{audit_log, consents, disclosures, recipients};
-use crate::store::sealing::Opening;
+use crate::store::sealing::{Opening, legible};
 use crate::store::types::At;
 
 /// See [`crate::store::Store::consents_of`].
@@ -23,7 +23,7 @@ pub async fn consents_of(
     before: Option<i64>,
     limit: i64,
 ) -> Result<Vec<Consent>, StoreError> {
-    type Row = (i64, i32, String, i32, At, String, Option<String>, Option<String>);
+    type Row = (i64, i32, Opening, i32, At, Opening, Option<Opening>, Option<Opening>);
     let Some(row) = row_of(connection, recipient).await? else { return Ok(Vec::new()) };
     let rows: Vec<Row> = consents::table
         .filter(consents::recipient_id.eq(row))
@@ -45,12 +45,12 @@ pub async fn consents_of(
     let consent = |(id, channel, kind, is_given, At(at), how, actor, note): Row| Consent {
         id,
         channel: Channel::from_number(channel).unwrap_or(Channel::Email),
-        kind,
+        kind: kind.legible(),
         is_given: is_given == 1,
         at,
-        how,
-        actor,
-        note,
+        how: how.legible(),
+        actor: legible(actor),
+        note: legible(note),
     };
     Ok(rows.into_iter().map(consent).collect())
 }
@@ -95,7 +95,7 @@ pub async fn figures(
     let mut add = |section, counted: Vec<(String, i64)>| {
         all.extend(counted.into_iter().map(|(name, many)| Figure { section, name, many }));
     };
-    let audited: Vec<(String, i64)> = audit_log::table
+    let audited: Vec<(Opening, i64)> = audit_log::table
         .filter(audit_log::tenant.eq(tenant))
         .filter(audit_log::at.ge(from))
         .filter(audit_log::at.lt(to))
@@ -104,7 +104,7 @@ pub async fn figures(
         .select((audit_log::action, diesel::dsl::count_star()))
         .load(connection)
         .await?;
-    add("audit", audited);
+    add("audit", audited.into_iter().map(|(name, many)| (name.legible(), many)).collect());
     let said: Vec<(i32, i32, i64)> = consents::table
         .filter(consents::tenant.eq(tenant))
         .filter(consents::at.ge(from))
@@ -119,7 +119,7 @@ pub async fn figures(
         (format!("{channel} {}", if is_given == 1 { "given" } else { "withdrawn" }), many)
     });
     add("consent", said.collect());
-    let seen: Vec<(String, i64)> = disclosures::table
+    let seen: Vec<(Opening, i64)> = disclosures::table
         .filter(disclosures::tenant.eq(tenant))
         .filter(disclosures::at.ge(from))
         .filter(disclosures::at.lt(to))
@@ -128,7 +128,7 @@ pub async fn figures(
         .select((disclosures::action, diesel::dsl::count_star()))
         .load(connection)
         .await?;
-    add("disclosure", seen);
+    add("disclosure", seen.into_iter().map(|(name, many)| (name.legible(), many)).collect());
     Ok(all)
 }
 

@@ -12,7 +12,7 @@ use crate::domain::{Notification, NotificationId, Priority, Wish};
 pub type Content = (
     i64,
     UuidColumn,
-    (String, String, Opening, Opening, Opening),
+    (Opening, Opening, Opening, Opening, Opening),
     i32,
     Option<Opening>,
     At,
@@ -67,13 +67,14 @@ pub fn notification(content: Content) -> Result<Notification, Unopened> {
         expires_at,
         wish,
     ) = content;
+    let kind = kind.0?;
     let wish = open(wish)?.as_deref().and_then(Wish::read);
     Ok(Notification {
         id: NotificationId(id),
         uuid,
         template: wish.as_ref().and_then(|wish| wish.said_by(&kind)).cloned(),
         kind,
-        topic,
+        topic: topic.0?,
         title: title.0?,
         message: message.0?,
         data: data.0?,
@@ -90,7 +91,7 @@ pub fn legible(content: Content) -> Content {
     let kept = |stored: &Opening| stored.0.is_ok();
     let (id, uuid, (kind, topic, title, message, data), level, action_url, created_at, expires_at, wish) =
         content;
-    let texts = (kind, topic, said(title), said(message), Opening(Ok(data.legible_json())));
+    let texts = (said(kind), said(topic), said(title), said(message), Opening(Ok(data.legible_json())));
     (id, uuid, texts, level, action_url.filter(kept), created_at, expires_at, wish.filter(kept))
 }
 

@@ -10,6 +10,7 @@ use super::Connection;
 use super::writing::now;
 use crate::domain::{Channel, NotificationId, Recipient, Tenant, Timestamp, UserId};
 use crate::store::schema::{deliveries, delivery_attempts, inbox, notifications, recipients};
+use crate::store::sealing::{Opening, legible};
 use crate::store::types::{At, Instant};
 use crate::store::{Attempt, Delivery, State, StoreError};
 
@@ -58,11 +59,11 @@ pub async fn pushed_too_late(connection: &mut Connection, ids: &[i64]) -> Result
 type Columns = (
     i64,
     i64,
-    (String, String),
+    (Opening, Opening),
     (i32, i32, Option<i64>, i32, i32, i32),
     At,
     i32,
-    (Option<String>, Option<String>),
+    (Option<Opening>, Option<Opening>),
     At,
     Option<At>,
 );
@@ -97,8 +98,8 @@ fn delivery(columns: Columns) -> Delivery {
     Delivery {
         id,
         notification: NotificationId(notification),
-        kind,
-        user,
+        kind: kind.legible(),
+        user: user.legible(),
         channel: Channel::from_number(channel).unwrap_or(Channel::Email),
         step,
         device,
@@ -106,8 +107,8 @@ fn delivery(columns: Columns) -> Delivery {
         state: State::from_number(state),
         due_at: due_at.0,
         attempt,
-        reason,
-        provider,
+        reason: legible(reason),
+        provider: legible(provider),
         to_guardian: to_guardian == 1,
         created_at: created_at.0,
         finished_at: finished_at.map(|at| at.0),
@@ -140,7 +141,7 @@ pub async fn deliveries_of(
 
 /// See [`crate::store::Store::attempts_of`].
 pub async fn attempts_of(connection: &mut Connection, ids: &[i64]) -> Result<Vec<Attempt>, StoreError> {
-    type Columns = (i64, At, i32, String, i32, Option<String>);
+    type Columns = (i64, At, i32, Opening, i32, Option<Opening>);
     let found: Vec<Columns> = delivery_attempts::table
         .filter(delivery_attempts::delivery_id.eq_any(ids))
         .order((delivery_attempts::delivery_id, delivery_attempts::attempt))
@@ -159,6 +160,7 @@ pub async fn attempts_of(connection: &mut Connection, ids: &[i64]) -> Result<Vec
         // Those between, which asked nobody, are not told.
         let number = all.last().filter(|last| last.delivery == delivery).map_or(1, |last| last.number + 1);
         let state = State::from_number(state);
+        let (provider, reason) = (provider.legible(), legible(reason));
         all.push(Attempt { delivery, number, at, took_ms, provider, state, reason });
     }
     Ok(all)

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::schema::push_subscriptions;
-use super::sealing::{OpeningBytes, SealedBytes, Unopened, digests_of};
+use super::sealing::{Opening, OpeningBytes, Perhaps, SealedBytes, Unopened, digests_of};
 use super::types::At;
 use super::{Readers, Store, StoreError, on, postgres, sqlite};
 use crate::domain::{
@@ -178,14 +178,20 @@ pub(super) struct Row {
 #[derive(Queryable)]
 pub(super) struct Seen {
     id: i64,
+    #[diesel(deserialize_as = Opening)]
     _tenant: String,
     recipient_id: i64,
+    #[diesel(deserialize_as = Opening)]
     endpoint: String,
     p256dh: OpeningBytes,
     auth: OpeningBytes,
+    #[diesel(deserialize_as = Perhaps)]
     user_agent: Option<String>,
+    #[diesel(deserialize_as = Perhaps)]
     device_info: Option<String>,
+    #[diesel(deserialize_as = Perhaps)]
     kinds: Option<String>,
+    #[diesel(deserialize_as = Perhaps)]
     quiet_hours: Option<String>,
     created_at: At,
     last_ok_at: Option<At>,

@@ -11,6 +11,7 @@ use super::queries_body::row_of;
 use crate::domain::{Position, Recipient, Timestamp};
 use crate::store::digests::{ItemColumns, SentColumns, TOGETHER, Wanting, sent, sent_columns};
 use crate::store::schema::{digest_subscriptions, digests, inbox, notifications, recipients};
+use crate::store::sealing::Opening;
 use crate::store::types::At;
 use crate::store::{SUMMED_UP, SentDigest, StoreError};
 
@@ -99,10 +100,14 @@ pub async fn lines(
         .filter(inbox::expires_at.is_null().or(inbox::expires_at.gt(At(now))))
         .order(inbox::position.desc())
         .limit(TOGETHER)
-        .select((inbox::position, notifications::kind, notifications::priority, inbox::read_at.is_not_null()))
-        .load(connection)
-        .await?;
-    Ok(lines)
+        .select((
+            inbox::position,
+            notifications::kind,
+            notifications::priority,
+            inbox::read_at.is_not_null(),
+        ));
+    let lines: Vec<(i64, Opening, i32, bool)> = lines.load(connection).await?;
+    Ok(lines.into_iter().map(|(at, kind, level, is_read)| (at, kind.legible(), level, is_read)).collect())
 }
 
 /// The entries of this row at these places.

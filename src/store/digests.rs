@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 
 use super::schema::{digest_subscriptions, digests};
-use super::sealing::{Opening, Sealed, Unopened};
+use super::sealing::{Opening, Sealed, Unopened, legible};
 use super::types::At;
 use super::{Readers, Store, StoreError, on, postgres, preferred, sqlite};
 use crate::domain::{
@@ -26,6 +26,7 @@ const MOST: i64 = 1_000;
 #[diesel(table_name = digest_subscriptions)]
 pub(super) struct Row {
     pub recipient_id: i64,
+    #[diesel(deserialize_as = Opening)]
     pub terms: String,
     pub next_at: Option<At>,
     pub reached: i64,
@@ -49,7 +50,7 @@ pub(super) struct SentRow {
 }
 
 /// What is looked at of one that was sent.
-pub(super) type SentColumns = (i64, i64, String, String, At, Opening);
+pub(super) type SentColumns = (i64, i64, Opening, Opening, At, Opening);
 
 /// The columns of [`SentColumns`].
 #[diesel::dsl::auto_type]
@@ -65,11 +66,11 @@ pub(super) fn sent_columns() -> _ {
 }
 
 /// Who wants one, how, and who they are: their tenant, name, preferences and contacts.
-pub(super) type Wanting = (Row, String, String, Option<String>, Option<Opening>);
+pub(super) type Wanting = (Row, Opening, Opening, Option<Opening>, Option<Opening>);
 
 /// An entry, as far as it is named.
 pub(super) type ItemColumns =
-    (i64, Option<At>, (i64, super::types::UuidColumn, String, Opening, Opening, i32, Option<Opening>, At));
+    (i64, Option<At>, (i64, super::types::UuidColumn, Opening, Opening, Opening, i32, Option<Opening>, At));
 
 /// Somebody who wants a digest.
 #[derive(Clone, Debug)]
@@ -97,8 +98,8 @@ impl Subscriber {
     }
 
     fn read((row, tenant, user, preferences, contacts): Wanting) -> Result<Self, StoreError> {
-        let tenant = Tenant::new(&tenant).map_err(unreadable)?;
-        let recipient = Recipient { tenant, user: UserId::new(&user).map_err(unreadable)? };
+        let tenant = Tenant::new(&tenant.legible()).map_err(unreadable)?;
+        let recipient = Recipient { tenant, user: UserId::new(&user.legible()).map_err(unreadable)? };
         let contacts = contacts
             .and_then(|stored| stored.0.ok())
             .as_deref()
@@ -111,7 +112,7 @@ impl Subscriber {
             terms: serde_json::from_str(&row.terms).map_err(unreadable)?,
             next_at: row.next_at.map(|at| at.0),
             reached: row.reached,
-            preferences: preferences.as_deref().map(preferred::read).unwrap_or_default(),
+            preferences: legible(preferences).as_deref().map(preferred::read).unwrap_or_default(),
             locale: locale.unwrap_or_default(),
         })
     }
@@ -157,8 +158,8 @@ pub(super) fn sent(
     let sent = SentDigest {
         id,
         notification: NotificationId(notification),
-        frequency: Frequency::named(&frequency),
-        date,
+        frequency: Frequency::named(&frequency.legible()),
+        date: date.legible(),
         created_at: at.0,
         content: content.legible_json(),
     };
@@ -322,7 +323,7 @@ fn item((position, read_at, columns): ItemColumns) -> (Position, Item) {
     let item = Item {
         id: NotificationId(id),
         uuid: uuid.0,
-        kind,
+        kind: kind.legible(),
         title: title.legible(),
         message: message.legible(),
         priority: crate::domain::Priority::from_level(level),

@@ -24,7 +24,7 @@ use crate::store::schema::{
     digest_subscriptions, digests, disclosures, expansions, inbox, notifications, push_subscriptions,
     recipients, recurring, roles, subscriptions, template_versions, webhook_attempts, webhook_messages,
 };
-use crate::store::sealing::{Opening, Sealed, SealedStr};
+use crate::store::sealing::{Opening, Sealed, SealedStr, legible};
 use crate::store::types::At;
 use crate::store::write::Written;
 
@@ -305,7 +305,7 @@ body! {
 }
 
 /// Of a row of the audit log: its number, actor, action, subject and address.
-type Row = (i64, Option<String>, String, Option<String>, Option<String>);
+type Row = (i64, Option<Opening>, Opening, Option<Opening>, Option<Opening>);
 
 body! {
     /// Puts pseudonyms where rows of the audit log name somebody. Nothing else of a row can be changed (its triggers).
@@ -315,12 +315,13 @@ body! {
         let mut many = 0;
         for (id, actor, action, subject, address) in rows {
             let this = audit_log::table.find(id);
+            let (actor, subject) = (legible(actor), legible(subject));
             if actor.as_deref() == Some(user) {
-                let address = address.map(|address| pseudonym(secret, Of::Address, &address));
+                let address = legible(address).map(|address| pseudonym(secret, Of::Address, &address));
                 let them = (audit_log::actor.eq(&other), audit_log::address.eq(address));
                 many += wait!(diesel::update(this).set(them).execute(connection))?;
             }
-            let is_about_person = Action::named(&action).is_some_and(Action::is_about_person);
+            let is_about_person = Action::named(&action.legible()).is_some_and(Action::is_about_person);
             if is_about_person && subject.as_deref() == Some(user) {
                 many += wait!(diesel::update(this).set(audit_log::subject.eq(&other)).execute(connection))?;
             }

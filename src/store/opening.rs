@@ -12,7 +12,7 @@ use crate::store::Registered;
 use crate::store::content::{Content, content, notification as shown, open};
 use crate::store::devices::Seen;
 use crate::store::schema::{deliveries, inbox, notifications, push_subscriptions, recipients, sealing};
-use crate::store::sealing::{KEY, Opening, Unopened};
+use crate::store::sealing::{KEY, Opening, Unopened, legible};
 use crate::store::types::At;
 
 /// Seconds after which one that another node can open is looked at again here.
@@ -39,17 +39,19 @@ pub struct Row {
 type Columns = (
     (i64, i64, i32, i32, i32, Option<i64>, At, i32, (i32, i32, Option<At>)),
     (Option<At>, Option<At>, Option<At>, Option<i32>),
-    (i64, String, String, Option<String>),
-    (Option<Opening>, Option<Opening>, Option<String>),
+    (i64, Opening, Opening, Option<Opening>),
+    (Option<Opening>, Option<Opening>, Option<Opening>),
     Content,
 );
 
 /// What opens of it.
 fn row(
-    (delivery, entry, person, (contacts, wish, sender), content): Columns,
+    (delivery, entry, (number, tenant, user, preferences), (contacts, wish, sender), content): Columns,
 ) -> Result<Row, (i64, Unopened)> {
     let shut = |why| (delivery.0, why);
     let (contacts, wish) = (open(contacts).map_err(shut)?, open(wish).map_err(shut)?);
+    let person = (number, tenant.0.map_err(shut)?, user.0.map_err(shut)?, legible(preferences));
+    let sender = legible(sender);
     let notification = shown(content).map_err(shut)?;
     Ok(Row { delivery, entry, person, contacts, wish, sender, notification })
 }

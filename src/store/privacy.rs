@@ -1,6 +1,6 @@
 //! What is kept of people, for those whom it is about: what they agree to, who saw it, all of it, and none of it any more.
 
-use super::sealing::{Opening, digests_of};
+use super::sealing::{Opening, digests_of, legible};
 use super::types::At;
 use super::{Readers, SentDigest, Store, StoreError, Write, Written, on, postgres, sqlite};
 use crate::domain::{Channel, Notification, Position, Recipient, Tenant, Timestamp};
@@ -404,11 +404,12 @@ impl From<(Notification, EntryRow)> for WholeEntry {
 }
 
 /// Of a disclosure, as it is stored.
-pub(super) type DisclosureRow = (i64, At, String, String, Option<String>, String, Option<i64>, String);
+pub(super) type DisclosureRow = (i64, At, Opening, Opening, Option<Opening>, Opening, Option<i64>, Opening);
 
 impl From<DisclosureRow> for Disclosure {
     fn from((id, At(at), about, recipient, actor, action, notification, kind): DisclosureRow) -> Self {
-        Self { id, at, about, recipient, actor, action, notification, kind }
+        let (about, recipient, actor) = (about.legible(), recipient.legible(), legible(actor));
+        Self { id, at, about, recipient, actor, action: action.legible(), notification, kind: kind.legible() }
     }
 }
 

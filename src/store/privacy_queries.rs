@@ -23,7 +23,7 @@ use crate::store::schema::{
     audit_log, audit_people, connections, deliveries, digests, expansions, inbox, notifications, recurring,
     roles, spent, template_versions, webhook_messages, webhooks,
 };
-use crate::store::sealing::Opening;
+use crate::store::sealing::{Opening, legible};
 use crate::store::types::At;
 use crate::store::{SentDigest, State, StoreError};
 
@@ -98,14 +98,19 @@ pub async fn places_alone(
         return Ok((places, Vec::new()));
     }
     let mut others: HashSet<i64> = others_have(connection, recipient, row, &ids).await?;
-    let spread: Vec<(i64, String)> = expansions::table
+    let spread: Vec<(i64, Opening)> = expansions::table
         .filter(expansions::notification_id.eq_any(&ids))
         .select((expansions::notification_id, expansions::audience))
         .load(connection)
         .await?;
     let is_theirs =
         |audience: &str| matches!(people(audience), Some(users) if users == [recipient.user.as_str()]);
-    others.extend(spread.into_iter().filter(|(_, audience)| !is_theirs(audience)).map(|(id, _)| id));
+    others.extend(
+        spread
+            .into_iter()
+            .filter(|(_, audience)| !audience.0.as_deref().is_ok_and(is_theirs))
+            .map(|(id, _)| id),
+    );
     let alone = ids.into_iter().filter(|id| !others.contains(id)).collect();
     Ok((places, alone))
 }
@@ -177,7 +182,7 @@ pub async fn audited_of(
     after: i64,
     limit: i64,
 ) -> Result<Vec<Audited>, StoreError> {
-    type Row = (i64, At, Option<String>, String, Option<String>, String, Option<String>);
+    type Row = (i64, At, Option<Opening>, Opening, Option<Opening>, Opening, Option<Opening>);
     let user = person.user.as_str();
     let rows: Vec<Row> = audit_log::table
         .filter(audit_log::tenant.eq(person.tenant.as_str()))
@@ -196,14 +201,14 @@ pub async fn audited_of(
         ))
         .load(connection)
         .await?;
-    let audited = |(id, At(at), actor, action, subject, detail, address)| Audited {
+    let audited = |(id, At(at), actor, action, subject, detail, address): Row| Audited {
         id,
         at,
-        actor,
-        action,
-        subject,
-        detail,
-        address,
+        actor: legible(actor),
+        action: action.legible(),
+        subject: legible(subject),
+        detail: detail.legible_json(),
+        address: legible(address),
     };
     Ok(rows.into_iter().map(audited).collect())
 }
@@ -215,7 +220,7 @@ pub async fn messages_of(
     after: i64,
     limit: i64,
 ) -> Result<Vec<Elsewhere>, StoreError> {
-    let rows: Vec<(i64, String, String, At)> = webhook_messages::table
+    let rows: Vec<(i64, Opening, Opening, At)> = webhook_messages::table
         .inner_join(webhooks::table)
         .filter(webhooks::tenant.eq(person.tenant.as_str()))
         .filter(webhook_messages::id.gt(after))
@@ -237,7 +242,12 @@ pub async fn messages_of(
         ))
         .load(connection)
         .await?;
-    let elsewhere = |(id, what, content, At(at))| Elsewhere { id, what, content, at: Some(at) };
+    let elsewhere = |(id, what, content, At(at)): (i64, Opening, Opening, At)| Elsewhere {
+        id,
+        what: what.legible(),
+        content: content.legible_json(),
+        at: Some(at),
+    };
     Ok(rows.into_iter().map(elsewhere).collect())
 }
 
@@ -248,7 +258,7 @@ pub async fn expansions_of(
     after: i64,
     limit: i64,
 ) -> Result<Vec<Elsewhere>, StoreError> {
-    type Row = (i64, String, At, Opening, Opening);
+    type Row = (i64, Opening, At, Opening, Opening);
     let user = person.user.as_str().to_owned();
     let (mut found, mut after) = (Vec::new(), after);
     loop {
@@ -271,7 +281,7 @@ pub async fn expansions_of(
         let Some(last) = rows.last() else { return Ok(found) };
         after = last.0;
         for (id, audience, At(at), title, message) in rows {
-            if people(&audience).is_some_and(|users| users.contains(&user)) {
+            if people(&audience.legible()).is_some_and(|users| users.contains(&user)) {
                 let (title, message) = (title.legible(), message.legible());
                 found.push(Elsewhere { id, what: title, content: message, at: Some(at) });
             }
@@ -287,7 +297,7 @@ pub async fn recurring_for(
     connection: &mut Connection,
     person: &Recipient,
 ) -> Result<Vec<Elsewhere>, StoreError> {
-    type Row = (i64, String, String, String, (Opening, Opening), Option<At>);
+    type Row = (i64, Opening, Opening, Opening, (Opening, Opening), Option<At>);
     let user = person.user.as_str();
     let rows: Vec<Row> = recurring::table
         .filter(recurring::tenant.eq(person.tenant.as_str()))
@@ -309,10 +319,12 @@ pub async fn recurring_for(
         .load(connection)
         .await?;
     let names = |audience: &str| people(audience).is_some_and(|users| users.iter().any(|one| one == user));
-    let theirs = rows.into_iter().filter(|(_, owner, audience, ..)| owner == user || names(audience));
+    let theirs = rows.into_iter().filter(|(_, owner, audience, ..)| {
+        owner.0.as_deref().is_ok_and(|owner| owner == user) || audience.0.as_deref().is_ok_and(names)
+    });
     let elsewhere = |(id, _, _, cron, (title, message), at): Row| Elsewhere {
         id,
-        what: cron,
+        what: cron.legible(),
         content: format!("{}\n{}", title.legible(), message.legible()),
         at: at.map(|at| at.0),
     };
@@ -380,7 +392,8 @@ pub async fn written_by(
         .filter(template_versions::author.eq(person.user.as_str()))
         .order(template_versions::id)
         .select((template_versions::name, template_versions::version));
-    Ok(theirs.load(connection).await?)
+    let theirs: Vec<(Opening, i64)> = theirs.load(connection).await?;
+    Ok(theirs.into_iter().map(|(name, version)| (name.legible(), version)).collect())
 }
 
 /// See [`crate::store::Store::sockets_of`].
@@ -388,13 +401,13 @@ pub async fn sockets_of(
     connection: &mut Connection,
     person: &Recipient,
 ) -> Result<Vec<(Timestamp, String)>, StoreError> {
-    let rows: Vec<(At, String)> = connections::table
+    let rows: Vec<(At, Opening)> = connections::table
         .filter(connections::tenant.eq(person.tenant.as_str()))
         .filter(connections::user_id.eq(person.user.as_str()))
         .select((connections::connected_at, connections::node))
         .load(connection)
         .await?;
-    Ok(rows.into_iter().map(|(At(at), node)| (at, node)).collect())
+    Ok(rows.into_iter().map(|(At(at), node)| (at, node.legible())).collect())
 }
 
 /// See [`crate::store::Store::secret_of`].

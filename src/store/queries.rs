@@ -64,7 +64,7 @@ pub async fn pending(
         .load(connection)
         .await?;
     // Nearly always all are, and all fit.
-    let is_of_kind = |(_, _, (_, _, (found, ..), ..)): &Waiting| found == kind;
+    let is_of_kind = |(_, _, (_, _, (found, ..), ..)): &Waiting| found.0.as_deref() == Ok(kind);
     let is_listed = |entry: &Waiting| is_of_kind(entry) && entry.1 != Some(QUIET);
     let others = !entries.iter().all(is_of_kind);
     let fits = i64::try_from(entries.len()).is_ok_and(|many| many < limit);

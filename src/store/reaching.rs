@@ -7,15 +7,20 @@ use uuid::Uuid;
 use super::capping::number_digests;
 use super::commit::was_done;
 use super::erasing::note_consent;
+use super::opening::leave_to_others;
 use super::outbox::{end, look_again, next_step};
 use super::recur::clock;
 use super::{Connection, Memory, RunQueryDsl, preferences_of, record, row_of, telling};
 use crate::domain::{
-    Channel, Contacts, NotificationId, Phone, Recipient, SaidBy, Tenant, Timestamp, UserId, WebhookEvent,
+    Channel, Consents, Contacts, NotificationId, Phone, Recipient, SaidBy, Tenant, Timestamp, UserId,
+    WebhookEvent,
 };
 use crate::store::State;
+use crate::store::content::open;
 use crate::store::devices::{ContactsWrite, DeviceWrite, NewDevice, Said, WhichDevice};
-use crate::store::schema::{deliveries, delivery_attempts, push_subscriptions, recipients, stopped_numbers};
+use crate::store::schema::{
+    consents, deliveries, delivery_attempts, push_subscriptions, recipients, stopped_numbers,
+};
 use crate::store::sealing::{Opening, Sealed, SealedBytes, as_blind};
 use crate::store::types::{At, UuidColumn};
 use crate::store::write::Written;
@@ -173,8 +178,18 @@ body! {
                 wait!(preferences_of(connection, memory, recipient))?;
                 let row = wait!(row_of(connection, memory, recipient))?;
                 let this = recipients::table.find(row);
-                let stored: Option<String> = wait!(this.select(recipients::contacts).get_result(connection))?;
-                let before = stored.as_deref().map(Contacts::from_stored).unwrap_or_default();
+                let stored: Option<Opening> = wait!(this.select(recipients::contacts).get_result(connection))?;
+                let before = match open(stored) {
+                    Ok(stored) => stored.as_deref().map(Contacts::from_stored).unwrap_or_default(),
+                    Err(why) => {
+                        wait!(leave_to_others(connection, &why))?;
+                        // What is not said would be gone without anybody's saying so: whether they are a minor.
+                        if !change.is_whole() {
+                            return Ok(Written::Unreadable);
+                        }
+                        Contacts { consents: wait!(agreed(connection, row))?, ..Contacts::default() }
+                    }
+                };
                 let after = before.changed(change.clone());
                 let text = after.to_stored();
                 wait!(diesel::update(this).set(recipients::contacts.eq(Sealed(text))).execute(connection))?;
@@ -186,6 +201,20 @@ body! {
                 Ok(Written::Changed(wait!(reported(connection, memory, which, said, *at))?))
             }
         }
+    }
+}
+
+body! {
+    /// What somebody agrees to, by what they said last of each channel.
+    fn agreed(connection: &mut Connection, row: i64) -> QueryResult<Consents> {
+        let said: Vec<(i32, i32)> = wait!(consents::table
+            .filter(consents::recipient_id.eq(row))
+            .filter(consents::kind.eq(""))
+            .order(consents::id)
+            .select((consents::channel, consents::is_given))
+            .load(connection))?;
+        let said = said.into_iter().filter_map(|(channel, is_given)| Some((Channel::from_number(channel)?, is_given != 0)));
+        Ok(said.fold(Consents::default(), |all, (channel, is_given)| all.with(channel, is_given)))
     }
 }
 

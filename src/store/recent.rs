@@ -9,6 +9,7 @@ use super::queries_body::row_of;
 use crate::domain::{Position, Priority, Recipient, Timestamp};
 use crate::store::counts::AT_ONCE;
 use crate::store::schema::{inbox, notifications};
+use crate::store::sealing::Opening;
 use crate::store::types::At;
 use crate::store::{MUTED, Recent, StoreError};
 
@@ -19,7 +20,7 @@ const KINDS: &str = "SELECT DISTINCT n.kind FROM (\
 
 #[derive(QueryableByName)]
 struct OfKind {
-    #[diesel(sql_type = Text)]
+    #[diesel(sql_type = Text, deserialize_as = Opening)]
     kind: String,
 }
 
@@ -41,7 +42,7 @@ pub async fn recent(
     now: Timestamp,
 ) -> Result<Vec<Recent>, StoreError> {
     let Some(row) = row_of(connection, recipient).await? else { return Ok(Vec::new()) };
-    let entries: Vec<(i64, At, String, i32, Option<At>, Option<At>, Option<At>)> = inbox::table
+    let entries: Vec<(i64, At, Opening, i32, Option<At>, Option<At>, Option<At>)> = inbox::table
         .inner_join(notifications::table)
         .filter(inbox::recipient_id.eq(row))
         .filter(inbox::position.lt(before))
@@ -64,7 +65,14 @@ pub async fn recent(
         let (read_at, deleted_at): (Option<At>, Option<At>) = (read_at, deleted_at);
         let is_held = deleted_at.is_none() && expires_at.is_none_or(|At(at)| at > now);
         let priority = Priority::from_level(priority);
-        Recent { position, created_at, kind, priority, is_read: read_at.is_some(), is_held }
+        Recent {
+            position,
+            created_at,
+            kind: Opening::legible(kind),
+            priority,
+            is_read: read_at.is_some(),
+            is_held,
+        }
     };
     Ok(entries.into_iter().map(recent).collect())
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::audit::actor;
 use super::schema::recurring;
-use super::sealing::{Opening, Sealed, SealedStr, Unopened};
+use super::sealing::{Opening, Perhaps, Sealed, SealedStr, Unopened};
 use super::types::At;
 use super::{Readers, Store, StoreError, on, postgres, sqlite};
 use crate::domain::{
@@ -95,23 +95,31 @@ pub(super) struct Row {
 #[derive(Queryable)]
 pub(super) struct Seen {
     id: i64,
+    #[diesel(deserialize_as = Opening)]
     tenant: String,
+    #[diesel(deserialize_as = Opening)]
     owner: String,
     idempotency_key: Vec<u8>,
     request_digest: Vec<u8>,
+    #[diesel(deserialize_as = Opening)]
     cron: String,
+    #[diesel(deserialize_as = Opening)]
     time_zone: String,
     starts_at: Option<At>,
     ends_at: Option<At>,
     next_at: Option<At>,
+    #[diesel(deserialize_as = Opening)]
     audience: String,
+    #[diesel(deserialize_as = Opening)]
     kind: String,
+    #[diesel(deserialize_as = Opening)]
     topic: String,
     title: Opening,
     message: Opening,
     data: Opening,
     priority: i32,
     action_url: Option<Opening>,
+    #[diesel(deserialize_as = Perhaps)]
     sender: Option<String>,
     created_at: At,
     last_at: Option<At>,

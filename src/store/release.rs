@@ -293,7 +293,7 @@ body! {
         preferences: &Preferences,
         present: Timestamp,
     ) -> QueryResult<Vec<i64>> {
-        type Columns = (i64, Option<At>, Option<At>, Option<At>, Option<At>, String, String, i32);
+        type Columns = (i64, Option<At>, Option<At>, Option<At>, Option<At>, Opening, Opening, i32);
         let places: Vec<i64> = wait!(waiting(row).load(connection))?;
         let mut wanted = Vec::with_capacity(places.len());
         for some in places.chunks(TOGETHER) {
@@ -314,7 +314,8 @@ body! {
                 .load(connection))?;
             for (position, confirmed_at, read_at, deleted_at, end, kind, topic, level) in &all {
                 let is_expired = end.is_some_and(|end| end.0 <= present);
-                let matter = Matter { kind, topic, priority: Priority::from_level(*level) };
+                let (kind, topic) = (kind.clone().legible(), topic.clone().legible());
+                let matter = Matter { kind: &kind, topic: &topic, priority: Priority::from_level(*level) };
                 let place = Place { recipient: row, position: *position };
                 if is_expired || confirmed_at.or(*read_at).or(*deleted_at).is_some() {
                     over.push(*position);

@@ -19,6 +19,7 @@ use super::{
 use crate::domain::{Group, NotificationId, Recipient, Tenant, Timestamp, UserId};
 use crate::store::content::{Content, content, legible, notification as shown};
 use crate::store::schema::{connections, expansions, notifications, recipients, roles, subscriptions};
+use crate::store::sealing::Opening;
 use crate::store::types::At;
 use crate::store::write::{Spread, Written};
 
@@ -30,7 +31,7 @@ const SPARSE: usize = 4;
 pub type Due = (i64, String, String, i64, At, Option<String>);
 
 /// People, by their rows.
-type People = Vec<(i64, String)>;
+type People = Vec<(i64, Opening)>;
 
 /// How far an expansion is after a chunk.
 struct Progress {
@@ -95,8 +96,8 @@ body! {
         let mut theirs = Vec::new();
         for (id, group) in wait!(due_of(connection, tenant))? {
             // The others are to be had all the same.
-            let Ok(group) = serde_json::from_str::<Group>(&group) else { continue };
-            let one = vec![(row, user.to_owned())];
+            let Ok(group) = serde_json::from_str::<Group>(&group.legible()) else { continue };
+            let one = vec![(row, Opening(Ok(user.to_owned())))];
             let is_theirs = !wait!(of_group(connection, &recipient.tenant, &group, one))?.is_empty();
             if is_theirs && wait!(have(connection, NotificationId(id), &[row]))?.is_empty() {
                 theirs.push(id);
@@ -110,7 +111,7 @@ body! {
         let mut spreads = Vec::new();
         for due in free {
             let progress = Progress { reached: due.3, present: due.5.clone(), is_finished: false };
-            let people = vec![(row, user.to_owned())];
+            let people = vec![(row, Opening(Ok(user.to_owned())))];
             let spread = wait!(give(connection, memory, &due, people, progress, present))?;
             spreads.extend((!spread.places.is_empty()).then_some(spread));
         }
@@ -120,7 +121,7 @@ body! {
 
 body! {
     /// What of `tenant`'s is due and has not reached everybody: its number, and whom it is for.
-    fn due_of(connection: &mut Connection, tenant: &str) -> QueryResult<Vec<(i64, String)>> {
+    fn due_of(connection: &mut Connection, tenant: &str) -> QueryResult<Vec<(i64, Opening)>> {
         wait!(expansions::table
             .filter(expansions::tenant.eq(tenant))
             .filter(expansions::finished_at.is_null())
@@ -141,7 +142,7 @@ body! {
         most: usize,
     ) -> QueryResult<(People, Option<String>)> {
         let sockets = sockets(tenant.as_str(), socket).limit(limit(most));
-        let here: Vec<(String, i64, String)> = wait!(sockets.load(connection))?;
+        let here: Vec<(String, i64, Opening)> = wait!(sockets.load(connection))?;
         let more = here.len() == most;
         let last = here.last().map(|(socket, ..)| socket.clone()).filter(|_| more);
         let mut seen = HashSet::new();
@@ -197,7 +198,7 @@ body! {
         let members: Vec<i64> = match group {
             Group::Everyone => return Ok(people),
             Group::People(users) => {
-                people.retain(|(_, user)| users.contains(user));
+                people.retain(|(_, user)| user.0.as_ref().is_ok_and(|user| users.contains(user)));
                 return Ok(people);
             }
             Group::Topic(topic) => wait!(subscriptions::table
@@ -260,7 +261,7 @@ body! {
                 let people = next.map(person).collect::<QueryResult<Vec<_>>>()?;
                 let rows = wait!(rows_of(connection, memory, &people))?;
                 let user = |recipient: &Recipient| recipient.user.as_str().to_owned();
-                Ok(rows.into_iter().zip(people.iter().map(user)).collect())
+                Ok(rows.into_iter().zip(people.iter().map(|one| Opening(Ok(user(one))))).collect())
             }
         }
     }
@@ -303,7 +304,7 @@ body! {
         let tenant = Tenant::new(&due.1).map_err(unreadable)?;
         let mut named = Vec::with_capacity(people.len());
         for (row, user) in people.into_iter().filter(|(row, _)| !served.contains(row)) {
-            let user = UserId::new(&user).map_err(unreadable)?;
+            let user = UserId::new(&user.legible()).map_err(unreadable)?;
             named.push((row, Recipient { tenant: tenant.clone(), user }));
         }
         // What is shut comes to nobody, by no way.

@@ -16,6 +16,7 @@ use super::recur::clock;
 use super::{Connection, Marked, Memory, RunQueryDsl};
 use crate::domain::{Channel, Position, Timestamp, WebhookEvent};
 use crate::store::schema::{deliveries, inbox, notifications, recipients, webhook_messages, webhooks};
+use crate::store::sealing::{Opening, legible};
 use crate::store::types::{At, UuidColumn};
 use crate::store::webhooks::Listener;
 use crate::store::{MUTED, Mark, Sent};
@@ -24,9 +25,9 @@ use crate::store::{MUTED, Mark, Sent};
 const TOGETHER: usize = 1_000;
 
 /// An entry: where, when it was confirmed and read, what, and whose it is.
-pub type Told = (i64, i64, Option<At>, Option<At>, About, String);
+pub type Told = (i64, i64, Option<At>, Option<At>, About, Opening);
 /// A notification: its number, name, tenant, kind and topic.
-pub type About = (i64, UuidColumn, String, String, String);
+pub type About = (i64, UuidColumn, Opening, Opening, Opening);
 
 /// Something that has become true.
 struct Fact {
@@ -37,7 +38,9 @@ struct Fact {
 }
 
 /// What there is to say of any of them.
-fn about((id, UuidColumn(uuid), _, kind, topic): &About, user: &str) -> Value {
+fn about((id, UuidColumn(uuid), _, kind, topic): &About, user: &Opening) -> Value {
+    let text = |stored: &Opening| stored.clone().legible();
+    let (kind, topic, user) = (text(kind), text(topic), text(user));
     json!({"notification_id": id, "notification_uuid": uuid, "type": kind, "topic": topic, "user_id": user})
 }
 
@@ -45,7 +48,8 @@ fn about((id, UuidColumn(uuid), _, kind, topic): &About, user: &str) -> Value {
 fn of_entry(entry: &Told, at: Timestamp, by: &str) -> Vec<Fact> {
     let (_, _, confirmed_at, read_at, notification, user) = entry;
     let mut facts = Vec::new();
-    let mut add = |event, data| facts.push(Fact { event, tenant: notification.2.clone(), at, data });
+    let mut add =
+        |event, data| facts.push(Fact { event, tenant: notification.2.clone().legible(), at, data });
     if confirmed_at.is_none() {
         let mut data = about(notification, user);
         (data["channel"], data["confirmed_by"]) = (json!("in_app"), json!(by));
@@ -63,11 +67,14 @@ body! {
         if let Some(known) = memory.listeners.known(LONGEST) {
             return Ok(known);
         }
-        let rows: Vec<(i64, String, Option<String>)> = wait!(webhooks::table
+        let rows: Vec<(i64, Opening, Option<Opening>)> = wait!(webhooks::table
             .filter(webhooks::is_enabled.eq(1))
             .select((webhooks::id, webhooks::tenant, webhooks::events))
             .load(connection))?;
-        let all: Arc<[Listener]> = rows.into_iter().map(Listener::new).collect();
+        let all: Arc<[Listener]> = rows
+            .into_iter()
+            .map(|(id, tenant, events)| Listener::new((id, tenant.legible(), legible(events))))
+            .collect();
         memory.listeners.remember(all.clone());
         Ok(all)
     }
@@ -219,7 +226,7 @@ body! {
         if listeners.is_empty() {
             return Ok(());
         }
-        type Row = (i64, i32, Option<i64>, Option<String>, Option<String>, About, String);
+        type Row = (i64, i32, Option<i64>, Option<Opening>, Option<Opening>, About, Opening);
         let rows: Vec<Row> = wait!(deliveries::table
             .inner_join(recipients::table)
             .inner_join(notifications::table)
@@ -240,14 +247,14 @@ body! {
         let fact = |(id, channel, device, provider, reason, notification, user): Row| {
             let mut data = about(&notification, &user);
             data["channel"] = json!(Channel::from_number(channel).map(Channel::name));
-            (data["delivery_id"], data["provider"]) = (json!(id), json!(provider));
+            (data["delivery_id"], data["provider"]) = (json!(id), json!(legible(provider)));
             if let Some(device) = device {
                 data["device_id"] = json!(device);
             }
             if event == WebhookEvent::Failed {
-                data["reason"] = json!(reason);
+                data["reason"] = json!(legible(reason));
             }
-            Fact { event, tenant: notification.2, at, data }
+            Fact { event, tenant: notification.2.legible(), at, data }
         };
         wait!(post(connection, &listeners, rows.into_iter().map(fact).collect()))
     }

@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 
 use super::schema::{template_versions, templates};
+use super::sealing::{Opening, Perhaps};
 use super::types::At;
 use super::{Readers, Store, StoreError, on, postgres, sqlite};
 use crate::domain::{Deed, TemplateName, Tenant, Timestamp};
@@ -55,7 +56,9 @@ pub struct TemplateVersion {
 #[diesel(table_name = templates)]
 pub(super) struct Row {
     pub id: i64,
+    #[diesel(deserialize_as = Opening)]
     pub tenant: String,
+    #[diesel(deserialize_as = Opening)]
     pub name: String,
     pub latest: i64,
     pub current: Option<i64>,
@@ -68,10 +71,14 @@ pub(super) struct Row {
 #[diesel(table_name = template_versions)]
 pub(super) struct VersionRow {
     pub id: i64,
+    #[diesel(deserialize_as = Opening)]
     pub tenant: String,
+    #[diesel(deserialize_as = Opening)]
     pub name: String,
     pub version: i64,
+    #[diesel(deserialize_as = Opening)]
     pub sources: String,
+    #[diesel(deserialize_as = Perhaps)]
     pub author: Option<String>,
     pub created_at: At,
 }

@@ -91,6 +91,8 @@ pub struct Member {
     pub is_online: bool,
     /// Where they can be reached besides.
     pub contacts: Contacts,
+    /// Whether that cannot be read: they are none, then.
+    pub is_shut: bool,
     /// The browsers that take their pushes.
     pub devices: Vec<Registered>,
 }

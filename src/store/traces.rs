@@ -14,7 +14,7 @@ use crate::domain::{
 };
 use crate::store::content::{Content, content, notification};
 use crate::store::schema::{connections, expansions, inbox, notifications, recipients, roles, subscriptions};
-use crate::store::sealing::Opening;
+use crate::store::sealing::{Opening, legible};
 use crate::store::types::{At, UuidColumn};
 use crate::store::{
     MUTED, Member, QUIET, Registered, StoreError, TAKEN_BACK, Trace, TracedEntry, TracedHush, TracedSpread,
@@ -28,7 +28,7 @@ pub async fn trace(
     id: NotificationId,
     recipient: Option<&Recipient>,
 ) -> Result<Option<Trace>, StoreError> {
-    type Columns = (UuidColumn, String, String, i32, Option<String>, At, Option<At>);
+    type Columns = (UuidColumn, Opening, Opening, i32, Option<Opening>, At, Option<At>);
     let found: Option<Columns> = notifications::table
         .find(id.0)
         .filter(notifications::tenant.eq(tenant.as_str()))
@@ -54,6 +54,7 @@ pub async fn trace(
     };
     let priority = crate::domain::Priority::from_level(level);
     let expires_at = expires_at.map(|at| at.0);
+    let (kind, topic, sender) = (kind.legible(), topic.legible(), legible(sender));
     Ok(Some(Trace { id, uuid, kind, topic, priority, sender, created_at, expires_at, spread, entry }))
 }
 
@@ -102,11 +103,13 @@ pub async fn waiting(
     if let Some(sender) = sender {
         query = query.filter(notifications::sender.eq(sender.as_str()));
     }
-    let found: Vec<(String, At, Option<String>, Content)> = query.load(connection).await?;
+    let found: Vec<(Opening, At, Option<Opening>, Content)> = query.load(connection).await?;
     let mut rows = Vec::with_capacity(found.len());
     let mut contents = Vec::with_capacity(found.len());
     for (group, At(due_at), sender, content) in found {
-        rows.push((read_group(&group)?, due_at, sender));
+        // One whom it is for cannot be read goes to nobody.
+        let Ok(group) = read_group(&group.legible()) else { continue };
+        rows.push((group, due_at, legible(sender)));
         contents.push((content.0, notification(content)));
     }
     let contents = opened(connection, contents).await?;
@@ -155,8 +158,8 @@ async fn entry_at(
     row: i64,
     position: Position,
 ) -> Result<TracedEntry, StoreError> {
-    type Over = (Option<At>, Option<String>);
-    type Columns = (Over, Option<At>, Option<String>, Option<At>, Option<At>, Option<i32>, Option<String>);
+    type Over = (Option<At>, Option<Opening>);
+    type Columns = (Over, Option<At>, Option<Opening>, Option<At>, Option<At>, Option<i32>, Option<Opening>);
     let ((sent_at, sent_over), confirmed_at, confirmed_by, read_at, deleted_at, hush, reason): Columns =
         inbox::table
             .find((row, position))
@@ -172,7 +175,7 @@ async fn entry_at(
             .get_result(connection)
             .await?;
     let at = |column: Option<At>| column.map(|at| at.0);
-    let hush = reason.map(|reason| {
+    let hush = legible(reason).map(|reason| {
         let state = match hush {
             Some(MUTED) => TracedHush::Muted,
             Some(QUIET) => TracedHush::Waits,
@@ -183,9 +186,9 @@ async fn entry_at(
     });
     Ok(TracedEntry {
         sent_at: at(sent_at),
-        sent_over,
+        sent_over: legible(sent_over),
         confirmed_at: at(confirmed_at),
-        confirmed_by,
+        confirmed_by: legible(confirmed_by),
         read_at: at(read_at),
         deleted_at: at(deleted_at),
         hush,
@@ -203,10 +206,10 @@ pub async fn holders(
     let (found, next) = super::places_of(connection, tenant, id, after, limit).await?;
     let mut all = Vec::with_capacity(found.len());
     for (row, position) in found {
-        let user: String =
+        let user: Opening =
             recipients::table.find(row).select(recipients::user_id).get_result(connection).await?;
         let odd = |fault| diesel::result::Error::DeserializationError(Box::new(fault));
-        all.push((UserId::new(&user).map_err(odd)?, entry_at(connection, row, position).await?));
+        all.push((UserId::new(&user.legible()).map_err(odd)?, entry_at(connection, row, position).await?));
     }
     Ok((all, next))
 }
@@ -218,7 +221,7 @@ pub async fn members(
     group: &Group,
     limit: i64,
 ) -> Result<Vec<Member>, StoreError> {
-    type Columns = (i64, String, Option<String>, Option<Opening>);
+    type Columns = (i64, Opening, Option<Opening>, Option<Opening>);
     let name = tenant.as_str();
     let found: Vec<Columns> = match group {
         Group::Everyone => {
@@ -262,8 +265,8 @@ pub async fn members(
                 .await?;
             // Whoever never had anything has no row, and no preferences.
             let mut known: HashMap<String, Columns> =
-                known.into_iter().map(|columns| (columns.1.clone(), columns)).collect();
-            let nobody = |user: &String| (0, user.clone(), None, None);
+                known.into_iter().map(|columns| (columns.1.clone().legible(), columns)).collect();
+            let nobody = |user: &String| (0, Opening(Ok(user.clone())), None, None);
             some.into_iter().map(|user| known.remove(user).unwrap_or_else(|| nobody(user))).collect()
         }
     };
@@ -272,7 +275,7 @@ pub async fn members(
     for device in devices_of(connection, &rows).await? {
         devices.entry(device.recipient).or_default().push(device);
     }
-    let users: Vec<&String> = found.iter().map(|(_, user, ..)| user).collect();
+    let users: Vec<&String> = found.iter().filter_map(|(_, user, ..)| user.0.as_ref().ok()).collect();
     let here: HashSet<String> = connections::table
         .filter(connections::tenant.eq(name))
         .filter(connections::user_id.eq_any(users))
@@ -282,12 +285,14 @@ pub async fn members(
         .into_iter()
         .collect();
     let member = |(row, user, stored, contacts): Columns| {
+        let (user, stored) = (user.legible(), legible(stored));
         let is_online = here.contains(&user);
         let odd = |fault| diesel::result::Error::DeserializationError(Box::new(fault));
         Ok(Member {
             user: UserId::new(&user).map_err(odd)?,
             preferences: stored.as_deref().map(preferred::read),
             is_online,
+            is_shut: contacts.as_ref().is_some_and(|stored| stored.0.is_err()),
             contacts: contacts
                 .and_then(|stored| stored.0.ok())
                 .as_deref()

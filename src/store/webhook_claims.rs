@@ -17,7 +17,7 @@ use crate::store::types::{At, UuidColumn};
 use crate::store::{HELD_SECONDS, State, WebhookMessage};
 
 type Address = (i64, Opening, Opening, Option<Opening>, Option<At>);
-type Row = (i64, UuidColumn, Address, String, String, At, i32, i32);
+type Row = (i64, UuidColumn, Address, Opening, Opening, At, i32, i32);
 
 /// The message, unless its address or secret does not open.
 fn message(
@@ -26,6 +26,7 @@ fn message(
 ) -> Result<WebhookMessage, (i64, Unopened)> {
     let shut = |why| (id, why);
     let (webhook, url, secret, former, until) = address;
+    let (event, data) = (event.0.map_err(shut)?, data.0.map_err(shut)?);
     let (url, secret) = (url.0.map_err(shut)?, secret.0.map_err(shut)?);
     let former = open(former).map_err(shut)?.filter(|_| until.is_some_and(|until| until.0 > now));
     let secrets = [Some(secret), former].into_iter().flatten().map(Secret::new).collect();

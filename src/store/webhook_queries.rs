@@ -10,7 +10,7 @@ use super::Connection;
 use super::writing::now;
 use crate::domain::{Tenant, Timestamp};
 use crate::store::schema::{webhook_attempts, webhook_messages, webhooks};
-use crate::store::sealing::{Sealed, unopened};
+use crate::store::sealing::{Opening, Sealed, legible, unopened};
 use crate::store::types::At;
 use crate::store::webhooks::{AttemptRow, MessageRow, MessagesSought, Row, ToldMessage};
 use crate::store::{Attempt, State, StoreError};
@@ -45,7 +45,7 @@ pub async fn webhook_one(
         row => return Ok(row?),
     };
     type Times = (Option<At>, Option<At>, At, At);
-    type Open = (String, Option<String>, i32, Option<String>, Times);
+    type Open = (Opening, Option<Opening>, i32, Option<Opening>, Times);
     let (description, events, is_enabled, disabled_why, times): Open = one()
         .select((
             webhooks::description,
@@ -61,10 +61,10 @@ pub async fn webhook_one(
         id,
         tenant: tenant.as_str().to_owned(),
         url: Sealed(format!("(its address or secret cannot be read: {why})")),
-        description,
-        events,
+        description: description.legible(),
+        events: legible(events),
         is_enabled,
-        disabled_why,
+        disabled_why: legible(disabled_why),
         secret: Sealed(String::new()),
         former_secret: None,
         former_until,

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::schema::{webhook_attempts, webhook_messages, webhooks};
-use super::sealing::Sealed;
+use super::sealing::{Opening, Perhaps, Sealed};
 use super::types::{At, UuidColumn};
 use super::{Attempt, Outcome, Readers, State, Store, StoreError, on, postgres, sqlite};
 use crate::domain::{Deed, Secret, Tenant, Timestamp, WebhookEvent};
@@ -258,11 +258,15 @@ pub struct MessagesSought {
 #[diesel(table_name = webhooks)]
 pub(super) struct Row {
     pub id: i64,
+    #[diesel(deserialize_as = Opening)]
     pub tenant: String,
     pub url: Sealed,
+    #[diesel(deserialize_as = Opening)]
     pub description: String,
+    #[diesel(deserialize_as = Perhaps)]
     pub events: Option<String>,
     pub is_enabled: i32,
+    #[diesel(deserialize_as = Perhaps)]
     pub disabled_why: Option<String>,
     pub secret: Sealed,
     pub former_secret: Option<Sealed>,
@@ -279,13 +283,16 @@ pub(super) struct MessageRow {
     pub id: i64,
     pub uuid: UuidColumn,
     pub webhook_id: i64,
+    #[diesel(deserialize_as = Opening)]
     pub event: String,
+    #[diesel(deserialize_as = Opening)]
     pub data: String,
     pub happened_at: At,
     pub state: i32,
     pub due_at: At,
     pub attempt: i32,
     pub since: i32,
+    #[diesel(deserialize_as = Perhaps)]
     pub reason: Option<String>,
     pub finished_at: Option<At>,
 }
@@ -300,6 +307,7 @@ pub(super) struct AttemptRow {
     pub at: At,
     pub took_ms: i32,
     pub state: i32,
+    #[diesel(deserialize_as = Perhaps)]
     pub reason: Option<String>,
 }
 

@@ -355,6 +355,8 @@ pub enum Written {
     DigestDue(Option<Timestamp>),
     /// Of `Reachable`, and of `Privacy`, when they say what they agree to: where they can be reached now.
     Reachable(Arc<Contacts>),
+    /// Of `Reachable`, when what was stored cannot be read, and not all of it was said anew; nothing was changed.
+    Unreadable,
     /// Of `Reach`.
     Reached {
         /// What reached them only now.

@@ -119,6 +119,7 @@ mod what_comes_by_redis_is_kept;
 mod what_does_not_open_holds_up_nothing;
 mod what_failed_is_tried_again;
 mod what_has_expired_is_not_told;
+mod what_is_damaged_is_mended;
 mod what_is_done_is_written_down;
 mod what_is_for_later_waits;
 mod what_is_heard_is_in_order;

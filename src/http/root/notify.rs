@@ -83,7 +83,7 @@ pub struct NotifiedOut {
     notification_id: Uuid,
     /// What became of it on each channel that was asked for: `delivered`, `user_offline`, `no_subscription`,
     /// `no_phone_number`, `bad_phone_number`, `no_email`, `bad_email`, `priority_too_low`, `muted`, `not_needed`, `queued`,
-    /// `rate_limited`, `no_consent`, `consent_withdrawn`, `minor_without_guardian` or `failed`.
+    /// `rate_limited`, `no_consent`, `consent_withdrawn`, `minor_without_guardian`, `contacts_unreadable` or `failed`.
     channels: BTreeMap<String, &'static str>,
     timestamp: Timestamp,
     /// Sockets of the recipient on this node.
@@ -256,6 +256,7 @@ fn reason(why: &str) -> &'static str {
         "no_consent",
         "consent_withdrawn",
         "minor_without_guardian",
+        "contacts_unreadable",
     ];
     known.into_iter().find(|word| why.starts_with(word)).unwrap_or("muted")
 }

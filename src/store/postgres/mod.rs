@@ -82,7 +82,9 @@ mod webhook_queries;
 pub mod queries {
     pub use super::analytics_queries::{analytics, connected, count_next, counted_upto};
     pub use super::audit_queries::audited;
-    pub use super::chain_queries::{audit_chain, audit_older, audit_rows, audit_unsealed, audit_waiting};
+    pub use super::chain_queries::{
+        audit_chain, audit_given, audit_older, audit_rows, audit_unsealed, audit_waiting,
+    };
     pub use super::compliance_queries::{consents_of, disclosures_of, figures, people};
     pub use super::delivery_queries::{
         attempts_of, deliveries_of, failed_deliveries, failed_numbers, next_delivery, pushed_too_late,
@@ -208,6 +210,10 @@ pub async fn under_way(connection: &mut Connection) -> Result<HashSet<String>, S
         AND changed.locktype = 'relation' AND changed.mode = 'RowExclusiveLock'";
     holders(connection, query).await
 }
+
+/// Asks for the highest number that the audit log gave out, whether or not its row was committed.
+const AUDIT_GIVEN: &str =
+    "SELECT pg_sequence_last_value(pg_get_serial_sequence('audit_log', 'id')::regclass) AS id";
 
 /// Whose transactions write into the audit log: whoever was given a number there holds this lock until the commit.
 pub async fn audit_writers(connection: &mut Connection) -> Result<HashSet<String>, StoreError> {

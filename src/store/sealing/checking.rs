@@ -8,8 +8,8 @@ use diesel_async::RunQueryDsl as _;
 use serde_json::json;
 
 use super::keys::{MARK, open};
-use super::known;
-use super::rows::{COLUMNS, Column, Holds, Line, Value};
+use super::marks;
+use super::rows::{COLUMNS, Column, Holds, Line, Value, on_either};
 use super::{keys, sealed};
 use crate::domain::{Action, Channel, Clock as _, Consents, Contacts, SystemClock, Tenant};
 use crate::store::schema::audit_log;
@@ -40,8 +40,8 @@ pub async fn check_values(
     tell: impl Fn(&str),
 ) -> Result<Checked, StoreError> {
     let mut line = Line::open(url).await?;
-    known::check(keys(), &line.remembered().await?)?;
-    let mut checked = Checked::default();
+    let marks = marks::mend(&mut line, url, is_to_give_up, &tell).await?;
+    let mut checked = Checked { sealed: 0, shut: marks.shut, given_up: marks.mended };
     for column in COLUMNS.iter().filter(|column| column.holds != Holds::Blind) {
         let mut after = 0;
         loop {
@@ -60,6 +60,9 @@ pub async fn check_values(
             }
         }
     }
+    let (shut, given_up) = line.illegible(is_to_give_up, &tell).await?;
+    checked.shut += shut;
+    checked.given_up += given_up;
     Ok(checked)
 }
 
@@ -82,24 +85,30 @@ impl Line {
         let stand_in = stand_in.transpose()?;
         self.begin().await?;
         // A key that came after the look at those that are known was known before anything was encrypted by it.
-        known::check(keys(), &self.remembered().await?)?;
+        marks::check(keys(), &self.remembered().await?)?;
         let is_done = self.replace(column, value, stand_in).await?;
         if is_done {
             let detail = json!({"table": column.table, "column": column.name, "row": value.id}).to_string();
-            let row = (
-                audit_log::at.eq(At(SystemClock.now())),
-                audit_log::tenant.eq(Tenant::default().as_str().to_owned()),
-                audit_log::action.eq(Action::GiveUp.name()),
-                audit_log::detail.eq(detail),
-            );
-            let row = diesel::insert_into(audit_log::table).values(row);
-            match self {
-                Self::Sqlite(connection) => row.execute(connection).await?,
-                Self::Postgres(connection) => row.execute(connection).await?,
-            };
+            self.note(detail).await?;
         }
         self.commit().await?;
         Ok(is_done)
+    }
+
+    /// Writes down that something was given up, or written anew.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn note(&mut self, detail: String) -> Result<(), StoreError> {
+        let row = (
+            audit_log::at.eq(At(SystemClock.now())),
+            audit_log::tenant.eq(Tenant::default().as_str().to_owned()),
+            audit_log::action.eq(Action::GiveUp.name()),
+            audit_log::detail.eq(detail),
+        );
+        let row = diesel::insert_into(audit_log::table).values(row);
+        on_either!(self, connection => row.execute(connection).await)?;
+        Ok(())
     }
 
     /// Contacts that only hold what their owner said last on each channel.

@@ -8,7 +8,7 @@ use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::expression::AsExpression;
 use diesel::pg::{Pg, PgValue};
 use diesel::serialize::{self, IsNull, Output, ToSql};
-use diesel::sql_types::{Binary, Text};
+use diesel::sql_types::{Binary, Nullable, Text};
 use diesel::sqlite::Sqlite;
 
 use super::{Unopened, opened, sealed};
@@ -55,6 +55,54 @@ impl Opening {
     /// The same of what holds JSON.
     pub fn legible_json(self) -> String {
         self.0.unwrap_or_else(|_| format!("{{\"unreadable\":\"{UNREADABLE}\"}}"))
+    }
+}
+
+impl From<Opening> for String {
+    fn from(stored: Opening) -> Self {
+        stored.legible()
+    }
+}
+
+/// What is there of them as texts: with a word where one cannot be read.
+pub fn legible(stored: Option<Opening>) -> Option<String> {
+    stored.map(Opening::legible)
+}
+
+/// The same, of a column that may be empty.
+#[derive(Debug, Clone, PartialEq, Eq, FromSqlRow)]
+pub struct Perhaps(pub Option<String>);
+
+impl From<Perhaps> for Option<String> {
+    fn from(stored: Perhaps) -> Self {
+        stored.0
+    }
+}
+
+impl<DB: Backend> FromSql<Nullable<Text>, DB> for Perhaps
+where
+    Opening: FromSql<Text, DB>,
+{
+    fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
+        Ok(Self(Some(<Opening as FromSql<Text, DB>>::from_sql(bytes)?.legible())))
+    }
+
+    fn from_nullable_sql(bytes: Option<DB::RawValue<'_>>) -> deserialize::Result<Self> {
+        bytes.map_or(Ok(Self(None)), Self::from_sql)
+    }
+}
+
+/// What is stored in plain may have been damaged, too: on SQLite it may be no text any more.
+impl FromSql<Text, Sqlite> for Opening {
+    fn from_sql(bytes: <Sqlite as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
+        let stored = <Vec<u8> as FromSql<Binary, Sqlite>>::from_sql(bytes)?;
+        Ok(Self(String::from_utf8(stored).map_err(|_| Unopened::NoText)))
+    }
+}
+
+impl FromSql<Text, Pg> for Opening {
+    fn from_sql(bytes: PgValue<'_>) -> deserialize::Result<Self> {
+        Ok(Self(Ok(<String as FromSql<Text, Pg>>::from_sql(bytes)?)))
     }
 }
 

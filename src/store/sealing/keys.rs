@@ -117,8 +117,18 @@ impl Keys {
     /// # Errors
     /// When the system has no randomness to give.
     pub fn seal(&self, kind: &str, plain: &[u8]) -> Result<Vec<u8>, Unopened> {
+        self.seal_by(self.newest(), kind, plain)
+    }
+
+    /// Seals `plain` by the key `id`.
+    ///
+    /// # Errors
+    /// When it is not there, or the system has no randomness to give.
+    pub fn seal_by(&self, id: &str, kind: &str, plain: &[u8]) -> Result<Vec<u8>, Unopened> {
         let failed = |why: &dyn std::fmt::Display| Unopened::NoRandomness(why.to_string());
-        let Some(key) = self.0.first() else { return Err(failed(&"there is no key")) };
+        let Some(key) = self.0.iter().find(|key| key.id == id) else {
+            return Err(Unopened::NoKey(id.to_owned()));
+        };
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).map_err(|fault| failed(&fault))?;
         let mut bytes = Vec::with_capacity(NONCE + plain.len() + TAG);

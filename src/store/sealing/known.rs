@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
-use super::keys::{self, Keys, MARK, Unopened};
-use super::rows::{Alive, COLUMNS, Line, Remembered};
+use super::keys::{self, MARK, Unopened};
+use super::marks::{self, Remembered, Secret};
+use super::rows::{Alive, COLUMNS, Line};
 use crate::store::{DatabaseUrl, LEASE_SECONDS, Settings, StoreError};
 
 /// Begins the names of keys.
@@ -18,10 +19,10 @@ pub const INDEX: &str = "index";
 /// Begins a digest into which it was mixed.
 pub const BLIND: &str = "k:";
 /// What a key seals to be recognised.
-const PROOF: &[u8] = b"carillon";
+pub const PROOF: &[u8] = b"carillon";
 
 /// What is mixed into digests of contacts; it stays, whichever keys there are.
-static MIXED: OnceLock<[u8; 32]> = OnceLock::new();
+static MIXED: OnceLock<Secret> = OnceLock::new();
 
 /// A digest into which the secret of this database was mixed, if there are keys.
 pub fn blinded(digest: &str) -> Option<String> {
@@ -31,28 +32,8 @@ pub fn blinded(digest: &str) -> Option<String> {
     Some(format!("{BLIND}{hex}"))
 }
 
-/// Refuses keys that cannot open what is here.
-///
-/// # Errors
-/// With the id of the key that is missing, and what to do.
-pub fn check(keys: Option<&Keys>, remembered: &[Remembered]) -> Result<(), StoreError> {
-    for one in remembered {
-        let Some(id) = one.name.strip_prefix(KEY) else { continue };
-        match keys::open(keys, KEY, one.value.as_bytes().strip_prefix(MARK).unwrap_or_default()) {
-            Ok(_) => {}
-            Err(Unopened::NoKey(_)) => return Err(missing(id)),
-            Err(_) => {
-                return Err(StoreError::Keys(format!(
-                    "the key `{id}` among ENCRYPTION_KEYS is another than the one of that id by which this database was \
-                     encrypted; put the right one there"
-                )));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn missing(id: &str) -> StoreError {
+/// Says that a key is missing.
+pub fn missing(id: &str) -> StoreError {
     StoreError::Keys(format!(
         "this database is encrypted by the key `{id}`, which is not among ENCRYPTION_KEYS. Put it back behind the newer ones \
          (ENCRYPTION_KEYS=new,old); it may go after `carillon keys rotate` has said that nothing remains"
@@ -134,15 +115,23 @@ async fn let_others_know(line: &mut Line, id: &str) -> Result<(), StoreError> {
     }
 }
 
-/// Refuses keys that do not open what is remembered, or the last of each column.
-async fn check_all(line: &mut Line, remembered: &[Remembered]) -> Result<(), StoreError> {
-    check(super::keys(), remembered)?;
+/// Refuses a key that is missing and was used: the last of each column tells. A damaged value may name a key that never was; no
+/// other does.
+async fn check_newest(line: &mut Line) -> Result<(), StoreError> {
     for column in COLUMNS.iter().filter(|column| column.is_in_each) {
         let Some(newest) = line.newest(column).await? else { continue };
         if let Some(rest) = newest.value.strip_prefix(MARK)
             && let Err(Unopened::NoKey(id)) = keys::open(super::keys(), column.kind, rest)
         {
-            return Err(missing(&id));
+            if line.is_used(&id).await? {
+                return Err(missing(&id));
+            }
+            tracing::error!(
+                "{} {} of {} names a key that nothing else names: it was damaged; `carillon keys check` lists what is",
+                column.table,
+                newest.id,
+                column.name
+            );
         }
     }
     Ok(())
@@ -157,8 +146,8 @@ pub async fn missing_keys(settings: &Settings) -> Result<Vec<String>, StoreError
     let mut line = Line::open(&settings.url.parse()?).await?;
     let has = |id: &str| super::keys().is_some_and(|keys| keys.ids().any(|own| own == id));
     let remembered = line.remembered().await?;
-    let known = remembered.iter().filter_map(|one| one.name.strip_prefix(KEY)).filter(|id| !has(id));
-    let mut missing: BTreeSet<String> = known.map(str::to_owned).collect();
+    let mut missing: BTreeSet<String> =
+        remembered.iter().filter_map(Remembered::key).filter(|id| !has(id)).collect();
     for column in COLUMNS.iter().filter(|column| column.is_in_each) {
         let Some(newest) = line.newest(column).await? else { continue };
         if let Some(rest) = newest.value.strip_prefix(MARK)
@@ -197,10 +186,10 @@ pub async fn examine_keys(settings: &Settings) -> Result<KeysFound, StoreError> 
     let Ok(remembered) = line.remembered().await else {
         return Ok(KeysFound { newest, ..KeysFound::default() });
     };
-    check_all(&mut line, &remembered).await?;
+    marks::check(super::keys(), &remembered)?;
+    check_newest(&mut line).await?;
     let id = newest.as_deref().unwrap_or_default();
-    let older = remembered.iter().filter_map(|one| one.name.strip_prefix(KEY)).filter(|one| *one != id);
-    let older = older.map(str::to_owned).collect();
+    let older = remembered.iter().filter_map(Remembered::key).filter(|one| *one != id).collect();
     let nodes = match newest {
         Some(_) => without(&line.alive().await.unwrap_or_default(), id, true),
         None => Vec::new(),
@@ -208,33 +197,32 @@ pub async fn examine_keys(settings: &Settings) -> Result<KeysFound, StoreError> 
     Ok(KeysFound { newest: newest.clone(), older, nodes })
 }
 
-/// Makes sure that the keys of this process open what is in the database at `url`, and lets it know of the newest one.
+/// Makes sure that the keys of this process open what is in the database at `url`, and lets it know of the newest one. What is
+/// damaged of what it remembers is mended, if nothing is lost by that.
 ///
 /// # Errors
-/// When a key is missing, or the database cannot be reached.
+/// When a key is missing or another one, or the database cannot be reached.
 pub async fn acquaint(url: &DatabaseUrl) -> Result<(), StoreError> {
     let mut line = Line::open(url).await?;
-    let remembered = line.remembered().await?;
-    check_all(&mut line, &remembered).await?;
-    let Some(keys) = super::keys() else { return Ok(()) };
+    let Some(keys) = super::keys() else {
+        marks::check(None, &line.remembered().await?)?;
+        return check_newest(&mut line).await;
+    };
+    marks::settle(&mut line, keys).await?;
+    check_newest(&mut line).await?;
     let name = format!("{KEY}{}", keys.newest());
     let_others_know(&mut line, keys.newest()).await?;
-    if !remembered.iter().any(|one| one.name == name) {
-        line.remember(&name, &text(keys.seal(KEY, PROOF))?).await?;
-    }
-    if !remembered.iter().any(|one| one.name == INDEX) {
-        let mut mixed = [0; 32];
-        getrandom::fill(&mut mixed).map_err(|fault| StoreError::Keys(format!("no randomness: {fault}")))?;
-        line.remember(INDEX, &text(keys.seal(INDEX, &mixed))?).await?;
-    }
+    line.remember(&name, &text(keys.seal(KEY, PROOF))?).await?;
     // Another node may have been quicker.
-    let remembered = line.remembered().await?;
-    let index = remembered.iter().find(|one| one.name == INDEX).ok_or(StoreError::Closed)?;
-    let mixed = mixed_in(keys, index)?;
-    match *MIXED.get_or_init(|| mixed) == mixed {
+    match mixed(marks::begin(&mut line, keys).await?) {
         true => Ok(()),
         false => Err(StoreError::Keys("this process has another database already".to_owned())),
     }
+}
+
+/// Takes this for what is mixed into digests; `false`, if something else is.
+pub fn mixed(secret: Secret) -> bool {
+    *MIXED.get_or_init(|| secret) == secret
 }
 
 /// Lets the database at `to` mix the same into digests as that at `from`, from which all is copied there.
@@ -249,16 +237,10 @@ pub async fn hand_over(from: &DatabaseUrl, to: &DatabaseUrl) -> Result<(), Store
     acquaint(to).await
 }
 
-/// What is mixed into digests of contacts, from its row.
-pub fn mixed_in(keys: &Keys, row: &Remembered) -> Result<[u8; 32], StoreError> {
-    let opened = keys::open(Some(keys), INDEX, row.value.as_bytes().strip_prefix(MARK).unwrap_or_default());
-    let opened = opened.map_err(|fault| StoreError::Keys(format!("the table `sealing`: {fault}")))?;
-    opened
-        .try_into()
-        .map_err(|_| StoreError::Keys("the table `sealing` is damaged; restore it from a backup".to_owned()))
-}
-
 /// What was sealed, as a text.
+///
+/// # Errors
+/// When the system has no randomness to give.
 pub fn text(sealed: Result<Vec<u8>, Unopened>) -> Result<String, StoreError> {
     let sealed = sealed.map_err(|fault| StoreError::Keys(fault.to_string()))?;
     String::from_utf8(sealed).map_err(|fault| StoreError::Keys(fault.to_string()))

@@ -7,8 +7,11 @@
 
 mod checking;
 mod columns;
+mod illegible;
 mod keys;
 mod known;
+mod marks;
+mod reindexing;
 mod rotation;
 mod rows;
 mod signing;

@@ -6,7 +6,8 @@
 use std::time::Instant;
 
 use super::keys::{Keys, MARK, Unopened, open};
-use super::known::{self, BLIND, INDEX, KEY};
+use super::known::{self, BLIND};
+use super::marks;
 use super::rows::{COLUMNS, Change, Column, Holds, Line};
 use super::{as_blind, keys};
 use crate::store::{DatabaseUrl, StoreError};
@@ -46,8 +47,8 @@ pub async fn rotate(url: &DatabaseUrl, tell: impl Fn(&str)) -> Result<Vec<Rotate
             "the database knows no keys yet; start the server once, or run `carillon migrate` ({fault})"
         ))
     })?;
-    known::check(Some(keys), &remembered)?;
-    if !remembered.iter().any(|one| one.name.strip_prefix(KEY) == Some(keys.newest())) {
+    marks::check(Some(keys), &remembered)?;
+    if !remembered.iter().any(|one| one.key().as_deref() == Some(keys.newest())) {
         return Err(StoreError::Keys(format!(
             "no server has been started yet with the key `{}` as its newest, and none could read what it encrypts. Give the \
              servers the same ENCRYPTION_KEYS, and rotate then",
@@ -93,15 +94,10 @@ fn begins(keys: &Keys, column: &Column) -> Vec<u8> {
 
 /// Nothing is under older keys any more: they are not needed.
 async fn retire(line: &mut Line, keys: &Keys) -> Result<(), StoreError> {
+    marks::anew(line, keys).await?;
     for one in line.remembered().await? {
-        if one.name == INDEX {
-            let mixed = known::mixed_in(keys, &one)?;
-            line.remember_instead(INDEX, &known::text(keys.seal(INDEX, &mixed))?).await?;
-        }
-    }
-    for one in line.remembered().await? {
-        if one.name.strip_prefix(KEY).is_some_and(|id| id != keys.newest()) {
-            line.forget(&one.name).await?;
+        if one.key().is_some_and(|id| id != keys.newest()) {
+            line.forget(&one).await?;
         }
     }
     Ok(())

@@ -83,17 +83,6 @@ pub struct Value {
     pub value: Vec<u8>,
 }
 
-/// What is remembered of keys: a name, and something sealed.
-#[derive(QueryableByName)]
-pub struct Remembered {
-    /// `key:` and the id of a key, or `index`.
-    #[diesel(sql_type = Text)]
-    pub name: String,
-    /// What shows that it is the same key; what is mixed into what is compared.
-    #[diesel(sql_type = Text)]
-    pub value: String,
-}
-
 #[derive(QueryableByName)]
 struct Many {
     #[diesel(sql_type = BigInt)]
@@ -133,6 +122,8 @@ macro_rules! on_either {
         }
     };
 }
+
+pub(super) use on_either;
 
 impl Line {
     /// Opens one, beside a server that may use the database, too.
@@ -177,15 +168,6 @@ impl Line {
         }
     }
 
-    /// What is remembered of keys.
-    ///
-    /// # Errors
-    /// When the database cannot answer, or knows no keys yet.
-    pub async fn remembered(&mut self) -> Result<Vec<Remembered>, StoreError> {
-        let all = diesel::sql_query("SELECT name, value FROM sealing");
-        Ok(on_either!(self, connection => all.load(connection).await)?)
-    }
-
     /// The nodes that serve; none on SQLite, where one server has the file for itself.
     ///
     /// # Errors
@@ -196,38 +178,6 @@ impl Line {
             "SELECT name, keys FROM nodes WHERE seen_at > now() - interval '{LEASE_SECONDS} seconds' ORDER BY name"
         ));
         Ok(alive.load(connection).await?)
-    }
-
-    /// Remembers this, unless something is known by that name.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn remember(&mut self, name: &str, value: &str) -> Result<(), StoreError> {
-        let new = "INSERT INTO sealing (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
-        let new = diesel::sql_query(new).bind::<Text, _>(name).bind::<Text, _>(value);
-        on_either!(self, connection => new.execute(connection).await)?;
-        Ok(())
-    }
-
-    /// Remembers this in the place of what was known by that name.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn remember_instead(&mut self, name: &str, value: &str) -> Result<(), StoreError> {
-        let other = "UPDATE sealing SET value = $1 WHERE name = $2";
-        let other = diesel::sql_query(other).bind::<Text, _>(value).bind::<Text, _>(name);
-        on_either!(self, connection => other.execute(connection).await)?;
-        Ok(())
-    }
-
-    /// Forgets what is known by that name.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn forget(&mut self, name: &str) -> Result<(), StoreError> {
-        let gone = diesel::sql_query("DELETE FROM sealing WHERE name = $1").bind::<Text, _>(name);
-        on_either!(self, connection => gone.execute(connection).await)?;
-        Ok(())
     }
 
     /// The value of the newest row.
@@ -269,7 +219,11 @@ impl Line {
         self.page(column, ("=", MARK), after, limit).await
     }
 
-    async fn page(
+    /// The same of those that begin so, or do not.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn page(
         &mut self,
         column: &Column,
         (is, begins): (&str, &[u8]),
@@ -365,9 +319,21 @@ impl Line {
     /// # Errors
     /// When the database cannot answer.
     pub async fn count_others(&mut self, column: &Column, begins: &[u8]) -> Result<i64, StoreError> {
+        self.count(column, ("<>", begins)).await
+    }
+
+    /// How many values begin so.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn count_begins(&mut self, column: &Column, begins: &[u8]) -> Result<i64, StoreError> {
+        self.count(column, ("=", begins)).await
+    }
+
+    async fn count(&mut self, column: &Column, (is, begins): (&str, &[u8])) -> Result<i64, StoreError> {
         let (table, name, bytes, length) = (column.table, column.name, self.bytes_of(column), begins.len());
         let count = diesel::sql_query(format!(
-            "SELECT count(*) AS many FROM {table} WHERE {name} IS NOT NULL AND substr({bytes}, 1, {length}) <> $1"
+            "SELECT count(*) AS many FROM {table} WHERE {name} IS NOT NULL AND substr({bytes}, 1, {length}) {is} $1"
         ));
         let count = count.bind::<Binary, _>(begins);
         let many: Many = on_either!(self, connection => count.get_result(connection).await)?;

@@ -74,7 +74,9 @@ mod webhook_queries;
 pub mod queries {
     pub use super::analytics_queries::{analytics, connected, count_next, counted_upto};
     pub use super::audit_queries::audited;
-    pub use super::chain_queries::{audit_chain, audit_older, audit_rows, audit_unsealed, audit_waiting};
+    pub use super::chain_queries::{
+        audit_chain, audit_given, audit_older, audit_rows, audit_unsealed, audit_waiting,
+    };
     pub use super::compliance_queries::{consents_of, disclosures_of, figures, people};
     pub use super::delivery_queries::{
         attempts_of, deliveries_of, failed_deliveries, failed_numbers, next_delivery, pushed_too_late,
@@ -205,6 +207,9 @@ pub async fn behind(
 pub async fn under_way(_: &mut Connection) -> Result<HashSet<String>, StoreError> {
     Ok(HashSet::new())
 }
+
+/// Asks for the highest number that a row of the audit log ever had: what was not committed had none.
+const AUDIT_GIVEN: &str = "SELECT seq AS id FROM sqlite_sequence WHERE name = 'audit_log'";
 
 /// Nobody writes into the audit log but this process, in order.
 pub async fn audit_writers(_: &mut Connection) -> Result<HashSet<String>, StoreError> {
