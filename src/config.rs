@@ -225,6 +225,13 @@ fn usable(config: &Config, figment: &Figment) -> anyhow::Result<()> {
             source("server.allowed_origins")
         );
     }
+    let public = &config.delivery.public_url;
+    anyhow::ensure!(
+        public.is_empty()
+            || reqwest::Url::parse(public).is_ok_and(|url| matches!(url.scheme(), "http" | "https")),
+        "delivery.public_url ({}): `{public}` is no address of a server; write https://notify.example.com",
+        source("delivery.public_url")
+    );
     let server = &config.server;
     for (given, missing, other) in [
         ("server.tls_certificate", "server.tls_key", (&server.tls_certificate, &server.tls_key)),
@@ -318,11 +325,7 @@ impl Loaded {
                 let key = format!("{section}.{name}");
                 let metadata = self.figment.find_metadata(&key);
                 let source = metadata.map_or_else(|| "default".to_owned(), describe);
-                let value = match (key.as_str(), &value) {
-                    ("database.url", Value::String(_, url)) => format!("{:?}", without_password(url)),
-                    _ => as_toml(&value),
-                };
-                found.push(Effective { value, key, source });
+                found.push(Effective { value: as_toml(&value), key, source });
             }
         }
         found
@@ -355,6 +358,7 @@ fn without_password(url: &str) -> String {
 
 fn as_toml(value: &Value) -> String {
     match value {
+        Value::String(_, url) if url.contains("://") => format!("{:?}", without_password(url)),
         Value::String(_, text) => format!("{text:?}"),
         Value::Num(_, number) => number
             .to_i128()

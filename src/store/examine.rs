@@ -95,6 +95,16 @@ async fn of_file(path: &Path) -> Result<Examined, StoreError> {
         .load(&mut connection)
         .await
         .unwrap_or_default();
+    if applied.is_empty() {
+        let query =
+            "SELECT min(name) AS word FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'";
+        let foreign: Word = diesel::sql_query(query).get_result(&mut connection).await?;
+        if let Some(table) = foreign.word {
+            found
+                .faults
+                .push(format!("{shown} is another program's: it has a table {table}; name another file"));
+        }
+    }
     note_schema(&mut found, &migrate::known(true), applied);
     Ok(found)
 }
@@ -138,6 +148,14 @@ struct Clock {
     now: At,
 }
 
+#[derive(QueryableByName)]
+struct Rights {
+    #[diesel(sql_type = Bool)]
+    creates: bool,
+    #[diesel(sql_type = Bool)]
+    writes: bool,
+}
+
 async fn of_server(url: &str) -> Result<Examined, StoreError> {
     let mut connection: AsyncPgConnection = postgres::Target::new(url)?.connect().await?;
     let query = "SELECT current_setting('server_version') AS version, current_setting('fsync') AS fsync, \
@@ -178,6 +196,19 @@ async fn of_server(url: &str) -> Result<Examined, StoreError> {
             .await
             .unwrap_or_default();
     note_schema(&mut found, &migrate::known(false), applied);
+    let query = "SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS creates, \
+        (SELECT coalesce(bool_and(has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')), true) \
+         FROM pg_class WHERE relkind = 'r' AND relnamespace = to_regnamespace(current_schema())) AS writes";
+    let rights: Rights = diesel::sql_query(query).get_result(&mut connection).await?;
+    if !rights.writes {
+        found.faults.push(
+            "its user may not read and write all tables there; let the owner of the tables log in".to_owned(),
+        );
+    } else if found.pending > 0 && !rights.creates {
+        let fault =
+            "its user may not make tables there: GRANT CREATE ON SCHEMA, or ALTER DATABASE … OWNER TO";
+        found.faults.push(fault.to_owned());
+    }
     Ok(found)
 }
 

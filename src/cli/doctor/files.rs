@@ -2,6 +2,7 @@
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
+use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -69,7 +70,7 @@ pub fn all(loaded: &Loaded) -> Vec<Finding> {
     }
     // What cannot be read is told above.
     if found.iter().all(|one| one.level < Level::Fail || !one.is.starts_with("server.tls_"))
-        && let Err(fault) = parts::tls(&loaded.config)
+        && let Err(fault) = parts::tls(&loaded.config, Arc::default())
     {
         let mend = "name the key that the certificate was made for (server.tls_key), or have a new certificate made for this key";
         found.push(Finding::fail(OF, format!("{fault:#}"), mend));

@@ -142,6 +142,21 @@ pub async fn redis(config: &Config) -> (Vec<Finding>, Ahead) {
             "name the primary in REDIS_URL",
         ));
     }
+    // What changes nothing of what it takes.
+    let mut needed =
+        vec![redis::cmd("PUBLISH").arg(format!("{}doctor", config.redis.prefix)).arg("").to_owned()];
+    if !config.ingest.stream.is_empty() {
+        let nobody = ["GROUP", "carillon-doctor", "nobody", "COUNT", "1", "STREAMS"];
+        needed.push(redis::cmd("XREADGROUP").arg(&nobody).arg(&config.ingest.stream).arg(">").to_owned());
+    }
+    for command in &needed {
+        if let Err(fault) = link.ask(command).await
+            && fault.code() == Some("NOPERM")
+        {
+            let mend = "let the account in REDIS_URL do it: ACL SETUSER, docs/OPERATIONS.md";
+            found.push(Finding::fail(OF, format!("it refuses what a server needs: {fault}"), mend));
+        }
+    }
     let clock = match link.ask(&redis::cmd("TIME")).await {
         Ok(Value::Array(parts)) => {
             let number = |at: usize| text(parts.get(at)?)?.parse::<f64>().ok();

@@ -46,7 +46,9 @@ fn escaped(path: &[u8]) -> String {
         .collect()
 }
 
-/// A request from an address of its own; the status that it is answered with.
+const FORWARDED: &str = "X-Forwarded-For";
+
+/// A request from an address of its own, unless it names one; the status that it is answered with.
 fn request(
     target: &Target,
     dice: &mut Dice,
@@ -54,13 +56,12 @@ fn request(
     headers: &[(&str, &[u8])],
     body: &[u8],
 ) -> Result<u16, String> {
-    let mut head = format!(
-        "{first} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\nX-Forwarded-For: 203.0.{}.{}\r\n",
-        body.len(),
-        dice.below(256),
-        dice.below(256)
-    )
-    .into_bytes();
+    let mut head =
+        format!("{first} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    if !headers.iter().any(|(name, _)| *name == FORWARDED) {
+        head.push_str(&format!("{FORWARDED}: 203.0.{}.{}\r\n", dice.below(256), dice.below(256)));
+    }
+    let mut head = head.into_bytes();
     for (name, value) in headers {
         head.extend([name.as_bytes(), b": ", line(value).as_slice(), b"\r\n"].concat());
     }
@@ -200,7 +201,9 @@ fn tokens() {
         let shown = line(&token);
         let shown = shown.trim_ascii();
         let bearer = [b"Bearer ".as_slice(), shown].concat();
-        let status = request(&target, dice, "GET /api/v1/notifications", &[("Authorization", &bearer)], b"")?;
+        // From this machine itself: others are held back for thousands of wrong ones.
+        let headers = [("Authorization", bearer.as_slice()), (FORWARDED, b"127.0.0.1")];
+        let status = request(&target, dice, "GET /api/v1/notifications", &headers, b"")?;
         if status == 200 && !good.iter().any(|good| good.as_bytes() == shown) {
             return Err(format!("a forged token is let in: {}", String::from_utf8_lossy(shown)));
         }
