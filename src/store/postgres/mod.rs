@@ -82,7 +82,9 @@ mod webhook_queries;
 pub mod queries {
     pub use super::analytics_queries::{analytics, connected, count_next, counted_upto};
     pub use super::audit_queries::audited;
-    pub use super::chain_queries::{audit_chain, audit_older, audit_rows, audit_unsealed, audit_waiting};
+    pub use super::chain_queries::{
+        audit_chain, audit_older, audit_rows, audit_unsealed, audit_waiting, schema_versions,
+    };
     pub use super::compliance_queries::{consents_of, disclosures_of, figures, people};
     pub use super::delivery_queries::{
         attempts_of, deliveries_of, failed_deliveries, failed_numbers, next_delivery, pushed_too_late,
