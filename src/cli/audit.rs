@@ -43,7 +43,7 @@ pub enum Verdict {
 /// # Errors
 /// When the database cannot be read.
 pub async fn run(config: &Config, what: &AuditCommand) -> anyhow::Result<Verdict> {
-    let log = AuditLog::open(&config.database)?;
+    let log = AuditLog::open(&config.database).await?;
     let unread = "the audit log cannot be read: is the database whole, and may its user read it? (One of an earlier release is brought up to \
                   date by `carillon migrate`.)";
     match what {

@@ -67,7 +67,7 @@ pub use notify::{Answer, Broadcast, Notify, Reached, Receipt};
 pub use outgoing::{Outgoing, Progress};
 pub use presence::Presences;
 pub use preview::{Preview, Prospect};
-pub use privacy::{BeyondReach, Erased, Outside, Privacy};
+pub use privacy::{BeyondReach, Erased, Forgotten, Outside, Privacy};
 pub use quota::{Quota, Standing};
 pub use recurring::{RecurringLimits, Recurrings, Wanted};
 pub use reports::Reports;

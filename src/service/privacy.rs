@@ -13,7 +13,7 @@ use super::compliance::Counted;
 use super::export::Export;
 use super::{Alarms, AuditSettings, Error, Presences};
 use crate::access::Principal;
-use crate::domain::{Action, Channel, Clock, Consents, Contacts, Deed, Recipient, SaidBy, Tenant, UserId};
+use crate::domain::{Action, Channel, Clock, Consents, Contacts, Deed, Recipient, SaidBy, UserId};
 use crate::realtime::Hub;
 use crate::store::{AGAIN, Consent, Disclosure, Part, PrivacyWrite, Store, StoreError, Write, Written};
 use crate::telemetry::Metrics;
@@ -27,11 +27,19 @@ const MOST_LISTED: i64 = 100;
 
 /// What others keep of people outside the database.
 pub trait Outside: Send + Sync {
-    /// All that names this person, as it stands there.
+    /// All that names this person, without the names of others; of what may be somebody else's, that it is there.
     fn find(&self, whom: Recipient) -> BoxFuture<'static, Result<Vec<String>, String>>;
-    /// Removes it; tells how many there were. What cannot be read, and has their name in it, goes if `perhaps`: it may be
-    /// another tenant's.
-    fn forget(&self, whom: Recipient, perhaps: bool) -> BoxFuture<'static, Result<usize, String>>;
+    /// Removes the same: of what may be somebody else's, what it says.
+    fn forget(&self, whom: Recipient) -> BoxFuture<'static, Result<Forgotten, String>>;
+}
+
+/// What others forgot.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Forgotten {
+    /// How many were removed, or lost what they say.
+    pub many: usize,
+    /// Whether there are some of which nobody can tell whom they name.
+    pub may_be_left: bool,
 }
 
 /// Tells where something of people stands that this server cannot remove, in words for people.
@@ -74,6 +82,9 @@ pub(super) const ADMIN: &str =
 /// What is said of what caps go on counting.
 const CAPS: &str = "digests of the numbers and addresses that messages went to lately, with their times: they count for the limits \
     of messages, and go within a day. They name nobody";
+/// What is said of dead letters that do not say whom they name.
+const NAMELESS: &str = "dead letters in Redis that were too long, and were cut before they say for whom they are: nobody can tell \
+    whether one is of this person. The stream keeps about the last thousand (ingest.dead_letters); whoever runs Redis removes them";
 /// Why somebody is not forgotten yet.
 const BY_ANOTHER: &str =
     "somebody else asked for the same at the same time, on another node. Ask again: little is left to do";
@@ -197,12 +208,10 @@ impl Privacy {
             return Err(Error::Forbidden(why));
         }
         let _turn = self.turn.lock().await;
-        // Who keeps the default tenant keeps the server.
-        let perhaps = who.can_manage_privacy && who.tenant == Tenant::default();
-        let mut removed = BTreeMap::new();
+        let (mut removed, mut remains) = (BTreeMap::new(), (self.beyond_reach)());
         if let Some(outside) = &self.outside {
-            let many = outside.forget(recipient.clone(), perhaps).await.map_err(Error::Redis)?;
-            *removed.entry("redis").or_default() += many;
+            let gone = outside.forget(recipient.clone()).await.map_err(Error::Redis)?;
+            *removed.entry("redis").or_default() += gone.many;
         }
         let sockets = self.hub.forget(&recipient);
         self.presences.write().await?;
@@ -227,8 +236,11 @@ impl Privacy {
             self.presences.write().await?;
         }
         if let Some(outside) = &self.outside {
-            let many = outside.forget(recipient.clone(), perhaps).await.map_err(Error::Redis)?;
-            *removed.entry("redis").or_default() += many;
+            let gone = outside.forget(recipient.clone()).await.map_err(Error::Redis)?;
+            *removed.entry("redis").or_default() += gone.many;
+            if gone.may_be_left {
+                remains.push(NAMELESS.to_owned());
+            }
         }
         if deed.is_some() {
             let is_gone = self.store.person_row(&recipient).await?.is_none();
@@ -239,7 +251,6 @@ impl Privacy {
         // Where there was nothing, what was written to find that out is in the log only.
         self.store.scrub((!removed.is_empty()).then_some(self.vacuum_bytes)).await?;
         tracing::info!(rows = removed.values().sum::<usize>(), "somebody was forgotten");
-        let mut remains = (self.beyond_reach)();
         if self.store.is_counted_on(&recipient).await? {
             remains.push(CAPS.to_owned());
         }

@@ -198,9 +198,9 @@ impl AuditLog {
     /// Opens that of the database of `settings`; changes nothing there.
     ///
     /// # Errors
-    /// When there is none, or it cannot be reached.
-    pub fn open(settings: &Settings) -> Result<Self, StoreError> {
-        Readers::open(settings).map(Self)
+    /// When there is none, it cannot be reached, or is newer than this program.
+    pub async fn open(settings: &Settings) -> Result<Self, StoreError> {
+        Readers::open(settings).await.map(Self)
     }
 
     /// How the chain stands.
@@ -324,15 +324,17 @@ impl Readers {
     /// Reads the database of `settings`, as it is.
     ///
     /// # Errors
-    /// When there is none, or it cannot be reached.
-    pub(super) fn open(settings: &Settings) -> Result<Self, StoreError> {
-        Ok(match settings.url.parse()? {
+    /// When there is none, it cannot be reached, or is newer than this program.
+    pub(super) async fn open(settings: &Settings) -> Result<Self, StoreError> {
+        let readers = match settings.url.parse()? {
             DatabaseUrl::Sqlite(path) => {
                 exists(&path)?;
                 Self::Sqlite(sqlite::pool(&path, 1)?)
             }
             DatabaseUrl::Postgres(url) => Self::Postgres(postgres::pool(&postgres::Target::new(&url)?, 1)?),
-        })
+        };
+        readers.check().await?;
+        Ok(readers)
     }
 }
 

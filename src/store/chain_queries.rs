@@ -2,7 +2,7 @@
 
 use diesel::dsl::max;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable};
+use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
 use super::Connection;
@@ -33,6 +33,27 @@ pub async fn audit_chain(connection: &mut Connection) -> Result<Chain, StoreErro
     let last: Option<i64> = audit_log::table.select(max(audit_log::id)).get_result(connection).await?;
     let (head, anchor) = (Link { id: sealed, hash: head }, Link { id: removed, hash: anchor });
     Ok(Chain { head, many, anchor, gone, erasures, last: last.unwrap_or(0) })
+}
+
+/// The versions of all migrations that were applied, if `is_there` counts their table.
+pub async fn schema_versions(connection: &mut Connection, is_there: &str) -> Result<Vec<String>, StoreError> {
+    #[derive(QueryableByName)]
+    struct Many {
+        #[diesel(sql_type = BigInt)]
+        many: i64,
+    }
+    #[derive(QueryableByName)]
+    struct Version {
+        #[diesel(sql_type = Text)]
+        version: String,
+    }
+    let there: Many = diesel::sql_query(is_there).get_result(connection).await?;
+    if there.many == 0 {
+        return Ok(Vec::new());
+    }
+    let query = "SELECT CAST(version AS TEXT) AS version FROM __diesel_schema_migrations ORDER BY version";
+    let all: Vec<Version> = diesel::sql_query(query).load(connection).await?;
+    Ok(all.into_iter().map(|one| one.version).collect())
 }
 
 /// Rows with what their seals are made of: see [`crate::store::AuditLog::rows`] and [`crate::store::AuditLog::sealed`].

@@ -2,15 +2,20 @@
 
 use diesel::SqliteConnection;
 use diesel::backend::Backend;
-use diesel::migration::{Migration, MigrationSource, MigrationVersion};
+use diesel::migration::{Migration, MigrationSource};
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::{DatabaseUrl, StoreError, postgres, sqlite};
+use super::{DatabaseUrl, Readers, StoreError, postgres, sqlite};
 
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+/// Whether there is a table of migrations.
+const ON_SQLITE: &str =
+    "SELECT count(*) AS many FROM sqlite_master WHERE name = '__diesel_schema_migrations'";
+const ON_POSTGRES: &str = "SELECT count(*) AS many FROM pg_class \
+    WHERE relname = '__diesel_schema_migrations' AND pg_table_is_visible(oid)";
 /// The number of the advisory lock: "carillon" in ASCII, as a number.
 const LOCK: i64 = 0x6361_7269_6c6c_6f6e;
 
@@ -68,6 +73,52 @@ pub fn file(connection: &mut SqliteConnection) -> Result<Vec<String>, StoreError
     run(connection, SQLITE)
 }
 
+fn refuse_newer(known: &[String], mut applied: impl Iterator<Item = String>) -> Result<(), StoreError> {
+    match applied.find(|version| !known.contains(version)) {
+        None => Ok(()),
+        Some(version) => Err(StoreError::Migration(format!(
+            "it was used by a newer Carillon (migration {version} is unknown here); run that release, or restore a backup made before it"
+        ))),
+    }
+}
+
+/// Refuses the file behind `connection` if it is newer than this program, which would not know all that it holds.
+///
+/// # Errors
+/// When it is, or cannot be read.
+pub(super) async fn check_file(connection: &mut sqlite::ReadConnection) -> Result<(), StoreError> {
+    let applied = sqlite::queries::schema_versions(connection, ON_SQLITE).await?;
+    refuse_newer(&known(true), applied.into_iter())
+}
+
+/// The same on PostgreSQL.
+///
+/// # Errors
+/// As there.
+pub(super) async fn check_server(connection: &mut AsyncPgConnection) -> Result<(), StoreError> {
+    let applied = postgres::queries::schema_versions(connection, ON_POSTGRES).await?;
+    refuse_newer(&known(false), applied.into_iter())
+}
+
+impl Readers {
+    /// The same of what is read here.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) async fn check(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(pool) => {
+                let mut connection = sqlite::checkout(pool).await?;
+                check_file(&mut connection).await
+            }
+            Self::Postgres(pool) => {
+                let reader = postgres::checkout(pool).await?;
+                reader.read(async |connection| check_server(connection).await).await
+            }
+        }
+    }
+}
+
 fn run<D: Backend + 'static>(
     connection: &mut impl MigrationHarness<D>,
     source: EmbeddedMigrations,
@@ -83,12 +134,7 @@ fn run<D: Backend + 'static>(
         .map(|migration| migration.name().version().to_string())
         .collect();
     let applied = connection.applied_migrations().map_err(failed)?;
-    let newer = |version: &&MigrationVersion<'_>| !known.contains(&version.to_string());
-    if let Some(version) = applied.iter().find(newer) {
-        return Err(StoreError::Migration(format!(
-            "it was used by a newer Carillon (migration {version} is unknown here); run that release, or restore a backup made before it"
-        )));
-    }
+    refuse_newer(&known, applied.iter().map(ToString::to_string))?;
     let done = connection.run_pending_migrations(source).map_err(failed)?;
     Ok(done.iter().map(ToString::to_string).collect())
 }

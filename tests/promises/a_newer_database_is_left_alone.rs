@@ -3,20 +3,45 @@
 use crate::support::{Ground, run_command};
 
 #[test]
-fn an_older_release_does_not_start_on_it() {
+fn an_older_release_changes_nothing_there() {
     let home = tempfile::tempdir().expect("a folder");
     let ground = Ground::usual();
     let (_, url) = ground.settings(home.path()).remove(0);
-    let refusal = |command: &str| {
-        let output = run_command(&[command, "--port", "0", "--database-url", &url], &[]);
-        (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned())
+    let key = run_command(&["keys", "new"], &[]);
+    let key = String::from_utf8_lossy(&key.stdout).trim().to_owned();
+    let told = |command: &str| {
+        let words: Vec<&str> = command.split(' ').chain(["--port", "0", "--database-url", &url]).collect();
+        let output = run_command(&words, &[("ENCRYPTION_KEYS", &key)]);
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
     };
-    assert_eq!(refusal("migrate"), None);
+    assert!(told("migrate").0 && told("keys check").0 && told("audit verify").0);
     let newer = "INSERT INTO __diesel_schema_migrations (version) VALUES ('99991231000001')";
     ground.sql(home.path(), newer, newer);
-    for command in ["migrate", "serve"] {
-        let words = refusal(command).expect("a refusal");
-        assert!(words.contains("a newer Carillon (migration 99991231000001 is unknown here)"), "{words}");
+    let commands = [
+        "migrate",
+        "serve",
+        "doctor",
+        "keys rotate",
+        "keys check",
+        "keys check --give-up",
+        "audit verify",
+        "audit head",
+    ];
+    for command in commands {
+        let (is_done, said) = told(command);
+        assert!(!is_done, "{command}: {said}");
+        assert!(
+            said.contains("a newer Carillon (migration 99991231000001 is unknown here)"),
+            "{command}: {said}"
+        );
+        assert!(!said.contains("earlier release"), "{command}: {said}");
+    }
+    // A copy is what it was made of, and may be the last resort.
+    if matches!(ground, Ground::Sqlite) {
+        let copy = home.path().join("copy.db").display().to_string();
+        let (is_done, said) = told(&format!("backup {copy}"));
+        assert!(is_done, "{said}");
     }
 }
 

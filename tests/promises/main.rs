@@ -113,6 +113,7 @@ mod webhooks_are_ones_own;
 mod webhooks_are_told_until_they_answer;
 mod webhooks_tell_what_became_of_it;
 mod what_a_socket_cannot_do_goes_another_way;
+mod what_came_by_redis_badly_is_of_its_tenant;
 mod what_came_by_redis_badly_is_set_aside;
 mod what_comes_by_redis_comes_once;
 mod what_comes_by_redis_is_kept;

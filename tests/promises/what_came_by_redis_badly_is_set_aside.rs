@@ -2,19 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{METRICS_TOKEN, Redis, Rest, Server, eventually, get_with};
-
-/// Each dead letter: its fields by their names, the oldest first.
-fn letters(redis: &Redis) -> Vec<std::collections::HashMap<String, String>> {
-    let printed = redis.cli(&["--json", "XRANGE", "notifications:dead", "-", "+"]);
-    let all: Value = serde_json::from_str(&printed).expect("JSON");
-    let text = |value: &Value| value.as_str().expect("a text").to_owned();
-    let fields = |letter: &Value| {
-        let fields = letter[1].as_array().expect("fields");
-        fields.chunks(2).map(|pair| (text(&pair[0]), text(&pair[1]))).collect()
-    };
-    all.as_array().expect("letters").iter().map(fields).collect()
-}
+use crate::support::{METRICS_TOKEN, Redis, Rest, Server, dead_letters, eventually, get_with};
 
 fn start() -> (Server, Redis) {
     let redis = Redis::private();
@@ -78,7 +66,7 @@ fn it_is_kept_with_the_reason_and_holds_up_nothing() {
     expected.reverse();
     assert_eq!(Rest::user(&server, 2).titles(), expected);
 
-    let letters = letters(&redis);
+    let letters = dead_letters(&redis);
     assert_eq!(letters.len(), 2 * bad.len());
     for (index, letter) in letters.iter().enumerate() {
         let (code, text, reason) = &bad[index / 2];
@@ -121,7 +109,7 @@ fn odd_entries_are_set_aside() {
     redis.add(&keyed);
     redis.wait_for_stream(0, 0);
     assert_eq!(Rest::user(&server, 2).titles(), ["keyed", "any name will do"]);
-    let codes: Vec<String> = letters(&redis).into_iter().map(|letter| letter["code"].clone()).collect();
+    let codes: Vec<String> = dead_letters(&redis).into_iter().map(|letter| letter["code"].clone()).collect();
     assert_eq!(codes, ["not_one_field", "not_one_field", "idempotency_key_reused"]);
 }
 

@@ -54,14 +54,14 @@ pub async fn keys(config: &Config) -> Vec<Finding> {
 pub async fn audit(config: &Config, is_current: bool) -> Vec<Finding> {
     const OF: &str = "audit";
     if !is_current {
-        return vec![Finding::ok(OF, "there is none yet, or it is an earlier release's")];
+        return vec![Finding::ok(OF, "it was not looked at: there is none yet, or it is another release's")];
     }
     let unread = |fault: StoreError| {
         let mend = "see that the database is whole, and that its user may read audit_log, audit_seals, audit_chain and \
                     audit_people; until then nobody can tell whether the log was changed";
         vec![Finding::fail(OF, format!("it cannot be read: {fault}"), mend)]
     };
-    let log = match AuditLog::open(&config.database) {
+    let log = match AuditLog::open(&config.database).await {
         Ok(log) => log,
         Err(fault) => return unread(fault),
     };

@@ -8,6 +8,7 @@
 mod channel;
 mod lease;
 mod letters;
+mod naming;
 mod stream;
 mod traces;
 mod wire;

@@ -5,20 +5,26 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use redis::{FromRedisValue as _, PushInfo, RedisError, RedisResult, cmd};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::Settings;
-use crate::domain::{DEFAULT_TENANT, Recipient};
+use super::naming::{Message, Naming, naming};
+use crate::domain::Recipient;
 use crate::realtime::backplane::{self, Link, Server};
-use crate::service::Outside;
+use crate::service::{Forgotten, Outside};
 
 /// Entries that are looked at together.
 const TOGETHER: usize = 500;
-/// Where a message names one person, and where several.
-const ONE: [&str; 2] = ["user_id", "userId"];
-const SEVERAL: [&str; 3] = ["recipients", "user_ids", "userIds"];
-/// The field of a dead letter in which the message stands.
+/// The fields of a dead letter in which the message stands, why it was not taken, and how long it was.
 const LETTER: &str = "notification";
+const REASON: &str = "reason";
+const BYTES: &str = "bytes";
+/// Fields that say nothing of what was sent.
+const KEPT: [&str; 5] = ["code", "at", "source", "entry", BYTES];
+/// What is said in the place of a reason, which may repeat what was sent.
+const FORGOTTEN: &str = "somebody whom it may have named was forgotten, and what it said with them";
+/// What is said in the place of a message that may be somebody else's.
+const WITHHELD: &str = "this name stands in it; it cannot be read whether it is for this person only";
 
 /// An entry: its id, and its names and values.
 type Entry = (String, Vec<Vec<u8>>);
@@ -31,72 +37,13 @@ struct Inside {
     names: Settings,
 }
 
-/// How a message names somebody.
-#[derive(Debug, PartialEq, Eq)]
-enum Naming {
-    /// Not at all.
-    Not,
-    /// It is for nobody else.
-    Only,
-    /// It is for others, too: what it says without them.
-    Among(Map<String, Value>),
-    /// It cannot be read, and has their name in it: it may be another tenant's.
-    Perhaps,
-}
-
 /// Takes an entry out, if it is still there, and puts another in its place, if there is one: a command of its own each, it
 /// could be taken meanwhile, and come twice.
 const REPLACE: &str = "local gone = redis.call('XDEL', KEYS[1], ARGV[1]) \
-    if gone == 1 and ARGV[3] then redis.call('XADD', KEYS[1], '*', ARGV[2], ARGV[3]) end \
+    if gone == 1 and ARGV[3] then redis.call('XADD', KEYS[1], '*', unpack(ARGV, 2)) end \
     return gone";
 /// By which names a message has a key of its own.
 const KEYS: [&str; 3] = ["idempotency_key", "idempotencyKey", "id"];
-
-/// Whether a user, as a message writes them, is this one.
-fn is(user: &str, written: &Value) -> bool {
-    match written {
-        Value::String(text) => text == user,
-        Value::Number(number) => number.to_string() == user,
-        _ => false,
-    }
-}
-
-/// How `text` names `whom`.
-fn naming(whom: &Recipient, text: &[u8]) -> Naming {
-    let user = whom.user.as_str();
-    let Ok(Value::Object(mut message)) = serde_json::from_slice::<Value>(text) else {
-        // What cannot be read may name anybody.
-        let text = String::from_utf8_lossy(text);
-        let mut words = text.split(|letter: char| !(letter.is_alphanumeric() || "-_.@".contains(letter)));
-        return if words.any(|word| word == user) || text.contains(&format!("\"{user}\"")) {
-            Naming::Perhaps
-        } else {
-            Naming::Not
-        };
-    };
-    let tenant = ["tenant_id", "tenantId"].iter().find_map(|name| message.get(*name));
-    let is_theirs = match tenant {
-        None | Some(Value::Null) => whom.tenant.as_str() == DEFAULT_TENANT,
-        Some(tenant) => is(whom.tenant.as_str(), tenant),
-    };
-    if !is_theirs {
-        return Naming::Not;
-    }
-    if ONE.iter().any(|name| message.get(*name).is_some_and(|one| is(user, one))) {
-        return Naming::Only;
-    }
-    for name in SEVERAL {
-        let Some(Value::Array(all)) = message.get_mut(name) else { continue };
-        let before = all.len();
-        all.retain(|one| !is(user, one));
-        match all.len() {
-            0 if before > 0 => return Naming::Only,
-            left if left < before => return Naming::Among(message),
-            _ => {}
-        }
-    }
-    Naming::Not
-}
 
 impl Traces {
     /// In the streams that `settings` name.
@@ -109,7 +56,7 @@ impl Traces {
 }
 
 impl Inside {
-    /// All entries of `stream` that name `whom`.
+    /// All entries of `stream` that name `whom`, or may.
     async fn entries(
         &self,
         link: &mut Link,
@@ -125,7 +72,7 @@ impl Inside {
             let Some((last, _)) = page.last() else { return Ok(found) };
             from = format!("({last}");
             for entry in page {
-                match naming(whom, text(&entry)) {
+                match naming(whom, &message(&entry)) {
                     Naming::Not => {}
                     naming => found.push((entry, naming)),
                 }
@@ -137,9 +84,13 @@ impl Inside {
         let mut link = self.server.connect(|_: PushInfo| Ok::<_, ()>(())).await?;
         let mut texts = Vec::new();
         for stream in self.streams() {
-            let found = self.entries(&mut link, stream, whom).await?;
-            let theirs = found.iter().filter(|(_, naming)| *naming != Naming::Perhaps);
-            texts.extend(theirs.map(|(entry, _)| String::from_utf8_lossy(text(entry)).into_owned()));
+            for (entry, naming) in self.entries(&mut link, stream, whom).await? {
+                match naming {
+                    Naming::Only(shown) | Naming::Among(shown, _) => texts.push(shown),
+                    Naming::Perhaps => texts.push(withheld(&entry)),
+                    Naming::Not | Naming::Nameless => {}
+                }
+            }
         }
         Ok(texts)
     }
@@ -150,38 +101,80 @@ impl Inside {
             .filter(|name| !name.is_empty())
     }
 
-    /// What is for others, too, is added anew without them, under a key that tells it from nothing else: if it had been taken
-    /// already, it is refused as a key that came before, and nobody has it twice. What cannot be read goes if `perhaps`.
-    async fn forget(&self, whom: &Recipient, perhaps: bool) -> RedisResult<usize> {
+    /// What waits for others, too, is added anew without them, under a key that tells it from nothing else: if it had been taken
+    /// already, it is refused as a key that came before, and nobody has it twice. What may be somebody else's loses its text.
+    async fn forget(&self, whom: &Recipient) -> RedisResult<Forgotten> {
         let mut link = self.server.connect(|_: PushInfo| Ok::<_, ()>(())).await?;
-        let mut many = 0;
+        let mut forgotten = Forgotten::default();
         for stream in self.streams() {
+            let waits = stream == self.names.stream;
             for ((id, fields), naming) in self.entries(&mut link, stream, whom).await? {
-                if naming == Naming::Perhaps && !perhaps {
-                    continue;
-                }
-                let mut replace = cmd("EVAL");
-                replace.arg(REPLACE).arg(1).arg(stream).arg(&id);
-                if let (Naming::Among(mut without), true) = (naming, stream == self.names.stream) {
-                    if !KEYS.iter().any(|name| without.get(*name).is_some_and(|key| !key.is_null())) {
-                        KEYS.iter().for_each(|name| _ = without.remove(*name));
-                        without.insert(KEYS[0].to_owned(), format!("{stream}/{id}").into());
+                let name = fields.first().map_or(LETTER.as_bytes(), Vec::as_slice);
+                let instead = match naming {
+                    Naming::Nameless => {
+                        forgotten.may_be_left = true;
+                        continue;
                     }
-                    let name = fields.first().map_or(LETTER.as_bytes(), Vec::as_slice);
-                    replace.arg(name).arg(Value::Object(without).to_string());
-                }
-                many += usize::from_redis_value(link.ask(&replace).await?)?;
+                    Naming::Among(_, without) if waits => {
+                        vec![name.to_vec(), keyed(without, stream, &id).into_bytes()]
+                    }
+                    Naming::Perhaps if waits => vec![name.to_vec(), Vec::new()],
+                    Naming::Perhaps => blank(&fields),
+                    Naming::Not | Naming::Only(_) | Naming::Among(..) => Vec::new(),
+                };
+                let mut replace = cmd("EVAL");
+                replace.arg(REPLACE).arg(1).arg(stream).arg(&id).arg(instead);
+                forgotten.many += usize::from_redis_value(link.ask(&replace).await?)?;
             }
         }
-        Ok(many)
+        Ok(forgotten)
     }
 }
 
-/// What an entry says: the one value of what waits, and of a dead letter what it keeps of the message.
-fn text((_, fields): &Entry) -> &[u8] {
+/// A message for others that stood in this entry, with a key.
+fn keyed(mut message: Map<String, Value>, stream: &str, id: &str) -> String {
+    if !KEYS.iter().any(|name| message.get(*name).is_some_and(|key| !key.is_null())) {
+        KEYS.iter().for_each(|name| _ = message.remove(*name));
+        message.insert(KEYS[0].to_owned(), format!("{stream}/{id}").into());
+    }
+    Value::Object(message).to_string()
+}
+
+/// A dead letter without anything of what was sent.
+fn blank(fields: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let without = |pair: &[Vec<u8>]| {
+        let value = match pair[0].as_slice() {
+            name if name == REASON.as_bytes() => FORGOTTEN.into(),
+            name if KEPT.iter().any(|kept| kept.as_bytes() == name) => pair[1].clone(),
+            _ => Vec::new(),
+        };
+        [pair[0].clone(), value]
+    };
+    fields.chunks_exact(2).flat_map(without).collect()
+}
+
+/// That there is one, and when it came.
+fn withheld(entry: &Entry) -> String {
+    let of = |name| field(entry, name).map(String::from_utf8_lossy);
+    let [code, at, bytes] = ["code", "at", BYTES].map(of);
+    json!({"withheld": WITHHELD, "entry": entry.0, "code": code, "at": at, "bytes": bytes}).to_string()
+}
+
+fn field<'a>((_, fields): &'a Entry, name: &str) -> Option<&'a [u8]> {
     let mut pairs = fields.chunks_exact(2);
-    let letter = pairs.clone().find(|pair| fields.len() > 2 && pair[0] == LETTER.as_bytes());
-    letter.or_else(|| pairs.next()).map_or(&[], |pair| pair[1].as_slice())
+    pairs.find(|pair| pair[0] == name.as_bytes()).map(|pair| pair[1].as_slice())
+}
+
+/// What an entry says: the one value of what waits, and of a dead letter what it keeps of the message.
+fn message(entry: &Entry) -> Message<'_> {
+    let kept = field(entry, LETTER).filter(|_| entry.1.len() > 2);
+    let text = kept.or_else(|| entry.1.get(1).map(Vec::as_slice)).unwrap_or_default();
+    let bytes = field(entry, BYTES).and_then(|bytes| std::str::from_utf8(bytes).ok()?.parse::<usize>().ok());
+    Message {
+        text,
+        reason: field(entry, REASON).unwrap_or_default(),
+        is_cut: bytes.is_some_and(|bytes| bytes > text.len()),
+    }
 }
 
 impl Outside for Traces {
@@ -190,33 +183,8 @@ impl Outside for Traces {
         Box::pin(async move { inside.find(&whom).await.map_err(|fault| fault.to_string()) })
     }
 
-    fn forget(&self, whom: Recipient, perhaps: bool) -> BoxFuture<'static, Result<usize, String>> {
+    fn forget(&self, whom: Recipient) -> BoxFuture<'static, Result<Forgotten, String>> {
         let inside = self.0.clone();
-        Box::pin(async move { inside.forget(&whom, perhaps).await.map_err(|fault| fault.to_string()) })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use super::*;
-    use crate::domain::{Tenant, UserId};
-
-    #[test]
-    fn who_is_named_is_found_however_it_is_written() {
-        let two = Recipient { tenant: Tenant::default(), user: UserId::new("2").unwrap() };
-        let of = |text: &str| naming(&two, text.as_bytes());
-        for only in [r#"{"userId":2}"#, r#"{"user_id":"2","tenant_id":"default"}"#, r#"{"recipients":[2]}"#] {
-            assert_eq!(of(only), Naming::Only, "{only}");
-        }
-        for not in
-            [r#"{"userId":3}"#, r#"{"user_id":"2","tenantId":"x"}"#, r#"{"role":"2"}"#, r#"{"userId":22,"#]
-        {
-            assert_eq!(of(not), Naming::Not, "{not}");
-        }
-        assert_eq!(of(r#"{"userId":2,"#), Naming::Perhaps);
-        let Naming::Among(others) = of(r#"{"recipients":[1,2]}"#) else { panic!("it is for others, too") };
-        assert_eq!(Value::Object(others), serde_json::json!({"recipients": [1]}));
+        Box::pin(async move { inside.forget(&whom).await.map_err(|fault| fault.to_string()) })
     }
 }

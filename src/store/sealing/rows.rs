@@ -6,7 +6,7 @@ use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _, Si
 
 use super::keys::MARK;
 use crate::store::schema::consents;
-use crate::store::{DatabaseUrl, LEASE_SECONDS, StoreError, postgres, sqlite};
+use crate::store::{DatabaseUrl, LEASE_SECONDS, StoreError, migrate, postgres, sqlite};
 
 /// What a column keeps.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -129,7 +129,7 @@ impl Line {
     /// Opens one, beside a server that may use the database, too.
     ///
     /// # Errors
-    /// When there is no such database.
+    /// When there is no such database, or it is newer than this program.
     pub async fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
         match url {
             DatabaseUrl::Sqlite(path) => {
@@ -142,10 +142,13 @@ impl Line {
                 let mut connection = sqlite::ReadConnection::new(opened);
                 // What was there before must not be left where nothing is any more.
                 connection.batch_execute("PRAGMA secure_delete = ON").await?;
+                migrate::check_file(&mut connection).await?;
                 Ok(Self::Sqlite(Box::new(connection)))
             }
             DatabaseUrl::Postgres(url) => {
-                Ok(Self::Postgres(Box::new(postgres::Target::new(url)?.connect().await?)))
+                let mut connection = postgres::Target::new(url)?.connect().await?;
+                migrate::check_server(&mut connection).await?;
+                Ok(Self::Postgres(Box::new(connection)))
             }
         }
     }

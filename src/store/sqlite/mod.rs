@@ -75,7 +75,7 @@ pub mod queries {
     pub use super::analytics_queries::{analytics, connected, count_next, counted_upto};
     pub use super::audit_queries::audited;
     pub use super::chain_queries::{
-        audit_chain, audit_given, audit_older, audit_rows, audit_unsealed, audit_waiting,
+        audit_chain, audit_given, audit_older, audit_rows, audit_unsealed, audit_waiting, schema_versions,
     };
     pub use super::compliance_queries::{consents_of, disclosures_of, figures, people};
     pub use super::delivery_queries::{

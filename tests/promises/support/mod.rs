@@ -55,4 +55,4 @@ pub use sink::SinkFile;
 pub use tokens::{
     BACKEND_TOKEN, JWT_SECRET, METRICS_TOKEN, in_seconds, instant, service_token, sign, sign_with, user_token,
 };
-pub use traces::in_redis;
+pub use traces::{dead_letters, in_redis};

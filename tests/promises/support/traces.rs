@@ -1,5 +1,9 @@
 //! Whatever is left of somebody: in each table, in the file and its log, in Redis, and in what the server prints.
 
+use std::collections::HashMap;
+
+use serde_json::Value;
+
 use super::{Redis, Server};
 
 impl Server {
@@ -65,4 +69,16 @@ pub fn in_redis(redis: &Redis) -> String {
     let streams =
         ["notifications:stream", "notifications:dead"].map(|name| redis.cli(&["XRANGE", name, "-", "+"]));
     format!("{}\n{}", streams.concat(), redis.cli(&["KEYS", "*"]))
+}
+
+/// Each dead letter: its fields by their names, the oldest first.
+pub fn dead_letters(redis: &Redis) -> Vec<HashMap<String, String>> {
+    let printed = redis.cli(&["--json", "XRANGE", "notifications:dead", "-", "+"]);
+    let all: Value = serde_json::from_str(&printed).expect("JSON");
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let fields = |letter: &Value| {
+        let fields = letter[1].as_array().expect("fields");
+        fields.chunks(2).map(|pair| (text(&pair[0]), text(&pair[1]))).collect()
+    };
+    all.as_array().expect("letters").iter().map(fields).collect()
 }
