@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use diesel::QueryableByName;
+use diesel::sql_types::{Nullable, Text};
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
 use super::keys::{self, MARK, Unopened};
 use super::marks::{self, Remembered, Secret};
-use super::rows::{Alive, COLUMNS, Line};
+use super::rows::{COLUMNS, Line};
 use crate::store::{DatabaseUrl, LEASE_SECONDS, Settings, StoreError};
 
 /// Begins the names of keys.
@@ -157,6 +159,17 @@ pub async fn missing_keys(settings: &Settings) -> Result<Vec<String>, StoreError
         }
     }
     Ok(missing.into_iter().collect())
+}
+
+/// A node that gave a sign of life lately.
+#[derive(QueryableByName)]
+pub struct Alive {
+    /// Its name.
+    #[diesel(sql_type = Text)]
+    pub name: String,
+    /// Ids of its keys, between commas; nothing: it does not tell.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub keys: Option<String>,
 }
 
 /// How keys and a database fit together.

@@ -1,10 +1,11 @@
 //! Sealed columns as they are stored, on either database: what is under which key, and what is put in its place.
 
-use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Binary, Text};
 use diesel::{ExpressionMethods as _, QueryDsl as _, QueryableByName};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
 
 use super::keys::MARK;
+use super::known::Alive;
 use crate::store::schema::consents;
 use crate::store::{DatabaseUrl, LEASE_SECONDS, StoreError, migrate, postgres, sqlite};
 
@@ -87,17 +88,6 @@ pub struct Value {
 struct Many {
     #[diesel(sql_type = BigInt)]
     many: i64,
-}
-
-/// A node that gave a sign of life lately.
-#[derive(QueryableByName)]
-pub struct Alive {
-    /// Its name.
-    #[diesel(sql_type = Text)]
-    pub name: String,
-    /// Ids of its keys, between commas; nothing: it does not tell.
-    #[diesel(sql_type = Nullable<Text>)]
-    pub keys: Option<String>,
 }
 
 /// A value, and what is put in its place.
