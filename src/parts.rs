@@ -1,6 +1,5 @@
 //! What the app is put together of, as far as settings decide.
 
-pub mod certificates;
 mod room;
 
 use std::collections::HashMap;

@@ -7,6 +7,7 @@
 mod accept;
 mod away;
 mod candidates;
+pub mod certificates;
 mod head;
 mod open;
 mod raw;

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::parts::certificates::{Timeliness, Untimely, validity};
+use super::certificates::{Timeliness, Untimely, validity, version};
 use crate::telemetry::Metrics;
 
 /// How often the files are looked at.
@@ -92,9 +92,7 @@ impl Files {
             let key = self.key.display();
             format!("server.tls_key: {key} holds no private key in PEM without a password (-----BEGIN PRIVATE KEY-----)")
         })?;
-        if let Some(version @ 1..=2) =
-            chain.first().and_then(|first| crate::parts::certificates::version(first))
-        {
+        if let Some(version @ 1..=2) = chain.first().and_then(|first| version(first)) {
             anyhow::bail!(
                 "server.tls_certificate: the first certificate in {certificate} is of version {version} (X.509), which no client takes: \
                  it must be of version 3. Have it made anew with the names of this server (subjectAltName)"

@@ -377,8 +377,8 @@ body! {
             .select((audit_log::subject, audit_log::actor));
         // Either may be missing, which equals nothing to a database.
         let found: Vec<(Option<Opening>, Option<Opening>)> = wait!(same.load(connection))?;
-        let found = found.into_iter().map(|(subject, actor)| (legible(subject), legible(actor)));
-        Ok(found.into_iter().any(|(subject, actor)| subject == deed.subject && actor == deed.actor))
+        let mut found = found.into_iter().map(|(subject, actor)| (legible(subject), legible(actor)));
+        Ok(found.any(|(subject, actor)| subject == deed.subject && actor == deed.actor))
     }
 }
 

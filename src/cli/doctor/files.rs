@@ -9,8 +9,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::{Finding, Level, counted};
 use crate::config::Loaded;
+use crate::listen::certificates::{Untimely, validity};
 use crate::parts;
-use crate::parts::certificates::{Untimely, validity};
 
 const OF: &str = "files";
 /// Whoever is neither the owner nor in the group reads, or writes.

@@ -142,7 +142,7 @@ pub async fn redis(config: &Config) -> (Vec<Finding>, Ahead) {
             "name the primary in REDIS_URL",
         ));
     }
-    // What changes nothing of what it takes.
+    // Asked so that nothing is changed: nobody hears that channel, and there is no such group.
     let mut needed =
         vec![redis::cmd("PUBLISH").arg(format!("{}doctor", config.redis.prefix)).arg("").to_owned()];
     if !config.ingest.stream.is_empty() {
