@@ -47,6 +47,13 @@ pub struct Consents {
     pub sms: Option<bool>,
 }
 
+/// What was said last of each channel, of what was said in this order.
+impl FromIterator<(Channel, bool)> for Consents {
+    fn from_iter<T: IntoIterator<Item = (Channel, bool)>>(said: T) -> Self {
+        said.into_iter().fold(Self::default(), |all, (channel, is_given)| all.with(channel, is_given))
+    }
+}
+
 impl Consents {
     /// What was said of this one.
     pub const fn of(&self, channel: Channel) -> Option<bool> {

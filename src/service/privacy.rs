@@ -13,7 +13,7 @@ use super::compliance::Counted;
 use super::export::Export;
 use super::{Alarms, AuditSettings, Error, Presences};
 use crate::access::Principal;
-use crate::domain::{Action, Channel, Clock, Consents, Contacts, Deed, Recipient, SaidBy, UserId};
+use crate::domain::{Action, Channel, Clock, Contacts, Deed, Recipient, SaidBy, UserId};
 use crate::realtime::Hub;
 use crate::store::{AGAIN, Consent, Disclosure, Part, PrivacyWrite, Store, StoreError, Write, Written};
 use crate::telemetry::Metrics;
@@ -365,10 +365,9 @@ impl Privacy {
         let said = self.store.consents_of(&recipient, before, limit.clamp(1, MOST_LISTED + 1)).await?;
         let contacts = match self.store.contacts(&recipient).await {
             Err(StoreError::Unopened(_)) => {
-                let all = self.store.consents_of(&recipient, None, MOST_LISTED).await?;
+                let all = self.store.consents_of(&recipient, None, i64::MAX).await?;
                 let own = all.iter().rev().filter(|one| one.kind.is_empty());
-                let consents =
-                    own.fold(Consents::default(), |told, one| told.with(one.channel, one.is_given));
+                let consents = own.map(|one| (one.channel, one.is_given)).collect();
                 Contacts { consents, ..Contacts::default() }
             }
             read => read?,

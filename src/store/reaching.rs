@@ -214,7 +214,7 @@ body! {
             .select((consents::channel, consents::is_given))
             .load(connection))?;
         let said = said.into_iter().filter_map(|(channel, is_given)| Some((Channel::from_number(channel)?, is_given != 0)));
-        Ok(said.fold(Consents::default(), |all, (channel, is_given)| all.with(channel, is_given)))
+        Ok(said.collect())
     }
 }
 

@@ -11,7 +11,7 @@ use super::keys::{MARK, open};
 use super::marks;
 use super::rows::{COLUMNS, Column, Holds, Line, Value, on_either};
 use super::{keys, sealed};
-use crate::domain::{Action, Channel, Clock as _, Consents, Contacts, SystemClock, Tenant};
+use crate::domain::{Action, Channel, Clock as _, Contacts, SystemClock, Tenant};
 use crate::store::schema::audit_log;
 use crate::store::types::At;
 use crate::store::{DatabaseUrl, StoreError};
@@ -113,12 +113,10 @@ impl Line {
 
     /// Contacts that only hold what their owner said last on each channel.
     async fn agreed(&mut self, recipient: i64) -> Result<String, StoreError> {
-        let mut consents = Consents::default();
-        for (channel, is_given) in self.said(recipient).await? {
-            if let Some(channel) = Channel::from_number(channel) {
-                consents = consents.with(channel, is_given != 0);
-            }
-        }
+        let said = self.said(recipient).await?.into_iter();
+        let consents = said
+            .filter_map(|(channel, is_given)| Some((Channel::from_number(channel)?, is_given != 0)))
+            .collect();
         Ok(Contacts { consents, ..Contacts::default() }.to_stored())
     }
 }
