@@ -5,8 +5,8 @@ use carillon::access::Vapid;
 use serde_json::{Value, json};
 
 use crate::support::{
-    METRICS_TOKEN, Peers, Rest, Server, SinkFile, TWILIO_SID, TWILIO_TOKEN, call, certificates, eventually,
-    get_with, quiet_now, quiet_port,
+    METRICS_TOKEN, Peers, Rest, Server, SinkFile, by_twilio, call, certificates, eventually, get_with,
+    quiet_now, quiet_port,
 };
 
 const PREFERENCES: &str = "/api/v1/notifications/preferences";
@@ -23,20 +23,6 @@ fn by_mail(port: u16, more: &[(&str, &str)]) -> Server {
         ("SMTP_PASSWORD", "bells"),
         ("EMAIL_FROM", "bells@example.org"),
         ("CARILLON_EMAIL_SMTP_CA_FILE", &authority),
-    ];
-    Server::with(&[&usual, more].concat())
-}
-
-/// A server whose text messages go to this URL.
-fn by_twilio(url: &str, more: &[(&str, &str)]) -> Server {
-    let usual = [
-        ("CARILLON_ENV", "development"),
-        ("delivery.allow_loopback", "true"),
-        ("TWILIO_ACCOUNT_SID", TWILIO_SID),
-        ("TWILIO_AUTH_TOKEN", TWILIO_TOKEN),
-        ("TWILIO_PHONE_NUMBER", "+14155550100"),
-        ("sms.twilio_url", url),
-        ("delivery.public_url", "https://notify.example.com"),
     ];
     Server::with(&[&usual, more].concat())
 }

@@ -3,21 +3,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Peers, Rest, Server, TWILIO_SID, TWILIO_TOKEN, call, eventually};
+use crate::support::{Peers, Rest, Server, by_twilio, call, eventually};
 
 const TWO: &str = "/api/v1/recipients/2";
-
-fn by_twilio(peers: &Peers) -> Server {
-    Server::with(&[
-        ("CARILLON_ENV", "development"),
-        ("delivery.allow_loopback", "true"),
-        ("TWILIO_ACCOUNT_SID", TWILIO_SID),
-        ("TWILIO_AUTH_TOKEN", TWILIO_TOKEN),
-        ("TWILIO_PHONE_NUMBER", "+14155550100"),
-        ("sms.twilio_url", &peers.url("twilio")),
-        ("delivery.public_url", "https://notify.example.com"),
-    ])
-}
 
 /// Sends a text message to user 2; the notification's id, and what the channel is answered.
 fn text(service: &Rest, title: &str) -> (String, Value) {
@@ -50,7 +38,7 @@ fn timeline(service: &Rest, id: &str) -> String {
 #[test]
 fn what_twilio_says_later_counts() {
     let peers = Peers::start();
-    let server = by_twilio(&peers);
+    let server = by_twilio(&peers.url("twilio"), &[]);
     let service = Rest::backend(&server);
     service.put(TWO, &json!({"phone": "+14155550123"})).expect(200);
     let (id, told) = text(&service, "one");
@@ -72,7 +60,7 @@ fn what_twilio_says_later_counts() {
 #[test]
 fn a_number_that_said_stop_gets_no_more() {
     let peers = Peers::start();
-    let server = by_twilio(&peers);
+    let server = by_twilio(&peers.url("twilio"), &[]);
     let service = Rest::backend(&server);
     // Twilio refuses this one as having opted out.
     service.put(TWO, &json!({"phone": "+14155550131"})).expect(200);
@@ -100,7 +88,7 @@ fn a_number_that_said_stop_gets_no_more() {
 #[test]
 fn a_number_that_is_nobodys_is_asked_once() {
     let peers = Peers::start();
-    let server = by_twilio(&peers);
+    let server = by_twilio(&peers.url("twilio"), &[]);
     let service = Rest::backend(&server);
     for (user, outcome) in [(2, "failed"), (2, "no_phone_number"), (3, "no_phone_number")] {
         let new = json!({

@@ -3,18 +3,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Redis, Rest, Server, dead_letters, eventually};
+use crate::support::{Redis, Rest, Server, beside_redis, dead_letters, eventually};
 
 const ME: &str = "/api/v1/recipients/me/data";
 const MARIA: &str = "/api/v1/recipients/maria/data";
-
-fn start() -> (Server, Redis) {
-    let redis = Redis::private();
-    let settings = [("redis.url", redis.url()), ("limits.max_request_bytes", "50000".to_owned())];
-    let server = Server::with(&settings.each_ref().map(|(name, value)| (*name, value.as_str())));
-    redis.wait_for_listener();
-    (server, redis)
-}
 
 /// Leaves them, and waits until all are dead letters.
 fn leave(redis: &Redis, texts: &[String]) {
@@ -72,7 +64,7 @@ fn of_others() -> Vec<String> {
 
 #[test]
 fn it_is_shown_to_whom_it_names_and_goes_with_them() {
-    let (server, redis) = start();
+    let (server, redis) = beside_redis();
     leave(&redis, &hers());
     leave(&redis, &of_others());
     let others: Vec<_> = dead_letters(&redis).split_off(hers().len());
@@ -100,7 +92,7 @@ fn it_is_shown_to_whom_it_names_and_goes_with_them() {
 /// Whose it is cannot be told: nobody's letter goes, and nothing of hers stays.
 #[test]
 fn of_what_may_be_anybodys_the_text_goes() {
-    let (server, redis) = start();
+    let (server, redis) = beside_redis();
     let long = "x".repeat(60_000);
     let unknown = [
         // Cut before the tenant is named.
@@ -148,7 +140,7 @@ fn of_what_may_be_anybodys_the_text_goes() {
 
 #[test]
 fn of_what_is_for_several_each_is_shown_their_part() {
-    let (server, redis) = start();
+    let (server, redis) = beside_redis();
     leave(
         &redis,
         &[

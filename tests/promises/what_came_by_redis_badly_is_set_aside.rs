@@ -2,19 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{METRICS_TOKEN, Redis, Rest, Server, dead_letters, eventually, get_with};
-
-fn start() -> (Server, Redis) {
-    let redis = Redis::private();
-    let settings = [("redis.url", redis.url()), ("limits.max_request_bytes", "50000".to_owned())];
-    let server = Server::with(&settings.each_ref().map(|(name, value)| (*name, value.as_str())));
-    redis.wait_for_listener();
-    (server, redis)
-}
+use crate::support::{METRICS_TOKEN, Redis, Rest, Server, beside_redis, dead_letters, eventually, get_with};
 
 #[test]
 fn it_is_kept_with_the_reason_and_holds_up_nothing() {
-    let (server, redis) = start();
+    let (server, redis) = beside_redis();
     // When a sender made it is not used, and no fault.
     let good = |title: &str| {
         json!({"userId": 2, "type": "note", "title": title, "timestamp": "2026-01-01T00:00:00Z"}).to_string()
@@ -97,7 +89,7 @@ fn it_is_kept_with_the_reason_and_holds_up_nothing() {
 
 #[test]
 fn odd_entries_are_set_aside() {
-    let (server, redis) = start();
+    let (server, redis) = beside_redis();
     let add = |fields: &[&str]| redis.cli(&[&["XADD", "notifications:stream", "*"], fields].concat());
     let text = json!({"userId": 2, "type": "note", "title": "any name will do"}).to_string();
     add(&["userId", "2", "type", "note", "title", "flat"]);
@@ -115,7 +107,7 @@ fn odd_entries_are_set_aside() {
 
 #[test]
 fn not_more_than_about_a_thousand_are_kept() {
-    let (_server, redis) = start();
+    let (_server, redis) = beside_redis();
     let many =
         "for i = 1, 5000 do redis.call('XADD', 'notifications:stream', '*', 'notification', 'nonsense') end";
     redis.cli(&["EVAL", many, "0"]);

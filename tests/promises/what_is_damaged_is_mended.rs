@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::support::hooks::admin;
 use crate::support::{
-    BACKEND_TOKEN, Ground, JWT_SECRET, METRICS_TOKEN, Peers, Rest, Server, TWILIO_SID, TWILIO_TOKEN,
-    eventually, note, run_command, run_command_in,
+    BACKEND_TOKEN, Ground, JWT_SECRET, METRICS_TOKEN, Peers, Rest, Server, by_twilio, eventually, note,
+    run_command, run_command_in,
 };
 
 fn key() -> String {
@@ -109,19 +109,6 @@ fn another_key_of_the_same_name_is_never_taken() {
     assert!(given_up(&server).contains("key:2026"));
 }
 
-fn by_twilio(peers: &Peers, keys: &str) -> Server {
-    Server::with(&[
-        ("CARILLON_ENV", "development"),
-        ("delivery.allow_loopback", "true"),
-        ("TWILIO_ACCOUNT_SID", TWILIO_SID),
-        ("TWILIO_AUTH_TOKEN", TWILIO_TOKEN),
-        ("TWILIO_PHONE_NUMBER", "+14155550100"),
-        ("sms.twilio_url", &peers.url("twilio")),
-        ("delivery.public_url", "https://notify.example.com"),
-        ("ENCRYPTION_KEYS", keys),
-    ])
-}
-
 /// What becomes of a text message to this number, for somebody else.
 fn text(server: &Server, user: u64, number: &str) -> Value {
     let new = json!({
@@ -133,7 +120,7 @@ fn text(server: &Server, user: u64, number: &str) -> Value {
 #[test]
 fn what_is_mixed_into_digests_is_put_back_or_made_anew() {
     let peers = Peers::start();
-    let mut server = by_twilio(&peers, &format!("2026:{}", key()));
+    let mut server = by_twilio(&peers.url("twilio"), &[("ENCRYPTION_KEYS", &format!("2026:{}", key()))]);
     // Twilio refuses this one as having opted out.
     let stopped = "+14155550131";
     Rest::backend(&server).put("/api/v1/recipients/2", &json!({"phone": stopped})).expect(200);

@@ -43,7 +43,7 @@ pub use ground::{Ground, Shared, on_postgres};
 pub use http::{Reply, call, get, get_with, post, try_get};
 pub use keeper::{Keeper, home_of};
 pub use patience::{AtTheEnd, PATIENCE, eventually};
-pub use peers::{Peers, SENDGRID_KEY, TWILIO_SID, TWILIO_TOKEN};
+pub use peers::{Peers, SENDGRID_KEY, TWILIO_SID, TWILIO_TOKEN, by_twilio};
 pub use postgres::{Database, NO_PASSWORD, Postgres};
 pub use program::program;
 pub use proxy::{Proxy, Side, Upstream};
@@ -55,4 +55,4 @@ pub use sink::SinkFile;
 pub use tokens::{
     BACKEND_TOKEN, JWT_SECRET, METRICS_TOKEN, in_seconds, instant, service_token, sign, sign_with, user_token,
 };
-pub use traces::{dead_letters, in_redis};
+pub use traces::{beside_redis, dead_letters, in_redis};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use super::{certificates, eventually};
+use super::{Server, certificates, eventually};
 
 const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
 /// As the peers know them.
@@ -87,4 +87,18 @@ impl Drop for Peers {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A server whose text messages go to this URL.
+pub fn by_twilio(url: &str, more: &[(&str, &str)]) -> Server {
+    let usual = [
+        ("CARILLON_ENV", "development"),
+        ("delivery.allow_loopback", "true"),
+        ("TWILIO_ACCOUNT_SID", TWILIO_SID),
+        ("TWILIO_AUTH_TOKEN", TWILIO_TOKEN),
+        ("TWILIO_PHONE_NUMBER", "+14155550100"),
+        ("sms.twilio_url", url),
+        ("delivery.public_url", "https://notify.example.com"),
+    ];
+    Server::with(&[&usual, more].concat())
 }

@@ -82,3 +82,12 @@ pub fn dead_letters(redis: &Redis) -> Vec<HashMap<String, String>> {
     };
     all.as_array().expect("letters").iter().map(fields).collect()
 }
+
+/// A server that takes what is left in a Redis of its own: letters of 50,000 bytes at most.
+pub fn beside_redis() -> (Server, Redis) {
+    let redis = Redis::private();
+    let settings = [("redis.url", redis.url()), ("limits.max_request_bytes", "50000".to_owned())];
+    let server = Server::with(&settings.each_ref().map(|(name, value)| (*name, value.as_str())));
+    redis.wait_for_listener();
+    (server, redis)
+}
